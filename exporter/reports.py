@@ -1,0 +1,116 @@
+"""The catalogue: which reports WeChat gives, what each field means, what its metric is called.
+
+A further report of the same form is one more entry here. The meaning of the fields is that of
+wechat-api.md section 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exporter.periods import Week
+
+PREFIX = "wechat_miniprogram_"
+
+
+class Unit(Enum):
+    """What a figure counts."""
+
+    COUNT = "count"
+    SECONDS = "seconds"
+    PAGES = "pages"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One figure of a report."""
+
+    wechat: str
+    """WeChat's name on the wire: ``visit_uv``."""
+    metric: str
+    """The end of the metric's name: ``visitors``."""
+    title: str
+    """The figure for people, a column's heading."""
+    meaning: str
+    """The figure in a phrase that HELP can carry."""
+    unit: Unit
+
+    @property
+    def camel(self) -> str:
+        """WeChat's name in a Cloud Call: ``visitUv``."""
+        first, *rest = self.wechat.split("_")
+        return first + "".join(word.capitalize() for word in rest)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One report of WeChat's, asked for one period and answered with one row."""
+
+    name: str
+    """Its key in the store, and its ``endpoint`` label."""
+    api: str
+    """WeChat's name for the call."""
+    path: str
+    """Where it is asked for, under the API's base URL."""
+    current: str
+    """The word in metric names for the live period: ``weekly``."""
+    previous: str
+    """The word in metric names for the period before: ``previous_week``."""
+    fields: tuple[Field, ...]
+
+    def metric(self, field: Field) -> str:
+        """The gauge of a field in the live period."""
+        return f"{PREFIX}{self.current}_{field.metric}"
+
+    def previous_metric(self, field: Field) -> str:
+        """The gauge of a field in the period before, with the same labels."""
+        return f"{PREFIX}{self.previous}_{field.metric}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One row of a report: what WeChat published about one period of one app.
+
+    ``values`` stand in the order of ``report.fields``; None is a field that WeChat did not send, zero a figure.
+    """
+
+    report: Report
+    week: Week
+    values: tuple[float | None, ...]
+
+    def value(self, field: Field) -> float | None:
+        """The figure of one field; None where WeChat did not send it."""
+        return self.values[self.report.fields.index(field)]
+
+
+WEEKLY = Report(
+    name="weekly",
+    api="analysis.getWeeklyVisitTrend",
+    path="/datacube/getweanalysisappidweeklyvisittrend",
+    current="weekly",
+    previous="previous_week",
+    fields=(
+        Field("session_cnt", "sessions", "Sessions", "times the Mini Program was opened", Unit.COUNT),
+        Field("visit_pv", "visits", "Visits", "page visits", Unit.COUNT),
+        Field("visit_uv", "visitors", "Visitors", "visitors, de-duplicated over the week", Unit.COUNT),
+        Field("visit_uv_new", "new_visitors", "New visitors", "new visitors, de-duplicated", Unit.COUNT),
+        Field(
+            "stay_time_uv",
+            "stay_per_visitor_seconds",
+            "Stay per visitor",
+            "average stay per visitor in seconds",
+            Unit.SECONDS,
+        ),
+        Field(
+            "stay_time_session",
+            "stay_per_session_seconds",
+            "Stay per session",
+            "average stay per opening in seconds",
+            Unit.SECONDS,
+        ),
+        Field("visit_depth", "visit_depth_pages", "Visit depth", "average visit depth in pages", Unit.PAGES),
+    ),
+)

@@ -1,0 +1,97 @@
+"""What is known of an app at one moment: values that the poller makes and every way out reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exporter.periods import Week
+    from exporter.reports import Reading
+
+
+class State(StrEnum):
+    """How it stands with an app's newest wanted week (design: ``wechat_miniprogram_fetch_state``)."""
+
+    PENDING = "pending"
+    OK = "ok"
+    NOT_READY = "not_ready"
+    QUOTA_SPENT = "quota_spent"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+    @property
+    def up(self) -> bool:
+        """Whether WeChat answers for this app as it should; ``pending`` has not been asked and is not up."""
+        return self in {State.OK, State.NOT_READY}
+
+    @property
+    def words(self) -> str:
+        """The state for people."""
+        return _STATE_WORDS[self]
+
+
+_STATE_WORDS = {
+    State.PENDING: "not asked yet",
+    State.OK: "up to date",
+    State.NOT_READY: "waiting for WeChat to publish",
+    State.QUOTA_SPENT: "quota spent",
+    State.REFUSED: "refused: a person must act",
+    State.FAILED: "failed: tried again by itself",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What WeChat's last answer about an app's newest wanted week came to."""
+
+    week: Week
+    state: State
+    """What the answer said; never ``pending``."""
+    at: float
+    """When it came, Unix seconds."""
+    since: float
+    """When the app's state began, Unix seconds: of several failures in a row, the first."""
+    errcode: str = ""
+    """The ``errcode`` label; empty if nothing was wrong."""
+    message: str = ""
+    """What was wrong and what to do, for people; no secret is ever in it."""
+    failures: int = 0
+    """How many answers in a row were ``failed``."""
+    retry_after: float = 0.0
+    """Seconds the server asked to be left alone."""
+    history_stopped: bool = False
+    """Older weeks are not asked for until the next look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What is counted about one app since the exporter started."""
+
+    fetches: int = 0
+    failures: int = 0
+    revisions: int = 0
+    errors: tuple[tuple[str, int], ...] = ()
+    """How often each ``errcode`` label was met, in the order of the first meeting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything the ways out may say about one app."""
+
+    appid: str
+    name: str
+    state: State
+    answer: Answer | None
+    current: Reading | None
+    """The live week: the latest that WeChat has published."""
+    previous: Reading | None
+    """Exactly the week before the live one."""
+    first_seen: float | None
+    """When the exporter first had the live week, Unix seconds."""
+    last_success: float | None
+    """When the newest wanted week's row last arrived, Unix seconds."""
+    next_fetch: float
+    """When the app is looked at next, Unix seconds."""
+    counters: Counters
