@@ -1,0 +1,41 @@
+"""What goes over the wire and what comes back, as values: neither knows of sockets nor of WeChat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Fault = Literal["timeout", "connection", "malformed"]
+"""What can go wrong on the way, in the words of the ``errcode`` label."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One HTTP request. Query, headers and body may hold secrets, so ``repr`` shows none of them."""
+
+    endpoint: str
+    """The ``endpoint`` label of its duration: ``stable_token``."""
+    method: str
+    url: str
+    """Absolute, without a query."""
+    query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One HTTP answer that arrived whole and in time. The body may hold a token, so ``repr`` hides it."""
+
+    status: int
+    body: bytes = field(repr=False)
+    retry_after: str = ""
+    """The ``Retry-After`` header as it came."""
+
+
+class TransportError(Exception):
+    """No usable answer came. The text is for people and never holds a URL, a token or a secret."""
+
+    def __init__(self, fault: Fault, words: str) -> None:
+        super().__init__(words)
+        self.fault = fault
