@@ -1,0 +1,126 @@
+"""The ways to an AppSecret. A secret is read anew whenever it is needed and never shows itself."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from exporter.config.files import FileUnreadableError, read_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+MAX_BYTES = 64 << 10
+
+_KEY = secrets.token_bytes(32)
+
+
+class SecretUnavailable(Exception):  # noqa: N818 - a state of affairs that heals, not a mistake
+    """A secret cannot be had; the words say why and hold neither the secret nor where it was sought."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Secret(ABC):
+    """One way to an AppSecret. Equal if it leads to the same place and found the same there at load."""
+
+    _SUBJECT: ClassVar[str]
+    """What the words of a failure are about."""
+
+    @abstractmethod
+    def _fetch(self) -> str:
+        """The text as it stands there now; ``SecretUnavailable`` if there is none."""
+
+    @abstractmethod
+    def noted(self) -> Self:
+        """The same secret with a trace of what it reads now, so that a reload notices a change.
+
+        Raises:
+            SecretUnavailable: it cannot be read now.
+        """
+
+    def read(self) -> str:
+        """The secret as it is now, without white space around it.
+
+        Raises:
+            SecretUnavailable: it cannot be read now, is empty or more than one line.
+        """
+        text = self._fetch().strip()
+        if not text:
+            raise SecretUnavailable(f"{self._SUBJECT} is empty")
+        if len(text.splitlines()) > 1:
+            raise SecretUnavailable(f"{self._SUBJECT} holds more than one line")
+        return text
+
+    def __repr__(self) -> str:
+        return "<SECRET>"
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LiteralSecret(Secret):
+    """The secret stands in the configuration itself."""
+
+    _SUBJECT = "the secret"
+
+    value: str = field(hash=False)
+
+    def _fetch(self) -> str:
+        return self.value
+
+    def noted(self) -> Self:
+        """The value is its own trace."""
+        self.read()
+        return self
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class FileSecret(Secret):
+    """The secret is all that a file holds."""
+
+    _SUBJECT = "the secret file"
+
+    path: Path = field(hash=False)
+    trace: bytes = field(default=b"", hash=False)
+
+    def _fetch(self) -> str:
+        try:
+            return read_text(self.path, MAX_BYTES)
+        except FileUnreadableError as error:
+            raise SecretUnavailable(f"{self._SUBJECT} {error}") from None
+
+    def noted(self) -> Self:
+        """With a trace of what the file holds now."""
+        return replace(self, trace=_trace(self.read()))
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class EnvSecret(Secret):
+    """The secret is the value of an environment variable."""
+
+    _SUBJECT = "the secret variable"
+
+    variable: str = field(hash=False)
+    environ: Mapping[str, str] = field(compare=False)
+    trace: bytes = field(default=b"", hash=False)
+
+    def _fetch(self) -> str:
+        value = self.environ.get(self.variable)
+        if value is None:
+            raise SecretUnavailable(f"{self._SUBJECT} is not set")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise SecretUnavailable(f"{self._SUBJECT} is not UTF-8 text") from None
+        return value
+
+    def noted(self) -> Self:
+        """With a trace of what the variable holds now."""
+        return replace(self, trace=_trace(self.read()))
+
+
+def _trace(secret: str) -> bytes:
+    """Tells two secrets apart within this process and is worth nothing outside of it."""
+    return hashlib.blake2b(secret.encode(), key=_KEY, digest_size=16).digest()

@@ -1,0 +1,137 @@
+"""The sections ``fetch`` and ``api``: what each option must be."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
+
+from exporter.config.durations import MINUTE, WEEK, duration_words, parse_duration
+from exporter.config.types import Api, Fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.config.sections import Section
+
+FETCH_OPTIONS = tuple(field.name for field in fields(Fetch))
+API_OPTIONS = tuple(field.name for field in fields(Api))
+
+_WHOLE_NUMBER = re.compile("0|[1-9][0-9]{0,8}")
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
+_DEFAULT_PORTS = {"https": 443, "http": 80}
+_FOR_MEDIAN = 5
+"""Weeks: the wanted one and the four before it."""
+
+
+def read_fetch(section: Section) -> Fetch:
+    """Reads the section ``fetch``; what is absent or wrong has its default."""
+    given = {option: section.value(option, _FETCH_RULES[option]) for option in FETCH_OPTIONS}
+    fetch = Fetch(**{option: value for option, value in given.items() if value is not None})
+    _check_waits(section, fetch)
+    if fetch.history_weeks < _FOR_MEDIAN:
+        section.warning("history_weeks", "below 5: the median of the four weeks before will be missing")
+    return fetch
+
+
+def read_api(section: Section) -> Api:
+    """Reads the section ``api``; what is absent or wrong has its default."""
+    base_url = section.value("base_url", parse_base_url)
+    return Api() if base_url is None else Api(base_url)
+
+
+def parse_base_url(text: str) -> str:
+    """Reads the address of WeChat's API; gives it in lower case, without slash and default port.
+
+    Raises:
+        ValueError: it is none, or it would send secrets in the clear; the words never repeat the text.
+    """
+    if not text:
+        raise ValueError("is empty; leave it out for https://api.weixin.qq.com")
+    parts = _split(text)
+    if parts.scheme not in _DEFAULT_PORTS:
+        raise ValueError("must begin with https://")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or password")
+    if parts.path not in {"", "/"} or "?" in text or "#" in text:
+        raise ValueError("must end after the host (and port): no path, query or fragment")
+    host, address = _host(parts)
+    if parts.scheme == "http" and not (host == "localhost" or (address and address.is_loopback)):
+        raise ValueError("must begin with https://; http:// is for loopback only")
+    port = _port(parts)
+    name = f"[{host}]" if isinstance(address, ipaddress.IPv6Address) else host
+    return f"{parts.scheme}://{name}" + (f":{port}" if port else "")
+
+
+def _split(text: str) -> SplitResult:
+    if not text.isprintable() or not text.isascii() or " " in text or "\\" in text:
+        raise ValueError("is not an address: it holds spaces or characters that no host has")
+    try:
+        return urlsplit(text)
+    except ValueError:
+        raise ValueError("is not an address such as https://api.weixin.qq.com") from None
+
+
+def _host(parts: SplitResult) -> tuple[str, ipaddress.IPv4Address | ipaddress.IPv6Address | None]:
+    host = parts.hostname or ""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        address = None
+    if "%" in host or (address is None and not _HOST_NAME.fullmatch(host)):
+        raise ValueError("names no host; write it like https://api.weixin.qq.com")
+    return host, address
+
+
+def _port(parts: SplitResult) -> int | None:
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("names a port that is not a number from 1 to 65535")
+    return None if port == _DEFAULT_PORTS[parts.scheme] else port
+
+
+def _duration(least: float, most: float, *, below: bool = False) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        seconds = parse_duration(text)
+        if seconds < least:
+            raise ValueError(f"must be at least {duration_words(least)}")
+        if seconds > most or (below and seconds == most):
+            raise ValueError(f"must be {'below' if below else 'at most'} {duration_words(most)}")
+        return seconds
+
+    return parse
+
+
+def _whole_number(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not _WHOLE_NUMBER.fullmatch(text) or not least <= int(text) <= most:
+            raise ValueError(f"must be a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+# Any: each parser gives the type of its own field.
+_FETCH_RULES: dict[str, Callable[[str], Any]] = {
+    "interval": _duration(1.0, 4 * WEEK),
+    "retry_interval": _duration(1.0, 4 * WEEK),
+    "ready_after": _duration(0.0, WEEK, below=True),
+    "timeout": _duration(0.1, 5 * MINUTE),
+    "concurrency": _whole_number(1, 256),
+    "history_weeks": _whole_number(2, 520),
+}
+
+
+def _check_waits(section: Section, fetch: Fetch) -> None:
+    if fetch.retry_interval <= fetch.interval:
+        return
+    if "retry_interval" in section:
+        section.problem("retry_interval", "must not be longer than fetch.interval")
+    else:
+        default = duration_words(Fetch().retry_interval)
+        section.problem("interval", f"is shorter than fetch.retry_interval, by default {default}; give both")

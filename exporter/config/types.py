@@ -1,0 +1,74 @@
+"""What the operator wrote, as values: checked, typed and frozen. The defaults stand here and nowhere else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from exporter.config.durations import HOUR, MINUTE
+
+if TYPE_CHECKING:
+    from exporter.config.problems import Problem
+    from exporter.config.secrets import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """When and how WeChat is asked; durations in seconds."""
+
+    interval: float = 6 * HOUR
+    """After this long an app whose week is in is asked again."""
+    retry_interval: float = 30 * MINUTE
+    """After this long a week that is not ready is asked for again; the first wait after a failure."""
+    ready_after: float = 10 * HOUR
+    """After Monday 00:00 Beijing, when a finished week is first asked for."""
+    timeout: float = 10.0
+    """For one whole request."""
+    concurrency: int = 8
+    """Requests under way at once."""
+    history_weeks: int = 8
+    """Complete weeks the store should hold for each app, the wanted one included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """Where WeChat is."""
+
+    base_url: str = "https://api.weixin.qq.com"
+    """Scheme, host and perhaps port, without a slash at the end."""
+
+    @property
+    def host(self) -> str:
+        """``api.weixin.qq.com`` or ``127.0.0.1:4321``: what is stored is keyed by it."""
+        return urlsplit(self.base_url).netloc
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """One Mini Program and the way to its secret."""
+
+    appid: str
+    secret: Secret
+    name: str = ""
+    """Shown to people; may be empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenFile:
+    """An app file that could not be used: none of its apps are in the configuration."""
+
+    file: str
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole configuration of one run."""
+
+    apps: tuple[App, ...]
+    """In the order of reading: main file first, then app files by name."""
+    fetch: Fetch = field(default_factory=Fetch)
+    api: Api = field(default_factory=Api)
+    broken_files: tuple[BrokenFile, ...] = ()
+    warnings: tuple[Problem, ...] = ()

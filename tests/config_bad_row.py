@@ -1,0 +1,55 @@
+"""What a row in the tables of bad configurations is.
+
+``{M}`` stands for a marker that takes the place of a secret: no message may ever hold it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+MARKER = "S3CR3T-7f3a9"
+"""Not of an option's form, so not even as a key may it be repeated."""
+
+APP = "apps: [{appid: wx0123456789abcdef, secret: '{M}'}]\n"
+"""Stands last, so that the lines above it count from 1."""
+
+
+@dataclass(frozen=True)
+class Bad:
+    """Files by name (``config.yaml`` is the main one) and the lines of the error."""
+
+    name: str
+    files: dict[str, str | bytes]
+    expected: tuple[str, ...]
+    environ: dict[str, str] = field(default_factory=dict)
+
+
+def bad(
+    name: str,
+    main: str | bytes,
+    *expected: str,
+    environ: dict[str, str] | None = None,
+    files: dict[str, str | bytes] | None = None,
+) -> Bad:
+    """One row; ``files`` stand beside the main one."""
+    everything = {"config.yaml": main, **(files or {})}
+    marked = {file: _marked(text) for file, text in everything.items()}
+    return Bad(name, marked, expected, environ or {})
+
+
+def _marked(text: str | bytes) -> str | bytes:
+    return text if isinstance(text, bytes) else text.replace("{M}", MARKER)
+
+
+def write(files: Mapping[str, str | bytes], folder: Path) -> Path:
+    """Writes the files and gives the main one's path."""
+    for name, content in files.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder / "config.yaml"

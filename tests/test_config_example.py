@@ -1,0 +1,58 @@
+"""``config.example.yaml`` shows every option with its default, and nothing else."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.config import Api, App, Config, Fetch, duration_words, load
+from exporter.config.apps import APP_OPTIONS, WAYS
+from exporter.config.load import MAIN_OPTIONS
+
+EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
+TEXT = EXAMPLE.read_text(encoding="utf-8")
+SHOWN = yaml.load(TEXT, Loader=yaml.BaseLoader)  # noqa: S506 - makes nothing but text
+COMMENTED = set(re.findall(r"^ *# ([a-z_]+): ", TEXT, re.MULTILINE))
+
+
+def written(value: float | str) -> str:
+    return duration_words(value) if isinstance(value, float) else str(value)
+
+
+def test_the_example_loads_as_it_is() -> None:
+    found = load(EXAMPLE, {})
+    assert found.fetch == Fetch()
+    assert found.api == Api()
+    assert len(found.apps) == 1
+    assert not found.broken_files
+    assert {warning.field for warning in found.warnings} <= {"apps[0].secret"}
+
+
+@pytest.mark.parametrize(("section", "values"), [("fetch", Fetch()), ("api", Api())])
+def test_a_section_shows_every_option_with_its_default(section: str, values: Fetch | Api) -> None:
+    expected = {field.name: written(getattr(values, field.name)) for field in fields(values)}
+    assert SHOWN[section] == expected
+
+
+def test_the_sections_are_those_of_the_types() -> None:
+    outcome = {"broken_files", "warnings"}
+    assert set(SHOWN) == set(MAIN_OPTIONS)
+    assert {field.name for field in fields(Config)} - outcome == set(MAIN_OPTIONS) - {"app_config_files"}
+    assert SHOWN["app_config_files"] == []
+
+
+def test_an_app_shows_every_option_the_other_ways_to_a_secret_in_comments() -> None:
+    assert {field.name for field in fields(App)} == set(SHOWN["apps"][0])
+    assert set(APP_OPTIONS) == set(SHOWN["apps"][0]) | (COMMENTED & set(WAYS))
+    assert set(WAYS) - {"secret"} | {"app_config_files"} == COMMENTED
+
+
+def test_every_option_has_a_comment_of_its_own() -> None:
+    lines = TEXT.splitlines()
+    for option in (*SHOWN["fetch"], *SHOWN["api"], "name", "secret", "secret_file", "secret_env"):
+        place = next(number for number, line in enumerate(lines) if re.search(rf"\b{option}: ", line))
+        assert lines[place - 1].lstrip().startswith("# "), option

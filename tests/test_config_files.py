@@ -1,0 +1,124 @@
+"""Configuration files that cannot be read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from config_bad_row import MARKER, write
+
+from exporter.config import ConfigError, Problem, documents, load
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+CHECKOUT = Path(__file__).parents[1]
+APP = "- {appid: wx0123456789abcdef, secret: x}\n"
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    with pytest.raises(ConfigError) as caught:
+        load(path, {})
+    assert caught.value.problems == (Problem(str(path), None, "", "the file does not exist"),)
+    assert str(caught.value) == f"{path}: the file does not exist"
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r": the file is a folder$"):
+        load(tmp_path, {})
+
+
+def test_a_pipe_without_a_writer_does_not_hang(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "config.yaml")
+    with pytest.raises(ConfigError, match=r": the file is a pipe or a device, not a file$"):
+        load(tmp_path / "config.yaml", {})
+
+
+def test_a_huge_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    with path.open("wb") as file:
+        file.truncate(documents.MAX_BYTES + 1)
+    with pytest.raises(ConfigError, match=r": the file is larger than 32 MiB$"):
+        load(path, {})
+
+
+AS_NOBODY = """
+import codecs, os, pathlib, sys
+from exporter.config import ConfigError, load
+codecs.lookup("utf-8-sig")  # Python loads a codec at its first use, perhaps from a folder closed to nobody
+if os.geteuid() == 0:
+    try:
+        os.setgroups([]); os.setgid(65534); os.setuid(65534)
+    except OSError:
+        sys.exit("cannot become nobody")
+try:
+    found = load(pathlib.Path("config.yaml"), {})
+    print("broken:", *[str(problem) for file in found.broken_files for problem in file.problems])
+except ConfigError as error:
+    print("refused:", error)
+"""
+
+
+def load_as_nobody(folder: Path) -> str:
+    """What a child says that is not root: root reads whatever it likes, which proves nothing."""
+    child = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-c", AS_NOBODY],
+        cwd=folder,
+        env={"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    if "cannot become nobody" in child.stderr:
+        pytest.skip("root here may not become nobody")
+    assert not child.stderr
+    return child.stdout.strip()
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that nobody may enter (pytest's own are closed to others)."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+def test_an_unreadable_file_is_refused(open_folder: Path) -> None:
+    write({"config.yaml": f"apps:\n{APP}"}, open_folder).chmod(0)
+    assert load_as_nobody(open_folder) == "refused: config.yaml: the file cannot be read: permission denied"
+
+
+def test_an_unreadable_secret_is_refused(open_folder: Path) -> None:
+    main = "apps:\n- {appid: wx0123456789abcdef, secret_file: shop}\n"
+    write({"config.yaml": main, "shop": MARKER}, open_folder)
+    (open_folder / "shop").chmod(0)
+    words = "config.yaml:2: apps[0].secret_file: the secret file cannot be read: permission denied"
+    assert load_as_nobody(open_folder) == f"refused: {words}"
+
+
+def test_an_unreadable_app_file_costs_only_its_own_apps(open_folder: Path) -> None:
+    main = f"app_config_files: [more.yaml]\napps:\n{APP}"
+    write({"config.yaml": main, "more.yaml": "[]"}, open_folder)
+    (open_folder / "more.yaml").chmod(0)
+    assert load_as_nobody(open_folder) == "broken: more.yaml: the file cannot be read: permission denied"
+
+
+def test_a_closed_folder_is_no_crash(open_folder: Path) -> None:
+    main = f"app_config_files: [closed/a.yaml, closed/*.yaml]\napps:\n{APP}"
+    write({"config.yaml": main, "closed/a.yaml": "[]"}, open_folder)
+    (open_folder / "closed").chmod(0)
+    words = "no such file, or its folder is closed (relative names begin in this file's folder)"
+    assert load_as_nobody(open_folder) == f"refused: config.yaml:1: app_config_files[0]: {words}"
+    (open_folder / "closed").chmod(0o755)
+
+
+def test_a_file_larger_than_a_mebibyte_is_read_whole(tmp_path: Path) -> None:
+    path = write({"config.yaml": f"apps:\n{APP}" + "# a comment\n" * 100_000}, tmp_path)
+    assert len(load(path, {}).apps) == 1

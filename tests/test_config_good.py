@@ -1,0 +1,287 @@
+"""Configurations that load, and what becomes of them."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+from config_bad_row import write
+
+from exporter.config import (
+    Api,
+    App,
+    BrokenFile,
+    Config,
+    EnvSecret,
+    Fetch,
+    FileSecret,
+    LiteralSecret,
+    Problem,
+    load,
+)
+from exporter.config.settings import parse_base_url
+
+A, B, C, D = (f"wx{digit * 16}" for digit in "abcd")
+
+
+@pytest.fixture(autouse=True)
+def _in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def config(
+    main: str, files: dict[str, str | bytes] | None = None, environ: dict[str, str] | None = None
+) -> Config:
+    """Loads files that only their owner can read."""
+    write({"config.yaml": main, **(files or {})}, Path.cwd())
+    for file in filter(Path.is_file, Path.cwd().rglob("*")):
+        file.chmod(0o600)
+    return load(Path("config.yaml"), environ or {})
+
+
+def appids(found: Config) -> list[str]:
+    return [app.appid for app in found.apps]
+
+
+def test_everything_in_one() -> None:
+    main = f"""\
+        fetch:
+          interval: 1h30m
+          retry_interval: 90s
+          ready_after: 0s
+          timeout: 2s500ms
+          concurrency: 16
+          history_weeks: 104
+        api:
+          base_url: http://127.0.0.1:4321/
+        apps:
+          - appid: {A}
+            name: 'Shop: 商店'
+            secret: 'one'
+          - {{appid: {B}, secret_file: secrets/two}}
+          - {{appid: {C}, secret_env: THREE}}
+        app_config_files: [apps.d/*.yaml, more.yaml]
+        """
+    files: dict[str, str | bytes] = {
+        "secrets/two": "two\n",
+        "apps.d/four.yaml": f"- appid: {D}\n  secret_file: four\n",
+        "apps.d/four": b"\xef\xbb\xbf four \r\n",
+        "more.yaml": "[]",
+    }
+    environ = {"THREE": " three "}
+    found = config(main, files, environ)
+    assert found.fetch == Fetch(5400.0, 90.0, 0.0, 2.5, 16, 104)
+    assert found.api == Api("http://127.0.0.1:4321")
+    assert found.api.host == "127.0.0.1:4321"
+    assert [(app.appid, app.name, app.secret.read()) for app in found.apps] == [
+        (A, "Shop: 商店", "one"),
+        (B, "", "two"),
+        (C, "", "three"),
+        (D, "", "four"),
+    ]
+    assert [type(app.secret) for app in found.apps] == [LiteralSecret, FileSecret, EnvSecret, FileSecret]
+    assert not found.warnings
+    assert not found.broken_files
+
+
+def test_what_is_not_said_has_its_default() -> None:
+    assert config(f"apps: [{{appid: {A}, secret: x}}]\n") == Config(apps=(App(A, LiteralSecret("x")),))
+
+
+def test_sections_with_nothing_in_them_count_as_absent() -> None:
+    main = "fetch:\n  # interval: 6h\napi: ~\napp_config_files: null\n"
+    main += f"apps:\n- {{appid: {A}, secret: x, name: }}\n"
+    assert config(main) == Config(apps=(App(A, LiteralSecret("x")),))
+
+
+def test_scalars_stay_as_they_are_written() -> None:
+    main = f"apps:\n- {{appid: {A}, secret: 0123, name: 1:30}}\n"
+    main += f"- {{appid: {B}, secret: 'null', name: 2026-11-23}}\n"
+    assert [(app.secret.read(), app.name) for app in config(main).apps] == [
+        ("0123", "1:30"),
+        ("null", "2026-11-23"),
+    ]
+
+
+def test_a_byte_order_mark_and_carriage_returns_do_no_harm() -> None:
+    assert appids(config(f"\ufeffapps:\r\n- appid: {A}\r\n  secret: x\r\n")) == [A]
+
+
+def test_anchors_and_aliases_work() -> None:
+    main = f"""\
+        apps:
+        - &first {{appid: {A}, name: &name Shop, secret: &secret same}}
+        - {{appid: {B}, name: *name, secret: *secret}}
+        - appid: {C}
+          secret: *secret
+        """
+    assert [(app.name, app.secret.read()) for app in config(main).apps] == [
+        ("Shop", "same"),
+        ("Shop", "same"),
+        ("", "same"),
+    ]
+
+
+def test_app_files_come_by_name_each_once_and_never_the_main_file() -> None:
+    files: dict[str, str | bytes] = {
+        "b.yaml": f"- {{appid: {B}, secret: x}}",
+        "a/z.yaml": f"- {{appid: {A}, secret: x}}",
+        "c/d.yaml/not-this": "a folder is no app file",
+        ".hidden.yaml": "{",
+    }
+    pattern = Path.cwd() / "a" / "[z].yaml"
+    main = (
+        "app_config_files: ['*.yaml', b.yaml, './a/../b.yaml', '**/*.yaml', "
+        f"'{pattern}', a/z.yaml]\napps: [{{appid: {C}, secret: x}}]\n"
+    )
+    files.pop("c/d.yaml/not-this")
+    (Path.cwd() / "c" / "d.yaml").mkdir(parents=True)
+    assert sorted(appids(config(main, files))) == sorted([C, A, B])
+
+
+def test_the_main_file_comes_first_then_app_files_by_name() -> None:
+    files: dict[str, str | bytes] = {
+        f"{name}.yaml": f"- {{appid: {appid}, secret: x}}" for name, appid in (("z", A), ("y", B), ("x", C))
+    }
+    main = f"app_config_files: [z.yaml, x.yaml, y.yaml]\napps: [{{appid: {D}, secret: x}}]\n"
+    assert appids(config(main, files)) == [D, C, B, A]
+
+
+def test_a_broken_app_file_costs_only_its_own_apps() -> None:
+    files: dict[str, str | bytes] = {
+        "apps.d/bad.yaml": f"- {{appid: {A}, secret: x}}\n- {{appid: {B}}}\n",
+        "apps.d/good.yaml": f"- {{appid: {C}, secret: x}}\n",
+    }
+    found = config(f"app_config_files: [apps.d/*]\napps: [{{appid: {D}, secret: x}}]\n", files)
+    words = "no secret; give one of secret, secret_file, secret_env"
+    assert appids(found) == [D, C]
+    assert found.broken_files == (
+        BrokenFile("apps.d/bad.yaml", (Problem("apps.d/bad.yaml", 2, "[1]", words),)),
+    )
+
+
+def test_a_duplicate_appid_breaks_the_later_file() -> None:
+    files: dict[str, str | bytes] = {
+        "apps.d/b.yaml": f"- {{appid: {B}, secret: x}}\n- {{appid: {A}, secret: x}}\n",
+        "apps.d/a.yaml": f"- {{appid: {A}, secret: x}}\n",
+    }
+    found = config("app_config_files: [apps.d/b.yaml, apps.d/a.yaml]\n", files)
+    assert appids(found) == [A]
+    assert [str(problem) for file in found.broken_files for problem in file.problems] == [
+        f"apps.d/b.yaml:2: [1].appid: {A} is already configured in apps.d/a.yaml:1"
+    ]
+
+
+def test_a_configuration_may_consist_of_broken_app_files() -> None:
+    found = config("app_config_files: [a.yaml]\n", {"a.yaml": "{"})
+    assert not found.apps
+    assert [broken.file for broken in found.broken_files] == ["a.yaml"]
+
+
+def test_a_dangling_link_breaks_only_itself() -> None:
+    Path("gone.yaml").symlink_to("nowhere")
+    found = config(f"app_config_files: [gone.yaml]\napps: [{{appid: {A}, secret: x}}]\n")
+    assert [str(problem) for problem in found.broken_files[0].problems] == [
+        "gone.yaml: the file does not exist"
+    ]
+
+
+WARNINGS = (
+    (
+        "history_weeks: 4",
+        "config.yaml:1: fetch.history_weeks: below 5: the median of the four weeks before will be missing",
+    ),
+    ("history_weeks: 5", None),
+)
+
+
+@pytest.mark.parametrize(("option", "warning"), WARNINGS)
+def test_too_few_weeks_for_the_median_are_a_warning(option: str, warning: str | None) -> None:
+    found = config(f"fetch: {{{option}}}\napps: [{{appid: {A}, secret: x}}]\n")
+    assert [str(each) for each in found.warnings] == ([warning] if warning else [])
+
+
+@pytest.mark.parametrize("appid", ["wx0123456789ABCDEF", "wx0123456789abcde", "gh_0123456789ab", "商店"])
+def test_an_appid_of_another_form_is_a_warning(appid: str) -> None:
+    found = config(f"apps:\n- {{appid: {appid}, secret: x}}\n")
+    words = (
+        "config.yaml:2: apps[0].appid: is not wx and 16 digits or letters a to f, the form of today's appids"
+    )
+    assert appids(found) == [appid]
+    assert [str(each) for each in found.warnings] == [words]
+
+
+def test_a_pattern_that_matches_nothing_is_a_warning() -> None:
+    found = config(f"app_config_files:\n- apps.d/*.yaml\napps: [{{appid: {A}, secret: x}}]\n")
+    words = "matches no file (relative patterns begin in this file's folder)"
+    assert found.warnings == (Problem("config.yaml", 2, "app_config_files[0]", words),)
+
+
+def test_a_secret_that_others_can_read_is_a_warning() -> None:
+    main = f"apps:\n- {{appid: {A}, secret: x}}\n- {{appid: {B}, secret: x}}\n"
+    main += f"- {{appid: {C}, secret_file: shop}}\n"
+    write({"config.yaml": main, "shop": "x"}, Path.cwd())
+    for name in ("config.yaml", "shop"):
+        Path(name).chmod(0o644)
+    assert [str(each) for each in load(Path("config.yaml"), {}).warnings] == [
+        "config.yaml:2: apps[0].secret: every user of this machine can read this file; chmod o-r it",
+        "config.yaml:4: apps[2].secret_file: every user of this machine can read the file; chmod o-r it",
+    ]
+    for name in ("config.yaml", "shop"):
+        Path(name).chmod(0o640)
+    assert not load(Path("config.yaml"), {}).warnings
+
+
+ADDRESSES = (
+    ("https://api.weixin.qq.com", "https://api.weixin.qq.com"),
+    ("HTTPS://API.weixin.qq.com:443/", "https://api.weixin.qq.com"),
+    ("https://api2.weixin.qq.com:8443", "https://api2.weixin.qq.com:8443"),
+    ("https://10.0.0.1", "https://10.0.0.1"),
+    ("https://[2001:DB8::1]:8443/", "https://[2001:db8::1]:8443"),
+    ("http://127.0.0.1:4321", "http://127.0.0.1:4321"),
+    ("http://127.8.9.10", "http://127.8.9.10"),
+    ("http://localhost:80", "http://localhost"),
+    ("http://[::1]:4321", "http://[::1]:4321"),
+)
+
+
+@pytest.mark.parametrize(("text", "address"), ADDRESSES)
+def test_an_address_has_one_form(text: str, address: str) -> None:
+    assert len(ADDRESSES) == 9
+    assert parse_base_url(text) == address
+    assert f"{address.split(':', maxsplit=1)[0]}://{Api(address).host}" == address
+
+
+LIMITS = (
+    ("interval: 4w", Fetch(interval=2_419_200.0)),
+    ("interval: 1s, retry_interval: 1s", Fetch(interval=1.0, retry_interval=1.0)),
+    ("retry_interval: 6h", Fetch(retry_interval=21_600.0)),
+    ("ready_after: 6d23h59m59s", Fetch(ready_after=604_799.0)),
+    ("timeout: 100ms", Fetch(timeout=0.1)),
+    ("timeout: 5m", Fetch(timeout=300.0)),
+    ("concurrency: 1, history_weeks: 520", Fetch(concurrency=1, history_weeks=520)),
+    ("concurrency: 256, history_weeks: 2", Fetch(concurrency=256, history_weeks=2)),
+)
+
+
+@pytest.mark.parametrize(("options", "fetch"), LIMITS)
+def test_the_limits_themselves_are_allowed(options: str, fetch: Fetch) -> None:
+    assert len(LIMITS) == 8
+    assert config(f"fetch: {{{options}}}\napps: [{{appid: {A}, secret: x}}]\n").fetch == fetch
+
+
+def test_ten_thousand_apps_load_in_seconds() -> None:
+    apps = "".join(f"- appid: wx{n:016x}\n  name: Shop {n}\n  secret_env: SHOP\n" for n in range(10_000))
+    start = time.process_time()
+    found = config(f"apps:\n{apps}", environ={"SHOP": "x"})
+    assert time.process_time() - start < 10
+    assert len(found.apps) == 10_000
+    assert len(set(found.apps)) == 10_000
+
+
+def test_the_process_environment_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "SHOP", "theirs")
+    found = config(f"apps: [{{appid: {A}, secret_env: SHOP}}]\n", environ={"SHOP": "ours"})
+    assert found.apps[0].secret.read() == "ours"

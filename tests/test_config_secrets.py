@@ -1,0 +1,102 @@
+"""Secrets: read anew each time, compared, never shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from config_bad_row import MARKER, write
+
+from exporter.config import (
+    App,
+    Config,
+    EnvSecret,
+    FileSecret,
+    LiteralSecret,
+    Secret,
+    SecretUnavailable,
+    load,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+APPID = "wx0123456789abcdef"
+
+
+def in_file(tmp_path: Path) -> Secret:
+    (tmp_path / MARKER).write_text(f"\n {MARKER}\t\n")
+    return FileSecret(tmp_path / MARKER)
+
+
+WAYS: tuple[Callable[[Path], Secret], ...] = (
+    lambda _: LiteralSecret(f" {MARKER}\n"),
+    in_file,
+    lambda _: EnvSecret(MARKER, {MARKER: f"{MARKER} "}),
+)
+
+
+@pytest.fixture(params=WAYS, ids=["literal", "file", "variable"])
+def secret(request: pytest.FixtureRequest, tmp_path: Path) -> Secret:
+    made: Secret = request.param(tmp_path)
+    return made
+
+
+def test_white_space_around_a_secret_is_not_part_of_it(secret: Secret) -> None:
+    assert len(WAYS) == 3
+    assert secret.read() == MARKER
+
+
+def test_a_secret_never_shows_itself(secret: Secret) -> None:
+    app = App(APPID, secret.noted())
+    for shown in (secret, app, Config(apps=(app,)), [secret], {"secret": secret}):
+        assert MARKER not in f"{shown} {shown!r} {shown!s:>40}"
+        assert "<SECRET>" in f"{shown}"
+    assert f"{secret}" == repr(secret) == "<SECRET>"
+
+
+def test_equal_secrets_are_equal_and_other_ways_are_not(tmp_path: Path) -> None:
+    first, second = ([way(tmp_path).noted() for way in WAYS] for _ in range(2))
+    assert first == second
+    assert len(set(first + second)) == len(WAYS)
+
+
+def test_a_hash_tells_nothing_of_a_secret() -> None:
+    assert hash(LiteralSecret("one")) == hash(LiteralSecret("two"))
+
+
+def test_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
+    file = tmp_path / "shop"
+    secret = FileSecret(file)
+    read = []
+    for text in ("one", "two"):
+        file.write_text(text)
+        read.append(secret.read())
+    assert read == ["one", "two"]
+
+
+def test_a_variable_is_read_anew_each_time() -> None:
+    environ = {"SHOP": "one"}
+    secret = EnvSecret("SHOP", environ)
+    environ["SHOP"] = "two"
+    assert secret.read() == "two"
+
+
+@pytest.mark.parametrize("way", ["secret_file: shop", "secret_env: SHOP"])
+def test_a_reload_sees_that_a_secret_changed_behind_the_same_name(way: str, tmp_path: Path) -> None:
+    def loaded(text: str) -> Config:
+        path = write({"config.yaml": f"apps: [{{appid: {APPID}, {way}}}]\n", "shop": text}, tmp_path)
+        return load(path, {"SHOP": text})
+
+    assert loaded("one").apps == loaded("one\n").apps
+    assert loaded("one").apps != loaded("two").apps
+
+
+def test_a_secret_that_went_away_is_said_without_its_place(tmp_path: Path) -> None:
+    with pytest.raises(SecretUnavailable, match=r"^the secret file does not exist$"):
+        FileSecret(tmp_path / MARKER).read()
+    with pytest.raises(SecretUnavailable, match=r"^the secret variable is not set$"):
+        EnvSecret(MARKER, {}).read()
+    with pytest.raises(SecretUnavailable, match=r"^the secret is empty$"):
+        LiteralSecret(" ").read()
