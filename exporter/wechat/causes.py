@@ -1,0 +1,101 @@
+"""Why a request failed, in words for people: from the errors of three libraries, nested in each other.
+
+Nothing that the other side or a library wrote is repeated, for it may quote the URL: only numbers, the words
+of the system and of OpenSSL, and names of error classes.
+"""
+
+from __future__ import annotations
+
+import http
+import http.client
+import os
+import re
+import ssl
+from typing import TYPE_CHECKING, TypeVar
+
+from urllib3 import exceptions as urllib3_errors
+
+if TYPE_CHECKING:
+    from exporter.wechat.exchange import Fault
+
+_Error = TypeVar("_Error", bound=BaseException)
+
+_NOT_HTTP = (http.client.HTTPException, urllib3_errors.InvalidHeader)
+_BROKE_OFF = (http.client.IncompleteRead, urllib3_errors.IncompleteRead)
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Whether waiting too long is among the causes of an error."""
+    chain = _causes(error)
+    return bool(_innermost(chain, TimeoutError) or _innermost(chain, urllib3_errors.ReadTimeoutError))
+
+
+def explain(error: BaseException) -> tuple[Fault, str]:
+    """Name the innermost cause of an error of requests, urllib3, http.client or a socket."""
+    chain = _causes(error)
+    fault, words = _name(chain)
+    if _innermost(chain, urllib3_errors.ProxyError) and not words.startswith("the proxy"):
+        words = f"the proxy cannot be used: {words}"
+    return fault, words
+
+
+def _name(chain: list[BaseException]) -> tuple[Fault, str]:
+    if tls := _innermost(chain, ssl.SSLError):
+        return "connection", _tls(tls)
+    if any(isinstance(one, _BROKE_OFF) for one in chain):
+        return "connection", "the answer broke off"
+    if _innermost(chain, http.client.RemoteDisconnected):
+        return "connection", "the connection was closed without an answer"
+    if any(isinstance(one, _NOT_HTTP) for one in chain):
+        return "malformed", "the answer is not valid HTTP"
+    if number := next((one.errno for one in reversed(chain) if isinstance(one, OSError) and one.errno), 0):
+        return "connection", os.strerror(number).lower()
+    return "connection", _by_text(chain)
+
+
+def _tls(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate not accepted: {error.verify_message}"
+    reason = error.reason or "the connection was closed"
+    return f"TLS failed: {reason.lower().replace('_', ' ')}"
+
+
+def _by_text(chain: list[BaseException]) -> str:
+    """Errors that only their text or their name tells from others."""
+    for one in chain:
+        if refused := re.match(r"Tunnel connection failed: (\d{3})\b", str(one)):
+            return f"the proxy refused: {_status(int(refused[1]))}"
+        if str(one).startswith("Could not find a suitable TLS CA certificate bundle"):
+            return "the file of trusted certificates could not be found"
+        if type(one).__name__ == "InvalidProxyURL":
+            return "the proxy has no valid address"
+    return f"the request could not be made ({type(chain[-1]).__name__})"
+
+
+def _status(code: int) -> str:
+    known = {status.value: f"{status.value} {status.phrase}" for status in http.HTTPStatus}
+    return known.get(code, str(code))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """The error and what it was made from, outermost first.
+
+    Not ``__context__``: that may be what the caller was busy with, which is no cause.
+    """
+    found: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        one = waiting.pop(0)
+        if isinstance(one, BaseException) and not any(one is other for other in found):
+            found.append(one)
+            waiting += (
+                getattr(one, "reason", None),
+                getattr(one, "original_error", None),
+                one.__cause__,
+                *one.args,
+            )
+    return found
+
+
+def _innermost(chain: list[BaseException], kind: type[_Error]) -> _Error | None:
+    return next((one for one in reversed(chain) if isinstance(one, kind)), None)

@@ -1,0 +1,230 @@
+"""One HTTP request out, one whole answer or one plain reason back: the only room that knows of requests."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+import time
+import traceback
+from contextvars import ContextVar
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, Final
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import HTTPError
+
+from exporter import __version__
+from exporter.wechat.causes import explain, is_timeout
+from exporter.wechat.deadline import Exchange, Watchdog
+from exporter.wechat.exchange import Call, Fault, Reply, TransportError
+
+MAX_BODY: Final = 1 << 20
+"""Bytes of an answer that are read at most."""
+_PIECE: Final = 1 << 16
+_IDLE_SECONDS: Final = 60.0  # middle boxes forget a connection without telling either end
+_UNDER_WAY: ContextVar[tuple[Watchdog, Exchange]] = ContextVar("_UNDER_WAY")
+
+# urllib3 logs the path of every request, and so the token, in warnings too: no level is high enough. A filter
+# at the source, unlike a level, a handler or `disabled`, outlives whatever logging is configured to later.
+for _name in list(logging.root.manager.loggerDict):
+    if _name.partition(".")[0] == "urllib3":
+        logging.getLogger(_name).addFilter(lambda _: False)
+
+
+class _Connection(HTTPConnection):
+    """Connects within what is left of its exchange's time, and hands its sockets to the watchdog."""
+
+    _last_used = 0.0
+
+    def _new_conn(self) -> socket.socket:
+        try:
+            found = socket.getaddrinfo(self._dns_host.strip("[]"), self.port, type=socket.SOCK_STREAM)
+        except (socket.gaierror, UnicodeError):
+            raise TransportError("connection", f"the name {self.host} could not be resolved") from None
+        failure = OSError()
+        for tried, (family, kind, protocol, _, address) in enumerate(found):
+            try:
+                return self._reach(socket.socket(family, kind, protocol), address, len(found) - tried)
+            except OSError as error:
+                failure = error
+        # A connect that is cut ends in EPIPE, which urllib3 would swallow and go on without a socket.
+        _UNDER_WAY.get()[1].remaining()
+        raise failure
+
+    def _reach(self, sock: socket.socket, address: Any, untried: int) -> socket.socket:  # noqa: ANN401 - its form depends on the family
+        _, exchange = _UNDER_WAY.get()
+        try:
+            exchange.adopt(sock.fileno())
+            for option in self.socket_options or ():
+                sock.setsockopt(*option)
+            # A silent address must not use up the time of those behind it.
+            sock.settimeout(exchange.remaining() / untried)
+            sock.connect(address)
+            sock.settimeout(exchange.remaining())
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on as they came
+        if self.sock is not None:
+            _, exchange = _UNDER_WAY.get()
+            exchange.adopt(self.sock.fileno())
+        self._last_used = time.monotonic()
+        super().request(*args, **kwargs)
+
+    @property
+    def is_connected(self) -> bool:
+        return time.monotonic() - self._last_used < _IDLE_SECONDS and super().is_connected
+
+
+class _TLSConnection(_Connection, HTTPSConnection):
+    """The same over TLS."""
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except OSError as error:
+            # ssl loses a socket that was cut or reset before the handshake, and leaves it open.
+            for frame, _ in traceback.walk_tb(error.__traceback__):
+                if isinstance(lost := frame.f_locals.get("self"), ssl.SSLSocket):
+                    lost.close()
+            raise
+
+
+class _Pool(HTTPConnectionPool):
+    """Takes back only connections that the watchdog has let go of unhurt."""
+
+    ConnectionCls = _Connection
+
+    def _put_conn(self, conn: Any) -> None:  # noqa: ANN401 - urllib3 does not export the type
+        if conn is not None:
+            watchdog, exchange = _UNDER_WAY.get()
+            if watchdog.finish(exchange):
+                conn.close()
+        super()._put_conn(conn)
+
+
+class _TLSPool(_Pool, HTTPSConnectionPool):
+    """The same over TLS."""
+
+    ConnectionCls = _TLSConnection
+
+
+_POOLS: Final = {"http": _Pool, "https": _TLSPool}
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on as they came
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - the type differs with PySocks installed
+        scheme = proxy.partition("://")[0].lower()
+        if scheme not in _POOLS:
+            # A SOCKS library connects by itself, out of the watchdog's reach.
+            known = scheme if scheme in {"socks4", "socks4a", "socks5", "socks5h"} else "of that kind"
+            raise TransportError(
+                "connection", f"proxy scheme {known} is not supported: it needs to be http or https"
+            )
+        manager = super().proxy_manager_for(proxy, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+class _Session(requests.Session):
+    def get_redirect_target(self, resp: requests.Response) -> None:
+        """Never follow: not even to look, for which requests would read the whole body."""
+
+
+class Transport:
+    """Sends calls over one pool of kept-alive connections; may be used from many threads at once.
+
+    Args:
+        timeout: Seconds for one whole request: connecting (to all addresses of a name together), proxy, TLS,
+            headers and body. Looking up a name cannot be interrupted: it counts, but may take longer.
+        concurrency: Idle connections kept per host.
+        ca_file: File or folder of certificates to trust in place of those that come with requests.
+
+    Proxies (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) and ``REQUESTS_CA_BUNDLE``, which
+    goes before ``ca_file``, are read from the environment by requests; ``.netrc`` is not.
+    """
+
+    def __init__(self, *, timeout: float, concurrency: int, ca_file: str = "") -> None:
+        self._timeout = timeout
+        self._watchdog = Watchdog(timeout)
+        self._session = _Session()
+        self._session.verify = ca_file or True
+        self._session.auth = lambda request: request  # or else .netrc is asked
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self._session.headers["User-Agent"] = f"wechat-miniprogram-exporter/{__version__}"
+        self._session.headers["Accept-Encoding"] = "identity"
+        adapter = _Adapter(pool_maxsize=concurrency, max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def send(self, call: Call) -> Reply:
+        """Send one request and read its answer, whatever its status; redirects are answers like any other.
+
+        Raises:
+            TransportError: ``timeout``: no complete answer in time. ``malformed``: not HTTP, compressed
+                unasked, or over 1 MiB. ``connection``: anything else, an answer that broke off included.
+        """
+        exchange = self._watchdog.begin()
+        mark = _UNDER_WAY.set((self._watchdog, exchange))
+        cause: BaseException | None = None
+        try:
+            reply = self._converse(call)
+            if not exchange.cut:  # or else a body without a length only looks complete
+                return reply
+        except (requests.RequestException, HTTPError, TransportError, OSError, ValueError) as error:
+            cause = error
+        finally:
+            self._watchdog.finish(exchange)
+            _UNDER_WAY.reset(mark)
+        fault, words = self._verdict(exchange, cause)
+        del cause  # and so out of sight of whoever prints the variables of a traceback
+        # Outside of the handlers: the errors of requests quote the URL and may not even be its context.
+        raise TransportError(fault, words) from None
+
+    def close(self) -> None:
+        """End every request under way at once; later ones fail with ``connection``."""
+        self._watchdog.close()
+        self._session.close()
+
+    def _verdict(self, exchange: Exchange, cause: BaseException | None) -> tuple[Fault, str]:
+        if isinstance(cause, TransportError):
+            return cause.fault, str(cause)
+        if exchange.cut == "closed":
+            return "connection", "the exporter is stopping"
+        if exchange.cut or cause is None or is_timeout(cause):
+            return "timeout", f"no complete answer within {self._timeout:g}s"
+        return explain(cause)
+
+    def _converse(self, call: Call) -> Reply:
+        with self._session.request(
+            call.method,
+            call.url,
+            params=call.query,
+            headers=dict(call.headers),
+            data=call.body,
+            timeout=self._timeout,
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            if response.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
+                raise TransportError("malformed", "the answer is compressed, which was not asked for")
+            return Reply(response.status_code, _read(response.raw), response.headers.get("Retry-After", ""))
+
+
+def _read(raw: Any) -> bytes:  # noqa: ANN401 - as requests types it
+    body = bytearray()
+    while piece := raw.read(_PIECE, decode_content=False):
+        body += piece
+        if len(body) > MAX_BODY:
+            raise TransportError("malformed", "the answer is larger than 1 MiB")
+    return bytes(body)
