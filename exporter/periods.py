@@ -76,6 +76,10 @@ class Week:
         """The week that many weeks earlier."""
         return _week(self.monday - timedelta(weeks=weeks))
 
+    def after(self) -> Week:
+        """The week that follows."""
+        return _week(self.monday + timedelta(weeks=1))
+
 
 def week_containing(instant: float) -> Week:
     """The natural week that is running in Beijing at ``instant``."""
