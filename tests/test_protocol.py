@@ -1,0 +1,340 @@
+from __future__ import annotations
+
+import json
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.periods import Week
+from exporter.reports import WEEKLY, Unit
+from exporter.wechat.exchange import Reply
+from exporter.wechat.protocol import (
+    CODES,
+    Failed,
+    NotReady,
+    QuotaSpent,
+    Refused,
+    TokenRejected,
+    Unanswered,
+    error_label,
+    parse_rows,
+    parse_token,
+    retry_after_seconds,
+)
+
+NOW = 1_795_000_000.0
+WEEK = Week(date(2018, 11, 19))
+RECORDED = (
+    '{"list":[{"ref_date":"20181119-20181125","session_cnt":2470,"visit_pv":8913,"visit_uv":754,"visit_uv_new":248,'
+    '"stay_time_uv":226.4748,"stay_time_session":69.1344,"visit_depth":1.9798}]}'
+)
+RECORDED_ZERO = (
+    '{"list":[{"ref_date":"20211004-20211010","session_cnt":0,"visit_pv":0,"visit_uv":0,"visit_uv_new":0,'
+    '"stay_time_uv":0,"stay_time_session":0,"visit_depth":0}]}'
+)
+
+
+def reply(content: object, status: int = 200, retry_after: str = "") -> Reply:
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return Reply(status, body, retry_after)
+
+
+def rows(**changes: object) -> Reply:
+    row = json.loads(RECORDED)["list"][0] | changes
+    return reply({"list": [row]})
+
+
+def test_the_recorded_answer_gives_exactly_its_figures() -> None:
+    reading = parse_rows(reply(RECORDED.encode()), WEEKLY, WEEK, NOW)
+    assert reading.values == (2470, 8913, 754, 248, 226.4748, 69.1344, 1.9798)
+    assert reading.week == WEEK
+    assert reading.report is WEEKLY
+
+
+def test_a_week_without_traffic_is_zero_and_not_missing() -> None:
+    reading = parse_rows(reply(RECORDED_ZERO.encode()), WEEKLY, Week(date(2021, 10, 4)), NOW)
+    assert reading.values == (0, 0, 0, 0, 0, 0, 0)
+
+
+def test_the_camel_case_row_of_a_cloud_call_gives_the_same_figures() -> None:
+    row = json.loads(RECORDED)["list"][0]
+    camel = {field.camel: row[field.wechat] for field in WEEKLY.fields} | {"refDate": row["ref_date"]}
+    answer = {"list": [camel], "errMsg": "openapi.analysis.getWeeklyVisitTrend:ok"}
+    assert set(camel) >= {
+        "sessionCnt",
+        "visitPv",
+        "visitUv",
+        "visitUvNew",
+        "stayTimeUv",
+        "stayTimeSession",
+        "visitDepth",
+    }
+    assert parse_rows(reply(answer), WEEKLY, WEEK, NOW) == parse_rows(reply(RECORDED.encode()), WEEKLY, WEEK, NOW)
+
+
+VISITORS = [
+    (754, 754),
+    (754.0, 754),
+    ("754", 754),
+    ("754.0", 754),
+    (0, 0),
+    ("0", 0),
+    (None, None),
+    (2**53 + 1, 2**53 + 1),
+]
+
+
+@pytest.mark.parametrize(("wire", "value"), VISITORS)
+def test_a_count_may_come_as_integer_float_or_decimal_string(wire: object, value: int | None) -> None:
+    reading = parse_rows(rows(visit_uv=wire), WEEKLY, WEEK, NOW)
+    assert reading.value(WEEKLY.fields[2]) == value
+    assert isinstance(reading.value(WEEKLY.fields[2]), int | None)
+
+
+def test_the_table_of_counts_is_whole() -> None:
+    assert len(VISITORS) == 8
+
+
+def test_a_missing_field_is_missing_and_the_others_stand() -> None:
+    row = json.loads(RECORDED)["list"][0]
+    del row["stay_time_uv"]
+    reading = parse_rows(reply({"list": [row]}), WEEKLY, WEEK, NOW)
+    assert reading.values == (2470, 8913, 754, 248, None, 69.1344, 1.9798)
+
+
+@pytest.mark.parametrize("dash", ["-", "–", "—", "~"])
+def test_any_dash_stands_in_ref_date(dash: str) -> None:
+    assert parse_rows(rows(ref_date=f"20181119{dash}20181125"), WEEKLY, WEEK, NOW).week == WEEK
+
+
+UNBELIEVABLE: list[tuple[Reply, str]] = [
+    (reply(b""), "it is not JSON"),
+    (reply(b"<!doctype html>"), "it is not JSON"),
+    (reply(RECORDED.encode()[:-5]), "it is not JSON"),
+    (reply(b"\xff\xfe"), "it is not JSON"),
+    (reply(b"[" * 100_000), "it is not JSON"),
+    (reply(b'{"list":[{"visit_uv":' + b"9" * 5000 + b"}]}"), "it is not JSON"),
+    (reply(RECORDED.replace("754", "NaN").encode()), "it is not JSON"),
+    (reply(RECORDED.replace("754", "-Infinity").encode()), "it is not JSON"),
+    (reply([]), "it is not a JSON object"),
+    (reply("text"), "it is not a JSON object"),
+    (reply({}), "it has no list of rows"),
+    (reply({"list": None}), "it has no list of rows"),
+    (reply({"list": {"0": 1}}), "it has no list of rows"),
+    (reply({"errcode": 0, "errmsg": "ok"}), "it has no list of rows"),
+    (reply({"errcode": "many"}), "its errcode is not a whole number"),
+    (reply({"errcode": True}), "its errcode is not a whole number"),
+    (reply({"errcode": 1.5}), "its errcode is not a whole number"),
+    (reply({"list": [json.loads(RECORDED)["list"][0]] * 2}), "it has not exactly one row"),
+    (reply({"list": ["row"]}), "it has not exactly one row"),
+    (rows(ref_date="20181126-20181202"), "its ref_date is not 20181119-20181125"),
+    (rows(ref_date="20181119"), "its ref_date is not 20181119-20181125"),
+    (rows(ref_date=20181119), "its ref_date is not 20181119-20181125"),
+    (rows(ref_date=None), "its ref_date is not 20181119-20181125"),
+    (rows(visit_uv=-1), "visit_uv is not a figure"),
+    (rows(visit_uv="many"), "visit_uv is not a figure"),
+    (rows(visit_uv="-1"), "visit_uv is not a figure"),
+    (rows(visit_uv="1e3"), "visit_uv is not a figure"),
+    (rows(visit_uv="٧"), "visit_uv is not a figure"),
+    (rows(visit_uv=True), "visit_uv is not a figure"),
+    (rows(visit_uv=[754]), "visit_uv is not a figure"),
+    (rows(visit_uv=2**63), "visit_uv is not a figure"),
+    (reply(RECORDED.replace("754", "1e400").encode()), "visit_uv is not a figure"),
+    (rows(visit_uv=0.5), "visit_uv is not a whole number"),
+    (rows(visit_uv="0.5"), "visit_uv is not a whole number"),
+    (reply({"list": [{"ref_date": "20181119-20181125"}]}), "its row has not one figure"),
+]
+
+
+@pytest.mark.parametrize(("answer", "words"), UNBELIEVABLE, ids=range(len(UNBELIEVABLE)))
+def test_an_answer_that_cannot_be_believed_is_malformed_and_says_why(answer: Reply, words: str) -> None:
+    with pytest.raises(Failed) as caught:
+        parse_rows(answer, WEEKLY, WEEK, NOW)
+    assert str(caught.value) == f"WeChat's answer cannot be believed: {words}"
+    assert caught.value.errcode == "malformed"
+
+
+def test_the_table_of_unbelievable_answers_is_whole() -> None:
+    assert len(UNBELIEVABLE) == 35
+
+
+def test_an_empty_list_is_not_ready_and_never_zero() -> None:
+    with pytest.raises(NotReady) as caught:
+        parse_rows(reply({"list": []}), WEEKLY, WEEK, NOW)
+    assert caught.value.no_data
+    assert caught.value.errcode == ""
+
+
+DECISIONS: dict[int, tuple[type[Unanswered], type[Unanswered]]] = {
+    # code: (of the weekly call, of the token endpoint)
+    -1: (NotReady, Failed),
+    61503: (NotReady, Failed),
+    61504: (NotReady, Failed),
+    40001: (TokenRejected, Refused),
+    40014: (TokenRejected, Refused),
+    42001: (TokenRejected, Refused),
+    41001: (Failed, Failed),
+    45009: (QuotaSpent, QuotaSpent),
+    45011: (QuotaSpent, QuotaSpent),
+    40002: (Refused, Refused),
+    40013: (Refused, Refused),
+    40125: (Refused, Refused),
+    41002: (Refused, Refused),
+    41004: (Refused, Refused),
+    40164: (Refused, Refused),
+    40243: (Refused, Refused),
+    48001: (Refused, Refused),
+    48004: (Refused, Refused),
+    50002: (Refused, Refused),
+    50004: (Refused, Refused),
+    61004: (Refused, Refused),
+    61007: (Refused, Refused),
+    61500: (Failed, Failed),
+    61501: (Failed, Failed),
+    61502: (Refused, Refused),
+    43002: (Failed, Failed),
+    44002: (Failed, Failed),
+    47001: (Failed, Failed),
+    89501: (Refused, Refused),
+    89503: (Refused, Refused),
+    89506: (Refused, Refused),
+    89507: (Refused, Refused),
+    99999: (Failed, Failed),
+}
+
+
+@pytest.mark.parametrize(("number", "decisions"), DECISIONS.items())
+def test_every_code_leads_to_its_decision(number: int, decisions: tuple[type[Unanswered], type[Unanswered]]) -> None:
+    answer = reply({"errcode": number, "errmsg": "words rid: 5f5e1000-0-0"})
+    with pytest.raises(Unanswered) as weekly:
+        parse_rows(answer, WEEKLY, WEEK, NOW)
+    with pytest.raises(Unanswered) as token:
+        parse_token(answer, NOW)
+    assert (type(weekly.value), type(token.value)) == decisions
+    label = str(number) if number in CODES else "other"
+    assert {weekly.value.errcode, token.value.errcode, error_label(answer)} == {label}
+    assert str(number) in str(weekly.value)
+
+
+def test_the_table_of_decisions_knows_every_code_of_ours_and_one_that_is_not() -> None:
+    assert set(DECISIONS) - {99999} == set(CODES)
+    assert len(CODES) == 32
+
+
+def test_the_message_of_40164_names_the_address_to_allow() -> None:
+    errmsg = "invalid ip 8.149.1.2 ipv6 ::ffff:8.149.1.2, not in whitelist rid: 5f5e1000-0-0"
+    with pytest.raises(Refused, match=r"add 8\.149\.1\.2 to the app's IP allow list"):
+        parse_token(reply({"errcode": 40164, "errmsg": errmsg}), NOW)
+
+
+def test_an_errcode_in_a_string_is_understood() -> None:
+    with pytest.raises(QuotaSpent):
+        parse_rows(reply({"errcode": "45009", "errmsg": ""}), WEEKLY, WEEK, NOW)
+
+
+def test_an_errmsg_cannot_forge_lines_or_flood_the_log() -> None:
+    with pytest.raises(Failed) as caught:
+        parse_rows(reply({"errcode": 1, "errmsg": "a\nb\x1b[31m" + "x" * 5000}), WEEKLY, WEEK, NOW)
+    assert "\n" not in str(caught.value)
+    assert "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+STATUSES = [(400, "http_4xx"), (404, "http_4xx"), (429, "http_4xx"), (500, "http_5xx"), (502, "http_5xx")]
+STATUSES += [(204, "malformed"), (302, "malformed"), (101, "malformed")]
+
+
+@pytest.mark.parametrize(("status", "label"), STATUSES)
+def test_another_status_than_200_has_failed_whatever_its_body(status: int, label: str) -> None:
+    answer = reply(RECORDED.encode(), status, retry_after="120")
+    with pytest.raises(Failed) as caught:
+        parse_rows(answer, WEEKLY, WEEK, NOW)
+    assert caught.value.errcode == label == error_label(answer)
+    assert caught.value.retry_after == 120
+    assert not caught.value.about_week
+
+
+def test_the_table_of_statuses_is_whole() -> None:
+    assert len(STATUSES) == 8
+
+
+RETRY_AFTER = [
+    ("120", 120.0),
+    (" 7 ", 7.0),
+    ("", 0.0),
+    ("soon", 0.0),
+    ("-5", 0.0),
+    ("9" * 400, 9999999999.0),
+    ("Wed, 18 Nov 2026 10:27:40 GMT", 60.0),
+    ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+    ("Wed, 99 Oct 2015 07:28:00 GMT", 0.0),
+]
+
+
+@pytest.mark.parametrize(("text", "seconds"), RETRY_AFTER)
+def test_retry_after_is_read_as_seconds_or_as_a_date(text: str, seconds: float) -> None:
+    now = 1_794_997_600.0  # Wed, 18 Nov 2026 10:26:40 GMT
+    assert retry_after_seconds(text, now) == seconds
+
+
+def test_the_table_of_retry_after_is_whole() -> None:
+    assert len(RETRY_AFTER) == 9
+
+
+def test_a_token_comes_with_the_seconds_it_lives() -> None:
+    token = parse_token(reply({"access_token": "T" * 512, "expires_in": 7200}), NOW)
+    assert (token.value, token.expires_in) == ("T" * 512, 7200.0)
+    assert "TTT" not in repr(token)
+
+
+NO_TOKENS: list[dict[str, object]] = [
+    {},
+    {"access_token": ""},
+    {"access_token": 5, "expires_in": 7200},
+    {"access_token": "a\nb", "expires_in": 7200},
+    {"access_token": "T" * 5000, "expires_in": 7200},
+    {"access_token": "T"},
+    {"access_token": "T", "expires_in": "7200"},
+    {"access_token": "T", "expires_in": True},
+    {"access_token": "T", "expires_in": 0},
+    {"access_token": "T", "expires_in": -1},
+]
+
+
+@pytest.mark.parametrize("answer", NO_TOKENS, ids=range(len(NO_TOKENS)))
+def test_what_is_no_token_is_malformed(answer: dict[str, object]) -> None:
+    with pytest.raises(Failed) as caught:
+        parse_token(reply(answer), NOW)
+    assert caught.value.errcode == "malformed"
+
+
+def test_the_table_of_no_tokens_is_whole() -> None:
+    assert len(NO_TOKENS) == 10
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_at_all_get_past_the_decisions(body: bytes) -> None:
+    for read in (lambda: parse_rows(reply(body), WEEKLY, WEEK, NOW), lambda: parse_token(reply(body), NOW)):
+        with pytest.raises(Unanswered):
+            read()
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+@given(st.sampled_from([field.wechat for field in WEEKLY.fields]), JSON)
+def test_whatever_stands_in_a_field_is_a_figure_or_malformed(name: str, value: object) -> None:
+    try:
+        reading = parse_rows(rows(**{name: value}), WEEKLY, WEEK, NOW)
+    except Unanswered as reason:
+        assert reason.errcode == "malformed"  # noqa: PT017 (either outcome is right)
+        return
+    for field, figure in zip(WEEKLY.fields, reading.values, strict=True):
+        assert figure is None or 0 <= figure < 2**63
+        assert figure is None or field.unit is not Unit.COUNT or isinstance(figure, int)
