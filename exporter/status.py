@@ -63,6 +63,21 @@ class Answer:
     """Seconds the server asked to be left alone."""
     history_stopped: bool = False
     """Older weeks are not asked for until the next look."""
+    succeeded: float | None = None
+    """When the newest wanted week's row last arrived, Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A reading and when the exporter first had its week, Unix seconds."""
+
+    reading: Reading
+    first_seen: float
+
+    @property
+    def week(self) -> Week:
+        """The week that was kept."""
+        return self.reading.week
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +99,10 @@ class Status:
     name: str
     state: State
     answer: Answer | None
-    current: Reading | None
+    current: Kept | None
     """The live week: the latest that WeChat has published."""
-    previous: Reading | None
+    previous: Kept | None
     """Exactly the week before the live one."""
-    first_seen: float | None
-    """When the exporter first had the live week, Unix seconds."""
-    last_success: float | None
-    """When the newest wanted week's row last arrived, Unix seconds."""
     next_fetch: float
     """When the app is looked at next, Unix seconds."""
     counters: Counters

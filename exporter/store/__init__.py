@@ -1,0 +1,155 @@
+"""Keeps what was fetched, in SQLite: the only SQL of the project.
+
+``Store`` never fails its caller. While its file cannot be used (read-only, full disk, written by a newer version) it
+goes on in memory, says why in ``problem``, remembers what the file lacks, and returns to the file when
+that takes writes again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from exporter.store.files import (
+    Lock,
+    Locked,
+    is_corrupt,
+    move_aside,
+    open_database,
+    open_memory,
+    rescue,
+)
+from exporter.store.rows import Change, Known, Miss, read, write
+from exporter.store.schema import NewerSchema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from exporter.reports import Report
+
+__all__ = ["MEMORY", "Change", "Known", "Lock", "Locked", "Miss", "Store"]
+
+MEMORY = ":memory:"
+
+_RETRY_SECONDS = 60.0
+
+log = structlog.get_logger()
+
+
+class Store:
+    """The figures and answers of all apps, as one API host gave them.
+
+    Args:
+        folder: where the database stands, or ``:memory:``.
+        host: the API host that figures come from; it is part of every key.
+        clock: the wall clock, Unix seconds.
+    """
+
+    def __init__(self, folder: str, host: str, clock: Callable[[], float]) -> None:
+        self._folder = None if folder == MEMORY else Path(folder)
+        self._host = host
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._unsaved: dict[object, Change] = {}
+        self._db: sqlite3.Connection
+        self.problem = ""
+        """Why the store goes on from memory, for people; empty while it takes and gives."""
+        self._tried = clock()
+        if self._folder is None:
+            self._db = open_memory()
+        else:
+            self._open(self._folder)
+
+    def read(self, appid: str, report: Report, newest_weeks: int) -> Known:
+        """What is known of one app's report."""
+        with self._lock:
+            try:
+                return read(self._db, self._host, appid, report, newest_weeks)
+            except sqlite3.Error as error:
+                self._go_on_from_memory(error)
+                return read(self._db, self._host, appid, report, newest_weeks)
+
+    def save(self, changes: Iterable[Change]) -> None:
+        """Keeps all changes, in the file if it takes them, else in memory until it does."""
+        with self._lock:
+            changes = tuple(changes)
+            if self.problem:
+                self._unsaved |= {change.key: change for change in changes}
+                write(self._db, self._host, changes)
+                return
+            try:
+                write(self._db, self._host, changes)
+            except sqlite3.Error as error:
+                self._unsaved |= {change.key: change for change in changes}
+                self._go_on_from_memory(error)
+
+    def mend(self) -> None:
+        """Once a minute, tries to return to a file that could not be used."""
+        with self._lock:
+            if not self.problem or self._folder is None or abs(self._clock() - self._tried) < _RETRY_SECONDS:
+                return
+            self._tried = self._clock()
+            memory = self._db
+            try:
+                db = open_database(self._folder)
+                write(db, self._host, self._unsaved.values())
+            except (sqlite3.Error, OSError, NewerSchema):
+                return
+            memory.close()
+            self._db, self.problem = db, ""
+            log.info("store is back", path=str(self._folder), saved=len(self._unsaved))
+            self._unsaved.clear()
+
+    def close(self) -> None:
+        """Closes the database; nothing may be asked of the store afterwards."""
+        with self._lock:
+            self._db.close()
+
+    def _open(self, folder: Path) -> None:
+        try:
+            self._db = open_database(folder)
+        except (sqlite3.Error, OSError, NewerSchema) as error:
+            self._db = open_memory()
+            self._go_on_from_memory(error)
+
+    def _go_on_from_memory(self, error: Exception) -> None:
+        """Leaves the file: a corrupt one is moved aside for a fresh one, else its content is carried into memory."""
+        folder = self._folder
+        if folder is None:
+            raise error
+        self._db.close()
+        if is_corrupt(error) and self._start_afresh(folder, error):
+            return
+        self._tried = self._clock()
+        self._db = rescue(folder)
+        self.problem = _words(error, folder)
+        write(self._db, self._host, self._unsaved.values())
+        log.error("store is out of order, going on from memory", path=str(folder), error=self.problem)
+
+    def _start_afresh(self, folder: Path, error: Exception) -> bool:
+        try:
+            aside = move_aside(folder, self._clock())
+            self._db = open_database(folder)
+            write(self._db, self._host, self._unsaved.values())
+        except (sqlite3.Error, OSError):
+            return False
+        self._unsaved.clear()
+        log.error("store was corrupt: moved aside, a new one begun", moved_to=str(aside), error=str(error))
+        return True
+
+
+def _words(error: Exception, folder: Path) -> str:
+    """What is wrong and what to do, for people."""
+    if isinstance(error, NewerSchema):
+        return (
+            f"the store in {folder} was written by a newer version ({error}): upgrade, or give another --storage.path"
+        )
+    if is_corrupt(error):
+        return f"the store in {folder} is corrupt and cannot be moved aside: move it away by hand"
+    if isinstance(error, OSError):
+        return f"{folder} cannot be used: {error.strerror}"
+    return f"the store in {folder} takes no writes: {error}"

@@ -1,0 +1,134 @@
+"""The store's folder: its database file, its lock, and where a corrupt file goes."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sqlite3
+from contextlib import ExitStack, closing, suppress
+from typing import TYPE_CHECKING
+
+from exporter.periods import utc_stamp
+from exporter.store.schema import NewerSchema, migrate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+DATABASE = "store.sqlite3"
+LOCK = "exporter.lock"
+
+_COMPANIONS = ("-wal", "-shm", "-journal")
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_BUSY_SECONDS = 5.0
+
+
+class Locked(Exception):
+    """Another exporter runs on the same folder."""
+
+
+class Lock:
+    """The right to be the one long-running exporter of a folder, until closed or until the process ends.
+
+    Raises:
+        Locked: another process has it.
+        OSError: the folder takes no lock file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self.close()
+            if error.errno in {errno.EAGAIN, errno.EACCES}:
+                raise Locked(
+                    f"another exporter runs on {folder}: stop it, or give one another --storage.path"
+                ) from None
+            raise
+
+    def close(self) -> None:
+        """Lets the next exporter have the folder."""
+        os.close(self._file)
+
+
+def open_database(folder: Path) -> sqlite3.Connection:
+    """Opens the database, made and migrated if need be; it is readable by its owner alone.
+
+    Raises:
+        OSError: the folder or file cannot be made.
+        sqlite3.Error: the file cannot be used (``is_corrupt`` tells the kind).
+        NewerSchema: a newer exporter wrote it.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / DATABASE
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    with ExitStack() as undo:
+        db = undo.enter_context(closing(connect(path.absolute().as_uri())))
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = NORMAL")
+        migrate(db)
+        (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise _corrupt(verdict)
+        undo.pop_all()
+    return db
+
+
+def open_memory() -> sqlite3.Connection:
+    """An empty database that is gone with the process."""
+    db = connect("file::memory:")
+    migrate(db)
+    return db
+
+
+def rescue(folder: Path) -> sqlite3.Connection:
+    """A database in memory, with everything that can still be read from the file."""
+    uri = (folder / DATABASE).absolute().as_uri()
+    for mode in ("?mode=ro", "?mode=ro&immutable=1"):
+        with ExitStack() as undo, suppress(sqlite3.Error, NewerSchema):
+            db = undo.enter_context(closing(connect("file::memory:")))
+            with closing(connect(uri + mode)) as source:
+                source.backup(db)
+            migrate(db)
+            undo.pop_all()
+            return db
+    return open_memory()
+
+
+def connect(uri: str) -> sqlite3.Connection:
+    """A connection that begins transactions only when told, and may travel between threads."""
+    db = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA foreign_keys = ON")
+    return db
+
+
+def is_corrupt(error: BaseException) -> bool:
+    """Whether an error says that the file's content is broken; being busy or failing to read is not that."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in _CORRUPT
+
+
+def move_aside(folder: Path, now: float) -> Path:
+    """Renames the database and its companions, so that a person can look at them; returns the new name.
+
+    Raises:
+        OSError: the folder does not let go of them.
+    """
+    aside = folder / f"{DATABASE}.corrupt-{utc_stamp(now)}"
+    number = 1
+    while aside.exists():
+        number += 1
+        aside = folder / f"{DATABASE}.corrupt-{utc_stamp(now)}-{number}"
+    (folder / DATABASE).rename(aside)
+    for companion in _COMPANIONS:
+        with suppress(FileNotFoundError):
+            (folder / (DATABASE + companion)).rename(f"{aside}{companion}")
+    return aside
+
+
+def _corrupt(verdict: str) -> sqlite3.DatabaseError:
+    error = sqlite3.DatabaseError(verdict)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error

@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.periods import Week
+from exporter.reports import WEEKLY, Reading
+from exporter.status import Answer, Kept, State
+from exporter.store import Change, Known, Lock, Locked, Miss, Store
+from exporter.store.files import DATABASE, LOCK
+from exporter.store.schema import APPLICATION_ID, VERSION
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HOST = "api.weixin.qq.com"
+ROOT = Path(__file__).parent.parent
+APPID = "wx0123456789abcdef"
+W3 = Week(date(2026, 11, 16))
+W2, W1 = W3.before(), W3.before(2)
+ANSWER = Answer(W3, State.FAILED, 5.0, 4.0, "other", "words", 3, 2.0, history_stopped=True, succeeded=1.0)
+
+
+class Wall:
+    now = 1_795_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def kept(week: Week, visitors: float | None = 754, first_seen: float = 1.0) -> Kept:
+    return Kept(Reading(WEEKLY, week, (2470, 8913, visitors, None, 226.4748, 69.5, 0)), first_seen)
+
+
+def change(what: Kept | Miss | Answer, appid: str = APPID) -> Change:
+    return Change(appid, WEEKLY, what)
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[..., Store]]:
+    stores = []
+
+    def open_store(folder: Path | str = tmp_path, host: str = HOST, clock: Callable[[], float] | None = None) -> Store:
+        stores.append(Store(str(folder), host, clock or Wall()))
+        return stores[-1]
+
+    yield open_store
+    for store in stores:
+        store.close()
+
+
+def known(store: Store, appid: str = APPID) -> Known:
+    return store.read(appid, WEEKLY, 520)
+
+
+def test_what_is_kept_is_there_after_a_restart(opened: Callable[..., Store]) -> None:
+    everything = (change(kept(W3)), change(kept(W2, 0)), change(Miss(W1, 7.0, final=True)), change(ANSWER))
+    opened().save(everything)
+    expected = Known(ANSWER, kept(W3), kept(W2, 0), frozenset({W2, W3}), (Miss(W1, 7.0, final=True),))
+    assert known(opened()) == expected
+
+
+def test_nothing_is_known_of_an_app_never_asked(opened: Callable[..., Store]) -> None:
+    store = opened()
+    assert known(store) == Known()
+    store.save([change(ANSWER)])
+    assert known(store, "wxother") == Known()
+    assert known(store) == Known(answer=ANSWER)
+
+
+def test_zero_stays_zero_and_missing_stays_missing(opened: Callable[..., Store]) -> None:
+    store = opened()
+    store.save([change(kept(W3, None))])
+    current = known(store).current
+    assert current is not None
+    assert current.reading.values == (2470, 8913, None, None, 226.4748, 69.5, 0)
+
+
+def test_a_revision_replaces_the_whole_row_and_a_row_ends_a_miss(opened: Callable[..., Store]) -> None:
+    store = opened()
+    store.save([change(kept(W3)), change(Miss(W2, 1.0, final=False))])
+    revised = Kept(Reading(WEEKLY, W3, (1, None, None, None, None, None, None)), 1.0)
+    store.save([change(revised), change(kept(W2))])
+    assert known(store) == Known(None, revised, kept(W2), frozenset({W2, W3}))
+
+
+def test_the_week_before_is_given_only_if_it_is_exactly_that(opened: Callable[..., Store]) -> None:
+    store = opened()
+    store.save([change(kept(W3)), change(kept(W1))])
+    assert known(store).previous is None
+    assert known(store).current == kept(W3)
+
+
+def test_every_week_is_kept_and_as_many_are_named_as_were_asked_for(opened: Callable[..., Store]) -> None:
+    store = opened()
+    weeks = [W3.before(number) for number in range(120)]
+    store.save([change(kept(week)) for week in weeks])
+    assert known(store).held == set(weeks)
+    assert store.read(APPID, WEEKLY, 8).held == set(weeks[:8])
+
+
+def test_figures_of_one_host_never_mix_with_those_of_another(opened: Callable[..., Store]) -> None:
+    opened(host="127.0.0.1:1234").save([change(kept(W3, 1)), change(ANSWER)])
+    assert known(opened()) == Known()
+
+
+def test_the_folder_is_made_and_only_its_owner_can_read_the_file(opened: Callable[..., Store], tmp_path: Path) -> None:
+    folder = tmp_path / "some" / "where"
+    opened(folder).save([change(kept(W3))])
+    assert stat.S_IMODE((folder / DATABASE).stat().st_mode) == 0o600
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in folder.iterdir())
+
+
+def test_a_dimension_and_another_report_fit_the_schema_as_rows(opened: Callable[..., Store], tmp_path: Path) -> None:
+    opened().save([change(kept(W3))])
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db, db:
+        db.execute("INSERT INTO term (name) VALUES ('weekly_retain'), ('visit_uv_new')")
+        ids = dict(db.execute("SELECT name, id FROM term"))
+        db.execute("INSERT INTO reading VALUES (1, ?, 20261116, 0)", (ids["weekly_retain"],))
+        rows = [(1, ids["weekly_retain"], 20261116, ids["visit_uv_new"], str(key), 10 - key) for key in range(5)]
+        db.executemany("INSERT INTO figure VALUES (?, ?, ?, ?, ?, ?)", rows)
+        found = db.execute("SELECT dimension, value FROM figures WHERE report = 'weekly_retain'").fetchall()
+    assert found == [("0", 10), ("1", 9), ("2", 8), ("3", 7), ("4", 6)]
+    assert known(opened()).current == kept(W3)
+
+
+def test_in_memory_nothing_is_written(opened: Callable[..., Store], tmp_path: Path) -> None:
+    store = opened(":memory:")
+    store.save([change(kept(W3))])
+    store.mend()
+    assert known(store).current == kept(W3)
+    assert store.problem == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_file_says_whose_it_is_and_which_version(opened: Callable[..., Store], tmp_path: Path) -> None:
+    opened()
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
+        assert db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
+
+
+def test_a_file_of_a_newer_version_is_left_alone_and_the_exporter_goes_on_from_memory(
+    opened: Callable[..., Store], tmp_path: Path
+) -> None:
+    opened().save([change(kept(W3))])
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
+        db.execute(f"PRAGMA user_version = {VERSION + 1}")
+    before = (tmp_path / DATABASE).read_bytes()
+    with capture_logs() as logs:
+        store = opened()
+    assert "written by a newer version" in store.problem
+    assert f"version is {VERSION + 1}" in store.problem
+    assert [line["log_level"] for line in logs] == ["error"]
+    store.save([change(kept(W2))])
+    assert known(store).current == kept(W2)
+    assert (tmp_path / DATABASE).read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"this is no database at all, " * 100, b"SQLite format 3\x00" + b"\xff" * 5000])
+def test_a_corrupt_file_is_moved_aside_with_its_companions_and_a_new_one_begun(
+    opened: Callable[..., Store], tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / DATABASE).write_bytes(content)
+    for companion in ("-wal", "-journal"):
+        (tmp_path / f"{DATABASE}{companion}").write_bytes(b"left over")
+    with capture_logs() as logs:
+        store = opened()
+    assert store.problem == ""
+    store.save([change(kept(W3))])
+    assert known(store).current == kept(W3)
+    aside = tmp_path / f"{DATABASE}.corrupt-20261118T110640Z"
+    assert aside.read_bytes() == content
+    assert [line["log_level"] for line in logs] == ["error"]
+    assert logs[0]["moved_to"] == str(aside)
+
+
+def test_a_second_corrupt_file_in_the_same_second_does_not_overwrite_the_first(
+    opened: Callable[..., Store], tmp_path: Path
+) -> None:
+    for content in (b"first " * 500, b"second " * 500):
+        (tmp_path / DATABASE).write_bytes(content)
+        opened().close()
+        for companion in tmp_path.glob(f"{DATABASE}-*"):
+            companion.unlink()
+    found = {path.read_bytes()[:5] for path in tmp_path.glob(f"{DATABASE}.corrupt-*Z*") if path.stat().st_size > 1000}
+    assert found == {b"first", b"secon"}
+
+
+def test_corruption_met_while_running_moves_the_file_aside_and_goes_on(
+    opened: Callable[..., Store], tmp_path: Path
+) -> None:
+    store = opened()
+    store.save([change(kept(W1))])
+    store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    file = tmp_path / DATABASE
+    file.write_bytes(b"\xff" * file.stat().st_size)
+    store._db.close()
+    store._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    with capture_logs() as logs:
+        store.save([change(kept(W3))])
+    assert store.problem == ""
+    assert known(store).held == {W3}
+    assert len(list(tmp_path.glob("*.corrupt-*"))) >= 1
+    assert [line["event"] for line in logs] == ["store was corrupt: moved aside, a new one begun"]
+
+
+def test_a_full_disk_is_said_once_and_the_figures_reach_the_file_when_there_is_room(
+    opened: Callable[..., Store],
+) -> None:
+    wall = Wall()
+    store = opened(clock=wall)
+    store.save([change(kept(W1))])
+    pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+    store._db.execute(f"PRAGMA max_page_count = {pages}")
+    weeks = [W3.before(number) for number in range(200)]
+    with capture_logs() as logs:
+        store.save([change(kept(week)) for week in weeks])
+        store.save([change(ANSWER)])
+    assert "database or disk is full" in store.problem
+    assert [line["log_level"] for line in logs] == ["error"]
+    assert known(store).held == set(weeks)
+    assert known(store).answer == ANSWER
+    store.mend()
+    assert store.problem != ""
+    wall.now += 61
+    with capture_logs() as logs:
+        store.mend()
+    assert store.problem == ""
+    assert [line["event"] for line in logs] == ["store is back"]
+    assert known(opened()) == known(store)
+    assert known(store).held == set(weeks)
+
+
+def test_a_real_full_disk_is_survived(opened: Callable[..., Store], tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if (
+        os.geteuid() != 0
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "none", disk], check=False).returncode
+    ):
+        pytest.skip("a small disk can be mounted only by root")
+    try:
+        store = opened(disk)
+        (disk / "ballast").write_bytes(b"x" * (300 << 10))
+        for year in range(40):
+            store.save([change(kept(W3.before(52 * year + number), year)) for number in range(52)])
+        assert "full" in store.problem
+        assert len(known(store).held) == 520
+        store.close()
+    finally:
+        subprocess.run(["umount", "-l", disk], check=True)
+
+
+READ_ONLY = """
+import sys
+from pathlib import Path
+from exporter import logs
+from exporter.reports import WEEKLY
+from exporter.store import Store, Lock
+logs.configure("info", "logfmt")
+store = Store(sys.argv[1], "api.weixin.qq.com", lambda: 0.0)
+print(store.problem)
+print(store.read("wx0123456789abcdef", WEEKLY, 8).current)
+try:
+    Lock(Path(sys.argv[1]))
+except OSError as error:
+    print("lock:", error.strerror)
+"""
+
+
+def test_a_read_only_folder_gives_its_figures_and_the_exporter_goes_on_from_memory(
+    opened: Callable[..., Store], tmp_path: Path
+) -> None:
+    folder = tmp_path / "store"
+    store = opened(folder)
+    store.save([change(kept(W3))])
+    store.close()
+    for path in folder.iterdir():
+        path.chmod(0o444)
+    folder.chmod(0o555)
+    command = [sys.executable, "-c", READ_ONLY, str(folder)]
+    if os.geteuid() == 0:  # who may write everywhere but on a read-only mount
+        remount = 'mount -o bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+        command = ["unshare", "--mount", "sh", "-c", remount, str(folder), *command]
+        if subprocess.run([*command[:6], "true"], capture_output=True, check=False).returncode:
+            pytest.skip("neither a user without rights nor a read-only mount can be had")
+    result = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    folder.chmod(0o755)
+    problem, current, lock = result.stdout.splitlines()
+    assert "cannot be used" in problem or "takes no writes" in problem
+    assert current == repr(kept(W3))
+    assert lock.startswith("lock: ")
+    assert "going on from memory" in result.stderr
+
+
+def test_only_one_exporter_runs_on_a_folder(tmp_path: Path) -> None:
+    lock = Lock(tmp_path / "new")
+    assert (tmp_path / "new" / LOCK).exists()
+    with pytest.raises(Locked, match="another exporter runs on"):
+        Lock(tmp_path / "new")
+    lock.close()
+    Lock(tmp_path / "new").close()
+
+
+def test_two_processes_can_write_to_one_file(opened: Callable[..., Store]) -> None:
+    exporter, fetch = opened(), opened()
+    for number in range(20):
+        exporter.save([change(kept(W3.before(number)))])
+        fetch.save([change(replace(ANSWER, at=float(number)), "wxother")])
+    assert exporter.problem == fetch.problem == ""
+    assert len(known(fetch).held) == 20
