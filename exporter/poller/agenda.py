@@ -1,0 +1,49 @@
+"""Whose turn it is: apps in the order in which they are to be looked at."""
+
+from __future__ import annotations
+
+import heapq
+from itertools import count
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from exporter.poller.plan import Look
+
+
+class Agenda:
+    """One entry for each app; a later entry replaces an earlier one.
+
+    Newest weeks come before history, however long that has been due; of the history, newer weeks come first.
+    """
+
+    def __init__(self) -> None:
+        self._newest: list[tuple[float, int, str]] = []
+        self._history: list[tuple[int, int, str]] = []
+        self._entries: dict[str, int] = {}
+        self._numbers = count()
+
+    def put(self, appid: str, look: Look) -> None:
+        """Enters an app's next look."""
+        number = self._entries[appid] = next(self._numbers)
+        if look.history:
+            heapq.heappush(self._history, (-look.week.monday.toordinal(), number, appid))
+        else:
+            heapq.heappush(self._newest, (look.at, number, appid))
+
+    def take_due(self, now: float) -> str | None:
+        """Takes out the app whose turn it is; None if nobody is due."""
+        self._drop_replaced()
+        if self._newest and self._newest[0][0] <= now:
+            appid = heapq.heappop(self._newest)[2]
+        elif self._history:
+            appid = heapq.heappop(self._history)[2]
+        else:
+            return None
+        del self._entries[appid]
+        return appid
+
+    def _drop_replaced(self) -> None:
+        while self._newest and self._entries.get(self._newest[0][2]) != self._newest[0][1]:
+            heapq.heappop(self._newest)
+        while self._history and self._entries.get(self._history[0][2]) != self._history[0][1]:
+            heapq.heappop(self._history)

@@ -1,0 +1,178 @@
+"""What the poller knows of one app, and how an outcome changes it. Pure: a ledger in, a ledger out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from exporter.periods import DAY, Week
+from exporter.reports import Reading, Report
+from exporter.status import Answer, Counters, Kept, State, Status
+from exporter.store import Change, Known, Miss
+from exporter.wechat.protocol import Failed, NotReady, QuotaSpent, Refused, TokenRejected, Unanswered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from exporter.config import App
+    from exporter.wechat.client import Outcome
+
+GIVEN_UP_AFTER = 14 * DAY
+"""A week that ended this long ago, and of which WeChat has nothing, is not asked for again."""
+
+STATES: Mapping[type[Unanswered], State] = MappingProxyType(
+    {
+        NotReady: State.NOT_READY,
+        QuotaSpent: State.QUOTA_SPENT,
+        Refused: State.REFUSED,
+        TokenRejected: State.REFUSED,
+        Failed: State.FAILED,
+    }
+)
+"""The state that each decision leads to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What is known of one app's report."""
+
+    app: App
+    answer: Answer | None = None
+    current: Kept | None = None
+    previous: Kept | None = None
+    held: frozenset[Week] = frozenset()
+    """The newest weeks that the store holds."""
+    misses: Mapping[Week, Miss] = field(default_factory=lambda: MappingProxyType({}))
+    ask_at_once: bool = False
+    """The last answer's wait does not count: a start after a failure, a changed configuration."""
+    counters: Counters = Counters()  # noqa: RUF009 (a frozen value)
+
+    @property
+    def state(self) -> State:
+        """How it stands with the newest wanted week; "not ready" about a week that is stored changes nothing."""
+        if self.answer is None:
+            return State.PENDING
+        if self.answer.state is State.NOT_READY and self.answer.week in self.held:
+            return State.OK
+        return self.answer.state
+
+    def status(self, next_fetch: float) -> Status:
+        """The ledger as the ways out may read it."""
+        return Status(
+            appid=self.app.appid,
+            name=self.app.name,
+            state=self.state,
+            answer=self.answer,
+            current=self.current,
+            previous=self.previous,
+            next_fetch=next_fetch,
+            counters=self.counters,
+        )
+
+
+def opened(app: App, known: Known) -> Ledger:
+    """The ledger at a start: refused and failed apps are asked once at every start, the others wait on."""
+    answer = known.answer
+    return Ledger(
+        app=app,
+        answer=answer,
+        current=known.current,
+        previous=known.previous,
+        held=known.held,
+        misses=MappingProxyType({miss.week: miss for miss in known.misses}),
+        ask_at_once=answer is not None and answer.state in {State.REFUSED, State.FAILED},
+    )
+
+
+def absorb_newest(
+    ledger: Ledger, report: Report, week: Week, outcome: Outcome, now: float
+) -> tuple[Ledger, tuple[Change, ...]]:
+    """The ledger after an answer about the newest wanted week, and what is to be kept of it."""
+    ledger, changes = _absorb(ledger, report, outcome, now)
+    reason = outcome.result if isinstance(outcome.result, Unanswered) else None
+    before = ledger.answer
+    state = State.OK if reason is None else STATES[type(reason)]
+    answer = Answer(
+        week=week,
+        state=state,
+        at=now,
+        since=now,
+        errcode="" if reason is None else reason.errcode,
+        message="" if reason is None else str(reason),
+        failures=(before.failures if before else 0) + 1 if state is State.FAILED else 0,
+        retry_after=0.0 if reason is None else reason.retry_after,
+        history_stopped=reason is not None and not _others_may_fare_better(reason),
+        succeeded=now if reason is None else before.succeeded if before else None,
+    )
+    if before is not None and replace(ledger, answer=answer).state is ledger.state:
+        answer = replace(answer, since=before.since)
+    after = replace(ledger, answer=answer, ask_at_once=False)
+    return after, (*changes, Change(ledger.app.appid, report, answer))
+
+
+def absorb_history(
+    ledger: Ledger, report: Report, week: Week, outcome: Outcome, now: float
+) -> tuple[Ledger, tuple[Change, ...]]:
+    """The ledger after an answer about an older week; the state is not touched by it."""
+    ledger, changes = _absorb(ledger, report, outcome, now)
+    reason = outcome.result
+    if isinstance(reason, Reading):
+        return ledger, changes
+    final = reason.no_data and now - week.end >= GIVEN_UP_AFTER
+    miss = Miss(week, now, final)
+    ledger = replace(ledger, misses=MappingProxyType({**ledger.misses, week: miss}))
+    changes = (Change(ledger.app.appid, report, miss),)
+    if not final and isinstance(reason, QuotaSpent | Refused) and ledger.answer is not None:
+        answer = replace(ledger.answer, history_stopped=True)
+        ledger = replace(ledger, answer=answer)
+        changes = (*changes, Change(ledger.app.appid, report, answer))
+    return ledger, changes
+
+
+def _absorb(ledger: Ledger, report: Report, outcome: Outcome, now: float) -> tuple[Ledger, tuple[Change, ...]]:
+    """Counts the conversation and takes in its reading, if there is one."""
+    result = outcome.result
+    ledger = replace(ledger, counters=_counted(ledger.counters, outcome))
+    if isinstance(result, Unanswered):
+        return ledger, ()
+    kept = Kept(result, now)
+    for known in (ledger.current, ledger.previous):
+        if known is not None and known.week == result.week:
+            kept = Kept(result, known.first_seen)
+            if known.reading.values != result.values:
+                counters = replace(ledger.counters, revisions=ledger.counters.revisions + 1)
+                ledger = replace(ledger, counters=counters)
+    return _placed(ledger, kept), (Change(ledger.app.appid, report, kept),)
+
+
+def _placed(ledger: Ledger, kept: Kept) -> Ledger:
+    """Puts a reading where it belongs: the latest week is the live one, exactly the week before is its twin."""
+    weeks = {known.week: known for known in (ledger.previous, ledger.current, kept) if known is not None}
+    newest = max(weeks)
+    misses = {week: miss for week, miss in ledger.misses.items() if week != kept.week}
+    return replace(
+        ledger,
+        current=weeks[newest],
+        previous=weeks.get(newest.before()),
+        held=ledger.held | {kept.week},
+        misses=MappingProxyType(misses),
+    )
+
+
+def _counted(counters: Counters, outcome: Outcome) -> Counters:
+    failed = isinstance(outcome.result, Unanswered) and not isinstance(outcome.result, NotReady)
+    errors = dict(counters.errors)
+    for label in outcome.errors:
+        errors[label] = errors.get(label, 0) + 1
+    return replace(
+        counters,
+        fetches=counters.fetches + 1,
+        failures=counters.failures + failed,
+        errors=tuple(errors.items()),
+    )
+
+
+def _others_may_fare_better(reason: Unanswered) -> bool:
+    """Whether it is of use to ask for other weeks of the app in this look."""
+    return isinstance(reason, NotReady | Failed) and reason.about_week
