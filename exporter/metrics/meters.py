@@ -1,0 +1,78 @@
+"""The families without an ``appid`` label: the exporter about itself, alive and rendered at each scrape."""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from exporter import __version__
+from exporter.metrics import catalogue
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from exporter.metrics.catalogue import MetricInfo
+
+M = TypeVar("M", Counter, Gauge, Histogram)
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+
+class Meters:
+    """What the exporter measures of itself. Safe for use from any thread.
+
+    Args:
+        store_up: asked at each scrape.
+        endpoints: the values that the ``endpoint`` label can have, there at 0 from the start.
+        process: whether ``process_*`` and ``python_info`` belong to it.
+    """
+
+    def __init__(self, store_up: Callable[[], bool], endpoints: Iterable[str], *, process: bool) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        self._duration = self._made(Histogram, catalogue.REQUEST_DURATION, buckets=_SECONDS)
+        for endpoint in endpoints:
+            self._duration.labels(endpoint)
+        self._last_run = self._made(Gauge, catalogue.POLLER_LAST_RUN)
+        self._errors = self._made(Counter, catalogue.POLLER_ERRORS)
+        self._made(Gauge, catalogue.STORE_UP).set_function(store_up)
+        self._made(Gauge, catalogue.BUILD_INFO).labels(__version__, platform.python_version()).set(1)
+        self._reload_successful = self._made(Gauge, catalogue.RELOAD_SUCCESSFUL)
+        self._reload_success_time = self._made(Gauge, catalogue.RELOAD_SUCCESS_TIME)
+        self._file_errors = self._made(Gauge, catalogue.CONFIG_FILE_ERRORS)
+        if process:
+            ProcessCollector(registry=self.registry)
+            PlatformCollector(registry=self.registry)
+
+    def observe(self, endpoint: str, seconds: float) -> None:
+        """One call to WeChat took that long."""
+        self._duration.labels(endpoint).observe(seconds)
+
+    def beat(self, now: float) -> None:
+        """The poller looked after all apps."""
+        self._last_run.set(now)
+
+    def stumbled(self) -> None:
+        """The poller survived a fault of the exporter."""
+        self._errors.inc()
+
+    def config_taken(self, now: float, broken_files: Iterable[str]) -> None:
+        """A configuration was read and taken, apart from those of its app files."""
+        self._reload_successful.set(1)
+        self._reload_success_time.set(now)
+        self._file_errors.clear()
+        for file in broken_files:
+            self._file_errors.labels(file).set(1)
+
+    def _made(self, kind: type[M], info: MetricInfo, **options: Any) -> M:  # noqa: ANN401 (each kind has its own)
+        return kind(info.name, info.help, info.labels, registry=self.registry, **options)

@@ -1,0 +1,89 @@
+"""Families become bytes: the large part once when data changes, the small live part at each scrape."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from prometheus_client import exposition
+from prometheus_client.openmetrics import exposition as openmetrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from prometheus_client.core import Metric
+    from prometheus_client.registry import Collector
+
+_EOF = b"# EOF\n"
+_LEVEL = 6  # 9 is three times slower for 6 % less
+_GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03"  # RFC 1952: deflate, no name, no time, Unix
+
+
+class Format(Enum):
+    """The exposition formats, each with its content type."""
+
+    TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The cached part of a page in one format, and what is needed to gzip on from there."""
+
+    plain: bytes
+    deflated: bytes
+    """Raw deflate, closed with a full flush on a byte boundary: more of the stream can follow."""
+    crc: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything that was rendered when data last changed."""
+
+    parts: dict[Format, Part]
+
+
+def render_page(families: Iterable[Metric]) -> Page:
+    """Renders families in every format."""
+    collected = _Collected(tuple(families))
+    return Page({format_: _part(render(collected, format_).removesuffix(_EOF)) for format_ in Format})
+
+
+def render(collector: Collector, format_: Format) -> bytes:
+    """The exposition of a collector's families; OpenMetrics with its end mark."""
+    if format_ is Format.OPENMETRICS:
+        rendered: bytes = openmetrics.generate_latest(collector)  # type: ignore[no-untyped-call]
+        return rendered
+    return exposition.generate_latest(collector)
+
+
+def compose(page: Page, live: Collector, format_: Format, *, gzip: bool) -> bytes:
+    """The whole exposition: the cached part, then the live one. Gzipped it is one member (RFC 1952)."""
+    part = page.parts[format_]
+    tail = render(live, format_)
+    if not gzip:
+        return part.plain + tail
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    rest = deflate.compress(tail) + deflate.flush()
+    crc = zlib.crc32(tail, part.crc)
+    length = (len(part.plain) + len(tail)) % 2**32
+    trailer = crc.to_bytes(4, "little") + length.to_bytes(4, "little")
+    return b"".join((_GZIP_HEAD, part.deflated, rest, trailer))
+
+
+@dataclass(frozen=True, slots=True)
+class _Collected:
+    """Families that were collected before: what prometheus_client calls a collector."""
+
+    families: tuple[Metric, ...]
+
+    def collect(self) -> Iterable[Metric]:
+        return self.families
+
+
+def _part(plain: bytes) -> Part:
+    deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    deflated = deflate.compress(plain) + deflate.flush(zlib.Z_FULL_FLUSH)
+    return Part(plain, deflated, zlib.crc32(plain))

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+UNPACKED = ROOT / ".cache" / "prometheus" / "usr" / "bin"
+
+
+def _program(name: str) -> str:
+    unpacked = UNPACKED / name
+    found = shutil.which(name) or (str(unpacked) if unpacked.exists() else None)
+    if found is None:
+        pytest.skip(f"{name} is not on this machine; tests/get-prometheus says why")
+    return found
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    return _program("promtool")
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> str:
+    return _program("prometheus")
