@@ -1,0 +1,63 @@
+"""What the web threads read: finished pages, made anew by one thread whenever data changes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from exporter.metrics import Page, families, render_page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.reports import Report
+    from exporter.status import Status
+
+COALESCE = 0.5
+"""Seconds between two renderings at the least: changes in between are rendered together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One state of all apps, with its metrics as bytes."""
+
+    statuses: tuple[Status, ...]
+    page: Page
+
+
+class Pages:
+    """The current generation, and the thread that replaces it.
+
+    Args:
+        report: what the figures are of.
+        statuses: asked for the state of all apps at each rendering.
+    """
+
+    def __init__(self, report: Report, statuses: Callable[[], tuple[Status, ...]]) -> None:
+        self._report = report
+        self._statuses = statuses
+        self._changed = threading.Event()
+        self.current: Generation | None = None
+        """None until the first rendering."""
+
+    def changed(self) -> None:
+        """Says that the state of some app changed; returns at once."""
+        self._changed.set()
+
+    def render(self) -> None:
+        """Makes the next generation, then swaps it in."""
+        statuses = self._statuses()
+        self.current = Generation(statuses, render_page(families(self._report, statuses)))
+
+    def run(self, stopping: threading.Event) -> None:
+        """Renders after changes until told to stop; ``changed`` makes it notice that at once."""
+        while True:
+            self._changed.wait()
+            if stopping.is_set():
+                return
+            self._changed.clear()
+            began = time.monotonic()
+            self.render()
+            stopping.wait(COALESCE - (time.monotonic() - began))
