@@ -1,0 +1,164 @@
+"""The commands that do one thing and end."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporter import demo
+from exporter.cli.flags import UsageError
+from exporter.cli.run import engine
+from exporter.httpd import ListenError, parse_address
+from exporter.metrics import Format, compose, families, render_page
+from exporter.periods import newest_wanted_week
+from exporter.poller import STATES
+from exporter.reports import WEEKLY, Reading
+from exporter.wechat.client import Client
+from exporter.wechat.protocol import NotReady
+from exporter.wechat.simulator import KINDS, Fault, Simulator
+from exporter.wechat.transport import Transport
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from exporter.cli.flags import Options
+    from exporter.config import App, Config
+
+_HEALTH_SECONDS = 5.0
+
+
+def check(config: Config, options: Options, clock: Callable[[], float]) -> int:
+    """Prints what is wrong with a configuration that could be read, and with ``--live`` what WeChat says to it."""
+    for warning in config.warnings:
+        print(f"warning: {warning}")
+    problems = [problem for broken in config.broken_files for problem in broken.problems]
+    for problem in problems:
+        print(problem)
+    failed = _check_live(config, clock) if options.live else 0
+    if problems or failed:
+        print(f"FAILED: {len(problems)} problems" + (f", {failed} of {len(config.apps)} apps" if failed else ""))
+        return 1
+    print(f"SUCCESS: {len(config.apps)} apps")
+    return 0
+
+
+def fetch(config: Config, options: Options, clock: Callable[[], float]) -> int:
+    """Fetches what is due, once, and gives out the metrics; 1 if WeChat does not answer for some app as it should."""
+    rooms = engine(config, options.storage(), clock, process=False)
+    rooms.poller.drain()
+    statuses = rooms.poller.statuses()
+    page = render_page(families(WEEKLY, statuses))
+    exposition = compose(page, rooms.meters.registry, Format.TEXT, gzip=False)
+    rooms.poller.close()
+    rooms.transport.close()
+    rooms.store.close()
+    if options.output is None:
+        sys.stdout.write(exposition.decode())
+    else:
+        _replace(options.output, exposition)
+    return 0 if all(status.state.up for status in statuses) else 1
+
+
+def healthcheck(options: Options) -> int:
+    """0 if the exporter answers anything at all over HTTP."""
+    for address in options.addresses():
+        host, port = parse_address(address)
+        if port == 0:
+            raise ListenError(f"{address}: a health check needs the real port, not 0")
+        connection = http.client.HTTPConnection(_reachable(host), port, timeout=_HEALTH_SECONDS)
+        try:
+            connection.request("GET", "/-/healthy")
+            connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            print(f"{address}: no answer: {error}", file=sys.stderr)
+            return 1
+        finally:
+            connection.close()
+    return 0
+
+
+def simulate(options: Options, clock: Callable[[], float], stopping: threading.Event) -> int:
+    """Runs the simulator until told to stop; prints a configuration that fits it."""
+    if "help" in options.faults:
+        print("\n".join(("any errcode, such as 40164", *sorted(KINDS))))
+        return 0
+    roles = demo.cast(clock())
+    wechat = demo.simulator(roles, clock, options.seed)
+    for fault in options.faults:
+        _spoil(wechat, fault)
+    servers = [demo.serve(wechat, address) for address in options.addresses(demo.SIMULATOR_ADDRESS)]
+    apps = [{"appid": role.app.appid, "name": role.name, "secret": role.app.secret} for role in roles]
+    api = {"base_url": f"http://{servers[0].addresses[0]}"}
+    print("# a configuration for this simulator (JSON is YAML)")
+    print(json.dumps({"api": api, "apps": apps}, indent=2), flush=True)
+    stopping.wait()
+    for server in servers:
+        server.stop()
+    return 0
+
+
+def _check_live(config: Config, clock: Callable[[], float]) -> int:
+    """Asks WeChat for one finished week of each app and prints a line for each; returns how many failed."""
+    transport = Transport(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
+    client = Client(transport, config.api.base_url, clock, lambda _endpoint, _seconds: None)
+    week = newest_wanted_week(clock(), config.fetch.ready_after)
+
+    def ask(app: App) -> tuple[bool, str]:
+        result = client.ask(app, WEEKLY, week).result
+        if isinstance(result, Reading):
+            figures = (
+                f"{field.wechat} {value}"
+                for field, value in zip(WEEKLY.fields, result.values, strict=True)
+                if value is not None
+            )
+            return True, f"ok: week {week.label}: {', '.join(figures)}"
+        if isinstance(result, NotReady):
+            return True, f"ok, but week {week.label} is not there yet: {result}"
+        return False, f"{STATES[type(result)].value}: {result}"
+
+    failed = 0
+    with ThreadPoolExecutor(config.fetch.concurrency) as pool:
+        for app, (good, words) in zip(config.apps, pool.map(ask, config.apps), strict=True):
+            print(f"{app.appid}{f' ({app.name})' if app.name else ''}: {words}", flush=True)
+            failed += not good
+    transport.close()
+    return failed
+
+
+def _replace(output: Path, content: bytes) -> None:
+    """Writes a file beside its place and renames it there: a reader sees the old or the new, never a half."""
+    with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as file:
+        beside = Path(file.name)
+        try:
+            file.write(content)
+            file.flush()
+            beside.chmod(0o644)
+            beside.replace(output)
+        except OSError:
+            beside.unlink()
+            raise
+
+
+def _reachable(host: str) -> str:
+    """The address to knock at for one that was listened on."""
+    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (not bound, translated)
+
+
+def _spoil(wechat: Simulator, fault: str) -> None:
+    """Gives an app of the simulator a fault, as ``--fault`` words it."""
+    appid, _, words = fault.partition("=")
+    kind, _, endpoint = reversed(words.rpartition(":"))
+    app = wechat.apps.get(appid)
+    if app is None:
+        raise UsageError(f"--fault {fault}: there is no app {appid}")
+    try:
+        wechat.put(replace(app, faults=(Fault(kind, endpoint or WEEKLY.name), *app.faults)))
+    except ValueError as error:
+        raise UsageError(f"--fault {fault}: {error}") from None

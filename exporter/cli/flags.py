@@ -1,0 +1,153 @@
+"""The command line: its commands and flags. Flags may stand before or after the command."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from exporter import __version__, demo, logs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NAME = "wechat-miniprogram-exporter"
+
+RUN = "run"
+
+COMMANDS = {
+    "check": "read the configuration and print every problem; with --live also ask WeChat about each app",
+    "fetch": "fetch what is due, once, and print the metrics (for node_exporter's textfile collector)",
+    "demo": "run the exporter against a built-in simulator of WeChat: no account, no network",
+    "simulator": "run that simulator alone, over HTTP",
+    "healthcheck": "exit 0 if the exporter at --web.listen-address answers (for containers)",
+}
+
+
+class UsageError(Exception):
+    """The command line asks for something that cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was said on the command line; ``command`` is ``run`` where none was named."""
+
+    command: str = RUN
+    config_file: Path = Path("config.yaml")
+    listen_addresses: tuple[str, ...] = ()
+    telemetry_path: str = "/metrics"
+    storage_path: str | None = None
+    log_level: str = "info"
+    log_format: str = "logfmt"
+    live: bool = False
+    output: Path | None = None
+    seed: int = 0
+    faults: tuple[str, ...] = field(default=())
+
+    def addresses(self, default: str = ":10717") -> tuple[str, ...]:
+        """Where to listen: what was said, else the command's own default."""
+        return self.listen_addresses or (default,)
+
+    def storage(self, default: str = "data/") -> str:
+        """Where to keep what was fetched: what was said, else the command's own default."""
+        return self.storage_path or default
+
+
+def parse(argv: Sequence[str]) -> Options:
+    """Reads the command line.
+
+    Raises:
+        SystemExit: 2 for wrong usage; 0 after ``--help`` or ``--version``.
+    """
+    values = vars(_parser().parse_args(argv))
+    values["listen_addresses"] = tuple(values.pop("listen_addresses", ()))
+    values["faults"] = tuple(values.pop("faults", ()))
+    return Options(**values)
+
+
+def _parser() -> argparse.ArgumentParser:
+    shared = _shared_flags()
+    parser = argparse.ArgumentParser(
+        prog=NAME,
+        parents=[shared],
+        allow_abbrev=False,
+        argument_default=argparse.SUPPRESS,
+        description="Prometheus exporter for the weekly visit figures of WeChat Mini Programs."
+        " Without a command it runs until it is told to stop.",
+    )
+    version = f"{NAME} {__version__} (Python {platform.python_version()})"
+    parser.add_argument("--version", action="version", version=version)
+    commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
+    made = {
+        name: commands.add_parser(
+            name,
+            parents=[shared],
+            allow_abbrev=False,
+            argument_default=argparse.SUPPRESS,
+            help=words,
+            description=f"{words[0].upper()}{words[1:]}.",
+        )
+        for name, words in COMMANDS.items()
+    }
+    made["check"].add_argument("--live", action="store_true", help="also ask WeChat for a token and a week per app")
+    made["fetch"].add_argument(
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help="write to FILE, whole or not at all, in place of standard output",
+    )
+    for name in ("demo", "simulator"):
+        made[name].add_argument("--seed", type=int, help="other figures for another number (default: 0)")
+    made["simulator"].add_argument(
+        "--fault",
+        dest="faults",
+        action="append",
+        metavar="APPID=KIND",
+        help="something wrong with an app's answers: an errcode, or one of the names that `--fault help` prints;"
+        " APPID=stable_token:KIND spoils its tokens; repeatable",
+    )
+    return parser
+
+
+def _shared_flags() -> argparse.ArgumentParser:
+    """The flags of every command. Without defaults of their own: a sub-parser's would undo what stood before it."""
+    flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    flags.add_argument(
+        "--config.file",
+        dest="config_file",
+        type=Path,
+        metavar="FILE",
+        help="the configuration (default: config.yaml)",
+    )
+    flags.add_argument(
+        "--web.listen-address",
+        dest="listen_addresses",
+        action="append",
+        metavar="ADDRESS",
+        help="host:port, :port or [::1]:port; repeatable; port 0 picks a free one"
+        f" (default: :10717; demo: {demo.LISTEN_ADDRESS}; simulator: {demo.SIMULATOR_ADDRESS})",
+    )
+    flags.add_argument(
+        "--web.telemetry-path",
+        dest="telemetry_path",
+        type=_path,
+        metavar="PATH",
+        help="where the metrics are (default: /metrics)",
+    )
+    flags.add_argument(
+        "--storage.path",
+        dest="storage_path",
+        metavar="FOLDER",
+        help="where fetched figures are kept; :memory: keeps nothing (default: data/; demo: :memory:)",
+    )
+    flags.add_argument("--log.level", dest="log_level", choices=logs.LEVELS, help="(default: info)")
+    flags.add_argument("--log.format", dest="log_format", choices=logs.FORMATS, help="(default: logfmt)")
+    return flags
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/") or text == "/" or text.startswith("/-/") or not text.isprintable() or "?" in text:
+        raise argparse.ArgumentTypeError("must begin with / and be no other page of the exporter")
+    return text

@@ -1,0 +1,132 @@
+"""The long-running exporter: everything is wired here, once, and stopped in the other direction."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from exporter import __version__
+from exporter.httpd import Server
+from exporter.metrics import Meters
+from exporter.poller import Poller
+from exporter.reports import WEEKLY
+from exporter.store import MEMORY, Lock, Store
+from exporter.web import Pages, Site, Surroundings
+from exporter.wechat.client import Client
+from exporter.wechat.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.config import Config
+
+ENDPOINTS = ("stable_token", WEEKLY.name)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says about a run, defaults filled in."""
+
+    addresses: tuple[str, ...]
+    telemetry_path: str
+    storage_path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """The rooms below the web, wired: what asks, keeps and measures."""
+
+    store: Store
+    transport: Transport
+    meters: Meters
+    poller: Poller
+
+
+def engine(
+    config: Config,
+    storage_path: str,
+    clock: Callable[[], float],
+    *,
+    changed: Callable[[], None] = lambda: None,
+    process: bool = True,
+) -> Engine:
+    """Wires everything from the store to the poller; nothing is asked yet."""
+    store = Store(storage_path, config.api.host, clock)
+    meters = Meters(lambda: not store.problem, ENDPOINTS, process=process)
+    meters.config_taken(clock(), [broken.file for broken in config.broken_files])
+    transport = Transport(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
+    client = Client(transport, config.api.base_url, clock, meters.observe)
+    poller = Poller(config, WEEKLY, asker=client, store=store, clock=clock, pulse=meters, changed=changed)
+    return Engine(store, transport, meters, poller)
+
+
+def run(
+    config: Config,
+    settings: Settings,
+    clock: Callable[[], float],
+    stopping: threading.Event,
+    listening: Callable[[tuple[str, ...]], None] = lambda _addresses: None,
+) -> None:
+    """Runs the exporter until ``stopping`` is set; tells ``listening`` where it does.
+
+    Raises:
+        Locked: another exporter runs on the same storage.
+        ListenError: an address cannot be had.
+    """
+    with ExitStack() as undo:
+        if settings.storage_path != MEMORY:
+            _lock(Path(settings.storage_path), undo)
+        pages = Pages(WEEKLY, lambda: rooms.poller.statuses())  # noqa: PLW0108 (the poller is wired below)
+        rooms = engine(config, settings.storage_path, clock, changed=pages.changed)
+        undo.callback(rooms.store.close)
+        site = Site(
+            settings.telemetry_path,
+            pages,
+            rooms.meters.registry,
+            lambda: Surroundings(WEEKLY, settings.telemetry_path, rooms.store.problem, _problems(config)),
+        )
+        server = Server(settings.addresses, site)
+        undo.callback(server.stop)
+        server.start()
+        log.info(
+            "listening",
+            addresses=" ".join(server.addresses),
+            telemetry_path=settings.telemetry_path,
+            version=__version__,
+            apps=len(config.apps),
+        )
+        pages.render()
+        listening(server.addresses)
+        threads = [
+            threading.Thread(target=rooms.poller.run, args=(stopping,), name="poller", daemon=True),
+            threading.Thread(target=pages.run, args=(stopping,), name="pages", daemon=True),
+        ]
+        for thread in threads:
+            thread.start()
+        stopping.wait()
+        log.info("stopping")
+        rooms.transport.close()
+        rooms.poller.wake()
+        pages.changed()
+        for thread in threads:
+            thread.join(0.5)
+    log.info("stopped")
+
+
+def _lock(folder: Path, undo: ExitStack) -> None:
+    """Makes this the one exporter of the folder; a folder that takes no lock is the store's business to report."""
+    try:
+        undo.callback(Lock(folder).close)
+    except OSError as error:
+        log.warning("storage takes no lock", path=str(folder), error=error.strerror)
+
+
+def _problems(config: Config) -> tuple[str, ...]:
+    return tuple(str(problem) for broken in config.broken_files for problem in broken.problems)

@@ -1,0 +1,79 @@
+"""One line for each fact, logfmt or JSON, with the field names of Prometheus' own logs, to standard error."""
+
+from __future__ import annotations
+
+import re
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from structlog.typing import EventDict, Processor
+
+LEVELS: Final = ("debug", "info", "warn", "error")
+FORMATS: Final = ("logfmt", "json")
+
+_HIDDEN = re.compile(r"""((?:access_token|secret)["']?\s*[=:]\s*["']?)[^\s"'&,}]+""", re.IGNORECASE)
+
+
+def configure(level: str, form: str, stream: TextIO | None = None) -> None:
+    """Sets the one log of the process up.
+
+    Args:
+        level: the least of ``LEVELS`` that is written.
+        form: one of ``FORMATS``.
+        stream: where to; standard error if not given.
+    """
+    renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if form == "logfmt":
+        renderer = structlog.processors.LogfmtRenderer(key_order=["ts", "level", "msg"])
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            _prometheus_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("msg"),
+            redact,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger("warning" if level == "warn" else level),
+        logger_factory=structlog.WriteLoggerFactory(_Unbreakable(stream or sys.stderr)),  # type: ignore[arg-type]
+        cache_logger_on_first_use=False,
+    )
+
+
+def redact(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """The last filter: nothing that looks like a token or a secret leaves, whoever wrote the line."""
+    return {key: _redacted(value) for key, value in event.items()}
+
+
+def _redacted(value: Any) -> Any:  # noqa: ANN401 (an event's values are of any type)
+    if not isinstance(value, str):
+        return value
+    value = _HIDDEN.sub(r"\1<SECRET>", value)
+    return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in value)
+
+
+def _prometheus_level(_logger: object, _method: str, event: EventDict) -> EventDict:
+    event["level"] = "warn" if event["level"] == "warning" else event["level"]
+    return event
+
+
+class _Unbreakable:
+    """A stream whose reader may go away: the exporter goes on without its log."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, line: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(line)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.flush()
