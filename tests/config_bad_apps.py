@@ -75,8 +75,7 @@ BAD_APPS = (
     ),
     bad(
         "secret file missing",
-        "apps:\n- {appid: wx0123456789abcdef, secret_file: '{M}'}\n"
-        "- {appid: wx1123456789abcdef, secret_file: }\n",
+        "apps:\n- {appid: wx0123456789abcdef, secret_file: '{M}'}\n- {appid: wx1123456789abcdef, secret_file: }\n",
         "config.yaml:2: apps[0].secret_file: the secret file does not exist",
         "config.yaml:3: apps[1].secret_file: is empty",
     ),
@@ -125,8 +124,7 @@ BAD_APPS = (
     ),
     bad(
         "variable not set",
-        "apps:\n- {appid: wx0123456789abcdef, secret_env: '{M}'}\n"
-        "- {appid: wx1123456789abcdef, secret_env: ''}\n",
+        "apps:\n- {appid: wx0123456789abcdef, secret_env: '{M}'}\n- {appid: wx1123456789abcdef, secret_env: ''}\n",
         "config.yaml:2: apps[0].secret_env: the secret variable is not set",
         "config.yaml:3: apps[1].secret_env: is empty",
     ),
@@ -171,10 +169,7 @@ BAD_APPS = (
     bad(
         "pattern matches nothing",
         "app_config_files: ['{M}/*.yaml']\n",
-        (
-            "config.yaml:1: app_config_files[0]: matches no file (relative patterns begin in this "
-            "file's folder)"
-        ),
+        ("config.yaml:1: app_config_files[0]: matches no file (relative patterns begin in this file's folder)"),
     ),
     bad(
         "everything in one run",

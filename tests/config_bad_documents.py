@@ -117,9 +117,7 @@ BAD_DOCUMENTS = (
     bad(
         "alias bomb",
         "a: &a [{M},x,x,x,x,x,x,x,x,x]\n"
-        + "".join(
-            f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)
-        ),
+        + "".join(f"{b}: &{b} [{','.join([f'*{a}'] * 10)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
         "config.yaml:6: more than 1,000,000 values, aliases counted; split the file",
     ),
     bad("nested too deep", "apps: " + "[" * 100_000, "config.yaml:1: nested more than 20 deep"),

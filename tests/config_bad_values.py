@@ -118,9 +118,7 @@ BAD_VALUES = (
         "api: {base_url: 'ftp://{M}'}\n" + APP,
         "config.yaml:1: api.base_url: must begin with https://",
     ),
-    bad(
-        "no scheme", "api: {base_url: '{M}'}\n" + APP, "config.yaml:1: api.base_url: must begin with https://"
-    ),
+    bad("no scheme", "api: {base_url: '{M}'}\n" + APP, "config.yaml:1: api.base_url: must begin with https://"),
     bad(
         "password in the address",
         "api: {base_url: 'https://user:{M}@api.weixin.qq.com'}\n" + APP,

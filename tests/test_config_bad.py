@@ -23,9 +23,7 @@ def test_the_table_of_bad_files_is_complete() -> None:
 
 
 @pytest.mark.parametrize("bad", BAD_FILES, ids=lambda bad: bad.name)
-def test_a_bad_file_is_refused_in_exact_words(
-    bad: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bad_file_is_refused_in_exact_words(bad: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     write(bad.files, tmp_path)
     with pytest.raises(ConfigError) as caught:
@@ -36,9 +34,7 @@ def test_a_bad_file_is_refused_in_exact_words(
 
 
 @pytest.mark.parametrize("bad", BAD_FILES, ids=lambda bad: bad.name)
-def test_the_words_are_the_same_without_libyaml(
-    bad: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_words_are_the_same_without_libyaml(bad: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(documents, "_LOADER", yaml.BaseLoader)
     write(bad.files, tmp_path)

@@ -67,7 +67,7 @@ except ConfigError as error:
 
 def load_as_nobody(folder: Path) -> str:
     """What a child says that is not root: root reads whatever it likes, which proves nothing."""
-    child = subprocess.run(  # noqa: S603 - our own program
+    child = subprocess.run(
         [sys.executable, "-c", AS_NOBODY],
         cwd=folder,
         env={"PYTHONPATH": str(CHECKOUT), "PYTHONDONTWRITEBYTECODE": "1"},

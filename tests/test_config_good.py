@@ -31,9 +31,7 @@ def _in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def config(
-    main: str, files: dict[str, str | bytes] | None = None, environ: dict[str, str] | None = None
-) -> Config:
+def config(main: str, files: dict[str, str | bytes] | None = None, environ: dict[str, str] | None = None) -> Config:
     """Loads files that only their owner can read."""
     write({"config.yaml": main, **(files or {})}, Path.cwd())
     for file in filter(Path.is_file, Path.cwd().rglob("*")):
@@ -157,9 +155,7 @@ def test_a_broken_app_file_costs_only_its_own_apps() -> None:
     found = config(f"app_config_files: [apps.d/*]\napps: [{{appid: {D}, secret: x}}]\n", files)
     words = "no secret; give one of secret, secret_file, secret_env"
     assert appids(found) == [D, C]
-    assert found.broken_files == (
-        BrokenFile("apps.d/bad.yaml", (Problem("apps.d/bad.yaml", 2, "[1]", words),)),
-    )
+    assert found.broken_files == (BrokenFile("apps.d/bad.yaml", (Problem("apps.d/bad.yaml", 2, "[1]", words),)),)
 
 
 def test_a_duplicate_appid_breaks_the_later_file() -> None:
@@ -183,9 +179,7 @@ def test_a_configuration_may_consist_of_broken_app_files() -> None:
 def test_a_dangling_link_breaks_only_itself() -> None:
     Path("gone.yaml").symlink_to("nowhere")
     found = config(f"app_config_files: [gone.yaml]\napps: [{{appid: {A}, secret: x}}]\n")
-    assert [str(problem) for problem in found.broken_files[0].problems] == [
-        "gone.yaml: the file does not exist"
-    ]
+    assert [str(problem) for problem in found.broken_files[0].problems] == ["gone.yaml: the file does not exist"]
 
 
 WARNINGS = (
@@ -206,9 +200,7 @@ def test_too_few_weeks_for_the_median_are_a_warning(option: str, warning: str | 
 @pytest.mark.parametrize("appid", ["wx0123456789ABCDEF", "wx0123456789abcde", "gh_0123456789ab", "商店"])
 def test_an_appid_of_another_form_is_a_warning(appid: str) -> None:
     found = config(f"apps:\n- {{appid: {appid}, secret: x}}\n")
-    words = (
-        "config.yaml:2: apps[0].appid: is not wx and 16 digits or letters a to f, the form of today's appids"
-    )
+    words = "config.yaml:2: apps[0].appid: is not wx and 16 digits or letters a to f, the form of today's appids"
     assert appids(found) == [appid]
     assert [str(each) for each in found.warnings] == [words]
 

@@ -230,9 +230,7 @@ HOSTILE = (
     Hostile("silent after the connect", Peer.hang, "timeout", LATE),
     Hostile("silent after the request", answers(b""), "timeout", LATE),
     Hostile("silent instead of a TLS handshake", Peer.hang, "timeout", LATE, "https"),
-    Hostile(
-        "trickled TLS handshake", lambda peer: peer.trickle(b"\x16\x03\x03\x40\0"), "timeout", LATE, "https"
-    ),
+    Hostile("trickled TLS handshake", lambda peer: peer.trickle(b"\x16\x03\x03\x40\0"), "timeout", LATE, "https"),
     Hostile("trickled status line", trickles(b"HTTP/1.1 200 ", b"a"), "timeout", LATE),
     Hostile("trickled header", trickles(HEAD, b"A: b\r\n"), "timeout", LATE),
     Hostile("endless interim answers", trickles(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "timeout", LATE),
@@ -393,6 +391,22 @@ def test_a_connection_that_was_cut_is_not_used_again(transport: Transport) -> No
         assert server.accepted == 2
 
 
+def test_a_kept_connection_is_watched_like_a_new_one(transport: Transport) -> None:
+    def good_then_slow(peer: Peer) -> None:
+        peer.request()
+        peer.say(OK)
+        peer.request()
+        peer.say(LONG)
+        peer.trickle(b"x")
+
+    with closing(Server(good_then_slow)) as server:
+        assert transport.send(call_to(server.port)).body == b"ok"
+        error, took = failure(transport, call_to(server.port))
+        assert server.accepted == 1
+    assert error.fault == "timeout"
+    assert TIMEOUT * 0.9 < took < BOUND
+
+
 def test_a_connection_that_was_idle_for_long_is_not_used_again(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -467,9 +481,7 @@ def test_a_connect_that_nobody_answers_ends_at_the_timeout(transport: Transport)
     assert TIMEOUT * 0.9 < took < BOUND
 
 
-def test_all_addresses_of_a_name_share_one_timeout(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_all_addresses_of_a_name_share_one_timeout(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     with unreachable() as port:
         resolve_to(monkeypatch, *[port] * 8)
         error, took = failure(transport, call_to(port, host="many.example"))
@@ -485,9 +497,7 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next(
         assert transport.send(call_to(80, host="two.example")).body == b"ok"
 
 
-def test_a_name_without_addresses_is_a_connection_fault(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_name_without_addresses_is_a_connection_fault(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve_to(monkeypatch)
     assert failure(transport, call_to(80, host="none.example"))[0].fault == "connection"
 
@@ -553,7 +563,7 @@ def certify(folder: Path, names: str) -> Authority:
         "-addext",
         f"subjectAltName={names}",
     ]
-    subprocess.run(command, check=True, capture_output=True)  # noqa: S603 - fixed words and our own folder
+    subprocess.run(command, check=True, capture_output=True)
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(cert, key)
     return Authority(str(cert), tls)
@@ -599,9 +609,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     assert keeps_quiet(error, loud.text)
 
 
-def test_a_certificate_for_another_host_is_refused(
-    elsewhere: Authority, loud: pytest.LogCaptureFixture
-) -> None:
+def test_a_certificate_for_another_host_is_refused(elsewhere: Authority, loud: pytest.LogCaptureFixture) -> None:
     with closing(Server(good, elsewhere.tls)) as server, trusting(elsewhere) as transport:
         error, _ = failure(transport, call_to(server.port, "https", "localhost"))
         assert not server.seen
@@ -611,9 +619,7 @@ def test_a_certificate_for_another_host_is_refused(
     assert keeps_quiet(error, loud.text)
 
 
-def test_trusted_certificates_that_are_missing_are_named_as_the_reason(
-    tmp_path: Path, local: Authority
-) -> None:
+def test_trusted_certificates_that_are_missing_are_named_as_the_reason(tmp_path: Path, local: Authority) -> None:
     (tmp_path / "empty.pem").write_text("")
     for name, words in (
         ("none.pem", "the file of trusted certificates could not be found"),

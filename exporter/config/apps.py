@@ -40,8 +40,7 @@ class AppReader:
             notes: where problems and warnings go.
         """
         sections = [
-            Section(node, node.line, f"{field}[{index}]", APP_OPTIONS, notes)
-            for index, node in enumerate(nodes)
+            Section(node, node.line, f"{field}[{index}]", APP_OPTIONS, notes) for index, node in enumerate(nodes)
         ]
         _warn_of_inline_secrets(sections, file)
         apps = [self._app(section, file, notes) for section in sections if section.usable]

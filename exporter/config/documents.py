@@ -207,9 +207,7 @@ class _Builder:
 
     def _aliased(self, anchor: str | None, line: int) -> Node:
         if anchor not in self._anchors:
-            raise DocumentError(
-                line, "an alias (*) without its anchor (&); text that begins with * goes in quotes"
-            )
+            raise DocumentError(line, "an alias (*) without its anchor (&); text that begins with * goes in quotes")
         node = self._anchors[anchor]
         if node is None:
             raise DocumentError(line, "an alias (*) that contains itself")

@@ -19,7 +19,7 @@ MAX_BYTES = 64 << 10
 _KEY = secrets.token_bytes(32)
 
 
-class SecretUnavailable(Exception):  # noqa: N818 - a state of affairs that heals, not a mistake
+class SecretUnavailable(Exception):
     """A secret cannot be had; the words say why and hold neither the secret nor where it was sought."""
 
 

@@ -24,9 +24,7 @@ _KINDS = {Items: "a list", Entries: "a mapping"}
 class Section:
     """Options by name, each with its line. Whatever is wrong goes to the findings, never to the caller."""
 
-    def __init__(
-        self, node: Node | None, line: int, field: str, options: Collection[str], notes: Findings
-    ) -> None:
+    def __init__(self, node: Node | None, line: int, field: str, options: Collection[str], notes: Findings) -> None:
         self.line = line
         """Where the mapping begins; a missing option points here."""
         self.usable = node is None or isinstance(node, Entries)

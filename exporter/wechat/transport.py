@@ -128,9 +128,7 @@ class _Adapter(HTTPAdapter):
         if scheme not in _POOLS:
             # A SOCKS library connects by itself, out of the watchdog's reach.
             known = scheme if scheme in {"socks4", "socks4a", "socks5", "socks5h"} else "of that kind"
-            raise TransportError(
-                "connection", f"proxy scheme {known} is not supported: it needs to be http or https"
-            )
+            raise TransportError("connection", f"proxy scheme {known} is not supported: it needs to be http or https")
         manager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager

@@ -1,0 +1,151 @@
+"""The house rules that a machine can hold: imports look down, each door to the world is one room's."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "exporter"
+
+FLOORS = {
+    "exporter": 0,
+    "exporter.periods": 1,
+    "exporter.reports": 2,
+    "exporter.status": 3,
+    "exporter.config": 3,
+    "exporter.store": 4,
+    "exporter.wechat": 4,
+    "exporter.httpd": 4,
+    "exporter.poller": 5,
+    "exporter.metrics": 5,
+    "exporter.logs": 6,
+    "exporter.web": 6,
+    "exporter.demo": 6,
+    "exporter.cli": 7,
+    "exporter.__main__": 8,
+}
+"""CONTRIBUTING.md draws this house."""
+
+WECHAT = {
+    "exporter.wechat": 0,
+    "exporter.wechat.exchange": 1,
+    "exporter.wechat.deadline": 1,
+    "exporter.wechat.causes": 2,
+    "exporter.wechat.protocol": 2,
+    "exporter.wechat.access": 3,
+    "exporter.wechat.transport": 3,
+    "exporter.wechat.client": 4,
+    "exporter.wechat.simulator": 4,
+}
+"""The order inside ``wechat/``."""
+
+DOORS = {
+    "requests": {"exporter.wechat"},
+    "urllib3": {"exporter.wechat"},
+    "sqlite3": {"exporter.store"},
+    "yaml": {"exporter.config"},
+    "socket": {"exporter.httpd", "exporter.wechat"},
+    "socketserver": {"exporter.httpd"},
+    "http.client": {"exporter.httpd", "exporter.cli", "exporter.wechat"},
+    "argparse": {"exporter.cli"},
+    "signal": {"exporter.cli"},
+    "jinja2": {"exporter.web"},
+    "prometheus_client": {"exporter.metrics", "exporter.web"},
+}
+"""Who may import what leads out of the house."""
+
+
+def modules() -> dict[str, ast.Module]:
+    found = {}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        found[name] = ast.parse(path.read_text())
+    return found
+
+
+MODULES = modules()
+
+
+def room(module: str, rooms: dict[str, int]) -> str:
+    """The room a module lies in: the longest name in the table that it begins with."""
+    return max((name for name in rooms if module == name or module.startswith(f"{name}.")), key=len)
+
+
+def imports(tree: ast.Module) -> set[str]:
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports name their module in full"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def named(module: str) -> str:
+    """The module that an imported name lies in."""
+    while module not in MODULES:
+        module = module.rpartition(".")[0]
+    return module
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_imports_look_down(module: str) -> None:
+    here = room(module, FLOORS)
+    for name in imports(MODULES[module]):
+        if not name.startswith("exporter"):
+            continue
+        there = room(named(name), FLOORS)
+        if there == here:
+            if here == "exporter.wechat" and room(named(name), WECHAT) != room(module, WECHAT):
+                assert WECHAT[room(named(name), WECHAT)] < WECHAT[room(module, WECHAT)], f"{module} -> {name}"
+            continue
+        assert FLOORS[there] < FLOORS[here], f"{module} -> {name}"
+
+
+def test_every_module_has_a_floor_and_every_floor_a_module() -> None:
+    rooms = {room(module, FLOORS) for module in MODULES}
+    assert rooms == set(FLOORS)
+    inside = {room(module, WECHAT) for module in MODULES if module.startswith("exporter.wechat")}
+    assert inside == set(WECHAT)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_each_door_to_the_world_belongs_to_its_room(module: str) -> None:
+    for name in imports(MODULES[module]):
+        for door, rooms in DOORS.items():
+            if name == door or name.startswith(f"{door}."):
+                assert room(module, FLOORS) in rooms, f"{module} imports {name}"
+
+
+def source(module: str) -> str:
+    return ast.unparse(MODULES[module])
+
+
+def test_the_wall_clock_and_the_environment_are_read_in_cli_alone() -> None:
+    readers = {
+        module
+        for module in MODULES
+        if any(word in source(module) for word in ("time.time()", "datetime.now", "os.environ", "sys.argv"))
+    }
+    assert readers == {"exporter.cli"}
+
+
+def test_there_is_one_broad_handler() -> None:
+    broad = [
+        module
+        for module, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"})
+        and ast.unparse(node.body[-1]) != "raise"  # that one tidies up and lets the error go on
+    ]
+    assert broad == ["exporter.poller.loop"]
+
+
+def test_no_module_is_named_for_what_it_is_not() -> None:
+    names = {part for module in MODULES for part in module.split(".")}
+    assert not names & {"utils", "util", "helpers", "common", "base", "manager", "misc"}
