@@ -61,7 +61,7 @@ def parse(argv: Sequence[str]) -> Options:
     Raises:
         SystemExit: 2 for wrong usage; 0 after ``--help`` or ``--version``.
     """
-    values = vars(_parser().parse_args(argv))
+    values = {name: value for name, value in vars(_parser().parse_args(argv)).items() if value is not None}
     values["listen_addresses"] = tuple(values.pop("listen_addresses", ()))
     values["faults"] = tuple(values.pop("faults", ()))
     return Options(**values)

@@ -208,7 +208,7 @@ class Poller:
         told, self._told[appid] = self._told[appid], state
         if answer is not None and state is not told and not state.up:
             log.warning("app in trouble", appid=appid, state=state.value, errcode=answer.errcode, error=answer.message)
-        elif before.answer is not None and state.up and told is not State.PENDING and not told.up:
+        elif before.answer is not None and state.up and not before.state.up:
             lasted = round(now - before.answer.since)
             log.info("app is well again", appid=appid, state=state.value, lasted_seconds=lasted)
         if after.current is not None and (before.current is None or after.current.week != before.current.week):

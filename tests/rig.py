@@ -1,0 +1,178 @@
+"""What the tests through the front door share: a served simulator, the command as a process, a scrape read back."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter import demo
+from exporter.config import Api, App, Config, Fetch, LiteralSecret
+from exporter.cli.run import Engine, engine
+from exporter.metrics import Format, compose, families, render_page
+from exporter.reports import WEEKLY
+from exporter.wechat.simulator import SimulatedApp, Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+COMMAND = (str(Path(sys.executable).parent / "wechat-miniprogram-exporter"),)
+PREFIX = "wechat_miniprogram_"
+
+Samples = dict[tuple[str, ...], float]
+
+
+class Wall:
+    """A clock to be moved by hand."""
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def samples_of(exposition: str) -> Samples:
+    """Every sample by its name without prefix and its label values, in the order of the label names."""
+    return {
+        (sample.name.removeprefix(PREFIX), *(value for _, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(exposition)
+        for sample in family.samples
+    }
+
+
+@contextmanager
+def served(
+    apps: Sequence[SimulatedApp], clock: Callable[[], float] = time.time, **options: float
+) -> Iterator[tuple[Simulator, str]]:
+    """A simulator over real HTTP, and its base URL."""
+    wechat = Simulator(apps, clock, **options)  # type: ignore[arg-type]
+    server = demo.serve(wechat, "127.0.0.1:0")
+    try:
+        yield wechat, f"http://{server.addresses[0]}"
+    finally:
+        server.stop()
+
+
+@contextmanager
+def wired(
+    apps: Sequence[SimulatedApp], base_url: str, clock: Callable[[], float], storage: str = ":memory:", **fetch: float
+) -> Iterator[Engine]:
+    """Everything below the web in this process, on a clock of the test's."""
+    config = Config(
+        apps=tuple(App(appid=app.appid, secret=LiteralSecret(app.secret)) for app in apps),
+        fetch=Fetch(**fetch),  # type: ignore[arg-type]
+        api=Api(base_url=base_url),
+    )
+    rooms = engine(config, storage, clock)
+    try:
+        yield rooms
+    finally:
+        rooms.poller.close()
+        rooms.transport.close()
+        rooms.store.close()
+
+
+def exposed(rooms: Engine) -> Samples:
+    """What a scrape of these rooms would read now."""
+    page = render_page(families(WEEKLY, rooms.poller.statuses()))
+    return samples_of(compose(page, rooms.meters.registry, Format.TEXT, gzip=False).decode())
+
+
+@dataclass
+class Running:
+    """The command as a process."""
+
+    process: subprocess.Popen[str]
+    log: list[str]
+    address: str = ""
+
+    def get(self, path: str = "/metrics", **options: object) -> requests.Response:
+        """One request to it."""
+        return requests.get(f"http://{self.address}{path}", timeout=10, **options)  # type: ignore[arg-type]
+
+    def scrape(self) -> Samples:
+        """What it exposes now."""
+        return samples_of(self.get().text)
+
+    def scrape_until(self, holds: Callable[[Samples], object], seconds: float = 20) -> Samples:
+        """Scrapes until something holds; fails with the last scrape if it never does."""
+        deadline = time.monotonic() + seconds
+        while True:
+            samples = self.scrape()
+            if holds(samples):
+                return samples
+            assert time.monotonic() < deadline, f"it never held: {samples}\n{''.join(self.log)}"
+            time.sleep(0.05)
+
+    def logged(self, words: str, seconds: float = 10) -> str:
+        """The first line of the log with these words; waits for it."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for line in list(self.log):
+                if words in line:
+                    return line
+            assert time.monotonic() < deadline, f"never logged: {words}\n{''.join(self.log)}"
+            assert self.process.poll() is None or words in "".join(self.log), "".join(self.log)
+            time.sleep(0.02)
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ends it and returns its exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(10)
+
+
+@contextmanager
+def running(folder: Path, *arguments: str, **environ: str) -> Iterator[Running]:
+    """The exporter as a process in a folder, listening on a free port of the loopback."""
+    command = [*COMMAND, *arguments, "--web.listen-address=127.0.0.1:0"]
+    process = subprocess.Popen(
+        command,
+        cwd=folder,
+        env=os.environ | environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    lines: list[str] = []
+    assert process.stderr is not None
+    reader = threading.Thread(target=lambda stream=process.stderr: lines.extend(stream), daemon=True)
+    reader.start()
+    run = Running(process, lines)
+    try:
+        found = re.search(r"addresses=\"?(\S+)", run.logged("msg=listening"))
+        assert found is not None
+        run.address = found[1]
+        yield run
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        reader.join()
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stderr.close()
+
+
+def command(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command to its end."""
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=folder,
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )

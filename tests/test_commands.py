@@ -1,0 +1,375 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+from contextlib import closing
+from pathlib import Path
+from socket import create_server
+
+import pytest
+
+from exporter import __version__
+from exporter.cli.flags import COMMANDS, Options, parse
+from exporter.periods import newest_wanted_week
+from exporter.status import State
+from exporter.wechat.simulator import KINDS, Fault, SimulatedApp
+from rig import COMMAND, command, running, samples_of, served
+
+GOOD = SimulatedApp("wx00000000000000a0", "secret-of-the-good-app")
+HOUR = 3600.0
+
+
+def configured(folder: Path, base_url: str, *apps: SimulatedApp, **fetch: object) -> None:
+    entries = [{"appid": app.appid, "name": f"App {n}", "secret": app.secret} for n, app in enumerate(apps)]
+    main = {"fetch": {"timeout": "1s", **fetch}, "api": {"base_url": base_url}, "apps": entries}
+    (folder / "config.yaml").write_text(json.dumps(main))
+    (folder / "config.yaml").chmod(0o600)
+
+
+def wanted() -> str:
+    return newest_wanted_week(time.time(), 10 * HOUR).label
+
+
+# --- flags ---------------------------------------------------------------------------------------
+
+FLAGS = [
+    ([], Options()),
+    (["check"], Options("check")),
+    (["check", "--config.file", "a"], Options("check", Path("a"))),
+    (["--config.file", "a", "check"], Options("check", Path("a"))),
+    (["--config.file=a", "check", "--live"], Options("check", Path("a"), live=True)),
+    (["--log.level=debug", "fetch", "--log.format=json"], Options("fetch", log_level="debug", log_format="json")),
+    (["--storage.path", ":memory:"], Options(storage_path=":memory:")),
+    (["fetch", "--output=x.prom"], Options("fetch", output=Path("x.prom"))),
+    (
+        ["--web.listen-address=:1", "--web.listen-address=[::1]:2"],
+        Options(listen_addresses=(":1", "[::1]:2")),
+    ),
+    (["--web.telemetry-path=/m", "demo", "--seed=3"], Options("demo", telemetry_path="/m", seed=3)),
+    (["simulator", "--fault=a=b", "--fault=c=d"], Options("simulator", faults=("a=b", "c=d"))),
+    (["healthcheck", "--web.listen-address=:1"], Options("healthcheck", listen_addresses=(":1",))),
+]
+
+
+@pytest.mark.parametrize(("argv", "options"), FLAGS, ids=[" ".join(row[0]) for row in FLAGS])
+def test_flags_may_stand_before_or_after_the_command(argv: list[str], options: Options) -> None:
+    assert parse(argv) == options
+
+
+WRONG_USAGE = [
+    ["--config"],
+    ["--web.listen", ":1"],
+    ["--nonsense"],
+    ["nonsense"],
+    ["--log.level=loud"],
+    ["--log.format=xml"],
+    ["--web.telemetry-path=metrics"],
+    ["--web.telemetry-path=/"],
+    ["--web.telemetry-path=/-/healthy"],
+    ["demo", "--seed=x"],
+    ["check", "--output=x"],
+    ["--web.config.file=x"],
+]
+
+
+@pytest.mark.parametrize("argv", WRONG_USAGE, ids=[" ".join(row) for row in WRONG_USAGE])
+def test_wrong_usage_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(argv)
+    assert caught.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: wechat-miniprogram-exporter")
+
+
+def test_the_tables_of_flags_are_whole() -> None:
+    assert (len(FLAGS), len(WRONG_USAGE)) == (12, 12)
+    assert {options.command for _, options in FLAGS} == {"run", *COMMANDS}
+
+
+def test_version_names_program_version_and_python(tmp_path: Path) -> None:
+    result = command(tmp_path, "--version")
+    assert result.returncode == 0
+    assert re.fullmatch(
+        rf"wechat-miniprogram-exporter {re.escape(__version__)} \(Python 3\.\d+\.\d+\)\n", result.stdout
+    )
+
+
+def test_python_m_exporter_is_the_same_program(tmp_path: Path) -> None:
+    python = str(Path(COMMAND[0]).parent / "python")
+    result = subprocess.run(
+        [python, "-m", "exporter", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert result.stdout == command(tmp_path, "--version").stdout
+
+
+# --- configuration that cannot be used -------------------------------------------------------------
+
+BROKEN = [
+    ("no file", None, "config.yaml: "),
+    ("syntax", "apps: [", "config.yaml:1: "),
+    ("unknown", "aps: []\n", "config.yaml:1: aps: unknown option; did you mean apps?"),
+    ("no apps", "apps: []\n", "config.yaml"),
+]
+
+
+@pytest.mark.parametrize(("why", "text", "message"), BROKEN, ids=[row[0] for row in BROKEN])
+def test_a_configuration_that_cannot_be_started_with_exits_2_and_check_says_the_same_with_1(
+    tmp_path: Path, why: str, text: str | None, message: str
+) -> None:
+    assert why
+    if text is not None:
+        (tmp_path / "config.yaml").write_text(text)
+    run, check = command(tmp_path), command(tmp_path, "check")
+    assert (run.returncode, check.returncode) == (2, 1)
+    assert message in run.stderr
+    assert run.stderr == check.stdout
+    assert "Traceback" not in run.stderr + check.stderr
+    assert len(BROKEN) == 4
+
+
+def test_check_prints_every_problem_at_once_and_success_otherwise(tmp_path: Path) -> None:
+    configured(tmp_path, "https://api.weixin.qq.com", GOOD)
+    result = command(tmp_path, "check")
+    assert (result.returncode, result.stdout) == (0, "SUCCESS: 1 apps\n")
+    bad = "fetch: {interval: 0s, timeout: x}\napps:\n- appid: wx00000000000000a0\n  secret_file: none\n"
+    (tmp_path / "config.yaml").write_text(bad)
+    lines = command(tmp_path, "check").stdout.splitlines()
+    assert [line.split(": ")[:2] for line in lines] == [
+        ["config.yaml:1", "fetch.interval"],
+        ["config.yaml:1", "fetch.timeout"],
+        ["config.yaml:4", "apps[0].secret_file"],
+    ]
+
+
+def test_check_warns_without_failing(tmp_path: Path) -> None:
+    configured(tmp_path, "https://api.weixin.qq.com", GOOD, history_weeks=2)
+    result = command(tmp_path, "check")
+    assert result.returncode == 0
+    assert result.stdout.startswith("warning: config.yaml:1: fetch.history_weeks: ")
+
+
+# --- check --live ----------------------------------------------------------------------------------
+
+LIVE = {
+    "40164": ("refused: 40164 invalid ip 203.0.113.7", "add 203.0.113.7 to the app's IP allow list"),
+    "48001": ("refused: 48001 api unauthorized", "must be that of a Mini Program account"),
+    "40125": ("refused: 40125 invalid appsecret", "correct the app's secret"),
+    "40013": ("refused: 40013 invalid appid", "correct `appid` in the configuration"),
+    "61502": ("refused: 61502 this is game miniprogram", "WeChat gives no figures for games"),
+    "61501": ("failed: 61501 date range error", "check this machine's clock"),
+    "45009": ("quota_spent: 45009 reach max api daily quota limit", "until tomorrow"),
+    "99999": ("failed: 99999 unknown error", "a code unknown to the exporter"),
+    "hang": ("failed: no complete answer within 1s", ""),
+    "http_502": ("failed: HTTP status 502 in place of an answer", ""),
+    "61503": ("ok, but week", "not published yet"),
+}
+
+
+def test_check_live_asks_wechat_about_each_app_and_says_what_to_do(tmp_path: Path) -> None:
+    apps = [
+        SimulatedApp(f"wx00000000000000b{n:x}", f"secret-{n}-{'x' * 10}", faults=(Fault(kind),))
+        for n, kind in enumerate(LIVE)
+    ]
+    with served([GOOD, *apps]) as (wechat, base_url):
+        configured(tmp_path, base_url, GOOD, *apps)
+        result = command(tmp_path, "check", "--live")
+        assert len([call for call in wechat.calls if call.appid == GOOD.appid]) == 2
+    first, *lines, last = result.stdout.splitlines()
+    assert first.startswith(f"{GOOD.appid} (App 0): ok: week {wanted()}: session_cnt ")
+    for app, line, (state, cure) in zip(apps, lines, LIVE.values(), strict=True):
+        assert line.startswith(f"{app.appid} (App ")
+        assert state in line
+        assert cure in line
+    assert last == "FAILED: 0 problems, 10 of 12 apps"
+    assert result.returncode == 1
+    assert not (tmp_path / "data").exists(), "it keeps nothing"
+    assert "secret-" not in result.stdout + result.stderr
+    assert len(LIVE) == 11
+
+
+def test_check_live_succeeds_when_every_app_does(tmp_path: Path) -> None:
+    with served([GOOD]) as (_, base_url):
+        configured(tmp_path, base_url, GOOD)
+        result = command(tmp_path, "check", "--live")
+    assert result.stdout.splitlines()[-1] == "SUCCESS: 1 apps"
+    assert result.returncode == 0
+
+
+def test_check_live_can_be_interrupted(tmp_path: Path) -> None:
+    hanging = SimulatedApp(GOOD.appid, GOOD.secret, faults=(Fault("hang", "stable_token"),))
+    with served([hanging]) as (wechat, base_url):
+        configured(tmp_path, base_url, hanging, timeout="2s")
+        process = subprocess.Popen([*COMMAND, "check", "--live"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        while not wechat.calls:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+
+
+# --- fetch -----------------------------------------------------------------------------------------
+
+
+def test_fetch_prints_only_our_families_and_asks_only_what_is_due(tmp_path: Path) -> None:
+    with served([GOOD]) as (wechat, base_url):
+        configured(tmp_path, base_url, GOOD)
+        result = command(tmp_path, "fetch")
+        assert result.returncode == 0
+        samples = samples_of(result.stdout)
+        assert samples["weekly_visitors", GOOD.appid, wanted()] > 0
+        assert samples["fetches_total", GOOD.appid] == 8
+        names = {line.split(" ")[2] for line in result.stdout.splitlines() if line.startswith("# TYPE")}
+        assert names
+        assert all(name.startswith("wechat_miniprogram_") for name in names)
+        asked = len(wechat.calls)
+        again = samples_of(command(tmp_path, "fetch").stdout)
+        assert again["weekly_visitors", GOOD.appid, wanted()] == samples["weekly_visitors", GOOD.appid, wanted()]
+        assert len(wechat.calls) == asked
+
+
+def test_fetch_writes_a_whole_file_or_none(tmp_path: Path) -> None:
+    output = tmp_path / "textfile" / "wechat.prom"
+    with served([GOOD]) as (_, base_url):
+        configured(tmp_path, base_url, GOOD)
+        missing = command(tmp_path, "fetch", f"--output={output}")
+        output.parent.mkdir()
+        written = command(tmp_path, "fetch", f"--output={output}")
+    assert missing.returncode == 1
+    assert "No such file or directory" in missing.stderr
+    assert "Traceback" not in missing.stderr
+    assert (written.returncode, written.stdout) == (0, "")
+    assert samples_of(output.read_text())["weekly_visitors", GOOD.appid, wanted()] > 0
+    assert list(output.parent.iterdir()) == [output]
+    assert output.stat().st_mode & 0o777 == 0o644
+
+
+def test_fetch_exits_1_if_an_app_failed_and_still_gives_what_there_is(tmp_path: Path) -> None:
+    refused = SimulatedApp("wx00000000000000a1", "x" * 20, faults=(Fault("40164", "stable_token"),))
+    with served([GOOD, refused]) as (_, base_url):
+        configured(tmp_path, base_url, GOOD, refused)
+        result = command(tmp_path, "fetch")
+    assert result.returncode == 1
+    samples = samples_of(result.stdout)
+    assert samples["up", refused.appid] == 0
+    assert samples["weekly_visitors", GOOD.appid, wanted()] > 0
+
+
+# --- healthcheck -----------------------------------------------------------------------------------
+
+
+def test_healthcheck_counts_any_answer_as_alive(tmp_path: Path) -> None:
+    with running(tmp_path, "demo") as exporter:
+        result = command(tmp_path, "healthcheck", f"--web.listen-address={exporter.address}")
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+        port = exporter.address.rpartition(":")[2]
+        assert command(tmp_path, "healthcheck", f"--web.listen-address=:{port}").returncode == 0
+        assert command(tmp_path, "healthcheck", f"--web.listen-address=0.0.0.0:{port}").returncode == 0
+        exporter.stop()
+        result = command(tmp_path, "healthcheck", f"--web.listen-address={exporter.address}")
+        assert result.returncode == 1
+        assert f"{exporter.address}: no answer: " in result.stderr
+
+
+def test_healthcheck_is_not_fooled_by_silence_or_nonsense(tmp_path: Path) -> None:
+    assert command(tmp_path, "healthcheck", "--web.listen-address=:0").returncode == 1
+    with closing(create_server(("127.0.0.1", 0))) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            [*COMMAND, "healthcheck", f"--web.listen-address={address}"], stderr=subprocess.PIPE, text=True
+        )
+        client, _ = silent.accept()
+        with client:
+            client.sendall(b"this is not HTTP\r\n\r\n")
+            _, errors = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert "no answer" in errors
+
+
+# --- demo and simulator ------------------------------------------------------------------------------
+
+
+def test_the_demo_shows_every_state_but_pending_and_complete_figures_within_five_seconds(tmp_path: Path) -> None:
+    began = time.monotonic()
+    with running(tmp_path, "demo", "--config.file=none") as exporter:
+        states = {str(state) for state in State} - {"pending"}
+
+        def whole(samples: dict[tuple[str, ...], float]) -> bool:
+            shown = {key[2] for key in samples if key[0] == "fetch_state"}
+            figures = [key for key in samples if key[0] == "previous_week_visitors"]
+            return shown == states and len(figures) == 4
+
+        samples = exporter.scrape_until(whole, 5)
+        assert time.monotonic() - began < 5, "promised: complete figures within 5 seconds"
+        ratios = {
+            key[1]: value / samples["previous_week_visitors", *key[1:]]
+            for key, value in samples.items()
+            if key[0] == "weekly_visitors" and ("previous_week_visitors", *key[1:]) in samples
+        }
+        assert sum(ratio < 0.6 for ratio in ratios.values()) == 1, "one app drops this week"
+        assert exporter.get("/").status_code == 200
+        assert exporter.stop() == 0
+        assert exporter.process.stdout is not None
+        said = exporter.process.stdout.read()
+    assert said == f"status page: http://{exporter.address}/\nmetrics:     http://{exporter.address}/metrics\n"
+    assert list(tmp_path.iterdir()) == [], "the demo keeps its store in memory"
+
+
+def test_the_simulator_runs_alone_and_prints_a_configuration_that_fits_it(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "simulator", "--web.listen-address=127.0.0.1:0", "--fault=wx0000000000000001=48001"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "# a configuration for this simulator (JSON is YAML)\n"
+        lines = []
+        while not lines or lines[-1] != "}\n":
+            lines.append(process.stdout.readline())
+        (tmp_path / "config.yaml").write_text("".join(lines))
+        result = command(tmp_path, "check", "--live")
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+        process.stdout.close()
+    assert "wx0000000000000001 (Corner Bakery): refused: 48001" in result.stdout
+    assert "wx0000000000000002 (Travel Buddy): ok: " in result.stdout
+
+
+BAD_FAULTS = {
+    "wxnone=48001": "--fault wxnone=48001: there is no app wxnone",
+    "wx0000000000000001=nonsense": "--fault wx0000000000000001=nonsense: no such fault; there are: an errcode, ",
+}
+
+
+@pytest.mark.parametrize(("fault", "message"), BAD_FAULTS.items())
+def test_a_fault_that_does_not_exist_is_wrong_usage(tmp_path: Path, fault: str, message: str) -> None:
+    result = command(tmp_path, "simulator", f"--fault={fault}")
+    assert result.returncode == 2
+    assert result.stderr.startswith(message)
+    assert len(BAD_FAULTS) == 2
+
+
+def test_the_simulator_names_its_faults(tmp_path: Path) -> None:
+    result = command(tmp_path, "simulator", "--fault=help")
+    assert result.returncode == 0
+    assert result.stdout.splitlines()[1:] == sorted(KINDS)
+
+
+def test_a_log_whose_reader_went_away_does_not_end_the_exporter(tmp_path: Path) -> None:
+    read, write = os.pipe()
+    process = subprocess.Popen(
+        [*COMMAND, "demo", "--web.listen-address=127.0.0.1:0"], cwd=tmp_path, stderr=write, stdout=subprocess.DEVNULL
+    )
+    os.close(write)
+    assert os.read(read, 1)
+    os.close(read)
+    time.sleep(1.5)
+    assert process.poll() is None
+    process.terminate()
+    assert process.wait(10) == 0
