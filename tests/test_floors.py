@@ -49,6 +49,7 @@ DOORS = {
     "yaml": {"exporter.config"},
     "socket": {"exporter.httpd", "exporter.wechat"},
     "socketserver": {"exporter.httpd"},
+    "h11": {"exporter.httpd"},
     "http.client": {"exporter.httpd", "exporter.cli", "exporter.wechat"},
     "argparse": {"exporter.cli"},
     "signal": {"exporter.cli"},

@@ -69,10 +69,10 @@ def fetch(config: Config, options: Options, clock: Callable[[], float]) -> int:
 def healthcheck(options: Options) -> int:
     """0 if the exporter answers anything at all over HTTP."""
     for address in options.addresses():
-        host, port = parse_address(address)
-        if port == 0:
+        place = parse_address(address)
+        if place.port == 0:
             raise ListenError(f"{address}: a health check needs the real port, not 0")
-        connection = http.client.HTTPConnection(_reachable(host), port, timeout=_HEALTH_SECONDS)
+        connection = http.client.HTTPConnection(_reachable(place.host), place.port, timeout=_HEALTH_SECONDS)
         try:
             connection.request("GET", "/-/healthy")
             connection.getresponse()

@@ -1,11 +1,27 @@
-"""An HTTP server that hostile and slow clients cannot stop; it knows nothing of what it serves.
+"""Sockets with deadlines and caps that know nothing of what they serve.
 
-Threads of the standard library, with what that lacks: a deadline for each phase of a connection, a cap on
-connections under which a newcomer always gets in, and limits on what a client may send.
+Inside, looking down only::
+
+    server         accepts on every address, one worker thread per connection; reaps and stops
+    conversation   one connection's requests and answers, in order
+    connections    one connection's bytes, its deadline, and the register of all of them
+    messages       requests and answers as values
+    addresses      where to listen, as the operator writes it
 """
 
-from exporter.httpd.addresses import ListenError, parse_address
-from exporter.httpd.messages import Handler, Limits, Request, Response
+from exporter.httpd.addresses import Address, ListenError, parse_address
+from exporter.httpd.connections import Limits
+from exporter.httpd.messages import Handler, Headers, Request, Response
 from exporter.httpd.server import Server
 
-__all__ = ["Handler", "Limits", "ListenError", "Request", "Response", "Server", "parse_address"]
+__all__ = [
+    "Address",
+    "Handler",
+    "Headers",
+    "Limits",
+    "ListenError",
+    "Request",
+    "Response",
+    "Server",
+    "parse_address",
+]

@@ -1,63 +1,86 @@
-"""Where to listen: ``host:port``, ``:port`` (IPv6 and IPv4), ``[::1]:port``."""
+"""Where to listen: ``host:port``, ``:port`` (IPv6 and IPv4) and ``[::1]:port``, read and looked up."""
 
 from __future__ import annotations
 
-import os
+import ipaddress
 import re
 import socket
-from contextlib import suppress
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-_FORM = re.compile(r"(?:\[([0-9a-fA-F:.]+)\]|([^\[\]:]*)):(\d{1,5})", re.ASCII)
-_LAST_PORT = 65535
-_BACKLOG = 512
+_BRACKETED = re.compile(r"\[([^\[\]]*)\]:([0-9]{1,5})")
+_PLAIN = re.compile(r"([A-Za-z0-9._-]*):([0-9]{1,5})")
+_HIGHEST_PORT = 65535
 
 
 class ListenError(Exception):
-    """An address cannot be listened on; the text says which and why."""
+    """An address that cannot be listened on; the text names it and says why, for people."""
 
 
-class Address(NamedTuple):
-    """A host, empty for all of the machine's addresses, and a port."""
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An address as it was written."""
 
     host: str
+    """A name or an IP address without brackets; empty for every address of the machine."""
     port: int
+    """0 picks a free one when it is bound."""
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What a socket can be bound to."""
+
+    family: socket.AddressFamily
+    place: tuple[Any, ...]
+    """As the socket module writes an address of that family."""
 
 
 def parse_address(text: str) -> Address:
-    """Reads an address.
+    """Reads an address without touching the network.
 
     Raises:
-        ListenError: it has not one of the three forms.
+        ListenError: the text has none of the three forms, or its port is above 65535.
     """
-    match = _FORM.fullmatch(text)
-    if match is None or int(match[3]) > _LAST_PORT:
-        raise ListenError(f"{text}: an address is host:port, :port or [::1]:port")
-    return Address(match[1] or match[2] or "", int(match[3]))
+    found = _BRACKETED.fullmatch(text) or _PLAIN.fullmatch(text)
+    if found is None:
+        raise ListenError(f"address {text!r}: expected host:port, :port or [IPv6 address]:port")
+    host, port = found[1], int(found[2])
+    if port > _HIGHEST_PORT:
+        raise ListenError(f"address {text!r}: the port is above {_HIGHEST_PORT}")
+    if text.startswith("[") and not _is_ipv6(host):
+        raise ListenError(f"address {text!r}: no IPv6 address between the brackets")
+    return Address(host, port)
 
 
-def format_address(host: str, port: int) -> str:
-    """The address as it would be written."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def listen(text: str) -> socket.socket:
-    """Binds an address and listens.
+def endpoints(address: Address) -> tuple[Endpoint, ...]:
+    """What to try to bind for an address, best first; names are looked up.
 
     Raises:
-        ListenError: the address has a wrong form, is taken, or is not this machine's.
+        ListenError: the name is not known.
     """
-    host, port = parse_address(text)
+    if not address.host:
+        # One IPv6 socket takes IPv4 as well; the second is for machines that have no IPv6.
+        return (
+            Endpoint(socket.AF_INET6, ("::", address.port)),
+            Endpoint(socket.AF_INET, ("0.0.0.0", address.port)),  # noqa: S104 - ":port" asks for all of them
+        )
     try:
-        if host:
-            family, _, _, _, resolved = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-            return socket.create_server(resolved[:2], family=family, backlog=_BACKLOG)
-        with suppress(OSError):
-            if socket.has_dualstack_ipv6():
-                return socket.create_server(("::", port), family=socket.AF_INET6, backlog=_BACKLOG, dualstack_ipv6=True)
-        return socket.create_server(("0.0.0.0", port), backlog=_BACKLOG)  # noqa: S104 (what `:port` means)
-    except socket.gaierror:
-        raise ListenError(f"{text}: the name of the host cannot be resolved") from None
-    except OSError as error:
-        why = os.strerror(error.errno).lower() if error.errno else str(error)
-        raise ListenError(f"cannot listen on {text}: {why}") from None
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        raise ListenError(f"cannot listen on {address}: the name is not known") from None
+    # "localhost" often names both: IPv4 is what a scraper that was given the name tries, too.
+    family, _, _, _, place = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    return (Endpoint(family, place),)
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True

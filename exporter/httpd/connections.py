@@ -1,94 +1,181 @@
-"""Every open connection and its deadline; who has to go when there are too many."""
+"""One connection's bytes and deadline, and the register of all connections with its cap.
+
+A worker thread blocks in ``recv`` or ``send`` without a timeout of its own; whoever finds its deadline passed
+(or needs its place) shuts the socket down, which wakes the worker. So a deadline is total however many bytes
+trickle, holds while a body is being produced, and is the same with TLS.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
+import struct
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-_LOOK_SECONDS = 0.2
+if TYPE_CHECKING:
+    from exporter.httpd.messages import Request
+
+_CHUNK = 16 * 1024
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_SLOWEST_TICK = 1.0
 
 
-@dataclass(eq=False, slots=True)
+class GoneError(Exception):
+    """The client left, or the connection was cut: there is nobody to answer and nothing to report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may take, in connections, seconds and bytes."""
+
+    connections: int = 512
+    """Open at once, over all addresses of a server; one more closes an old one."""
+    header_seconds: float = 10.0
+    """From the first byte of a head (of the first one: from the accept) to its last."""
+    body_seconds: float = 30.0
+    """For the whole body of a request."""
+    idle_seconds: float = 120.0
+    """Between an answer and the first byte of the next request."""
+    write_seconds: float = 30.0
+    """For one whole answer, from the handler's return."""
+    linger_seconds: float = 1.0
+    """How long a client may go on sending after the last answer; closed earlier, it might never see that."""
+    header_bytes: int = 32 * 1024
+    """Request line and headers together."""
+    body_bytes: int = 1024 * 1024
+
+    @property
+    def tick(self) -> float:
+        """Seconds between two looks at the deadlines; only lingering is passed by more than a tenth."""
+        shortest = min(self.header_seconds, self.body_seconds, self.idle_seconds, self.write_seconds)
+        return min(shortest / 10, _SLOWEST_TICK)
+
+
 class Connection:
-    """One connection of a client."""
+    """One accepted socket; read and written by its worker alone, cut by others through ``Connections``."""
 
-    socket: socket.socket
-    deadline: float
-    """On the monotonic clock; when it passes the connection is cut."""
-    complete: bool = False
-    """A whole request is in and being answered."""
+    def __init__(self, accepted: socket.socket, limits: Limits) -> None:
+        self.method = ""
+        """Of the request that is being read or answered; empty before its first line."""
+        self.request: Request | None = None
+        """The complete request that is being answered; None while the server waits for one."""
+        self.answering = False
+        """Whether a part of the answer is on its way."""
+        self.cut = False
+        self.deadline = 0.0
+        """On the monotonic clock."""
+        self._socket = accepted
+        self.allow(limits.header_seconds)
 
-    def until(self, seconds: float, *, complete: bool) -> None:
-        """Enters the next phase, which may last that many seconds."""
-        self.complete = complete
+    def allow(self, seconds: float = math.inf) -> None:
+        """Sets the deadline for what comes next."""
         self.deadline = time.monotonic() + seconds
 
-    def cut(self) -> None:
-        """Ends whatever the connection's thread is waiting for."""
-        with suppress(OSError):
-            self.socket.shutdown(socket.SHUT_RDWR)
+    def receive(self) -> bytes:
+        """What comes next; at least one byte, or GoneError."""
+        if self.cut:  # what the kernel had already received can still be read after a shutdown
+            raise GoneError
+        try:
+            received = self._socket.recv(_CHUNK)
+        except OSError:
+            raise GoneError from None
+        if not received:
+            raise GoneError
+        return received
+
+    def send(self, data: bytes) -> None:
+        """Sends everything or raises GoneError."""
+        if self.cut:
+            raise GoneError
+        self.answering = True
+        try:
+            self._socket.sendall(data)
+        except OSError:
+            raise GoneError from None
+
+    def drain(self) -> None:
+        """Ends our side and reads on until the client ends its own, or the deadline comes.
+
+        To close with bytes unread would reset the connection, and the client might lose the answer.
+        """
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            raise GoneError from None
+        while True:
+            self.receive()
+
+    def put_out(self) -> None:
+        """Cuts the connection from any thread; its worker wakes and closes it."""
+        if self.request is not None:  # a client that does not read must not keep the answer in the kernel
+            self.reset_on_close()
+        self.cut = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def reset_on_close(self) -> None:
+        """Nothing more is sent, and the close will not look like the end of a whole answer."""
+        self.cut = True
+        with contextlib.suppress(OSError):
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
 class Connections:
-    """All connections of a server, oldest first.
+    """Every open connection of a server, the oldest first; safe to use from any thread."""
 
-    Args:
-        most: how many there may be. One more, and the oldest without a complete request goes, never the newcomer.
-        first_seconds: how long a newcomer has for its first request.
-    """
-
-    def __init__(self, most: int, first_seconds: float) -> None:
-        self._most = most
-        self._first_seconds = first_seconds
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
         self._lock = threading.Lock()
         self._open: dict[socket.socket, Connection] = {}
-        self._stopping = threading.Event()
-        self._reaper = threading.Thread(target=self._reap, name="reaper", daemon=True)
-
-    def start(self) -> None:
-        """Begins to hold deadlines."""
-        self._reaper.start()
-
-    def stop(self) -> None:
-        """Cuts every connection."""
-        self._stopping.set()
-        with self._lock:
-            for connection in self._open.values():
-                connection.cut()
-        if self._reaper.is_alive():
-            self._reaper.join()
-
-    def admit(self, client: socket.socket) -> None:
-        """Takes a newcomer in."""
-        with self._lock:
-            if len(self._open) >= self._most:
-                waiting = (connection for connection in self._open.values() if not connection.complete)
-                oldest = next(waiting, None) or next(iter(self._open.values()))
-                oldest.cut()
-                del self._open[oldest.socket]
-            self._open[client] = Connection(client, time.monotonic() + self._first_seconds)
-
-    def of(self, client: socket.socket) -> Connection:
-        """The connection of a socket that was admitted; a spare one if it had to go meanwhile."""
-        with self._lock:
-            return self._open.get(client) or Connection(client, math.inf)
-
-    def release(self, client: socket.socket) -> None:
-        """Forgets a connection that is about to be closed."""
-        with self._lock:
-            self._open.pop(client, None)
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def _reap(self) -> None:
-        while not self._stopping.wait(_LOOK_SECONDS):
-            now = time.monotonic()
-            with self._lock:
-                for connection in self._open.values():
-                    if connection.deadline < now:
-                        connection.cut()
+    def admit(self, accepted: socket.socket) -> None:
+        """Registers a new connection; at the cap the oldest that waits goes, or the oldest of all."""
+        with self._lock:
+            others = self._live()
+            if len(others) >= self._limits.connections:
+                (_oldest_waiting(others) or others[0]).put_out()
+            self._open[accepted] = Connection(accepted, self._limits)
+
+    def of(self, accepted: socket.socket) -> Connection:
+        """The connection of a socket that was admitted and has not left."""
+        with self._lock:
+            return self._open[accepted]
+
+    def leave(self, accepted: socket.socket) -> Connection:
+        """Forgets a connection. Its socket may be closed only afterwards: nobody will touch it then."""
+        with self._lock:
+            return self._open.pop(accepted)
+
+    def make_room(self) -> None:
+        """Cuts the oldest connection that has no complete request, if there is one."""
+        with self._lock:
+            if (oldest := _oldest_waiting(self._live())) is not None:
+                oldest.put_out()
+
+    def reap(self) -> None:
+        """Cuts every connection whose deadline has passed."""
+        now = time.monotonic()
+        with self._lock:
+            for connection in self._live():
+                if connection.deadline <= now:
+                    connection.put_out()
+
+    def put_out_all(self) -> None:
+        """Cuts every connection."""
+        with self._lock:
+            for connection in self._live():
+                connection.put_out()
+
+    def _live(self) -> list[Connection]:
+        return [connection for connection in self._open.values() if not connection.cut]
+
+
+def _oldest_waiting(connections: list[Connection]) -> Connection | None:
+    return next((connection for connection in connections if connection.request is None), None)

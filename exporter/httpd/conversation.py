@@ -1,187 +1,159 @@
-"""One client's requests, one after the other, on one connection: HTTP/1.1 as the standard library parses it.
+"""One connection's talk: requests are read, handed over and answered, one after the other.
 
-What the library lets pass and we do not (RFC 9112): HTTP/0.9, a missing or second Host, a length that is not
-one number, a length beside a transfer coding, folded headers, white space before a header's colon.
+HTTP/1.1 itself is h11's: it reads and writes the messages and knows when a connection may go on. Added
+here are the limits, and the refusal of what two readers could read differently.
 """
 
 from __future__ import annotations
 
-import re
-import socket
-from contextlib import suppress
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Generator
+from email.utils import formatdate
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
-from exporter.httpd.messages import Request, Response
+import h11
+
+from exporter.httpd.connections import GoneError
+from exporter.httpd.messages import Headers, RefusalError, Request, Response, plain, split_target
 
 if TYPE_CHECKING:
-    from exporter.httpd.connections import Connection
-    from exporter.httpd.server import Listener
+    from exporter.httpd.connections import Connection, Limits
+    from exporter.httpd.messages import Handler
 
-_FIELD_LINE = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:[^\r\n\0]*\r?\n")
-_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
-_EMPTY_LINES = (b"\r\n", b"\n", b"")
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
-_LINGER_SECONDS = 2.0
 
 
-class _Refused(Exception):
-    """A request that is not answered by the handler."""
+class Conversation:
+    """What is said over one connection."""
 
-    def __init__(self, status: HTTPStatus, words: str) -> None:
-        super().__init__(words)
-        self.status = status
+    def __init__(self, connection: Connection, handler: Handler, limits: Limits) -> None:
+        self._connection = connection
+        self._handler = handler
+        self._limits = limits
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.header_bytes)
 
-
-@dataclass(slots=True)
-class _Head:
-    """The head of one request: reads its lines, no more bytes than allowed, and remembers them."""
-
-    source: BinaryIO
-    left: int
-    lines: list[bytes]
-
-    def readline(self, limit: int = -1) -> bytes:
-        """What ``http.client.parse_headers`` calls."""
-        most = self.left + 1 if limit < 0 else min(limit, self.left + 1)
-        line = self.source.readline(most)
-        self.left -= len(line)
-        if self.left < 0:
-            if not self.lines:
-                raise _Refused(HTTPStatus.REQUEST_URI_TOO_LONG, "the request line is too long")
-            raise _Refused(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the headers are too long")
-        self.lines.append(line)
-        return line
-
-
-class Conversation(BaseHTTPRequestHandler):
-    """Serves one connection, in its own thread. Deadlines are held by ``connections``: a cut reads as an end."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    server: Listener
-    connection_of_client: Connection
-
-    def setup(self) -> None:
-        """Prepares reading and writing."""
-        super().setup()
-        self.connection_of_client = self.server.connections.of(self.request)
-
-    def handle(self) -> None:
-        """Answers request after request until one side has enough."""
-        self.close_connection = False
-        limits = self.server.limits
-        while not self.close_connection:
+    def run(self) -> None:
+        """Answers until one side ends it; a client that leaves is no error, so only a handler's escape."""
+        with contextlib.suppress(GoneError):
             try:
-                request = self._read()
-            except _Refused as refusal:
-                self._refuse(refusal.status, str(refusal))
-                return
-            if request is None:
-                return
-            self.connection_of_client.until(float("inf"), complete=True)
-            response = self.server.handler(request)
-            self.connection_of_client.until(limits.write_seconds, complete=True)
-            self._write(response)
-            self.connection_of_client.until(limits.idle_seconds, complete=False)
+                while self._exchange():
+                    self._await_next()
+            except RefusalError as refusal:
+                self._end_with(refusal.response)
+            except h11.RemoteProtocolError as error:
+                self._end_with(_refusal_of(error))
+            self._connection.allow(self._limits.linger_seconds)
+            self._connection.drain()
 
-    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the library's parser calls to refuse a request."""
-        del explain  # it may quote the request
-        status = HTTPStatus(code)
-        words = status.phrase if message is None else message.partition(" (")[0]
-        raise _Refused(status, words)
+    def fail(self) -> None:
+        """Answers that the handler failed, or breaks the connection if a part of its answer is out."""
+        if self._connection.answering:
+            self._connection.reset_on_close()
+            return
+        with contextlib.suppress(GoneError):
+            self._end_with(plain(HTTPStatus.INTERNAL_SERVER_ERROR, "see the log"))
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (the library's name)
-        """Requests are not logged."""
+    def _await_next(self) -> None:
+        self._http.start_next_cycle()
+        connection = self._connection
+        connection.method = ""
+        if not self._http.trailing_data[0]:
+            connection.allow(self._limits.idle_seconds)
+            self._http.receive_data(connection.receive())
+        connection.allow(self._limits.header_seconds)
 
-    def _read(self) -> Request | None:
-        """The next request; None if the client is gone."""
-        if not self.rfile.peek(1):  # type: ignore[attr-defined]
-            return None
-        limits = self.server.limits
-        self.connection_of_client.until(limits.head_seconds, complete=False)
-        head = _Head(cast("BinaryIO", self.rfile), limits.head_bytes, [])
-        self.raw_requestline = head.readline()
-        if len(self.raw_requestline.split()) == 2:  # noqa: PLR2004 (method and target: HTTP/0.9)
-            raise _Refused(HTTPStatus.BAD_REQUEST, "HTTP/0.9 is not spoken here")
-        source, self.rfile = self.rfile, cast("BinaryIO", head)  # type: ignore[assignment]
+    def _exchange(self) -> bool:
+        """Reads one request and answers it; False if the connection ends with that."""
+        connection = self._connection
+        head = self._next_event()
+        if not isinstance(head, h11.Request):
+            raise GoneError
+        connection.method = head.method.decode()
+        _check(head)
+        connection.allow(self._limits.body_seconds)
+        body = self._read_body(head)
+        path, query = split_target(head.target.decode())
+        headers = Headers((name.decode(), value.decode("latin-1")) for name, value in head.headers)
+        connection.allow()
+        connection.answering = False
+        connection.request = Request(connection.method, path, query, headers, body)
+        response = self._handler(connection.request)
+        connection.allow(self._limits.write_seconds)
+        self._send(response)
+        connection.request = None
+        return not response.raw and self._http.our_state is h11.DONE
+
+    def _next_event(self) -> type[h11.NEED_DATA | h11.PAUSED] | h11.Event:
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            if self._http.they_are_waiting_for_100_continue:
+                go_on = h11.InformationalResponse(status_code=HTTPStatus.CONTINUE, headers=[], reason="Continue")
+                self._transmit(go_on)
+            self._http.receive_data(self._connection.receive())
+        return event
+
+    def _read_body(self, head: h11.Request) -> bytes:
+        announced = [int(value) for name, value in head.headers if name == b"content-length"]
+        body = bytearray()
+        while max([len(body), *announced]) <= self._limits.body_bytes:
+            event = self._next_event()
+            if isinstance(event, h11.EndOfMessage):
+                return bytes(body)
+            if isinstance(event, h11.Data):
+                body += event.data
+        raise RefusalError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body may have {self._limits.body_bytes} bytes")
+
+    def _send(self, response: Response) -> None:
         try:
-            if not self.parse_request():
-                return None
+            if response.raw:
+                for piece in response.pieces:
+                    self._connection.send(piece)
+                return
+            self._transmit(_head_of(response))
+            if self._connection.method != "HEAD" and response.status not in _WITHOUT_BODY:
+                for piece in response.pieces:
+                    self._transmit(h11.Data(data=piece))
+            self._transmit(h11.EndOfMessage())
         finally:
-            self.rfile = source
-        if head.lines[-1] in _EMPTY_LINES[2:]:
-            return None  # the end came before the empty line
-        self._check(head.lines[1:-1])
-        length = self._length()
-        self.connection_of_client.until(limits.head_seconds, complete=False)
-        body = self.rfile.read(length)
-        if len(body) < length:
-            return None
-        path, _, query = self.path.partition("?")
-        return Request(self.command, path, query, self.headers, body)
+            if isinstance(response.body, Generator):
+                response.body.close()
 
-    def _check(self, field_lines: list[bytes]) -> None:
-        if not all(_FIELD_LINE.fullmatch(line) for line in field_lines):
-            raise _Refused(HTTPStatus.BAD_REQUEST, "a header has not the form name: value")
-        if self.request_version == "HTTP/1.0":
-            self.close_connection = True
-        elif len(self.headers.get_all("Host", [])) != 1:
-            raise _Refused(HTTPStatus.BAD_REQUEST, "exactly one Host header is needed")
+    def _transmit(self, event: h11.Event) -> None:
+        data = self._http.send(event)
+        if data:
+            self._connection.send(data)
 
-    def _length(self) -> int:
-        """The length of the body."""
-        lengths = set(self.headers.get_all("Content-Length", []))
-        if "Transfer-Encoding" in self.headers:
-            if lengths:
-                raise _Refused(HTTPStatus.BAD_REQUEST, "a length and a transfer coding contradict each other")
-            raise _Refused(HTTPStatus.NOT_IMPLEMENTED, "transfer codings are not spoken here")
-        length = lengths.pop().strip() if lengths else "0"
-        if lengths or not _LENGTH.fullmatch(length):
-            raise _Refused(HTTPStatus.BAD_REQUEST, "Content-Length is not one number")
-        if int(length) > self.server.limits.body_bytes:
-            raise _Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "the body is too long")
-        return int(length)
+    def _end_with(self, response: Response) -> None:
+        """Sends the last answer of the connection, whatever was going on."""
+        self._connection.allow(self._limits.write_seconds)
+        self._http = h11.Connection(h11.SERVER)
+        self._transmit(_head_of(response))
+        if self._connection.method != "HEAD":
+            for piece in response.pieces:
+                self._transmit(h11.Data(data=piece))
 
-    def _write(self, response: Response) -> None:
-        if response.raw:
-            self.close_connection = True
-            self._write_pieces(response)
-            return
-        in_pieces = not isinstance(response.body, bytes)
-        self.close_connection |= in_pieces
-        self._write_head(response)
-        if self.command == "HEAD" or response.status in _WITHOUT_BODY:
-            return
-        self._write_pieces(response)
 
-    def _write_head(self, response: Response) -> None:
-        self.send_response_only(response.status)
-        self.send_header("Date", self.date_time_string())
-        for name, value in response.headers:
-            self.send_header(name, value)
-        if isinstance(response.body, bytes) and response.status not in _WITHOUT_BODY:
-            self.send_header("Content-Length", str(len(response.body)))
-        if self.close_connection:
-            self.send_header("Connection", "close")
-        self.end_headers()
+def _check(head: h11.Request) -> None:
+    """Refuses what h11 lets pass and others read differently (RFC 9112 section 6.1)."""
+    if not head.http_version.startswith(b"1."):
+        raise RefusalError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken")
+    names = {name for name, _ in head.headers}
+    if {b"content-length", b"transfer-encoding"} <= names:
+        raise RefusalError(HTTPStatus.BAD_REQUEST, "Content-Length and Transfer-Encoding contradict each other")
 
-    def _write_pieces(self, response: Response) -> None:
-        for piece in (response.body,) if isinstance(response.body, bytes) else response.body:
-            self.wfile.write(piece)
 
-    def _refuse(self, status: HTTPStatus, words: str) -> None:
-        """Answers what is wrong and closes; whatever the client still sends is read away, lest it miss the answer."""
-        self.close_connection = True
-        self.connection_of_client.until(_LINGER_SECONDS, complete=False)
-        self.request_version = self.protocol_version
-        self.command = ""
-        headers = (("Content-Type", "text/plain; charset=utf-8"),)
-        self._write(Response(status, headers, f"{words}\n".encode()))
-        with suppress(OSError):
-            self.request.shutdown(socket.SHUT_WR)
-            while self.request.recv(1 << 16):
-                pass
+def _refusal_of(error: h11.RemoteProtocolError) -> Response:
+    """h11's reasons quote the request, so only the status is taken over."""
+    status = HTTPStatus(error.error_status_hint)
+    return plain(status, "not a request that can be answered")
+
+
+def _head_of(response: Response) -> h11.Response:
+    headers = [("Date", formatdate(usegmt=True)), *response.headers]
+    if isinstance(response.body, bytes) and response.status not in _WITHOUT_BODY:
+        headers.append(("Content-Length", str(len(response.body))))
+    try:
+        reason = HTTPStatus(response.status).phrase
+    except ValueError:
+        reason = ""
+    return h11.Response(status_code=response.status, headers=headers, reason=reason)

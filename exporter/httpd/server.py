@@ -1,127 +1,203 @@
-"""Listens and gives each connection a thread of its own, within limits."""
+"""Accepting connections: every address bound at once, one thread that accepts and cuts, a worker for each."""
 
 from __future__ import annotations
 
-import socketserver
+import contextlib
+import errno
+import math
+import selectors
+import socket
 import sys
 import threading
 import time
-from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
+import traceback
+from socketserver import BaseRequestHandler, TCPServer, ThreadingMixIn
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from exporter.httpd.addresses import format_address, listen
-from exporter.httpd.connections import Connections
+from exporter.httpd.addresses import Address, Endpoint, ListenError, endpoints, parse_address
+from exporter.httpd.connections import Connections, Limits
 from exporter.httpd.conversation import Conversation
-from exporter.httpd.messages import Limits
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Sequence
 
     from exporter.httpd.messages import Handler
 
-_POLL_SECONDS = 0.1
-_FAULT = (
-    b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: text/plain; charset=utf-8\r\n"
-    b"Content-Length: 36\r\nConnection: close\r\n\r\na fault of the exporter: see its log\n"
-)
+_log = structlog.get_logger()
 
-log = structlog.get_logger()
+_BACKLOG = 1024
+_NO_IPV6 = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+_EXHAUSTED_PAUSE = 0.1
+_LOG_PAUSE = 60.0
+_LOGGED_PATH = 200
+_WORDS = {
+    errno.EADDRINUSE: "the address is already in use",
+    errno.EADDRNOTAVAIL: "it is not an address of this machine",
+    errno.EACCES: "not permitted (ports below 1024 need a privilege)",
+}
 
 
 class Server:
-    """Serves one handler on some addresses.
-
-    Args:
-        addresses: ``host:port``, ``:port`` or ``[::1]:port``; port 0 picks a free one.
-        handler: answers each request, in the connection's thread.
-        limits: what clients may take.
+    """Serves a handler on every address; bound by the constructor, answering between start and stop.
 
     Raises:
-        ListenError: one of the addresses cannot be listened on; then none is.
+        ListenError: an address cannot be had; those already bound are given back.
     """
 
-    def __init__(self, addresses: Sequence[str], handler: Handler, limits: Limits | None = None) -> None:
-        limits = limits or Limits()
-        self._connections = Connections(limits.connections, limits.head_seconds)
-        with ExitStack() as undo:
-            self._listeners = []
-            for address in addresses:
-                listener = Listener(listen(address), handler, limits, self._connections)
-                undo.callback(listener.server_close)
-                self._listeners.append(listener)
-            undo.pop_all()
-        self._threads = [
-            threading.Thread(target=listener.serve_forever, args=(_POLL_SECONDS,), name="listener", daemon=True)
-            for listener in self._listeners
-        ]
-
-    @property
-    def addresses(self) -> tuple[str, ...]:
-        """Where it really listens."""
-        return tuple(format_address(*listener.socket.getsockname()[:2]) for listener in self._listeners)
-
-    @property
-    def open_connections(self) -> int:
-        """How many clients are connected."""
-        return len(self._connections)
+    def __init__(self, addresses: Sequence[str], handler: Handler, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
+        self._limits = limits
+        self._connections = Connections(limits)
+        self._stopping = threading.Event()
+        if not addresses:
+            raise ListenError("no address to listen on")
+        service = _Service(handler, limits, self._connections, self._stopping)
+        with contextlib.ExitStack() as bound:
+            self._listeners = [bound.enter_context(_bind(parse_address(text), service)) for text in addresses]
+            self._selector = bound.enter_context(selectors.DefaultSelector())
+            self._woken, self._waker = socket.socketpair()
+            bound.pop_all()
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        for listener in self._listeners:
+            self._selector.register(listener, selectors.EVENT_READ, listener)
+        self._thread = threading.Thread(target=self._accept, name="httpd", daemon=True)
+        self.addresses = tuple(str(listener.bound) for listener in self._listeners)
+        """Where it listens, ``host:port`` with the real port; IPv6 in brackets."""
 
     def start(self) -> None:
-        """Begins to answer; returns at once."""
-        self._connections.start()
-        for thread in self._threads:
-            thread.start()
+        """Begins to answer; connections made since the binding have waited."""
+        self._thread.start()
 
     def stop(self) -> None:
-        """Stops listening and cuts every connection; does not wait for handlers."""
-        for listener, thread in zip(self._listeners, self._threads, strict=True):
-            if thread.is_alive():
-                listener.shutdown()
+        """Closes the listening sockets and cuts every connection, without waiting for any handler."""
+        if self._stopping.is_set():
+            return
+        self._stopping.set()
+        self._waker.send(b"\0")
+        if self._thread.is_alive():
+            self._thread.join()
+        self._selector.close()
+        for listener in self._listeners:
             listener.server_close()
-        self._connections.stop()
+        self._connections.put_out_all()
+        self._woken.close()
+        self._waker.close()
+
+    def _accept(self) -> None:
+        next_look = 0.0
+        while not self._stopping.is_set():
+            ready = self._selector.select(self._limits.tick if self._connections else None)
+            for listener in (key.data for key, _ in ready if key.data):
+                listener.handle_request()
+            if time.monotonic() >= next_look:
+                self._connections.reap()
+                next_look = time.monotonic() + self._limits.tick
 
 
-class Listener(socketserver.ThreadingMixIn, socketserver.TCPServer):
-    """One listening socket."""
+class _Service:
+    """What all listeners of a server share."""
+
+    def __init__(self, handler: Handler, limits: Limits, connections: Connections, stopping: threading.Event) -> None:
+        self.connections = connections
+        self.stopping = stopping
+        self._handler = handler
+        self._limits = limits
+        self._logged: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def conversation(self, accepted: socket.socket) -> Conversation:
+        return Conversation(self.connections.of(accepted), self._handler, self._limits)
+
+    def complain(self, kind: str, words: str, **facts: object) -> None:
+        """Logs an error, each kind at most once a minute."""
+        now = time.monotonic()
+        with self._lock:
+            if now - self._logged.get(kind, -math.inf) < _LOG_PAUSE:
+                return
+            self._logged[kind] = now
+        with contextlib.suppress(OSError, ValueError):  # a log that nobody reads any more ends no server
+            _log.error(words, **facts)
+
+
+class _Listener(ThreadingMixIn, TCPServer):
+    """One listening socket; socketserver starts the workers and hands us what escapes from them."""
 
     daemon_threads = True
     block_on_close = False
+    allow_reuse_address = True
+    request_queue_size = _BACKLOG
 
-    def __init__(self, listening: socket.socket, handler: Handler, limits: Limits, connections: Connections) -> None:
-        # TCPServer's own constructor would make another socket.
-        socketserver.BaseServer.__init__(self, listening.getsockname(), Conversation)
-        self.socket = listening
-        self.handler = handler
-        self.limits = limits
-        self.connections = connections
+    def __init__(self, endpoint: Endpoint, service: _Service) -> None:
+        self._service = service
+        self.address_family = endpoint.family
+        super().__init__(endpoint.place, BaseRequestHandler)
 
-    def get_request(self) -> tuple[socket.socket, object]:
-        """Accepts a client; out of descriptors, takes a breath instead of trying without end."""
+    @property
+    def bound(self) -> Address:
+        host, port = self.socket.getsockname()[:2]
+        return Address(host, port)
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            only = self.server_address[0] != "::"
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
+        # Accepted sockets inherit it: a head must not wait for its body's acknowledgement.
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)  # noqa: FBT003 - the C API's
+        self.socket.setblocking(False)  # noqa: FBT003 - positional in the standard library
+        super().server_bind()
+
+    def get_request(self) -> tuple[socket.socket, Any]:
         try:
-            return super().get_request()
-        except OSError:
-            time.sleep(_POLL_SECONDS)
+            accepted, peer = super().get_request()
+        except OSError as error:
+            # The waiting connection would wake the selector again at once, and for ever.
+            if error.errno in _EXHAUSTED:
+                self._service.complain("accept", "cannot accept connections", err=error.strerror)
+                self._service.connections.make_room()
+                self._service.stopping.wait(_EXHAUSTED_PAUSE)
             raise
+        accepted.setblocking(True)  # noqa: FBT003 - positional in the standard library
+        return accepted, peer
 
-    def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
-        """Gives a new client its thread. A TLS handshake has its place in that thread: ``finish_request``."""
-        self.connections.admit(request)
+    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
+        self._service.connections.admit(request)
         super().process_request(request, client_address)
 
-    def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
-        """Closes a connection."""
-        self.connections.release(request)
-        super().shutdown_request(request)
+    def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as in socketserver
+        # In the worker, with the deadline for the first head running: a TLS handshake belongs here.
+        self._service.conversation(request).run()
 
-    def handle_error(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
-        """Clients that go away are no news; a fault of the handler is, and is answered with 500."""
-        del client_address
+    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as in socketserver
+        if self._service.connections.leave(request).cut:
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as in socketserver
         error = sys.exception()
-        if isinstance(error, OSError):
-            return
-        log.error("a fault while answering: please report it", exc_info=error)
-        if self.connections.of(request).complete:
-            with suppress(OSError):
-                request.sendall(_FAULT)
+        connection = self._service.connections.of(request)
+        told = connection.request
+        path = told.path[:_LOGGED_PATH] if told else ""
+        self._service.complain(_place(error), "request failed", method=connection.method, path=path, exc_info=error)
+        if told:
+            self._service.conversation(request).fail()
+
+
+def _bind(address: Address, service: _Service) -> _Listener:
+    reason = ""
+    for endpoint in endpoints(address):
+        try:
+            return _Listener(endpoint, service)
+        except OSError as error:
+            reason = _WORDS.get(error.errno or 0) or error.strerror or str(error)
+            if error.errno not in _NO_IPV6:
+                break
+    raise ListenError(f"cannot listen on {address}: {reason}")
+
+
+def _place(error: BaseException | None) -> str:
+    """Where in the program an exception was raised, so that two faults are two kinds."""
+    frames = list(traceback.walk_tb(error.__traceback__)) if error else []
+    return f"{type(error).__name__} {frames[-1][0].f_code.co_filename}:{frames[-1][1]}" if frames else ""

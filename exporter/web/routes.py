@@ -62,8 +62,8 @@ class Site:
         generation = self.pages.current
         if generation is None:
             return text(503, "the first page is not rendered yet")
-        format_ = preferred_format(_joined(request, "Accept"))
-        gzip = accepts_gzip(_joined(request, "Accept-Encoding"))
+        format_ = preferred_format(request.headers.get("Accept", ""))
+        gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
         headers = [("Content-Type", format_.value), ("Vary", "Accept, Accept-Encoding")]
         if gzip:
             headers.append(("Content-Encoding", "gzip"))
@@ -93,8 +93,3 @@ class Site:
 
     def _reload(self, _request: Request) -> Response:
         return text(403, "reloading over HTTP is not enabled")
-
-
-def _joined(request: Request, name: str) -> str:
-    """All headers of a name as one list."""
-    return ",".join(request.headers.get_all(name, []))

@@ -1,0 +1,1092 @@
+"""The server's promises, each over real sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import http.client
+import os
+import resource
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+import structlog.testing
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from exporter.httpd import Headers, Limits, ListenError, Request, Response, Server, parse_address
+from exporter.httpd.server import _Listener
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PATIENCE = 5.0
+QUICK = Limits(header_seconds=0.4, body_seconds=0.4, idle_seconds=0.4, write_seconds=0.4, linger_seconds=0.3)
+PATIENT = Limits(header_seconds=60, body_seconds=60, idle_seconds=60, write_seconds=60)
+GOOD = b"GET /good HTTP/1.1\r\nHost: h\r\n\r\n"
+LAST = b"GET /good HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+
+
+def echo(request: Request) -> Response:
+    """Tells what arrived, so that a test can see where a request began and ended."""
+    said = f"{request.method} {request.path}?{request.query} {request.body.decode('latin-1')};"
+    return Response(200, (("Content-Type", "text/plain"),), said.encode())
+
+
+def eventually(truth: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+    end = time.monotonic() + seconds
+    while not truth():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.005)
+    return True
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone, no paths
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaks() -> Iterator[None]:
+    threads, files = threading.active_count(), descriptors()
+    yield
+    assert eventually(lambda: threading.active_count() <= threads), threading.enumerate()
+    assert eventually(lambda: descriptors() <= files)
+
+
+@contextlib.contextmanager
+def serving(
+    handler: Callable[[Request], Response] = echo,
+    limits: Limits = PATIENT,
+    address: str = "127.0.0.1:0",
+) -> Iterator[Server]:
+    server = Server([address], handler, limits)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+        assert eventually(lambda: len(server._connections) == 0)
+
+
+def port_of(server: Server) -> int:
+    return parse_address(server.addresses[0]).port
+
+
+def connect(server: Server, *, window: int = 0) -> socket.socket:
+    client = socket.socket()
+    client.settimeout(PATIENCE)
+    if window:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+    try:
+        client.connect(("127.0.0.1", port_of(server)))
+    except OSError:
+        client.close()
+        raise
+    return client
+
+
+def rest(client: socket.socket) -> bytes:
+    """Everything up to the end of the connection, which must come."""
+    received = b""
+    while chunk := client.recv(65536):
+        received += chunk
+    return received
+
+
+def talk(server: Server, sent: bytes) -> bytes:
+    with connect(server) as client:
+        client.sendall(sent)
+        return rest(client)
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+def next_answer(client: socket.socket, method: str = "GET") -> Answer:
+    """One answer, read by the standard library; only when nothing follows it yet."""
+    with http.client.HTTPResponse(client, method=method) as response:
+        response.begin()
+        return Answer(response.status, response.headers, response.read())
+
+
+def ask(server: Server, sent: bytes, method: str = "GET") -> Answer:
+    with connect(server) as client:
+        client.sendall(sent)
+        return next_answer(client, method)
+
+
+def still_answers(server: Server) -> bool:
+    return ask(server, LAST).status == 200
+
+
+def is_cut(client: socket.socket, seconds: float = PATIENCE) -> bool:
+    client.settimeout(seconds)
+    try:
+        return client.recv(1) == b""
+    except ConnectionResetError:
+        return True
+    except TimeoutError:
+        return False
+
+
+# --- addresses -------------------------------------------------------------------------------------------
+
+ADDRESSES = [
+    ("localhost:9100", "localhost", 9100),
+    ("192.0.2.1:80", "192.0.2.1", 80),
+    (":10717", "", 10717),
+    (":0", "", 0),
+    ("[::1]:10717", "::1", 10717),
+    ("[::]:65535", "::", 65535),
+    ("a-b.example_1:1", "a-b.example_1", 1),
+]
+NO_ADDRESSES = [
+    ("", "expected host:port"),
+    ("10717", "expected host:port"),
+    ("host", "expected host:port"),
+    ("host:", "expected host:port"),
+    ("host:http", "expected host:port"),
+    ("host:-1", "expected host:port"),
+    ("host:٣", "expected host:port"),
+    ("::1:80", "expected host:port"),
+    ("[::1]", "expected host:port"),
+    ("http://host:80", "expected host:port"),
+    ("ho st:80", "expected host:port"),
+    ("host:80\n", "expected host:port"),
+    ("host:65536", "above 65535"),
+    ("[localhost]:80", "no IPv6 address"),
+    ("[]:80", "no IPv6 address"),
+]
+
+
+def test_the_tables_of_addresses_are_whole() -> None:
+    assert (len(ADDRESSES), len(NO_ADDRESSES)) == (7, 15)
+
+
+@pytest.mark.parametrize(("text", "host", "port"), ADDRESSES)
+def test_an_address_is_read_as_it_was_written(text: str, host: str, port: int) -> None:
+    address = parse_address(text)
+    assert (address.host, address.port, str(address)) == (host, port, text)
+
+
+@pytest.mark.parametrize(("text", "words"), NO_ADDRESSES)
+def test_a_malformed_address_is_named_in_its_error(text: str, words: str) -> None:
+    with pytest.raises(ListenError, match=words) as caught:
+        parse_address(text)
+    assert repr(text) in str(caught.value)
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+needs_ipv6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+
+
+@needs_ipv6
+def test_a_port_alone_is_served_over_ipv4_and_ipv6() -> None:
+    with serving(address=":0") as server:
+        assert server.addresses[0].startswith("[::]:")
+        for host in ("127.0.0.1", "::1"):
+            with socket.create_connection((host, port_of(server)), PATIENCE) as client:
+                client.sendall(LAST)
+                assert next_answer(client).status == 200
+
+
+@needs_ipv6
+def test_an_ipv6_address_is_served_and_shown_in_brackets() -> None:
+    with serving(address="[::1]:0") as server:
+        assert server.addresses[0].startswith("[::1]:")
+        with socket.create_connection(("::1", port_of(server)), PATIENCE) as client:
+            client.sendall(LAST)
+            assert next_answer(client).status == 200
+
+
+@pytest.mark.parametrize("missing", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
+def test_without_ipv6_a_port_alone_is_served_over_ipv4(missing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    bind = _Listener.server_bind
+
+    def without_ipv6(listener: _Listener) -> None:
+        if listener.address_family == socket.AF_INET6:
+            raise OSError(missing, "no IPv6 here")
+        bind(listener)
+
+    monkeypatch.setattr(_Listener, "server_bind", without_ipv6)
+    with serving(address=":0") as server:
+        assert server.addresses[0].startswith("0.0.0.0:")
+        assert still_answers(server)
+
+
+def test_a_name_is_looked_up() -> None:
+    with serving(address="localhost:0") as server:
+        assert server.addresses[0].startswith("127.0.0.1:")
+        assert still_answers(server)
+
+
+def test_every_address_of_a_server_is_served() -> None:
+    server = Server(["127.0.0.1:0", "127.0.0.1:0", "localhost:0"], echo)
+    server.start()
+    try:
+        assert len(set(server.addresses)) == 3
+        for text in server.addresses:
+            with socket.create_connection(("127.0.0.1", parse_address(text).port), PATIENCE) as client:
+                client.sendall(LAST)
+                assert next_answer(client).status == 200
+    finally:
+        server.stop()
+
+
+def test_a_taken_address_is_said_and_those_already_bound_are_given_back() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ListenError, match=f"^cannot listen on 127.0.0.1:{port}: .* already in use$"):
+            Server(["127.0.0.1:0", f"127.0.0.1:{port}"], echo)
+
+
+NOT_TO_BE_HAD = [
+    (["192.0.2.1:0"], "not an address of this machine"),
+    (["no-such-host.invalid:0"], "the name is not known"),
+    (["127.0.0.1:0", "nonsense"], "expected host:port"),
+    ([], "no address to listen on"),
+]
+
+
+@pytest.mark.parametrize(("texts", "words"), NOT_TO_BE_HAD)
+def test_an_address_that_cannot_be_had_is_said_in_words(texts: list[str], words: str) -> None:
+    assert len(NOT_TO_BE_HAD) == 4
+    with pytest.raises(ListenError, match=words):
+        Server(texts, echo)
+
+
+# --- requests that are answered --------------------------------------------------------------------------
+
+
+def post(*headers: bytes) -> bytes:
+    return b"\r\n".join([b"POST /<script> HTTP/1.1", b"Host: h", *headers, b"", b""])
+
+
+UNDERSTOOD = [
+    (b"GET /a%20b?c=%3F&d=?e HTTP/1.1\r\nHost: h\r\n\r\n", b"GET /a%20b?c=%3F&d=?e ;"),
+    (b"BREW /pot HTTP/1.1\r\nHost: h\r\n\r\n", b"BREW /pot? ;"),
+    (b"M-SEARCH!#$ / HTTP/1.1\r\nHost: h\r\n\r\n", b"M-SEARCH!#$ /? ;"),
+    (b"OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n", b"OPTIONS *? ;"),
+    (b"GET http://h:1/a?b HTTP/1.1\r\nHost: h\r\n\r\n", b"GET /a?b ;"),
+    (b"GET http://h HTTP/1.1\r\nHost: h\r\n\r\n", b"GET /? ;"),
+    (b"GET //elsewhere HTTP/1.1\r\nHost: h\r\n\r\n", b"GET //elsewhere? ;"),
+    (b"POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", b"POST /? abc;"),
+    (b"GET / HTTP/1.1\r\nHost: h\r\nX-Name: a\r\n folded\r\n\r\n", b"GET /? ;"),
+    (post(b"Content-Length: 2, 2") + b"ab", b"POST /<script>? ab;"),
+    (b"GET /bare HTTP/1.1\nHost: h\n\n", b"GET /bare? ;"),
+    (b"GET /next HTTP/1.2\r\nHost: h\r\n\r\n", b"GET /next? ;"),
+    (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", b"POST /? abc;"),
+    (b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", b"POST /? abc;"),
+    (b"PUT / HTTP/1.1\r\nHOST: h\r\ncontent-LENGTH: 0002\r\n\r\nab", b"PUT /? ab;"),
+    (b"GET / HTTP/1.1\r\nHost:\r\nX-Odd: \xe9\t \r\n\r\n", b"GET /? ;"),
+]
+
+
+def test_the_table_of_understood_requests_is_whole() -> None:
+    assert len(UNDERSTOOD) == 16
+
+
+@pytest.mark.parametrize(("sent", "said"), UNDERSTOOD)
+def test_a_request_reaches_the_handler_as_it_was_sent_and_the_connection_stays(sent: bytes, said: bytes) -> None:
+    with serving() as server, connect(server) as client:
+        for _ in range(2):
+            client.sendall(sent)
+            answer = next_answer(client)
+            assert (answer.status, answer.body) == (200, said)
+            assert answer.headers["Content-Length"] == str(len(said))
+            assert answer.headers["Date"].endswith(" GMT")
+            assert "Server" not in answer.headers
+            assert "Connection" not in answer.headers
+
+
+CLOSING = [
+    b"GET / HTTP/1.0\r\n\r\n",
+    b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: h\r\nConnection: TE, Close\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("sent", CLOSING)
+def test_a_client_that_wants_the_end_gets_it_after_the_answer(sent: bytes) -> None:
+    assert len(CLOSING) == 4
+    with serving() as server:
+        received = talk(server, sent)
+    assert received.endswith(b"\r\n\r\nGET /? ;")
+    assert b"\r\nConnection: close\r\n" in received
+
+
+def test_the_headers_of_a_request_are_found_in_any_case_and_joined() -> None:
+    def tell(request: Request) -> Response:
+        return Response(200, (), f"{request.headers['x-ONE']}|{request.headers.get('none')}".encode())
+
+    with serving(tell) as server:
+        sent = b"GET / HTTP/1.1\r\nHost: h\r\nX-One:  a \r\nx-one: b\r\nConnection: close\r\n\r\n"
+        assert ask(server, sent).body == b"a, b|None"
+
+
+def test_headers_are_a_mapping_without_writing() -> None:
+    headers = Headers([("A", "1"), ("b", "2")])
+    assert (dict(headers), len(headers)) == ({"a": "1", "b": "2"}, 2)
+    assert not hasattr(headers, "__setitem__")
+
+
+def test_a_request_shows_nothing_that_may_be_secret() -> None:
+    request = Request("GET", "/", "token=hush", Headers([("Authorization", "hush")]), b"hush")
+    assert "hush" not in repr(request)
+
+
+def test_head_gets_the_headers_of_get_and_no_body() -> None:
+    with serving() as server, connect(server) as client:
+        client.sendall(b"HEAD /x HTTP/1.1\r\nHost: h\r\n\r\n" + LAST)
+        received = rest(client)
+    first, second, body = received.split(b"\r\n\r\n")
+    assert b"\r\nContent-Length: 10" in first
+    assert second.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert body == b"GET /good? ;"
+
+
+def test_pipelined_requests_are_answered_in_order() -> None:
+    requests = [f"GET /{number} HTTP/1.1\r\nHost: h\r\n\r\n".encode() for number in range(100)]
+    with serving() as server:
+        received = talk(server, b"".join(requests) + LAST)
+    answers = [part.split(b"HTTP/1.1")[0] for part in received.split(b"\r\n\r\n")[1:]]
+    assert answers == [*(f"GET /{number}? ;".encode() for number in range(100)), b"GET /good? ;"]
+
+
+def test_a_get_with_a_body_does_not_shift_the_next_request() -> None:
+    hidden = b"GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n"
+    sent = b"GET /a HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s" % (len(hidden), hidden)
+    with serving() as server:
+        received = talk(server, sent + LAST)
+    assert received.count(b"HTTP/1.1 200 OK\r\n") == 2
+    assert b"GET /a? " + hidden + b";HTTP/1.1" in received
+
+
+def test_a_client_that_expects_continue_gets_it_before_its_body() -> None:
+    with serving() as server, connect(server) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n")
+        assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.sendall(b"ok")
+        assert next_answer(client).body == b"POST /? ok;"
+
+
+def test_a_client_that_expects_continue_for_too_much_is_refused_first() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2000000\r\n\r\n"
+    with serving() as server:
+        assert talk(server, head).startswith(b"HTTP/1.1 413 ")
+
+
+def test_a_head_and_a_body_may_come_byte_by_byte() -> None:
+    with serving() as server, connect(server) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc":
+            client.send(bytes([byte]))
+            time.sleep(0.0005)
+        assert next_answer(client).body == b"POST /? abc;"
+
+
+# --- requests that are refused ---------------------------------------------------------------------------
+
+
+REFUSED = [
+    ("HTTP/0.9, which waits for no more lines", b"GET /<script>\r\n", 400),
+    ("HTTP/0.9 with another method", b"POST /<script>\r\n", 400),
+    ("garbage", b"\x00\xff<script>\xfe\r\n", 400),
+    ("a TLS hello and a line end", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\n", 400),
+    ("no target", b"GET  HTTP/1.1\r\n", 400),
+    ("two spaces", b"GET  /<script> HTTP/1.1\r\n", 400),
+    ("a target with a space", b"GET /<script> x HTTP/1.1\r\n", 400),
+    ("a target with a control character", b"GET /<script>\x01 HTTP/1.1\r\n", 400),
+    ("a target that is not ASCII", b"GET /<script>\xe9 HTTP/1.1\r\n", 400),
+    ("no method token", b"G(T /<script> HTTP/1.1\r\n", 400),
+    ("nonsense for a version", b"GET /<script> HTTP/one\r\n", 400),
+    ("two digits for a version", b"GET /<script> HTTP/1.10\r\n", 400),
+    ("a lower-case version", b"GET /<script> http/1.1\r\n", 400),
+    ("HTTP/9.9", b"GET /<script> HTTP/9.9\r\n", 505),
+    ("HTTP/2 without TLS", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
+    ("no Host", b"GET /<script> HTTP/1.1\r\n\r\n", 400),
+    ("two Hosts", b"GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", 400),
+    ("two Hosts in HTTP/1.0", b"GET / HTTP/1.0\r\nHost: h\r\nHost: h\r\n\r\n", 400),
+    ("a signed length", post(b"Content-Length: +5"), 400),
+    ("a negative length", post(b"Content-Length: -5"), 400),
+    ("a hexadecimal length", post(b"Content-Length: 0x5"), 400),
+    ("a length with an underscore", post(b"Content-Length: 1_0"), 400),
+    ("a length in other digits", post(b"Content-Length: \xb2"), 400),
+    ("an empty length", post(b"Content-Length:"), 400),
+    ("differing lengths", post(b"Content-Length: 5", b"Content-Length: 6"), 400),
+    ("a length and a coding", post(b"Content-Length: 5", b"Transfer-Encoding: chunked"), 400),
+    ("a coding and a length", post(b"Transfer-Encoding: chunked", b"Content-Length: 0"), 400),
+    ("a space before the colon", post(b"X-Name : <script>"), 400),
+    ("a length with a space before the colon", post(b"Content-Length : 5"), 400),
+    ("no colon", post(b"<script>"), 400),
+    ("no name", post(b": <script>"), 400),
+    ("a null in a value", post(b"X-Name: <script>\x00"), 400),
+    ("a bare carriage return", post(b"X-Name: a\rContent-Length: 5"), 400),
+    ("a body above the limit", post(b"Content-Length: 1048577"), 413),
+    ("a length of 5000 digits", post(b"Content-Length: " + b"9" * 5000), 400),
+    ("a 70 kB request line", b"GET /<script>" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: h\r\n\r\n", 431),
+    ("a request line without end", b"a" * 33_000, 431),
+    ("an empty line for a request line", b"\r\n", 400),
+    ("a 50 kB header", post(b"X-Name: " + b"a" * 50_000), 431),
+    ("1 MiB of headers", post(*[b"X-Name: <script>" + b"a" * 84] * 10_400), 431),
+    ("20,000 small headers", post(*[b"a:"] * 20_000), 431),
+]
+
+
+def test_the_table_of_refused_requests_is_whole() -> None:
+    assert len(REFUSED) == len({name for name, _, _ in REFUSED}) == 41
+
+
+@pytest.mark.parametrize(("sent", "status"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+def test_a_refused_request_gets_a_short_plain_answer_and_the_end(
+    sent: bytes, status: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handled: list[Request] = []
+
+    def count(request: Request) -> Response:
+        handled.append(request)
+        return echo(request)
+
+    with serving(count) as server:
+        whole = sent if b"\r\n\r\n" in sent or len(sent) > 100 else sent + b"\r\n"
+        head, body = talk(server, whole).split(b"\r\n\r\n")
+        assert not handled
+        assert still_answers(server)
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert b"\r\nContent-Type: text/plain; charset=utf-8\r\n" in head
+    assert b"\r\nConnection: close" in head
+    assert b"Server:" not in head
+    assert b"script" not in head + body
+    assert body.endswith(b"\n")
+    assert len(body) < 100
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_follows_a_refused_request_is_not_read_as_another() -> None:
+    with serving() as server:
+        received = talk(server, b"GET / HTTP/1.1\r\n\r\n" + GOOD)
+    assert received.count(b"HTTP/1.1") == 1
+
+
+def test_the_sender_of_a_refused_body_still_reads_the_answer() -> None:
+    body = b"x" * 5_000_000
+    with serving() as server:
+        received = talk(server, post(b"Content-Length: %d" % len(body)) + body)
+    assert received.startswith(b"HTTP/1.1 413 ")
+
+
+# --- deadlines -------------------------------------------------------------------------------------------
+
+
+Gone = Callable[[], bool]
+"""Whether the server has let go of the client."""
+Act = Callable[[socket.socket, Gone], None]
+
+
+def until_gone(act: Callable[[], object], gone: Gone) -> None:
+    """Repeats something about thirty times a second, also over a connection that is already reset."""
+    end = time.monotonic() + PATIENCE
+    while not gone() and time.monotonic() < end:
+        with contextlib.suppress(OSError):
+            act()
+        time.sleep(0.03)
+
+
+def say(start: bytes) -> Act:
+    def act(client: socket.socket, _: Gone) -> None:
+        client.sendall(start)
+
+    return act
+
+
+def trickle(start: bytes, drop: bytes) -> Act:
+    def act(client: socket.socket, gone: Gone) -> None:
+        client.sendall(start)
+        until_gone(lambda: client.sendall(drop), gone)
+
+    return act
+
+
+def ask_then(sent: bytes, act: Act) -> Act:
+    def both(client: socket.socket, gone: Gone) -> None:
+        client.sendall(sent)
+        assert next_answer(client).status == 200
+        act(client, gone)
+
+    return both
+
+
+def read_slowly(client: socket.socket, gone: Gone) -> None:
+    client.sendall(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
+    until_gone(lambda: client.recv(1), gone)
+
+
+DEADLINES = [
+    ("a silent client", "header_seconds", say(b"")),
+    ("a half-sent head", "header_seconds", say(b"GET / HTTP/1.1\r\nX")),
+    ("a trickled request line", "header_seconds", trickle(b"GET /", b"a")),
+    ("trickled header bytes", "header_seconds", trickle(b"GET / HTTP/1.1\r\nHost: h\r\nX-Name: ", b"a")),
+    ("trickled header lines", "header_seconds", trickle(b"GET / HTTP/1.1\r\nHost: h\r\n", b"a:\r\n")),
+    ("a trickled second head", "header_seconds", ask_then(GOOD, trickle(b"GET", b"T"))),
+    ("a trickled body", "body_seconds", trickle(post(b"Content-Length: 999"), b"x")),
+    ("a body withheld", "body_seconds", say(post(b"Expect: 100-continue", b"Content-Length: 9"))),
+    ("an idle client", "idle_seconds", ask_then(GOOD, say(b""))),
+    ("a client that reads one byte at a time", "write_seconds", read_slowly),
+    ("a client that does not read", "write_seconds", say(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n")),
+    ("a body of many small chunks", "write_seconds", say(b"GET /drops HTTP/1.1\r\nHost: h\r\n\r\n")),
+    ("a client that goes on sending", "linger_seconds", ask_then(LAST, trickle(b"", b"x"))),
+]
+
+
+def test_the_table_of_deadlines_is_whole() -> None:
+    assert len(DEADLINES) == 13
+    assert {row[1] for row in DEADLINES} == {name for name in Limits.__slots__ if name.endswith("_seconds")}
+
+
+@pytest.mark.parametrize(("limit", "act"), [row[1:] for row in DEADLINES], ids=[row[0] for row in DEADLINES])
+def test_a_slow_client_is_cut_at_its_deadline(limit: str, act: Act, capfd: pytest.CaptureFixture[str]) -> None:
+    large = b"x" * 16_000_000
+
+    def drops() -> Iterator[bytes]:
+        for _ in range(500):
+            yield b""
+            yield b"x"
+            time.sleep(0.01)
+
+    def handler(request: Request) -> Response:
+        bodies = {"/large": large, "/drops": drops()}
+        return Response(200, (), bodies.get(request.path, b""))
+
+    seconds = dict.fromkeys((name for name in Limits.__slots__ if name.endswith("_seconds")), 60.0)
+    limits = Limits(**(seconds | {limit: 0.3}))  # type: ignore[arg-type]
+    with serving(handler, limits) as server, connect(server, window=4096) as client:
+        begun = time.monotonic()
+        assert eventually(lambda: len(server._connections) == 1)
+
+        def gone() -> bool:
+            return len(server._connections) == 0
+
+        act(client, gone)
+        assert eventually(gone)
+        took = time.monotonic() - begun
+        with contextlib.suppress(ConnectionResetError):
+            rest(client)
+        assert still_answers(server)
+    assert 0.25 < took < 0.7 + limits.tick
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_client_is_cut_at_its_deadline_even_while_its_body_does_not_come() -> None:
+    release = threading.Event()
+
+    def stuck() -> Iterator[bytes]:
+        yield b"x"
+        release.wait(PATIENCE)
+
+    with serving(lambda _: Response(200, (), stuck()), QUICK) as server, connect(server) as client:
+        begun = time.monotonic()
+        client.sendall(GOOD)
+        assert rest(client).endswith(b"\r\n\r\n1\r\nx\r\n")
+        assert time.monotonic() - begun < 1
+        release.set()
+
+
+def test_the_deadline_of_the_first_head_counts_from_the_accept() -> None:
+    with serving(limits=QUICK) as server, connect(server) as client:
+        begun = time.monotonic()
+        time.sleep(0.3)
+        client.sendall(b"GET / HTTP/1.1\r\n")
+        assert is_cut(client)
+        assert time.monotonic() - begun < 0.6
+
+
+def test_a_handler_may_take_longer_than_any_client() -> None:
+    def slow(_: Request) -> Response:
+        time.sleep(0.7)
+        return Response(200)
+
+    with serving(slow, QUICK) as server:
+        assert still_answers(server)
+
+
+def test_deadlines_begin_anew_with_each_request() -> None:
+    with serving(limits=QUICK) as server, connect(server) as client:
+        for _ in range(6):
+            client.sendall(GOOD)
+            assert next_answer(client).status == 200
+            time.sleep(0.15)
+
+
+def test_deadlines_are_looked_at_ten_times_within_the_shortest_and_at_least_each_second() -> None:
+    assert Limits().tick == 1.0
+    assert Limits(write_seconds=2.0).tick == pytest.approx(0.2)
+
+
+# --- the cap ---------------------------------------------------------------------------------------------
+
+CAP = [
+    (("silent", "half", "idle"), 0),
+    (("half", "silent", "busy"), 0),
+    (("idle", "busy", "silent"), 0),
+    (("busy", "silent", "half"), 1),
+    (("busy", "half", "idle"), 1),
+    (("busy", "busy", "idle"), 2),
+    (("busy", "busy", "busy"), 0),
+]
+
+
+@pytest.mark.parametrize(("states", "victim"), CAP)
+def test_at_the_cap_the_oldest_without_a_complete_request_goes_and_never_the_newcomer(
+    states: tuple[str, ...], victim: int
+) -> None:
+    assert len(CAP) == 7
+    entered, release = [], threading.Event()
+
+    def handler(request: Request) -> Response:
+        if request.path == "/hang":
+            entered.append(request)
+            release.wait(PATIENCE)
+        return Response(200)
+
+    sent = {"silent": b"", "half": b"GET / HTTP/1.1\r\n", "idle": GOOD}
+    limits = Limits(connections=len(states))
+    with serving(handler, limits) as server, contextlib.ExitStack() as stack:
+        stack.callback(release.set)
+        clients = []
+        for state in states:
+            client = stack.enter_context(connect(server))
+            clients.append(client)
+            client.sendall(sent.get(state, b"GET /hang HTTP/1.1\r\nHost: h\r\n\r\n"))
+            if state == "idle":
+                assert next_answer(client).status == 200
+        waiting = sum(state != "busy" for state in states)
+        assert eventually(lambda: len(entered) == len(states) - waiting)
+        assert eventually(lambda: sum(known.request is None for known in server._connections._open.values()) == waiting)
+        assert still_answers(server)
+        assert [is_cut(client, 0.05) for client in clients] == [number == victim for number in range(len(states))]
+
+
+def test_a_flood_beyond_the_cap_leaves_only_as_many_open() -> None:
+    with serving(limits=Limits(connections=20)) as server, contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect(server)) for _ in range(100)]
+        assert still_answers(server)
+        assert eventually(lambda: len(server._connections) <= 20)
+        assert is_cut(clients[0])
+        assert not is_cut(clients[-1], 0.05)
+
+
+# --- crowds ----------------------------------------------------------------------------------------------
+
+
+def test_200_silent_and_200_half_sent_connections_do_not_delay_an_answer() -> None:
+    with serving() as server, contextlib.ExitStack() as stack:
+        for sent in [b"", b"GET / HTTP/1.1\r\nX"] * 200:
+            stack.enter_context(connect(server)).sendall(sent)
+        assert eventually(lambda: len(server._connections) == 400)
+        begun = time.monotonic()
+        assert still_answers(server)
+        assert time.monotonic() - begun < 1
+
+
+def test_50_clients_that_do_not_read_do_not_delay_an_answer_and_are_gone_after_the_deadline() -> None:
+    large = b"x" * 16_000_000
+
+    def handler(request: Request) -> Response:
+        return Response(200, (), large if request.path == "/large" else b"")
+
+    with serving(handler, QUICK) as server, contextlib.ExitStack() as stack:
+        for _ in range(50):
+            client = stack.enter_context(connect(server, window=4096))
+            client.sendall(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
+        begun = time.monotonic()
+        assert still_answers(server)
+        assert time.monotonic() - begun < 1
+        assert eventually(lambda: len(server._connections) == 0)
+
+
+RESETS = [b"", b"GET / HT", GOOD, b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n", b"G\r\n"]
+
+
+def test_500_resets_at_every_stage_leave_no_word_and_no_trace(capfd: pytest.CaptureFixture[str]) -> None:
+    assert len(RESETS) == 5
+    large = b"x" * 4_000_000
+
+    def handler(request: Request) -> Response:
+        return Response(200, (), large if request.path == "/large" else b"")
+
+    with serving(handler) as server:
+        for sent in RESETS * 100:
+            with connect(server) as client:
+                client.sendall(sent)
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert still_answers(server)
+        assert eventually(lambda: len(server._connections) == 0)
+    assert capfd.readouterr() == ("", "")
+
+
+@contextlib.contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(name) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone, no paths
+    resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+    try:
+        with contextlib.ExitStack() as hoard:
+            with contextlib.suppress(OSError):
+                while True:
+                    hoard.enter_context(socket.socket())
+            yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_lack_of_descriptors_neither_spins_nor_lasts_nor_floods_the_log() -> None:
+    with serving() as server, contextlib.ExitStack() as stack, structlog.testing.capture_logs() as logs:
+        clients = [stack.enter_context(socket.socket()) for _ in range(3)]
+        with no_descriptor_left():
+            spent = time.process_time()
+            for client in clients:
+                client.settimeout(PATIENCE)
+                client.connect(("127.0.0.1", port_of(server)))
+                client.sendall(LAST)
+            time.sleep(0.6)
+            spent = time.process_time() - spent
+        assert all(next_answer(client).status == 200 for client in clients)
+    assert spent < 0.2
+    assert [entry["event"] for entry in logs] == ["cannot accept connections"]
+
+
+def test_for_want_of_descriptors_a_waiting_connection_makes_room() -> None:
+    with serving() as server, connect(server) as silent, socket.socket() as client:
+        assert eventually(lambda: len(server._connections) == 1)
+        with no_descriptor_left(), structlog.testing.capture_logs():
+            client.settimeout(PATIENCE)
+            client.connect(("127.0.0.1", port_of(server)))
+            client.sendall(LAST)
+            assert next_answer(client).status == 200
+            assert is_cut(silent)
+
+
+# --- answers ---------------------------------------------------------------------------------------------
+
+CHUNKS = (b"one ", b"", b"two")
+ENDS = [
+    ("bytes", Response(200, (), b"one two"), b"\r\n\r\none two", True),
+    ("bytes and Connection: close", Response(200, (("Connection", "close"),), b"one two"), b"\r\n\r\none two", False),
+    ("pieces", Response(200, (), CHUNKS), b"\r\n\r\n4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n", True),
+    ("pieces with their length", Response(200, (("Content-Length", "7"),), CHUNKS), b"\r\n\r\none two", True),
+]
+
+
+@pytest.mark.parametrize(("response", "end", "stays"), [row[1:] for row in ENDS], ids=[row[0] for row in ENDS])
+def test_the_connection_stays_unless_the_answer_says_otherwise(response: Response, end: bytes, stays: bool) -> None:
+    assert len(ENDS) == 4
+    with serving(lambda _: response) as server, connect(server) as client:
+        client.sendall(GOOD)
+        received = b""
+        while not received.endswith(end):
+            received += client.recv(65536)
+        client.settimeout(0.1)
+        assert is_cut(client, 0.1) is not stays
+
+
+def test_an_answer_shorter_than_announced_does_not_look_whole() -> None:
+    short = Response(200, (("Content-Length", "9"),), CHUNKS)
+    with serving(lambda _: short) as server, structlog.testing.capture_logs() as logs:
+        with pytest.raises(ConnectionResetError):
+            talk(server, GOOD)
+        assert eventually(lambda: len(logs) == 1)
+
+
+BODILESS = [204, 304]
+
+
+@pytest.mark.parametrize("status", BODILESS)
+def test_a_status_without_a_body_gets_none(status: int) -> None:
+    assert len(BODILESS) == 2
+    with serving(lambda _: Response(status, (), b"not sent")) as server:
+        received = talk(server, LAST)
+    assert received.endswith(b"\r\n\r\n")
+    assert b"Content-Length" not in received
+
+
+def test_a_status_without_a_name_is_sent() -> None:
+    with serving(lambda _: Response(299)) as server:
+        assert talk(server, LAST).startswith(b"HTTP/1.1 299 \r\n")
+
+
+RAW = [b"", b"garbage", (b"HTTP/1.1 200 OK\r\nConte", b"nt-Length: 99\r\n\r\nshort")]
+
+
+@pytest.mark.parametrize("body", RAW)
+def test_a_raw_answer_is_sent_as_it_is_and_ends_the_connection(body: bytes | tuple[bytes, ...]) -> None:
+    assert len(RAW) == 3
+    with serving(lambda _: Response(0, (("not", "sent"),), body, raw=True)) as server:
+        assert talk(server, GOOD) == (body if isinstance(body, bytes) else b"".join(body))
+
+
+def test_chunks_reach_the_client_while_more_are_being_made() -> None:
+    release = threading.Event()
+
+    def chunks() -> Iterator[bytes]:
+        yield b"early"
+        release.wait(PATIENCE)
+        yield b"late"
+
+    with serving(lambda _: Response(200, (), chunks())) as server, connect(server) as client:
+        client.sendall(GOOD)
+        received = b""
+        while not received.endswith(b"early\r\n"):
+            received += client.recv(65536)
+        release.set()
+        while not received.endswith(b"\r\n0\r\n\r\n"):
+            received += client.recv(65536)
+        assert b"late" in received
+
+
+def test_a_body_being_made_is_closed_when_its_client_leaves() -> None:
+    closed = threading.Event()
+
+    def chunks() -> Iterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 100_000
+        finally:
+            closed.set()
+
+    with serving(lambda _: Response(200, (), chunks())) as server:
+        with connect(server) as client:
+            client.sendall(GOOD)
+            client.recv(10)
+        assert closed.wait(PATIENCE)
+
+
+NO_HEADERS = [
+    ("A", "b\r\nC: d"),
+    ("A", "b\nc"),
+    ("A\r\nB", "c"),
+    ("", "a"),
+    ("A b", "c"),
+    ("A", "小"),
+    ("A", "\0"),
+]
+
+
+@pytest.mark.parametrize("header", NO_HEADERS)
+def test_a_header_that_would_break_the_head_is_a_fault_of_the_handler(header: tuple[str, str]) -> None:
+    assert len(NO_HEADERS) == 7
+    with serving(lambda _: Response(200, (header,))) as server, structlog.testing.capture_logs() as logs:
+        assert talk(server, GOOD).startswith(b"HTTP/1.1 500 ")
+    assert [entry["event"] for entry in logs] == ["request failed"]
+
+
+# --- handlers that fail ----------------------------------------------------------------------------------
+
+
+def fail_with(error: Exception) -> Callable[[Request], Response]:
+    def handler(request: Request) -> Response:
+        if request.path == "/good":
+            return Response(200)
+        raise error
+
+    return handler
+
+
+FAILURES = [
+    ValueError("a fault"),
+    OSError(errno.ENOENT, "a fault"),
+    TimeoutError("a fault"),
+    BrokenPipeError("a fault"),
+]
+
+
+@pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
+def test_a_handler_that_raises_is_answered_500_and_logged_once_without_the_query(
+    error: Exception, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert len(FAILURES) == 4
+    with serving(fail_with(error)) as server, structlog.testing.capture_logs() as logs:
+        received = talk(server, b"GET /bad?token=hush HTTP/1.1\r\nHost: h\r\nCookie: hush\r\n\r\n")
+        assert still_answers(server)
+    assert received.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
+    assert received.endswith(b"\r\n\r\n500 Internal Server Error: see the log\n")
+    assert b"\r\nConnection: close\r\n" in received
+    (entry,) = logs
+    assert (entry["event"], entry["log_level"]) == ("request failed", "error")
+    assert (entry["method"], entry["path"], entry["exc_info"]) == ("GET", "/bad", error)
+    assert "hush" not in repr(entry)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_same_failure_is_logged_once_a_minute_and_another_at_once() -> None:
+    def handler(request: Request) -> Response:
+        if request.path == "/a":
+            raise ValueError(request.path)
+        raise ValueError(request.path)
+
+    with serving(handler) as server, structlog.testing.capture_logs() as logs:
+        for path in (b"/a", b"/a", b"/b", b"/a", b"/b"):
+            assert ask(server, b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path).status == 500
+        assert eventually(lambda: len(logs) == 2)
+    assert [entry["path"] for entry in logs] == ["/a", "/b"]
+
+
+def test_a_log_that_cannot_be_written_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def error(self, *_: object, **__: object) -> None:
+            raise BrokenPipeError
+
+    monkeypatch.setattr("exporter.httpd.server._log", Broken())
+    with serving(fail_with(ValueError("a fault"))) as server:
+        assert talk(server, b"GET /bad HTTP/1.1\r\nHost: h\r\n\r\n").startswith(b"HTTP/1.1 500 ")
+        assert still_answers(server)
+
+
+def test_a_worker_that_cannot_start_costs_only_its_own_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    def cannot(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with serving() as server, structlog.testing.capture_logs() as logs:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", cannot)
+            with connect(server) as client:
+                assert is_cut(client)
+        assert still_answers(server)
+    assert [entry["event"] for entry in logs] == ["request failed"]
+
+
+def test_a_failure_on_head_has_no_body() -> None:
+    with serving(fail_with(ValueError("a fault"))) as server, structlog.testing.capture_logs():
+        received = talk(server, b"HEAD /bad HTTP/1.1\r\nHost: h\r\n\r\n")
+    assert received.startswith(b"HTTP/1.1 500 ")
+    assert received.endswith(b"\r\n\r\n")
+
+
+def test_a_body_that_fails_half_way_is_logged_and_does_not_look_whole() -> None:
+    def chunks() -> Iterator[bytes]:
+        yield b"half"
+        raise ValueError("a fault")
+
+    with serving(lambda _: Response(200, (), chunks())) as server, structlog.testing.capture_logs() as logs:
+        with connect(server) as client:
+            client.sendall(GOOD)
+            with pytest.raises(ConnectionResetError):
+                rest(client)
+        assert eventually(lambda: len(logs) == 1)
+
+
+# --- stopping --------------------------------------------------------------------------------------------
+
+
+def test_stop_returns_at_once_with_hanging_handlers_and_open_connections() -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    def hang(_: Request) -> Response:
+        entered.set()
+        release.wait(PATIENCE)
+        return Response(200)
+
+    with serving(hang) as server, connect(server) as silent, connect(server) as asking:
+        asking.sendall(GOOD)
+        assert entered.wait(PATIENCE)
+        begun = time.monotonic()
+        server.stop()
+        assert time.monotonic() - begun < 0.3
+        assert is_cut(silent)
+        assert is_cut(asking)
+        with pytest.raises(ConnectionRefusedError):
+            connect(server).close()
+        release.set()
+
+
+def test_a_stopped_address_can_be_had_again_at_once() -> None:
+    with serving() as server, connect(server) as client:
+        client.sendall(GOOD)
+        assert next_answer(client).status == 200
+        server.stop()
+        with serving(address=server.addresses[0]) as another:
+            assert still_answers(another)
+
+
+def test_stop_before_start_and_stop_twice_do_no_harm() -> None:
+    server = Server(["127.0.0.1:0"], echo)
+    server.stop()
+    server.stop()
+
+
+def test_a_connection_made_before_the_start_is_answered_after_it() -> None:
+    server = Server(["127.0.0.1:0"], echo)
+    try:
+        with connect(server) as client:
+            client.sendall(LAST)
+            server.start()
+            assert next_answer(client).status == 200
+    finally:
+        server.stop()
+
+
+# --- anything at all -------------------------------------------------------------------------------------
+
+PIECES = [
+    b"GET",
+    b"HEAD",
+    b"POST",
+    b" ",
+    b"/",
+    b"?",
+    b"*",
+    b"HTTP/1.1",
+    b"HTTP/1.0",
+    b"\r",
+    b"\n",
+    b"\r\n",
+    b"\r\n\r\n",
+]
+PIECES += [
+    b"Host: h\r\n",
+    b"Content-Length: ",
+    b"7",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Expect: 100-continue\r\n",
+]
+PIECES += [b"Connection: keep-alive\r\n", b":", b"\t", b"\0", b"\xff", GOOD, b"GET / HTTP/1.1\r\nHost: h\r\n"]
+ANYTHING = st.one_of(
+    st.binary(max_size=300),
+    st.lists(st.sampled_from(PIECES) | st.binary(max_size=3), max_size=40).map(b"".join),
+)
+
+
+def test_no_bytes_make_the_server_raise_or_hang(capfd: pytest.CaptureFixture[str]) -> None:
+    with serving() as server:
+
+        @settings(max_examples=300, deadline=None)
+        @given(sent=ANYTHING)
+        @example(sent=GOOD * 50)
+        def prove(sent: bytes) -> None:
+            with connect(server) as client:
+                client.sendall(sent)
+                client.shutdown(socket.SHUT_WR)
+                received = rest(client)
+            assert not received or received.startswith(b"HTTP/1.1 ")
+            assert still_answers(server)
+
+        prove()
+        assert eventually(lambda: len(server._connections) == 0)
+    assert capfd.readouterr() == ("", "")
