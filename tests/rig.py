@@ -18,8 +18,8 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import demo
-from exporter.config import Api, App, Config, Fetch, LiteralSecret
 from exporter.cli.run import Engine, engine
+from exporter.config import Api, App, Config, Fetch, LiteralSecret
 from exporter.metrics import Format, compose, families, render_page
 from exporter.reports import WEEKLY
 from exporter.wechat.simulator import SimulatedApp, Simulator
@@ -154,6 +154,8 @@ def running(folder: Path, *arguments: str, **environ: str) -> Iterator[Running]:
         found = re.search(r"addresses=\"?(\S+)", run.logged("msg=listening"))
         assert found is not None
         run.address = found[1]
+        while run.get("/-/ready").status_code != 200:
+            time.sleep(0.02)
         yield run
     finally:
         if process.poll() is None:

@@ -11,13 +11,13 @@ from pathlib import Path
 from socket import create_server
 
 import pytest
+from rig import COMMAND, command, running, samples_of, served
 
 from exporter import __version__
 from exporter.cli.flags import COMMANDS, Options, parse
 from exporter.periods import newest_wanted_week
 from exporter.status import State
 from exporter.wechat.simulator import KINDS, Fault, SimulatedApp
-from rig import COMMAND, command, running, samples_of, served
 
 GOOD = SimulatedApp("wx00000000000000a0", "secret-of-the-good-app")
 HOUR = 3600.0

@@ -1,4 +1,4 @@
-"""The installed command as a process, WeChat as a simulator over HTTP, a scrape read with prometheus_client's parser."""
+"""The installed command as a process, WeChat as a simulator over HTTP, a scrape as Prometheus would read it."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import subprocess
 import time
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from rig import Samples, command, running, served
 
 from exporter.periods import newest_wanted_week
 from exporter.reports import WEEKLY
 from exporter.store.files import DATABASE
 from exporter.wechat.simulator import KINDS, Audience, Fault, SimulatedApp, Simulator
-from rig import Samples, command, running, served
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOUR = 3600.0
 WEEKS = 4
@@ -30,7 +33,7 @@ APPS = tuple(
 
 
 def write_configuration(folder: Path, base_url: str, apps: tuple[SimulatedApp, ...] = APPS, **fetch: object) -> None:
-    """Half of the apps stand in the main file, half in a file of their own, each third with a secret of another kind."""
+    """Half of the apps stand in the main file, half in their own; each third has a secret of another kind."""
     kinds = []
     for number, app in enumerate(apps):
         match number % 3:
@@ -96,7 +99,7 @@ def test_every_figure_of_both_weeks_is_exposed_exactly_and_wechat_is_asked_no_mo
             assert mine == [("stable_token", ""), *(("weekly", label) for label in weeks)]
         assert len(wechat.calls) == len(APPS) * (1 + WEEKS)
         with running(tmp_path, **ENVIRON) as second:
-            again = second.scrape_until(lambda samples: figures(samples))
+            again = second.scrape_until(figures)
             assert figures(again) == figures(samples)
             kept = ("last_success_timestamp_seconds", "week_first_seen_timestamp_seconds", "fetch_state", "up")
             assert {key: again[key] for key in again if key[0] in kept} == {
@@ -315,7 +318,7 @@ def test_a_taken_port_ends_it_with_a_clear_message(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         result = command(tmp_path, f"--web.listen-address=127.0.0.1:{port}", **ENVIRON)
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1] == f"cannot listen on 127.0.0.1:{port}: address already in use"
+    assert result.stderr.splitlines()[-1] == f"cannot listen on 127.0.0.1:{port}: the address is already in use"
     assert "Traceback" not in result.stderr
 
 

@@ -8,12 +8,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
+from rig import Wall, exposed, served, wired
 
 from exporter.periods import BEIJING, Week, week_containing
 from exporter.poller.plan import jitter
 from exporter.reports import WEEKLY
 from exporter.wechat.simulator import Audience, SimulatedApp
-from rig import Wall, exposed, served, wired
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,184 @@
+"""The simulator follows wechat-api.md: the client can be no better than what it was tried on."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from rig import Wall
+
+from exporter.periods import newest_wanted_week
+from exporter.reports import WEEKLY
+from exporter.wechat.protocol import CODES
+from exporter.wechat.simulator import KINDS, Answer, Audience, Fault, SimulatedApp, Simulator
+
+NOW = 1_795_320_000.0  # Sun 2026-11-22 12:00 Beijing
+WEEK = newest_wanted_week(NOW, 0.0)
+APP = SimulatedApp("wx1", "right-secret", Audience(5000, drops_in=WEEK), launched=WEEK.before(8))
+TOKEN_REQUEST = {"grant_type": "client_credential", "appid": "wx1", "secret": "right-secret", "force_refresh": False}
+STABLE_TOKEN = "/cgi-bin/stable_token"
+
+
+def decoded(answer: Answer) -> dict[str, Any]:
+    assert isinstance(answer.body, bytes)
+    found: dict[str, Any] = json.loads(answer.body)
+    return found
+
+
+def token(wechat: Simulator, method: str = "POST", **changes: object) -> dict[str, Any]:
+    asked = {key: value for key, value in (TOKEN_REQUEST | changes).items() if value is not None}
+    return decoded(wechat.answer(method, STABLE_TOKEN, {}, json.dumps(asked).encode()))
+
+
+def weekly(wechat: Simulator, begin: str, end: str, value: str | None = None) -> dict[str, Any]:
+    value = token(wechat)["access_token"] if value is None else value
+    body = json.dumps({"begin_date": begin, "end_date": end}).encode()
+    return decoded(wechat.answer("POST", WEEKLY.path, {"access_token": value}, body))
+
+
+def test_the_same_token_is_given_while_it_lives_with_the_seconds_left() -> None:
+    wall = Wall(NOW)
+    wechat = Simulator([APP], wall)
+    first = token(wechat)
+    assert first["expires_in"] == 7200
+    assert len(first["access_token"]) > 100
+    wall.now += 6000
+    assert token(wechat) == {"access_token": first["access_token"], "expires_in": 1200}
+
+
+def test_a_token_is_renewed_five_minutes_early_and_both_work_meanwhile() -> None:
+    wall = Wall(NOW)
+    wechat = Simulator([APP], wall)
+    old = token(wechat)["access_token"]
+    wall.now += 6901
+    new = token(wechat)["access_token"]
+    assert new != old
+    for value in (old, new):
+        assert "list" in weekly(wechat, WEEK.begin_date, WEEK.end_date, value)
+    wall.now += 299
+    assert weekly(wechat, WEEK.begin_date, WEEK.end_date, old)["errcode"] == 42001
+    assert "list" in weekly(wechat, WEEK.begin_date, WEEK.end_date, new)
+
+
+def test_a_forced_refresh_logs_everybody_else_out() -> None:
+    wechat = Simulator([APP], Wall(NOW))
+    old = token(wechat)["access_token"]
+    assert token(wechat, force_refresh=True)["access_token"] != old
+    assert weekly(wechat, WEEK.begin_date, WEEK.end_date, old)["errcode"] == 40001
+
+
+TOKEN_ERRORS = [
+    ({"grant_type": "other"}, 40002),
+    ({"appid": None}, 41002),
+    ({"secret": None}, 41004),
+    ({"appid": "wx2"}, 40013),
+    ({"secret": "wrong"}, 40125),
+]
+
+
+@pytest.mark.parametrize(("changes", "code"), TOKEN_ERRORS)
+def test_a_wrong_request_for_a_token_is_refused_with_its_code(changes: dict[str, object], code: int) -> None:
+    assert token(Simulator([APP], Wall(NOW)), **changes)["errcode"] == code
+    assert len(TOKEN_ERRORS) == 5
+
+
+BODIES = [("GET", b"{}", 43002), ("POST", b"", 44002), ("POST", b"{", 47001), ("POST", b"[]", 47001)]
+
+
+@pytest.mark.parametrize(("method", "body", "code"), BODIES)
+@pytest.mark.parametrize("path", [STABLE_TOKEN, WEEKLY.path])
+def test_a_call_that_is_no_post_of_an_object_is_refused(path: str, method: str, body: bytes, code: int) -> None:
+    wechat = Simulator([APP], Wall(NOW))
+    query = {"access_token": token(wechat)["access_token"]}
+    assert decoded(wechat.answer(method, path, query, body))["errcode"] == code
+    assert len(BODIES) == 4
+
+
+DATES = [
+    ("20261109", "20261115", None),
+    ("20261116", "20261122", 61501),
+    ("20261123", "20261129", 61501),
+    ("20261110", "20261116", 61501),
+    ("20261102", "20261115", 61501),
+    ("20261115", "20261109", 61501),
+    ("20261199", "20261115", 61500),
+    ("2026-11-09", "2026-11-15", 61500),
+    ("None", "None", 61500),
+]
+
+
+@pytest.mark.parametrize(("begin", "end", "code"), DATES)
+def test_only_one_natural_week_that_is_over_can_be_asked_for(begin: str, end: str, code: int | None) -> None:
+    assert weekly(Simulator([APP], Wall(NOW)), begin, end).get("errcode") == code
+    assert len(DATES) == 9
+
+
+def test_a_week_is_published_when_its_time_has_come_and_empty_before_the_apps_first() -> None:
+    wall = Wall(WEEK.end + 9 * 3600 - 1)
+    wechat = Simulator([APP], wall)
+    assert weekly(wechat, WEEK.begin_date, WEEK.end_date)["errcode"] == 61503
+    wall.now += 1
+    assert set(weekly(wechat, WEEK.begin_date, WEEK.end_date)["list"][0]) == {
+        "ref_date",
+        *(field.wechat for field in WEEKLY.fields),
+    }
+    older = WEEK.before(9)
+    assert weekly(wechat, older.begin_date, older.end_date) == {"list": []}
+
+
+def test_tokens_that_are_missing_unknown_or_revoked_are_told_apart_as_wechat_does() -> None:
+    wechat = Simulator([APP], Wall(NOW))
+    good = token(wechat)["access_token"]
+    assert weekly(wechat, WEEK.begin_date, WEEK.end_date, "")["errcode"] == 41001
+    assert weekly(wechat, WEEK.begin_date, WEEK.end_date, "other")["errcode"] == 40001
+    wechat.revoke_tokens("wx1")
+    assert weekly(wechat, WEEK.begin_date, WEEK.end_date, good)["errcode"] == 40001
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_every_code_can_be_had_on_demand_in_wechats_words_with_a_request_id(number: int) -> None:
+    wechat = Simulator([SimulatedApp("wx1", "right-secret", faults=(Fault(str(number)),))], Wall(NOW))
+    answer = weekly(wechat, WEEK.begin_date, WEEK.end_date)
+    assert answer["errcode"] == number
+    assert answer["errmsg"].startswith(CODES[number].errmsg.format(ip="203.0.113.7"))
+    assert answer["errmsg"].endswith(f" rid: {int(NOW):08x}-00000000-00000000")
+
+
+def test_figures_are_the_same_for_the_same_seed_and_plausible() -> None:
+    one, same, other = (Simulator([APP], Wall(NOW), seed=seed) for seed in (1, 1, 2))
+    weeks = [WEEK.before(number) for number in range(8)]
+    assert [one.row("wx1", week) for week in weeks] == [same.row("wx1", week) for week in weeks]
+    assert [one.row("wx1", week) for week in weeks] != [other.row("wx1", week) for week in weeks]
+    for week in weeks:
+        row: dict[str, Any] = dict(one.row("wx1", week))
+        assert row["visit_pv"] >= row["session_cnt"] >= row["visit_uv"] >= row["visit_uv_new"]
+        stay = row["stay_time_session"] * row["session_cnt"] / row["visit_uv"]
+        assert row["stay_time_uv"] == pytest.approx(stay, abs=1e-4)
+
+
+def test_there_is_a_trend_a_holiday_dip_and_the_drop_that_was_asked_for() -> None:
+    wechat = Simulator([APP], Wall(NOW))
+
+    def visitors(weeks_ago: int) -> Any:  # noqa: ANN401 (a figure of a row)
+        return wechat.row("wx1", WEEK.before(weeks_ago))["visit_uv"]
+
+    assert visitors(0) < 0.6 * visitors(1)
+    national_day = next(n for n in range(52) if WEEK.before(n).begin_date == "20260928")
+    assert visitors(national_day) < 0.75 * visitors(national_day + 1)
+    assert sum(map(visitors, range(1, 5))) > sum(map(visitors, range(101, 105)))
+
+
+def test_a_row_without_visitors_has_zeros_everywhere() -> None:
+    wechat = Simulator([SimulatedApp("wx1", "s", Audience(0))], Wall(NOW))
+    assert {wechat.row("wx1", WEEK)[field.wechat] for field in WEEKLY.fields} == {0}
+
+
+def test_another_path_is_not_found() -> None:
+    assert Simulator([APP], Wall(NOW)).answer("POST", "/else", {}, b"{}").status == 404
+
+
+def test_a_fault_of_an_unknown_kind_is_refused_by_its_constructor() -> None:
+    with pytest.raises(ValueError, match="no such fault"):
+        Fault("nonsense")
+    assert Fault("hang").kind in KINDS

@@ -1,0 +1,301 @@
+from __future__ import annotations
+
+import gzip
+import threading
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+from test_metrics import FULL, HOSTILE, NEW, W2
+
+from exporter import __version__
+from exporter.httpd import Server
+from exporter.metrics import Format
+from exporter.reports import WEEKLY, Reading
+from exporter.status import Answer, Counters, Kept, State, Status
+from exporter.web import Pages, Site, Surroundings
+from exporter.web.negotiation import accepts_gzip, preferred_format
+from exporter.web.statuspage import status_page
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.periods import Week
+
+TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
+SURROUNDINGS = Surroundings(WEEKLY, "/metrics", "", ())
+
+# --- negotiation -----------------------------------------------------------------------------------
+
+ACCEPT = [
+    ("", TEXT),
+    ("*/*", TEXT),
+    ("text/html,application/xhtml+xml,*/*;q=0.8", TEXT),
+    ("text/plain", TEXT),
+    ("text/plain;version=0.0.4", TEXT),
+    ("application/openmetrics-text", OPENMETRICS),
+    ("application/openmetrics-text; version=1.0.0", OPENMETRICS),
+    ('application/openmetrics-text; version="1.0.0"; charset=utf-8', OPENMETRICS),
+    ("Application/OpenMetrics-Text;Version=1.0.0", OPENMETRICS),
+    ("application/openmetrics-text;version=0.0.1", TEXT),
+    ("application/openmetrics-text;version=x.y", TEXT),
+    ("application/openmetrics-text;version=2.0.0,text/plain;q=0.1", TEXT),
+    ("application/openmetrics-text;q=0", TEXT),
+    ("application/openmetrics-text;q=0,*/*;q=1", TEXT),
+    ("application/openmetrics-text;q=0.5,text/plain;q=0.9", TEXT),
+    ("application/openmetrics-text;q=0.9,text/plain;q=0.5", OPENMETRICS),
+    ("application/openmetrics-text;q=0.5,text/plain;q=0.5", OPENMETRICS),
+    ("application/openmetrics-text;q=high", TEXT),
+    ("application/openmetrics-text;q=1.0000", TEXT),
+    (",;=,;;q=,/,", TEXT),
+    # Prometheus 2.42 and 3.x
+    (
+        (
+            "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+            "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+        ),
+        OPENMETRICS,
+    ),
+    (
+        (
+            "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+            "application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,"
+            "text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+        ),
+        OPENMETRICS,
+    ),
+    ("text/plain;version=0.0.4;q=1,*/*;q=0.1", TEXT),
+]
+
+
+@pytest.mark.parametrize(("accept", "format_"), ACCEPT)
+def test_the_format_is_the_one_that_the_client_prefers(accept: str, format_: Format) -> None:
+    assert preferred_format(accept) is format_
+
+
+ENCODINGS = [
+    ("", False),
+    ("identity", False),
+    ("gzip", True),
+    ("GZIP", True),
+    ("x-gzip", True),
+    ("gzip, deflate, br", True),
+    ("gzip;q=0", False),
+    ("gzip;q=0.0", False),
+    ("gzip;q=0.001", True),
+    ("*", True),
+    ("*;q=0", False),
+    ("gzip;q=0, *", False),
+    ("br;q=1.0, gzip;q=0.8, *;q=0.1", True),
+    ("gzip;q=nonsense", False),
+]
+
+
+@pytest.mark.parametrize(("accept_encoding", "allowed"), ENCODINGS)
+def test_gzip_is_used_where_the_client_allows_it(accept_encoding: str, allowed: bool) -> None:
+    assert accepts_gzip(accept_encoding) is allowed
+
+
+def test_the_tables_of_preferences_are_whole() -> None:
+    assert (len(ACCEPT), len(ENCODINGS)) == (23, 14)
+
+
+# --- routes ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pages() -> Pages:
+    return Pages(WEEKLY, lambda: (FULL, NEW))
+
+
+@pytest.fixture
+def url(pages: Pages) -> Iterator[str]:
+    live = CollectorRegistry()
+    Gauge("live", "Alive.", registry=live).set(1)
+    server = Server(["127.0.0.1:0"], Site("/metrics", pages, live, lambda: SURROUNDINGS))
+    server.start()
+    yield f"http://{server.addresses[0]}"
+    server.stop()
+
+
+READ = {"GET": 200, "HEAD": 200, "POST": 405, "PUT": 405, "DELETE": 405, "OPTIONS": 405, "BREW": 405}
+ROUTES = [
+    ("/metrics", READ),
+    ("/", READ),
+    ("/-/healthy", READ),
+    ("/-/ready", READ),
+    ("/metrics?name[]=x", READ),
+    ("/-/reload", {"GET": 405, "HEAD": 405, "POST": 403, "PUT": 403, "DELETE": 405}),
+    ("/nowhere", {"GET": 404, "HEAD": 404, "POST": 404}),
+    ("/metrics/", {"GET": 404}),
+    ("/%2e%2e/etc/passwd", {"GET": 404}),
+]
+
+
+@pytest.mark.parametrize(("path", "answers"), ROUTES, ids=[row[0] for row in ROUTES])
+def test_each_path_answers_its_methods_and_refuses_the_others(
+    url: str, pages: Pages, path: str, answers: dict[str, int]
+) -> None:
+    pages.render()
+    found = {method: requests.request(method, url + path, timeout=5) for method in answers}
+    assert {method: answer.status_code for method, answer in found.items()} == answers
+    for answer in found.values():
+        assert ("Allow" in answer.headers) == (answer.status_code == 405)
+    if "HEAD" in found:
+        assert found["HEAD"].content == b""
+        assert int(found["HEAD"].headers["Content-Length"]) > 0
+
+
+def test_the_table_of_routes_is_whole() -> None:
+    assert len(ROUTES) == 9
+
+
+def test_before_the_first_page_it_is_healthy_and_not_ready(url: str, pages: Pages) -> None:
+    codes = {
+        path: requests.get(url + path, timeout=5).status_code for path in ("/-/healthy", "/-/ready", "/metrics", "/")
+    }
+    assert codes == {"/-/healthy": 200, "/-/ready": 503, "/metrics": 503, "/": 503}
+    pages.render()
+    assert requests.get(f"{url}/-/ready", timeout=5).status_code == 200
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+@pytest.mark.parametrize(("accept", "format_"), [("*/*", TEXT), ("application/openmetrics-text", OPENMETRICS)])
+def test_metrics_come_in_the_format_and_encoding_that_was_asked_for(
+    url: str, pages: Pages, accept: str, format_: Format, encoding: str
+) -> None:
+    pages.render()
+    headers = {"Accept": accept, "Accept-Encoding": encoding}
+    with requests.get(f"{url}/metrics", headers=headers, timeout=5, stream=True) as answer:
+        raw = answer.raw.read(decode_content=False)
+    assert answer.headers["Content-Type"] == format_.value
+    assert answer.headers["Vary"] == "Accept, Accept-Encoding"
+    assert answer.headers.get("Content-Encoding") == ("gzip" if encoding == "gzip" else None)
+    body = gzip.decompress(raw) if encoding == "gzip" else raw
+    parse = parse_text if format_ is TEXT else parse_openmetrics
+    names = {family.name for family in parse(body.decode())}
+    assert {"live", "wechat_miniprogram_weekly_visitors"} <= names
+
+
+def test_several_accept_headers_are_one_list(url: str, pages: Pages) -> None:
+    pages.render()
+    import http.client  # noqa: PLC0415 (requests cannot send a header twice)
+
+    connection = http.client.HTTPConnection(url.removeprefix("http://"))
+    connection.putrequest("GET", "/metrics")
+    connection.putheader("Accept", "text/plain;q=0.1")
+    connection.putheader("Accept", "application/openmetrics-text;q=0.9")
+    connection.endheaders()
+    answer = connection.getresponse()
+    assert answer.headers["Content-Type"] == OPENMETRICS.value
+    connection.close()
+
+
+# --- pages -----------------------------------------------------------------------------------------
+
+
+def test_changes_in_quick_succession_are_rendered_together() -> None:
+    rendered: list[float] = []
+
+    def statuses() -> tuple[Status, ...]:
+        rendered.append(time.monotonic())
+        return (FULL,)
+
+    pages = Pages(WEEKLY, statuses)
+    stopping = threading.Event()
+    thread = threading.Thread(target=pages.run, args=(stopping,))
+    thread.start()
+    began = time.monotonic()
+    while time.monotonic() - began < 1.2:
+        pages.changed()
+        time.sleep(0.005)
+    stopping.set()
+    pages.changed()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert 2 <= len(rendered) <= 4
+    assert rendered[0] - began < 1
+
+
+def test_a_generation_is_not_touched_by_the_next() -> None:
+    statuses = [(FULL,), (NEW,)]
+    pages = Pages(WEEKLY, lambda: statuses.pop(0))
+    pages.render()
+    first = pages.current
+    pages.render()
+    assert first is not None
+    assert first.statuses == (FULL,)
+    assert pages.current is not None
+    assert pages.current.statuses == (NEW,)
+
+
+# --- status page -----------------------------------------------------------------------------------
+
+
+def test_the_page_shows_every_app_with_week_figures_change_state_error_and_next_look() -> None:
+    broken = replace(
+        FULL, appid="wx3", state=State.REFUSED, answer=Answer(W2, State.REFUSED, 5.0, 5.0, "40164", "40164 add the IP")
+    )
+    page = status_page([FULL, NEW, broken], SURROUNDINGS)
+    for words in (
+        "Shop",
+        "wx1",
+        "wx2",
+        "16-22 Nov 2026",
+        "2,470",
+        "8,913",
+        "226.5 s",
+        "1.98",
+        "+37600.0%",
+        "refused: a person must act",
+        "40164 add the IP",
+        "Thu 1970-01-01 08:00 Beijing",
+        f"wechat-miniprogram-exporter {__version__}",
+        'href="/metrics"',
+        'href="/-/healthy"',
+        "1 not asked yet, 1 up to date, 1 refused: a person must act.",
+    ):
+        assert words in page, words
+
+
+def test_a_hostile_name_or_message_is_escaped() -> None:
+    answer = Answer(W2, State.FAILED, 5.0, 5.0, "other", "<img src=x onerror=alert(1)>")
+    page = status_page([replace(HOSTILE, state=State.FAILED, answer=answer)], SURROUNDINGS)
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "<img" not in page
+
+
+def test_the_page_says_what_is_wrong_with_store_and_configuration() -> None:
+    surroundings = Surroundings(WEEKLY, "/m", "the disk is full", ("apps.d/a.yaml:2: <b>",))
+    page = status_page([], surroundings)
+    assert "the disk is full" in page
+    assert "apps.d/a.yaml:2: &lt;b&gt;" in page
+    assert 'href="/m"' in page
+
+
+def test_the_page_loads_nothing_from_elsewhere_and_may_not(url: str, pages: Pages) -> None:
+    pages.render()
+    answer = requests.get(url, timeout=5)
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+    assert "src=" not in answer.text
+    assert "http://" not in answer.text
+
+
+CHANGES = [(100, 50, "+100.0%"), (50, 100, "-50.0%"), (0, 10, "-100.0%"), (5, 0, ""), (5, None, ""), (None, 5, "")]
+
+
+@pytest.mark.parametrize(("now", "before", "words"), CHANGES)
+def test_a_change_has_its_sign_and_needs_a_base(now: float | None, before: float | None, words: str) -> None:
+    def kept(value: float | None, week: Week) -> Kept:
+        return Kept(Reading(WEEKLY, week, (value, *[None] * 6)), 1.0)
+
+    status = Status("wx1", "", State.OK, None, kept(now, W2), kept(before, W2.before()), 1.0, Counters())
+    page = status_page([status], SURROUNDINGS)
+    assert (f"<small>{words}</small>" in page) if words else "%</small>" not in page
+    assert len(CHANGES) == 6
