@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST_FLAGS ?=
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint format readme clean
 
 ## The exporter against a simulator of WeChat: no account, no network.
 demo: $(INSTALLED)
@@ -28,6 +28,10 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+## Writes the README's tables from the code.
+readme: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python -m readme_tables
 
 clean:
 	rm -rf $(VENV) .cache dist

@@ -142,8 +142,12 @@ def _shared_flags() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="where fetched figures are kept; :memory: keeps nothing (default: data/; demo: :memory:)",
     )
-    flags.add_argument("--log.level", dest="log_level", choices=logs.LEVELS, help="(default: info)")
-    flags.add_argument("--log.format", dest="log_format", choices=logs.FORMATS, help="(default: logfmt)")
+    flags.add_argument(
+        "--log.level", dest="log_level", choices=logs.LEVELS, help="the least that is logged (default: info)"
+    )
+    flags.add_argument(
+        "--log.format", dest="log_format", choices=logs.FORMATS, help="how a line looks (default: logfmt)"
+    )
     return flags
 
 

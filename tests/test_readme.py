@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from readme_tables import README, TABLES, written
+
+from exporter import config
+from exporter.metrics import catalogue
+from exporter.reports import WEEKLY
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ROOT = README.parent
+TEXT = README.read_text()
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_is_what_the_code_says(name: str) -> None:
+    assert TEXT.count(f"<!-- {name} -->") == 1
+    assert TABLES[name]() in TEXT, "make readme writes it"
+
+
+def test_the_whole_readme_is_up_to_date() -> None:
+    assert written(TEXT) == TEXT
+
+
+def test_every_metric_that_is_named_exists() -> None:
+    known = {info.name for info in (*catalogue.of_report(WEEKLY), *catalogue.OF_APPS, *catalogue.OF_EXPORTER)}
+    known |= {f"{name}_count" for name in known} | {f"{name}_bucket" for name in known}
+    named = set(re.findall(r"wechat_miniprogram_[a-z_]+[a-z]", TEXT))
+    assert named <= known
+    assert known & named
+
+
+def test_every_file_that_is_linked_exists() -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", TEXT)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_first_configuration_of_the_readme_can_be_loaded(tmp_path: Path) -> None:
+    blocks = [block for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL) if "appid:" in block]
+    assert blocks
+    (tmp_path / "secrets").mkdir()
+    for name in ("shop", "travel"):
+        (tmp_path / "secrets" / name).write_text("0123456789abcdef0123456789abcdef")
+        (tmp_path / "secrets" / name).chmod(0o600)
+    for block in blocks:
+        (tmp_path / "config.yaml").write_text(block)
+        loaded = config.load(tmp_path / "config.yaml", {})
+        assert loaded.apps
+        assert loaded.warnings == ()
+
+
+def test_the_scrape_configuration_of_the_readme_is_one_that_prometheus_takes(tmp_path: Path, promtool: str) -> None:
+    (block,) = [block for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL) if "scrape_configs" in block]
+    assert yaml.safe_load(block)["scrape_configs"][0]["job_name"] == "wechat-miniprogram"
+    (tmp_path / "prometheus.yml").write_text(block)
+    subprocess.run([promtool, "check", "config", tmp_path / "prometheus.yml"], check=True, capture_output=True)
+
+
+def test_every_query_of_the_readme_is_one_that_prometheus_takes(tmp_path: Path, promtool: str) -> None:
+    queries = re.findall(r"```promql\n(.*?)```", TEXT, re.DOTALL)
+    expressions = [
+        expression.strip() for query in queries for expression in re.split(r"^#.*$", query, flags=re.MULTILINE)
+    ]
+    rules = [{"record": f"readme:query{n}", "expr": text} for n, text in enumerate(filter(None, expressions))]
+    assert len(rules) >= 4
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "readme", "rules": rules}]}))
+    subprocess.run([promtool, "check", "rules", tmp_path / "rules.yml"], check=True, capture_output=True)
+
+
+def test_every_dependency_has_its_line_in_contributing() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    text = (ROOT / "CONTRIBUTING.md").read_text().lower()
+    for requirement in project["dependencies"]:
+        assert re.fullmatch(r"[A-Za-z0-9-]+>=[\d.]+", requirement)
+        assert f"| `{requirement.partition('>=')[0].lower()}` |" in text
+    for requirement in project["optional-dependencies"]["dev"]:
+        assert re.fullmatch(r"[A-Za-z0-9-]+==[\d.]+", requirement)
