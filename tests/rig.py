@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter import demo
 from exporter.cli.run import Engine, engine
 from exporter.config import Api, App, Config, Fetch, LiteralSecret
-from exporter.metrics import Format, compose, families, render_page
+from exporter.metrics import Format, Renderer, compose
 from exporter.reports import WEEKLY
 from exporter.wechat.simulator import SimulatedApp, Simulator
 
@@ -86,7 +86,7 @@ def wired(
 
 def exposed(rooms: Engine) -> Samples:
     """What a scrape of these rooms would read now."""
-    page = render_page(families(WEEKLY, rooms.poller.statuses()))
+    page = Renderer(WEEKLY).render(rooms.poller.statuses())
     return samples_of(compose(page, rooms.meters.registry, Format.TEXT, gzip=False).decode())
 
 

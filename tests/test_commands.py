@@ -202,7 +202,15 @@ def test_check_live_can_be_interrupted(tmp_path: Path) -> None:
     hanging = SimulatedApp(GOOD.appid, GOOD.secret, faults=(Fault("hang", "stable_token"),))
     with served([hanging]) as (wechat, base_url):
         configured(tmp_path, base_url, hanging, timeout="2s")
-        process = subprocess.Popen([*COMMAND, "check", "--live"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [*COMMAND, "check", "--live"],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # A shell starts its background jobs, and so perhaps this test, with SIGINT ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 (no threads use it)
+        )
         while not wechat.calls:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)

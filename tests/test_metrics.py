@@ -8,16 +8,21 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client.exposition import generate_latest as text_exposition
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_exposition
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.metrics import Format, Meters, catalogue, compose, families, render_page
+from exporter.metrics import Format, Meters, Renderer, catalogue, compose
 from exporter.metrics.catalogue import of_report
+from exporter.metrics.families import families
 from exporter.periods import Week
 from exporter.reports import WEEKLY, Reading
 from exporter.status import Answer, Counters, Kept, State, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from prometheus_client.core import Metric
 
 W2 = Week(date(2026, 11, 16))
@@ -124,7 +129,7 @@ def parsed(body: bytes, format_: Format) -> list[Metric]:
 
 @pytest.mark.parametrize("format_", Format)
 def test_the_page_is_read_back_by_both_parsers_with_every_family_of_the_catalogue(format_: Format) -> None:
-    page = render_page(families(WEEKLY, [FULL, NEW, HOSTILE]))
+    page = Renderer(WEEKLY).render([FULL, NEW, HOSTILE])
     found = parsed(compose(page, meters().registry, format_, gzip=False), format_)
     names = {family.name for family in found if family.name.startswith("wechat_miniprogram_")}
     infos = [*of_report(WEEKLY), *catalogue.OF_APPS, *catalogue.OF_EXPORTER]
@@ -142,7 +147,7 @@ def test_the_page_is_read_back_by_both_parsers_with_every_family_of_the_catalogu
 def test_gzip_is_one_member_that_holds_the_same_bytes(format_: Format) -> None:
     live = meters(process=False).registry
     for statuses in ([], [FULL, NEW]):
-        page = render_page(families(WEEKLY, statuses))
+        page = Renderer(WEEKLY).render(statuses)
         plain = compose(page, live, format_, gzip=False)
         zipped = compose(page, live, format_, gzip=True)
         stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -152,17 +157,47 @@ def test_gzip_is_one_member_that_holds_the_same_bytes(format_: Format) -> None:
         assert gzip.decompress(zipped) == plain
 
 
+class Everything:
+    """What prometheus_client would render at once."""
+
+    def __init__(self, statuses: list[Status]) -> None:
+        self._statuses = statuses
+
+    def collect(self) -> Iterable[Metric]:
+        return families(WEEKLY, self._statuses)
+
+
+def test_a_page_rendered_in_shards_is_byte_for_byte_what_prometheus_client_renders_at_once() -> None:
+    renderer = Renderer(WEEKLY)
+    fleet = [replace(status, appid=f"wx{n}") for n in range(130) for status in (FULL, NEW, HOSTILE)]
+    revised = [*fleet[:250], replace(FULL, appid="wx-revised", name="Other"), *fleet[251:]]
+    for statuses in (fleet, revised, revised[:-150], [], fleet):
+        page = renderer.render(statuses)
+        assert page.parts[Format.TEXT].plain == text_exposition(Everything(statuses))  # type: ignore[arg-type]
+        assert page.parts[Format.OPENMETRICS].plain + b"# EOF\n" == openmetrics_exposition(Everything(statuses))
+
+
+def test_only_the_shard_of_an_app_that_changed_is_rendered_anew() -> None:
+    renderer = Renderer(WEEKLY)
+    fleet = [replace(FULL, appid=f"wx{n}") for n in range(300)]
+    renderer.render(fleet)
+    before = list(renderer._shards)
+    fleet[150] = replace(FULL, appid="wx150", name="Other")
+    renderer.render(fleet)
+    assert [old is new for old, new in zip(before, renderer._shards, strict=True)] == [True, False, True]
+
+
 def test_families_with_an_appid_belong_to_the_cached_page_and_the_others_to_the_scrape() -> None:
     assert all("appid" in info.labels for info in (*of_report(WEEKLY), *catalogue.OF_APPS))
     assert not any("appid" in info.labels for info in catalogue.OF_EXPORTER)
-    cached = render_page(families(WEEKLY, [FULL])).parts[Format.TEXT].plain
+    cached = Renderer(WEEKLY).render([FULL]).parts[Format.TEXT].plain
     assert b"exporter_" not in cached
     assert b'appid="wx1"' in cached
 
 
 def test_the_exporter_measures_itself_at_the_moment_of_the_scrape() -> None:
     measured = meters(process=False)
-    page = render_page(families(WEEKLY, []))
+    page = Renderer(WEEKLY).render([])
 
     def value(name: str, **labels: str) -> float:
         body = compose(page, measured.registry, Format.TEXT, gzip=False)
@@ -190,13 +225,13 @@ def test_the_exporter_measures_itself_at_the_moment_of_the_scrape() -> None:
 
 
 def test_a_store_out_of_order_shows() -> None:
-    page = render_page(families(WEEKLY, []))
+    page = Renderer(WEEKLY).render([])
     body = compose(page, meters(up=False, process=False).registry, Format.TEXT, gzip=False)
     assert b"\nwechat_miniprogram_exporter_store_up 0.0\n" in body
 
 
 def test_promtool_has_nothing_to_say_about_the_page(promtool: str) -> None:
-    page = render_page(families(WEEKLY, [FULL, NEW, HOSTILE]))
+    page = Renderer(WEEKLY).render([FULL, NEW, HOSTILE])
     body = compose(page, meters().registry, Format.TEXT, gzip=False)
     result = subprocess.run([promtool, "check", "metrics"], input=body, capture_output=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")

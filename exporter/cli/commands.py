@@ -15,7 +15,7 @@ from exporter import demo
 from exporter.cli.flags import UsageError
 from exporter.cli.run import engine
 from exporter.httpd import ListenError, parse_address
-from exporter.metrics import Format, compose, families, render_page
+from exporter.metrics import Format, Renderer, compose
 from exporter.periods import newest_wanted_week
 from exporter.poller import STATES
 from exporter.reports import WEEKLY, Reading
@@ -54,7 +54,7 @@ def fetch(config: Config, options: Options, clock: Callable[[], float]) -> int:
     rooms = engine(config, options.storage(), clock, process=False)
     rooms.poller.drain()
     statuses = rooms.poller.statuses()
-    page = render_page(families(WEEKLY, statuses))
+    page = Renderer(WEEKLY).render(statuses)
     exposition = compose(page, rooms.meters.registry, Format.TEXT, gzip=False)
     rooms.poller.close()
     rooms.transport.close()

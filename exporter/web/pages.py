@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.metrics import Page, families, render_page
+from exporter.metrics import Page, Renderer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ class Pages:
     """
 
     def __init__(self, report: Report, statuses: Callable[[], tuple[Status, ...]]) -> None:
-        self._report = report
+        self._renderer = Renderer(report)
         self._statuses = statuses
         self._changed = threading.Event()
         self.current: Generation | None = None
@@ -49,7 +49,7 @@ class Pages:
     def render(self) -> None:
         """Makes the next generation, then swaps it in."""
         statuses = self._statuses()
-        self.current = Generation(statuses, render_page(families(self._report, statuses)))
+        self.current = Generation(statuses, self._renderer.render(statuses))
 
     def run(self, stopping: threading.Event) -> None:
         """Renders after changes until told to stop; ``changed`` makes it notice that at once."""
