@@ -11,7 +11,7 @@ from exporter.config import Api, Fetch, duration_words
 from exporter.metrics import catalogue
 from exporter.reports import WEEKLY
 from exporter.status import State
-from exporter.wechat.protocol import CODES, Failed, NotReady, QuotaSpent, Refused, TokenRejected
+from exporter.wechat.codes import CODES, Failed, NotReady, QuotaSpent, Refused, TokenRejected
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -79,9 +79,7 @@ def wired(
     try:
         yield rooms
     finally:
-        rooms.poller.close()
-        rooms.transport.close()
-        rooms.store.close()
+        rooms.close()
 
 
 def exposed(rooms: Engine) -> Samples:

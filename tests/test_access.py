@@ -9,8 +9,8 @@ import pytest
 
 from exporter.config import App, FileSecret, LiteralSecret
 from exporter.wechat.access import StableToken
+from exporter.wechat.codes import Failed, Refused, TokenRejected, Unanswered
 from exporter.wechat.exchange import Call, Reply
-from exporter.wechat.protocol import Failed, Refused, TokenRejected, Unanswered
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -34,6 +34,7 @@ WECHAT = {
     "exporter.wechat.exchange": 1,
     "exporter.wechat.deadline": 1,
     "exporter.wechat.causes": 2,
+    "exporter.wechat.codes": 1,
     "exporter.wechat.protocol": 2,
     "exporter.wechat.access": 3,
     "exporter.wechat.transport": 3,

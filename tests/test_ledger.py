@@ -12,7 +12,7 @@ from exporter.reports import WEEKLY, Reading
 from exporter.status import Answer, Counters, Kept, State
 from exporter.store import Change, Known, Miss
 from exporter.wechat.client import Outcome
-from exporter.wechat.protocol import Failed, NotReady, QuotaSpent, Refused, Unanswered
+from exporter.wechat.codes import Failed, NotReady, QuotaSpent, Refused, Unanswered
 
 APP = App(appid="wx0123456789abcdef", secret=LiteralSecret("s"))
 W3 = Week(date(2026, 11, 16))

@@ -9,20 +9,9 @@ from hypothesis import strategies as st
 
 from exporter.periods import Week
 from exporter.reports import WEEKLY, Unit
+from exporter.wechat.codes import CODES, Failed, NotReady, QuotaSpent, Refused, TokenRejected, Unanswered
 from exporter.wechat.exchange import Reply
-from exporter.wechat.protocol import (
-    CODES,
-    Failed,
-    NotReady,
-    QuotaSpent,
-    Refused,
-    TokenRejected,
-    Unanswered,
-    error_label,
-    parse_rows,
-    parse_token,
-    retry_after_seconds,
-)
+from exporter.wechat.protocol import error_label, parse_rows, parse_token, retry_after_seconds
 
 NOW = 1_795_000_000.0
 WEEK = Week(date(2018, 11, 19))

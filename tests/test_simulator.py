@@ -10,7 +10,7 @@ from rig import Wall
 
 from exporter.periods import newest_wanted_week
 from exporter.reports import WEEKLY
-from exporter.wechat.protocol import CODES
+from exporter.wechat.codes import CODES
 from exporter.wechat.simulator import KINDS, Answer, Audience, Fault, SimulatedApp, Simulator
 
 NOW = 1_795_320_000.0  # Sun 2026-11-22 12:00 Beijing

@@ -20,7 +20,7 @@ from exporter.periods import newest_wanted_week
 from exporter.poller import STATES
 from exporter.reports import WEEKLY, Reading
 from exporter.wechat.client import Client
-from exporter.wechat.protocol import NotReady
+from exporter.wechat.codes import NotReady
 from exporter.wechat.simulator import KINDS, Fault, Simulator
 from exporter.wechat.transport import Transport
 
@@ -56,9 +56,7 @@ def fetch(config: Config, options: Options, clock: Callable[[], float]) -> int:
     statuses = rooms.poller.statuses()
     page = Renderer(WEEKLY).render(statuses)
     exposition = compose(page, rooms.meters.registry, Format.TEXT, gzip=False)
-    rooms.poller.close()
-    rooms.transport.close()
-    rooms.store.close()
+    rooms.close()
     if options.output is None:
         sys.stdout.write(exposition.decode())
     else:

@@ -79,6 +79,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     version = f"{NAME} {__version__} (Python {platform.python_version()})"
     parser.add_argument("--version", action="version", version=version)
+    _add_commands(parser, shared)
+    return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="command", metavar="command", title="commands")
     made = {
         name: commands.add_parser(
@@ -108,7 +113,6 @@ def _parser() -> argparse.ArgumentParser:
         help="something wrong with an app's answers: an errcode, or one of the names that `--fault help` prints;"
         " APPID=stable_token:KIND spoils its tokens; repeatable",
     )
-    return parser
 
 
 def _shared_flags() -> argparse.ArgumentParser:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 ENDPOINTS = ("stable_token", WEEKLY.name)
 
+_FINISH_SECONDS = 0.5
+
 log = structlog.get_logger()
 
 
@@ -47,6 +49,12 @@ class Engine:
     transport: Transport
     meters: Meters
     poller: Poller
+
+    def close(self) -> None:
+        """Ends what is under way, and keeps what is in."""
+        self.transport.close()
+        self.poller.close()
+        self.store.close()
 
 
 def engine(
@@ -85,7 +93,7 @@ def run(
             _lock(Path(settings.storage_path), undo)
         pages = Pages(WEEKLY, lambda: rooms.poller.statuses())  # noqa: PLW0108 (the poller is wired below)
         rooms = engine(config, settings.storage_path, clock, changed=pages.changed)
-        undo.callback(rooms.store.close)
+        undo.callback(rooms.close)
         site = Site(
             settings.telemetry_path,
             pages,
@@ -104,20 +112,24 @@ def run(
         )
         pages.render()
         listening(server.addresses)
-        threads = [
-            threading.Thread(target=rooms.poller.run, args=(stopping,), name="poller", daemon=True),
-            threading.Thread(target=pages.run, args=(stopping,), name="pages", daemon=True),
-        ]
-        for thread in threads:
-            thread.start()
-        stopping.wait()
+        _work(rooms.poller, pages, stopping)
         log.info("stopping")
-        rooms.transport.close()
-        rooms.poller.wake()
-        pages.changed()
-        for thread in threads:
-            thread.join(0.5)
     log.info("stopped")
+
+
+def _work(poller: Poller, pages: Pages, stopping: threading.Event) -> None:
+    """Lets poller and pages run until told to stop, and gives each a moment to finish its step."""
+    threads = [
+        threading.Thread(target=loop, args=(stopping,), name=name, daemon=True)
+        for name, loop in (("poller", poller.run), ("pages", pages.run))
+    ]
+    for thread in threads:
+        thread.start()
+    stopping.wait()
+    poller.wake()
+    pages.changed()
+    for thread in threads:
+        thread.join(_FINISH_SECONDS)
 
 
 def _lock(folder: Path, undo: ExitStack) -> None:

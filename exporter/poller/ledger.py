@@ -10,7 +10,7 @@ from exporter.periods import DAY, Week
 from exporter.reports import Reading, Report
 from exporter.status import Answer, Counters, Kept, State, Status
 from exporter.store import Change, Known, Miss
-from exporter.wechat.protocol import Failed, NotReady, QuotaSpent, Refused, TokenRejected, Unanswered
+from exporter.wechat.codes import Failed, NotReady, QuotaSpent, Refused, TokenRejected, Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from exporter.poller.ledger import Ledger, absorb_history, absorb_newest, opened
 from exporter.poller.plan import Look, next_fetch, plan
 from exporter.status import State, Status
 from exporter.wechat.client import Outcome
-from exporter.wechat.protocol import OTHER, Failed
+from exporter.wechat.codes import OTHER, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from exporter.periods import DAY, Week, newest_wanted_week, next_midnight
 from exporter.status import Answer, State
-from exporter.wechat.protocol import DAILY_QUOTA
+from exporter.wechat.codes import DAILY_QUOTA
 
 if TYPE_CHECKING:
     from exporter.config import Fetch

@@ -13,8 +13,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from exporter.config import SecretUnavailable
+from exporter.wechat.codes import Refused, TokenRejected, Unanswered
 from exporter.wechat.exchange import Call, Reply
-from exporter.wechat.protocol import Refused, TokenRejected, Unanswered, parse_token
+from exporter.wechat.protocol import parse_token
 
 if TYPE_CHECKING:
     from exporter.config import App

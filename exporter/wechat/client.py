@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import structlog
 
 from exporter.wechat.access import Access, Clock, Conversation, way_in
+from exporter.wechat.codes import MALFORMED, Failed, Unanswered
 from exporter.wechat.exchange import Call, Reply, TransportError
-from exporter.wechat.protocol import MALFORMED, Failed, Unanswered, error_label, parse_rows
+from exporter.wechat.protocol import error_label, parse_rows
 
 if TYPE_CHECKING:
     from exporter.config import App

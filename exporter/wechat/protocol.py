@@ -1,14 +1,6 @@
-"""What WeChat's answers mean: the table of codes, the decision each leads to, and the parsing of a row.
+"""What WeChat's answers mean: from bytes to a reading or a token, or to the reason why there is none.
 
-Pure: everything here goes from bytes to values. The facts are those of wechat-api.md sections 1, 3 and 4.
-The decisions, one class each::
-
-    Unanswered
-     +-- NotReady       the week is not published yet
-     +-- TokenRejected  another token may help, once
-     +-- QuotaSpent     WeChat asks to be left alone for a while
-     +-- Refused        a person must act
-     +-- Failed         network, nonsense, unknown code, our own fault: tried again by itself
+Pure. The facts are those of wechat-api.md sections 1, 3 and 4.
 """
 
 from __future__ import annotations
@@ -20,19 +12,26 @@ from dataclasses import dataclass, field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from exporter.periods import week_from_ref_date
 from exporter.reports import Reading, Unit
+from exporter.wechat.codes import (
+    CODES,
+    MALFORMED,
+    OTHER,
+    WRONG_SECRET,
+    Failed,
+    NotReady,
+    Refused,
+    TokenRejected,
+    Unanswered,
+)
 
 if TYPE_CHECKING:
     from exporter.periods import Week
     from exporter.reports import Field, Report
     from exporter.wechat.exchange import Reply
-
-MALFORMED: Final = "malformed"
-OTHER: Final = "other"
-DAILY_QUOTA: Final = 45009
 
 _LONGEST_ERRMSG = 200
 _LARGEST_FIGURE = 2**63 - 1  # what SQLite's INTEGER holds; no Mini Program comes near
@@ -40,147 +39,6 @@ _DECIMAL = re.compile(r"\d{1,19}(\.\d{1,19})?", re.ASCII)
 _ADDRESS = re.compile(r"invalid ip ([0-9a-fA-F.:]+)")
 _LONGEST_TOKEN = 4096
 _LONGEST_LIFE = 7200.0
-
-
-class Unanswered(Exception):
-    """Why there is no reading. The text is for people and holds no secret.
-
-    Attributes:
-        errcode: the ``errcode`` label; empty where WeChat gave no code (an empty list).
-        about_week: the reason lies in this week's answer, so that another week may fare better.
-        no_data: WeChat says that it has nothing for this week.
-        retry_after: seconds that the server asked to be left alone, 0 if it did not.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        errcode: str = "",
-        *,
-        about_week: bool = False,
-        no_data: bool = False,
-        retry_after: float = 0.0,
-    ) -> None:
-        super().__init__(message)
-        self.errcode = errcode
-        self.about_week = about_week
-        self.no_data = no_data
-        self.retry_after = retry_after
-
-
-class NotReady(Unanswered):
-    """The week is not published yet."""
-
-
-class TokenRejected(Unanswered):
-    """Another token may help, once."""
-
-
-class QuotaSpent(Unanswered):
-    """WeChat asks to be left alone for a minute or for the day."""
-
-
-class Refused(Unanswered):
-    """A person must act."""
-
-
-class Failed(Unanswered):
-    """Network, nonsense, an unknown code or our own fault: tried again by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Code:
-    """One ``errcode`` of WeChat's."""
-
-    number: int
-    errmsg: str
-    """WeChat's own wording."""
-    decision: type[Unanswered]
-    """What the code leads to when a report is asked for."""
-    cure: str
-    """What to do about it, for people; ``{ip}`` is the address that WeChat names."""
-    no_data: bool = False
-
-
-_BY_ITSELF = "it is asked for again by itself"
-_TAKE_ANOTHER = "the exporter takes another token once; if this stays, something else replaces the app's tokens"
-_OUR_FAULT = "a fault of the exporter: please report it"
-_CONFIRM = "the Mini Program's administrator must confirm the exporter's IP address in WeChat"
-_PLATFORM = "complete the set-up of the third-party platform"
-_PUNISHED = "the account is restricted: see the notices on mp.weixin.qq.com"
-
-CODES: Final = {
-    code.number: code
-    for code in (
-        Code(-1, "system error", NotReady, "WeChat is busy; " + _BY_ITSELF),
-        Code(61503, "data not ready, please try later", NotReady, "not published yet; " + _BY_ITSELF),
-        Code(61504, "system busy now , please try later", NotReady, "WeChat is busy; " + _BY_ITSELF),
-        Code(
-            40001,
-            "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken",
-            TokenRejected,
-            _TAKE_ANOTHER,
-        ),
-        Code(40014, "invalid access_token", TokenRejected, _TAKE_ANOTHER),
-        Code(42001, "access_token expired", TokenRejected, _TAKE_ANOTHER),
-        Code(41001, "access_token missing", Failed, _OUR_FAULT),
-        Code(DAILY_QUOTA, "reach max api daily quota limit", QuotaSpent, "nothing is asked until tomorrow"),
-        Code(45011, "api minute-quota reach limit mustslower retry next minute", QuotaSpent, _BY_ITSELF),
-        Code(40002, "invalid grant_type", Refused, _OUR_FAULT),
-        Code(40013, "invalid appid", Refused, "correct `appid` in the configuration"),
-        Code(
-            40125,
-            "invalid appsecret",
-            Refused,
-            "correct the app's secret: mp.weixin.qq.com shows or resets it",
-        ),
-        Code(41002, "appid missing", Refused, "give the app an `appid` in the configuration"),
-        Code(41004, "appsecret missing", Refused, "give the app its secret in the configuration"),
-        Code(
-            40164,
-            "invalid ip {ip} ipv6 ::ffff:{ip}, not in whitelist",
-            Refused,
-            "add {ip} to the app's IP allow list on mp.weixin.qq.com (Development > Development settings)",
-        ),
-        Code(40243, "AppSecret frozen", Refused, "unfreeze the AppSecret on mp.weixin.qq.com, or reset it"),
-        Code(
-            48001,
-            "api unauthorized",
-            Refused,
-            "the token must be that of a Mini Program account (not an official account) that may use data analysis",
-        ),
-        Code(48004, "api forbidden for irregularities", Refused, _PUNISHED),
-        Code(50002, "user limited", Refused, _PUNISHED),
-        Code(50004, "user not allow to use accesstoken", Refused, _PUNISHED),
-        Code(61004, "access clientip is not registered", Refused, "register the exporter's IP; " + _PLATFORM),
-        Code(61007, "api is unauthorized to component", Refused, "grant permission set 18; " + _PLATFORM),
-        Code(61500, "date format error", Failed, _OUR_FAULT),
-        Code(
-            61501,
-            "date range error",
-            Failed,
-            "check this machine's clock; the week is not over",
-            no_data=True,
-        ),
-        Code(
-            61502,
-            "this is game miniprogram, data api is not supported",
-            Refused,
-            "WeChat gives no figures for games: take the app out of the configuration",
-            no_data=True,
-        ),
-        Code(43002, "require POST method", Failed, _OUR_FAULT),
-        Code(44002, "empty post data", Failed, _OUR_FAULT),
-        Code(47001, "data format error", Failed, _OUR_FAULT),
-        Code(89501, "this ip is waiting for the administrator's confirmation", Refused, _CONFIRM),
-        Code(89503, "this ip needs the administrator's confirmation", Refused, _CONFIRM),
-        Code(89506, "the administrator refused this ip twice within 24 hours", Refused, _CONFIRM),
-        Code(89507, "the administrator refused this ip within the last hour", Refused, _CONFIRM),
-    )
-}
-"""Every code we know (wechat-api.md section 4), by its number."""
-
-WRONG_SECRET = "the AppSecret is wrong: correct it in the configuration (mp.weixin.qq.com shows or resets it)"  # noqa: S105 (words, no secret)
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,13 @@ class Audience:
 
 def row(audience: Audience, week: Week, seed: str) -> Mapping[str, float | str]:
     """One row as WeChat would send it (wechat-api.md section 1)."""
-    chance = random.Random(f"{seed} {week.begin_date}")  # noqa: S311 (figures for a demo, no secret)
+    character = random.Random(seed)  # noqa: S311 (figures for a demo, no secret)
+    chance = random.Random(f"{seed} {week.begin_date}")  # noqa: S311 (the same)
+
+    def around(least: float, most: float) -> float:
+        """What is usual for the app, a little different each week."""
+        return character.uniform(least, most) * chance.gauss(1, 0.02)
+
     weeks = (week.monday - _FIRST_MONDAY).days / 7
     level = audience.visitors * (1 + audience.weekly_growth) ** weeks * chance.gauss(1, 0.03)
     if _has_holiday(week):
@@ -41,17 +47,17 @@ def row(audience: Audience, week: Week, seed: str) -> Mapping[str, float | str]:
     if week == audience.drops_in:
         level *= DROP
     visitors = max(0, round(level))
-    sessions = round(visitors * chance.uniform(2.2, 2.8))
-    stay_per_session = round(chance.uniform(45, 75), 4)
+    sessions = round(visitors * around(2.2, 2.8))
+    stay_per_session = round(around(45, 75), 4)
     return {
         "ref_date": week.label,
         "session_cnt": sessions,
-        "visit_pv": round(sessions * chance.uniform(3.2, 3.8)),
+        "visit_pv": round(sessions * around(3.2, 3.8)),
         "visit_uv": visitors,
-        "visit_uv_new": round(visitors * chance.uniform(0.22, 0.32)),
+        "visit_uv_new": round(visitors * around(0.22, 0.32)),
         "stay_time_uv": round(stay_per_session * sessions / visitors, 4) if visitors else 0,
         "stay_time_session": stay_per_session if visitors else 0,
-        "visit_depth": round(chance.uniform(1.8, 2.6), 4) if visitors else 0,
+        "visit_depth": round(around(1.8, 2.6), 4) if visitors else 0,
     }
 
 
