@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ FINE, FAILED, UNUSABLE = 0, 1, 2
 """Exit codes: all is well; the work failed; wrong usage, or a configuration that cannot be started with."""
 INTERRUPTED = 130
 
+STOP = {signal.SIGINT, signal.SIGTERM}
 LONG_RUNNING = (RUN, "demo", "simulator")
 
 log = structlog.get_logger()
@@ -34,12 +34,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     options = parse(sys.argv[1:] if argv is None else argv)
     logs.configure(options.log_level, options.log_format)
-    stopping = threading.Event()
     if options.command in LONG_RUNNING:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stopping.set())
+        _hold_signals()
     try:
-        return _dispatch(options, stopping)
+        return _dispatch(options)
     except KeyboardInterrupt:
         return INTERRUPTED
     except config.ConfigError as error:
@@ -53,30 +51,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         return FAILED
 
 
-def _dispatch(options: Options, stopping: threading.Event) -> int:
+def _dispatch(options: Options) -> int:
     match options.command:
         case "healthcheck":
             return commands.healthcheck(options)
         case "simulator":
-            return commands.simulate(options, _clock, stopping)
+            return commands.simulate(options, _clock, _wait)
         case "demo":
-            return _demo(options, stopping)
+            return _demo(options)
     loaded = config.load(options.config_file, os.environ)
     if options.command == "check":
         return commands.check(loaded, options, _clock)
     _announce(loaded)
     if options.command == "fetch":
         return commands.fetch(loaded, options, _clock)
-    run(loaded, Settings(options.addresses(), options.telemetry_path, options.storage()), _clock, stopping)
+    run(loaded, Settings(options.addresses(), options.telemetry_path, options.storage()), _clock, _wait)
     return FINE
 
 
-def _demo(options: Options, stopping: threading.Event) -> int:
+def _demo(options: Options) -> int:
     roles = demo.cast(_clock())
     wechat = demo.serve(demo.simulator(roles, _clock, options.seed), "127.0.0.1:0")
     pretended = demo.configuration(roles, f"http://{wechat.addresses[0]}")
     settings = Settings(options.addresses(demo.LISTEN_ADDRESS), options.telemetry_path, options.storage(MEMORY))
-    run(pretended, settings, _clock, stopping, _invite)
+    run(pretended, settings, _clock, _wait, _invite)
     wechat.stop()
     return FINE
 
@@ -93,6 +91,20 @@ def _announce(loaded: config.Config) -> None:
     for broken in loaded.broken_files:
         for problem in broken.problems:
             log.error("configuration file is broken, its apps are missing", problem=str(problem))
+
+
+def _hold_signals() -> None:
+    """Keeps the stop signals for ``_wait``: a handler could meet a lock, or a thread that is not the main one.
+
+    Called before any thread starts, for threads inherit it.
+    """
+    for number in STOP:
+        signal.signal(number, signal.SIG_DFL)  # a shell starts its background jobs with SIGINT ignored
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+
+
+def _wait() -> None:
+    signal.sigwait(STOP)
 
 
 def _clock() -> float:

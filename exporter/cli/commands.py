@@ -25,7 +25,6 @@ from exporter.wechat.simulator import KINDS, Fault, Simulator
 from exporter.wechat.transport import Transport
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable
 
     from exporter.cli.flags import Options
@@ -82,7 +81,7 @@ def healthcheck(options: Options) -> int:
     return 0
 
 
-def simulate(options: Options, clock: Callable[[], float], stopping: threading.Event) -> int:
+def simulate(options: Options, clock: Callable[[], float], wait: Callable[[], None]) -> int:
     """Runs the simulator until told to stop; prints a configuration that fits it."""
     if "help" in options.faults:
         print("\n".join(("any errcode, such as 40164", *sorted(KINDS))))
@@ -96,7 +95,7 @@ def simulate(options: Options, clock: Callable[[], float], stopping: threading.E
     api = {"base_url": f"http://{servers[0].addresses[0]}"}
     print("# a configuration for this simulator (JSON is YAML)")
     print(json.dumps({"api": api, "apps": apps}, indent=2), flush=True)
-    stopping.wait()
+    wait()
     for server in servers:
         server.stop()
     return 0

@@ -79,10 +79,10 @@ def run(
     config: Config,
     settings: Settings,
     clock: Callable[[], float],
-    stopping: threading.Event,
+    wait: Callable[[], None],
     listening: Callable[[tuple[str, ...]], None] = lambda _addresses: None,
 ) -> None:
-    """Runs the exporter until ``stopping`` is set; tells ``listening`` where it does.
+    """Runs the exporter until ``wait`` returns; tells ``listening`` where it does.
 
     Raises:
         Locked: another exporter runs on the same storage.
@@ -112,20 +112,22 @@ def run(
         )
         pages.render()
         listening(server.addresses)
-        _work(rooms.poller, pages, stopping)
+        _work(rooms.poller, pages, wait)
         log.info("stopping")
     log.info("stopped")
 
 
-def _work(poller: Poller, pages: Pages, stopping: threading.Event) -> None:
-    """Lets poller and pages run until told to stop, and gives each a moment to finish its step."""
+def _work(poller: Poller, pages: Pages, wait: Callable[[], None]) -> None:
+    """Lets poller and pages run until ``wait`` returns, and gives each a moment to finish its step."""
+    stopping = threading.Event()
     threads = [
         threading.Thread(target=loop, args=(stopping,), name=name, daemon=True)
         for name, loop in (("poller", poller.run), ("pages", pages.run))
     ]
     for thread in threads:
         thread.start()
-    stopping.wait()
+    wait()
+    stopping.set()
     poller.wake()
     pages.changed()
     for thread in threads:
