@@ -784,6 +784,12 @@ def descriptors() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
+def assert_no_more_than(before: tuple[int, int]) -> None:
+    """Other tests' threads may still be ending meanwhile, so there may be fewer."""
+    after = descriptors(), threading.active_count()
+    assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
+
+
 def test_100_failed_calls_leave_neither_a_descriptor_nor_a_thread_behind(local: Authority) -> None:
     before = descriptors(), threading.active_count()
     scripts = [case for case in HOSTILE if case.scheme == "http"]
@@ -795,7 +801,7 @@ def test_100_failed_calls_leave_neither_a_descriptor_nor_a_thread_behind(local: 
         with closing(Server(good, local.tls)) as server:
             failure(transport, call_to(server.port, "https"))
         transport.close()
-        assert (descriptors(), threading.active_count()) == before
+        assert_no_more_than(before)
 
 
 def test_kept_connections_are_let_go_at_close(local: Authority) -> None:
@@ -807,7 +813,7 @@ def test_kept_connections_are_let_go_at_close(local: Authority) -> None:
     ):
         transport.send(call_to(plain.port))
         transport.send(call_to(secure.port, "https"))
-    assert (descriptors(), threading.active_count()) == before
+    assert_no_more_than(before)
 
 
 HANGING: tuple[tuple[str, Callable[[Peer], None], str], ...] = (
