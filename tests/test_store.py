@@ -216,6 +216,37 @@ def test_corruption_met_while_running_moves_the_file_aside_and_goes_on(
     assert [line["event"] for line in logs] == ["store was corrupt: moved aside, a new one begun"]
 
 
+def test_corruption_met_by_a_reader_moves_the_file_aside_too(opened: Callable[..., Store], tmp_path: Path) -> None:
+    store = opened()
+    store.save([change(kept(W1))])
+    store._db.close()
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"\xff" * 8192)
+    store._db = sqlite3.connect(tmp_path / DATABASE, isolation_level=None, check_same_thread=False)
+    with capture_logs() as logs:
+        assert known(store) == Known()
+    assert [line["event"] for line in logs] == ["store was corrupt: moved aside, a new one begun"]
+
+
+def test_a_file_that_stays_unusable_is_tried_again_in_silence(opened: Callable[..., Store], tmp_path: Path) -> None:
+    (tmp_path / DATABASE).mkdir()
+    wall = Wall()
+    store = opened(clock=wall)
+    assert "cannot be used" in store.problem
+    store.save([change(kept(W3))])
+    with capture_logs() as logs:
+        for _ in range(3):
+            wall.now += 61
+            store.mend()
+    assert logs == []
+    assert known(store).current == kept(W3)
+    (tmp_path / DATABASE).rmdir()
+    wall.now += 61
+    store.mend()
+    assert store.problem == ""
+    assert known(opened()).current == kept(W3)
+
+
 def test_a_full_disk_is_said_once_and_the_figures_reach_the_file_when_there_is_room(
     opened: Callable[..., Store],
 ) -> None:

@@ -79,10 +79,6 @@ class Client:
                 errors.append(MALFORMED)
             return Outcome(reason, tuple(errors))
 
-    def forget_all_but(self, apps: tuple[App, ...]) -> None:
-        """Drops the tokens of apps that left the configuration, or whose entry changed."""
-        self._ways = {app: way for app, way in self._ways.items() if app in set(apps)}
-
     def _way(self, app: App) -> Access:
         way = self._ways.get(app)
         if way is None:
