@@ -20,7 +20,7 @@ from exporter.reports import WEEKLY, Reading
 from exporter.status import Answer, Counters, Kept, State, Status
 from exporter.web import Pages, Site, Surroundings
 from exporter.web.negotiation import accepts_gzip, preferred_format
-from exporter.web.statuspage import status_page
+from exporter.web.statuspage import StatusPage, status_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -261,6 +261,15 @@ def test_the_page_shows_every_app_with_week_figures_change_state_error_and_next_
         "1 not asked yet, 1 up to date, 1 refused: a person must act.",
     ):
         assert words in page, words
+
+
+def test_the_page_is_rendered_once_for_what_it_shows() -> None:
+    page = StatusPage()
+    statuses = (FULL, NEW)
+    first = page.body(statuses, SURROUNDINGS)
+    assert page.body(statuses, SURROUNDINGS) is first
+    assert b"the disk is full" in page.body(statuses, replace(SURROUNDINGS, store_problem="the disk is full"))
+    assert b"wx2" not in page.body((FULL,), SURROUNDINGS)
 
 
 def test_a_hostile_name_or_message_is_escaped() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from exporter.httpd import Request, Response
 from exporter.metrics import compose
 from exporter.web.negotiation import accepts_gzip, preferred_format
-from exporter.web.statuspage import status_page
+from exporter.web.statuspage import StatusPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +38,7 @@ class Site:
     """The families that are rendered at each scrape."""
     surroundings: Callable[[], Surroundings]
     """What the status page says beside the apps."""
+    status_page: StatusPage = field(default_factory=StatusPage)
 
     def __call__(self, request: Request) -> Response:
         """Answers one request."""
@@ -73,7 +74,7 @@ class Site:
         generation = self.pages.current
         if generation is None:
             return text(503, "the first page is not rendered yet")
-        body = status_page(generation.statuses, self.surroundings())
+        body = self.status_page.body(generation.statuses, self.surroundings())
         headers = (
             ("Content-Type", "text/html; charset=utf-8"),
             (
@@ -83,7 +84,7 @@ class Site:
             ("X-Content-Type-Options", "nosniff"),
             ("Cache-Control", "no-store"),
         )
-        return Response(200, headers, body.encode())
+        return Response(200, headers, body)
 
     def _healthy(self, _request: Request) -> Response:
         return text(200, "healthy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -47,6 +48,23 @@ _TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.filters["beijing"] = beijing_words
+
+
+class StatusPage:
+    """The page as bytes, rendered again only when what it shows has changed; for any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._shown: tuple[Sequence[Status], Surroundings] | None = None
+        self._body = b""
+
+    def body(self, statuses: Sequence[Status], surroundings: Surroundings) -> bytes:
+        """The page about these apps; ``statuses`` is known again by being the same object."""
+        with self._lock:
+            if self._shown is None or self._shown[0] is not statuses or self._shown[1] != surroundings:
+                self._body = status_page(statuses, surroundings).encode()
+                self._shown = (statuses, surroundings)
+            return self._body
 
 
 def status_page(statuses: Sequence[Status], surroundings: Surroundings) -> str:
