@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LEVELS: Final = ("debug", "info", "warn", "error")
 FORMATS: Final = ("logfmt", "json")
 
-_HIDDEN = re.compile(r"""((?:access_token|secret)["']?\s*[=:]\s*["']?)[^\s"'&,}]+""", re.IGNORECASE)
+_HIDDEN = re.compile(r"""((?:access_token|secret)(?:["']?[=:]["']?|["']\s*:\s*["']))[^\s"'&,}]+""", re.IGNORECASE)
 
 
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:

@@ -146,6 +146,12 @@ def test_a_secret_or_token_that_the_server_echoes_is_cut_out(echo: str) -> None:
     assert str(reason) == "1 you sent <SECRET>!: words"
 
 
+def test_a_secret_at_the_edge_of_a_long_message_does_not_leave_its_beginning_behind() -> None:
+    body = json.dumps({"errcode": 40125, "errmsg": "x" * 190 + SECRET}).encode()
+    _, reason = talk(StableToken(APP, BASE, Wall()).converse(CALL, good), Reply(200, body))
+    assert SECRET[:4] not in str(reason)
+
+
 def test_the_token_endpoints_busy_is_a_failure_and_its_quota_is_spent() -> None:
     _, reason = talk(StableToken(APP, BASE, Wall()).token(), Reply(200, b'{"errcode":-1,"errmsg":"system error"}'))
     assert isinstance(reason, Failed)

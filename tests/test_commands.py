@@ -70,6 +70,9 @@ WRONG_USAGE = [
     ["--web.telemetry-path=metrics"],
     ["--web.telemetry-path=/"],
     ["--web.telemetry-path=/-/healthy"],
+    ["--web.telemetry-path=/metrics#x"],
+    ["--web.telemetry-path=/a b"],
+    ["--web.listen-address=10717"],
     ["demo", "--seed=x"],
     ["check", "--output=x"],
     ["--web.config.file=x"],
@@ -85,7 +88,7 @@ def test_wrong_usage_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]
 
 
 def test_the_tables_of_flags_are_whole() -> None:
-    assert (len(FLAGS), len(WRONG_USAGE)) == (12, 12)
+    assert (len(FLAGS), len(WRONG_USAGE)) == (12, 15)
     assert {options.command for _, options in FLAGS} == {"run", *COMMANDS}
 
 
@@ -246,13 +249,67 @@ def test_fetch_writes_a_whole_file_or_none(tmp_path: Path) -> None:
         missing = command(tmp_path, "fetch", f"--output={output}")
         output.parent.mkdir()
         written = command(tmp_path, "fetch", f"--output={output}")
-    assert missing.returncode == 1
-    assert "No such file or directory" in missing.stderr
-    assert "Traceback" not in missing.stderr
+    assert missing.returncode == 2
+    assert missing.stderr.endswith("it must be a file in a folder that exists\n")
     assert (written.returncode, written.stdout) == (0, "")
     assert samples_of(output.read_text())["weekly_visitors", GOOD.appid, wanted()] > 0
     assert list(output.parent.iterdir()) == [output]
     assert output.stat().st_mode & 0o777 == 0o644
+
+
+def test_fetch_writes_through_links_and_into_pipes_and_replaces_neither(tmp_path: Path) -> None:
+    target, link, pipe = tmp_path / "target", tmp_path / "link", tmp_path / "pipe"
+    target.write_text("old")
+    link.symlink_to(target)
+    os.mkfifo(pipe)
+    with served([GOOD]) as (wechat, base_url):
+        configured(tmp_path, base_url, GOOD)
+        assert command(tmp_path, "fetch", f"--output={tmp_path}").returncode == 2
+        assert not wechat.calls, "a wrong place is refused before anybody is asked"
+        assert command(tmp_path, "fetch", f"--output={link}").returncode == 0
+        process = subprocess.Popen([*COMMAND, "fetch", f"--output={pipe}"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+        read = pipe.read_text()
+        assert process.wait(10) == 0
+    assert link.is_symlink()
+    assert pipe.is_fifo()
+    for text in (target.read_text(), read):
+        assert samples_of(text)["weekly_visitors", GOOD.appid, wanted()] > 0
+
+
+def test_fetch_asks_once_even_if_apps_get_due_again_meanwhile(tmp_path: Path) -> None:
+    failing = [SimulatedApp(f"wx{n:016x}", "s" * 20, faults=(Fault("hang"),)) for n in range(6)]
+    with served(failing) as (wechat, base_url):
+        configured(tmp_path, base_url, *failing, timeout="500ms", concurrency=1, interval="1s", retry_interval="1s")
+        assert command(tmp_path, "fetch").returncode == 1
+        assert [call.endpoint for call in wechat.calls].count("weekly") == len(failing)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "gbk", "ascii"])
+def test_the_exposition_is_utf_8_whatever_the_locale_says(tmp_path: Path, encoding: str) -> None:
+    with served([GOOD]) as (_, base_url):
+        configured(tmp_path, base_url, GOOD)
+        text = (tmp_path / "config.yaml").read_text().replace("App 0", "店铺")
+        (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
+        environ = os.environ | {"PYTHONIOENCODING": encoding}
+        found = subprocess.run([*COMMAND, "fetch"], cwd=tmp_path, env=environ, capture_output=True, check=True)
+        checked = subprocess.run(
+            [*COMMAND, "check", "--live"], cwd=tmp_path, env=environ, capture_output=True, check=True
+        )
+    assert 'name="店铺"' in found.stdout.decode()
+    assert b"Traceback" not in checked.stderr
+
+
+@pytest.mark.parametrize("closed", ["2>&-", ">&- 2>&-"])
+def test_closed_standard_streams_do_not_end_the_exporter(tmp_path: Path, closed: str) -> None:
+    with closing(create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    line = f'exec "$0" demo --web.listen-address=127.0.0.1:{port} {closed}'
+    process = subprocess.Popen(["sh", "-c", line, *COMMAND], cwd=tmp_path, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 10
+    while command(tmp_path, "healthcheck", f"--web.listen-address=127.0.0.1:{port}").returncode:
+        assert time.monotonic() < deadline
+    process.terminate()
+    assert process.wait(10) == 0
 
 
 def test_fetch_exits_1_if_an_app_failed_and_still_gives_what_there_is(tmp_path: Path) -> None:
@@ -284,6 +341,7 @@ def test_healthcheck_counts_any_answer_as_alive(tmp_path: Path) -> None:
 
 def test_healthcheck_is_not_fooled_by_silence_or_nonsense(tmp_path: Path) -> None:
     assert command(tmp_path, "healthcheck", "--web.listen-address=:0").returncode == 1
+    assert command(tmp_path, "healthcheck", "--web.listen-address=a..b:80").returncode == 1
     with closing(create_server(("127.0.0.1", 0))) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"
         process = subprocess.Popen(

@@ -122,3 +122,13 @@ def test_a_closed_folder_is_no_crash(open_folder: Path) -> None:
 def test_a_file_larger_than_a_mebibyte_is_read_whole(tmp_path: Path) -> None:
     path = write({"config.yaml": f"apps:\n{APP}" + "# a comment\n" * 100_000}, tmp_path)
     assert len(load(path, {}).apps) == 1
+
+
+def test_a_file_name_that_is_no_text_is_shown_as_text(tmp_path: Path) -> None:
+    (tmp_path / "apps.d").mkdir()
+    (tmp_path / os.fsdecode(b"apps.d/\xff.yaml")).write_text("nonsense")
+    main = "apps:\n- {appid: wx0123456789abcdef, secret: x}\napp_config_files: [apps.d/*.yaml]\n"
+    (tmp_path / "config.yaml").write_text(main)
+    (broken,) = load(tmp_path / "config.yaml", {}).broken_files
+    assert broken.file.endswith("apps.d/\\xff.yaml")
+    assert broken.file.encode()

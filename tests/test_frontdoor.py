@@ -147,6 +147,8 @@ def test_it_stops_within_two_seconds_even_with_requests_hanging(tmp_path: Path, 
                 assert exporter.stop(number) == 0
                 assert time.monotonic() - began < 2
             assert "msg=stopped" in exporter.log[-1]
+            with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as db:
+                assert db.execute("SELECT count(*) FROM answer").fetchone() == (0,), "our own stop is no answer"
             assert "Traceback" not in "".join(exporter.log)
 
 

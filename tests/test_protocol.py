@@ -7,9 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.logs import redact
 from exporter.periods import Week
 from exporter.reports import WEEKLY, Unit
-from exporter.wechat.codes import CODES, Failed, NotReady, QuotaSpent, Refused, TokenRejected, Unanswered
+from exporter.wechat.codes import (
+    CODES,
+    WRONG_SECRET,
+    Code,
+    Failed,
+    NotReady,
+    QuotaSpent,
+    Refused,
+    TokenRejected,
+    Unanswered,
+)
 from exporter.wechat.exchange import Reply
 from exporter.wechat.protocol import error_label, parse_rows, parse_token, retry_after_seconds
 
@@ -116,6 +127,7 @@ UNBELIEVABLE: list[tuple[Reply, str]] = [
     (reply({"errcode": "many"}), "its errcode is not a whole number"),
     (reply({"errcode": True}), "its errcode is not a whole number"),
     (reply({"errcode": 1.5}), "its errcode is not a whole number"),
+    (reply({"errcode": 10**4000}), "its errcode is not a whole number"),
     (reply({"list": [json.loads(RECORDED)["list"][0]] * 2}), "it has not exactly one row"),
     (reply({"list": ["row"]}), "it has not exactly one row"),
     (rows(ref_date="20181126-20181202"), "its ref_date is not 20181119-20181125"),
@@ -146,7 +158,7 @@ def test_an_answer_that_cannot_be_believed_is_malformed_and_says_why(answer: Rep
 
 
 def test_the_table_of_unbelievable_answers_is_whole() -> None:
-    assert len(UNBELIEVABLE) == 35
+    assert len(UNBELIEVABLE) == 36
 
 
 def test_an_empty_list_is_not_ready_and_never_zero() -> None:
@@ -218,6 +230,12 @@ def test_the_message_of_40164_names_the_address_to_allow() -> None:
         parse_token(reply({"errcode": 40164, "errmsg": errmsg}), NOW)
 
 
+@pytest.mark.parametrize("code", CODES.values(), ids=lambda code: str(code.number))
+def test_no_advice_looks_to_the_log_like_a_secret(code: Code) -> None:
+    words = {"error": f"{code.errmsg}: {code.cure} {WRONG_SECRET}"}
+    assert redact(None, "", dict(words)) == words
+
+
 def test_an_errcode_in_a_string_is_understood() -> None:
     with pytest.raises(QuotaSpent):
         parse_rows(reply({"errcode": "45009", "errmsg": ""}), WEEKLY, WEEK, NOW)
@@ -259,6 +277,8 @@ RETRY_AFTER = [
     ("Wed, 18 Nov 2026 10:27:40 GMT", 60.0),
     ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
     ("Wed, 99 Oct 2015 07:28:00 GMT", 0.0),
+    ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", 0.0),
+    ("Wed, 21 Oct 2015 07:28:00 +99999999999999", 0.0),
 ]
 
 
@@ -269,7 +289,7 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(text: str, seconds: float) 
 
 
 def test_the_table_of_retry_after_is_whole() -> None:
-    assert len(RETRY_AFTER) == 9
+    assert len(RETRY_AFTER) == 11
 
 
 def test_a_token_comes_with_the_seconds_it_lives() -> None:

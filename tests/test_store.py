@@ -247,6 +247,83 @@ def test_a_file_that_stays_unusable_is_tried_again_in_silence(opened: Callable[.
     assert known(opened()).current == kept(W3)
 
 
+STRANGE_ROWS = [
+    "UPDATE answer SET state = 'rate_limited'",
+    "UPDATE answer SET message = CAST(x'41ff' AS TEXT)",
+    "UPDATE answer SET at = 'x'",
+    "UPDATE answer SET failures = 'x'",
+    "UPDATE figure SET value = 'abc'",
+    "UPDATE answer SET period = 5",
+    "PRAGMA foreign_keys = OFF; UPDATE reading SET period = 99991227",
+    "PRAGMA foreign_keys = OFF; UPDATE reading SET period = 20261117",
+    "DROP TABLE miss",
+]
+
+
+@pytest.mark.parametrize("strange", STRANGE_ROWS)
+def test_what_this_program_never_wrote_is_moved_aside_as_corrupt(
+    opened: Callable[..., Store], tmp_path: Path, strange: str
+) -> None:
+    assert len(STRANGE_ROWS) == 9
+    store = opened()
+    store.save([change(kept(W3)), change(ANSWER)])
+    store.close()
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
+        db.executescript(strange)
+    with capture_logs() as logs:
+        store = opened()
+        assert known(store) == Known()
+    assert store.problem == ""
+    assert [line["event"] for line in logs] == ["store was corrupt: moved aside, a new one begun"]
+
+
+def test_no_single_broken_byte_of_the_first_page_stops_the_store(opened: Callable[..., Store], tmp_path: Path) -> None:
+    store = opened()
+    store.save([change(kept(W3)), change(ANSWER)])
+    store.close()
+    good = (tmp_path / DATABASE).read_bytes()
+    for place in range(0, 4096, 37):
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        (folder / DATABASE).write_bytes(good[:place] + bytes([good[place] ^ 0xDB]) + good[place + 1 :])
+        with capture_logs():
+            store = opened(folder)
+            known(store)
+            store.save([change(kept(W2))])
+            assert W2 in known(store).held
+            store.close()
+
+
+def test_a_file_that_is_taken_away_while_running_is_written_anew(opened: Callable[..., Store], tmp_path: Path) -> None:
+    wall = Wall()
+    store = opened(clock=wall)
+    store.save([change(kept(W3)), change(ANSWER)])
+    for path in tmp_path.iterdir():
+        path.unlink()
+    wall.now += 61
+    with capture_logs() as logs:
+        store.mend()
+    assert [line["event"] for line in logs] == ["store was taken away while running: written anew"]
+    assert store.problem == ""
+    assert known(opened()) == known(store) == Known(ANSWER, kept(W3), held=frozenset({W3}))
+
+
+def test_a_file_that_is_taken_away_for_good_leaves_the_figures_in_memory(
+    opened: Callable[..., Store], tmp_path: Path
+) -> None:
+    wall = Wall()
+    store = opened(clock=wall)
+    store.save([change(kept(W3))])
+    for path in tmp_path.iterdir():
+        path.unlink()
+    (tmp_path / DATABASE).mkdir()
+    wall.now += 61
+    with capture_logs():
+        store.mend()
+    assert "cannot be used" in store.problem
+    assert known(store).current == kept(W3)
+
+
 def test_a_full_disk_is_said_once_and_the_figures_reach_the_file_when_there_is_room(
     opened: Callable[..., Store],
 ) -> None:
@@ -311,13 +388,20 @@ except OSError as error:
 """
 
 
+@pytest.mark.parametrize("killed", [False, True])
 def test_a_read_only_folder_gives_its_figures_and_the_exporter_goes_on_from_memory(
-    opened: Callable[..., Store], tmp_path: Path
+    opened: Callable[..., Store], tmp_path: Path, killed: bool
 ) -> None:
     folder = tmp_path / "store"
     store = opened(folder)
     store.save([change(kept(W3))])
+    if killed:
+        for name in (DATABASE, f"{DATABASE}-wal"):  # what kill -9 leaves behind: everything is in the log
+            (tmp_path / name).write_bytes((folder / name).read_bytes())
     store.close()
+    if killed:
+        for name in (DATABASE, f"{DATABASE}-wal"):
+            (tmp_path / name).rename(folder / name)
     for path in folder.iterdir():
         path.chmod(0o444)
     folder.chmod(0o555)

@@ -6,6 +6,8 @@ import os
 import signal
 import sys
 import time
+from io import TextIOWrapper
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -32,6 +34,7 @@ log = structlog.get_logger()
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
+    _open_streams()
     options = parse(sys.argv[1:] if argv is None else argv)
     logs.configure(options.log_level, options.log_format)
     if options.command in LONG_RUNNING:
@@ -91,6 +94,15 @@ def _announce(loaded: config.Config) -> None:
     for broken in loaded.broken_files:
         for problem in broken.problems:
             log.error("configuration file is broken, its apps are missing", problem=str(problem))
+
+
+def _open_streams() -> None:
+    """Standard streams may be closed, and may not know every character; neither ends the program."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (for the whole run)
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 (the same)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _hold_signals() -> None:

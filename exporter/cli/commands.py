@@ -50,16 +50,19 @@ def check(config: Config, options: Options, clock: Callable[[], float]) -> int:
 
 def fetch(config: Config, options: Options, clock: Callable[[], float]) -> int:
     """Fetches what is due, once, and gives out the metrics; 1 if WeChat does not answer for some app as it should."""
+    output = None if options.output is None else _checked(options.output)
     rooms = engine(config, options.storage(), clock, process=False)
     rooms.poller.drain()
     statuses = rooms.poller.statuses()
     page = Renderer(WEEKLY).render(statuses)
     exposition = compose(page, rooms.meters.registry, Format.TEXT, gzip=False)
     rooms.close()
-    if options.output is None:
-        sys.stdout.write(exposition.decode())
+    if output is None:
+        sys.stdout.buffer.write(exposition)
+    elif output.exists() and not output.is_file():
+        output.write_bytes(exposition)  # a pipe or a device is not replaced
     else:
-        _replace(options.output, exposition)
+        _replace(output, exposition)
     return 0 if all(status.state.up for status in statuses) else 1
 
 
@@ -73,7 +76,7 @@ def healthcheck(options: Options) -> int:
         try:
             connection.request("GET", "/-/healthy")
             connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, UnicodeError, http.client.HTTPException) as error:
             print(f"{address}: no answer: {error}", file=sys.stderr)
             return 1
         finally:
@@ -127,6 +130,18 @@ def _check_live(config: Config, clock: Callable[[], float]) -> int:
             failed += not good
     transport.close()
     return failed
+
+
+def _checked(output: Path) -> Path:
+    """The file that is meant, known to be one before anybody is asked.
+
+    Raises:
+        UsageError: it is a folder, or its folder is not there.
+    """
+    resolved = output.resolve()
+    if resolved.is_dir() or not resolved.parent.is_dir():
+        raise UsageError(f"--output {output}: it must be a file in a folder that exists")
+    return resolved
 
 
 def _replace(output: Path, content: bytes) -> None:

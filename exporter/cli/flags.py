@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import platform
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter import __version__, demo, logs
+from exporter.httpd import ListenError, parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 
 NAME = "wechat-miniprogram-exporter"
 
@@ -128,6 +132,7 @@ def _shared_flags() -> argparse.ArgumentParser:
     flags.add_argument(
         "--web.listen-address",
         dest="listen_addresses",
+        type=_address,
         action="append",
         metavar="ADDRESS",
         help="host:port, :port or [::1]:port; repeatable; port 0 picks a free one"
@@ -155,7 +160,17 @@ def _shared_flags() -> argparse.ArgumentParser:
     return flags
 
 
+def _address(text: str) -> str:
+    try:
+        parse_address(text)
+    except ListenError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
 def _path(text: str) -> str:
-    if not text.startswith("/") or text == "/" or text.startswith("/-/") or not text.isprintable() or "?" in text:
-        raise argparse.ArgumentTypeError("must begin with / and be no other page of the exporter")
+    if not _PATH.fullmatch(text) or text == "/" or text.startswith("/-/"):
+        raise argparse.ArgumentTypeError(
+            "must begin with /, hold letters, digits and ._~/- only, and be no other page of the exporter"
+        )
     return text

@@ -35,7 +35,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: the main file is broken; it holds the problems of all files.
     """
-    notes = Findings(str(path))
+    notes = Findings(path)
     section = _open_main(path, notes)
     reader = AppReader(environ)
     fetch = read_fetch(section.section("fetch", FETCH_OPTIONS))
@@ -43,7 +43,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     apps = list(reader.read(section.nodes("apps"), "apps", path, notes))
     files = [notes]
     for file in _app_files(section, path, notes):
-        found = Findings(str(file))
+        found = Findings(file)
         listed = _read_app_file(file, reader, found)
         apps += () if found.problems else listed
         files.append(found)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,9 @@ class ConfigError(Exception):
 class Findings:
     """Collects what is found in one file while it is read."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self, file: Path) -> None:
+        # A name on disk may be any bytes; in messages, labels and pages it is text.
+        self.file = os.fsencode(file).decode("utf-8", "backslashreplace")
         self._problems: list[Problem] = []
         self._warnings: list[Problem] = []
 

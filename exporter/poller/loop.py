@@ -113,15 +113,16 @@ class Poller:
 
     def run(self, stopping: threading.Event) -> None:
         """Steps until told to stop; ``wake`` makes it notice at once."""
-        self._guarded(partial(self._step, ()))
+        self._guarded(partial(self._step, (), self._clock))
         while not stopping.is_set():
-            self._guarded(partial(self._step, self._wait()))
+            self._guarded(partial(self._step, self._wait(), self._clock))
 
     def drain(self) -> None:
-        """Asks everything that is due, and returns when the last answer is in."""
-        self._step(())
+        """Asks everything that is due now, and returns when the last answer is in; what gets due meanwhile waits."""
+        now = self._clock()
+        self._step((), lambda: now)
         while self._busy:
-            self._step(self._wait())
+            self._step(self._wait(), lambda: now)
 
     def wake(self) -> None:
         """Ends the current wait of ``run``."""
@@ -143,8 +144,8 @@ class Poller:
                 return tuple(arrival for arrival in arrivals if arrival is not None)
             timeout = 0
 
-    def _step(self, arrivals: Iterable[_Arrival]) -> None:
-        now = self._clock()
+    def _step(self, arrivals: Iterable[_Arrival], clock: Callable[[], float]) -> None:
+        now = clock()
         changes = [change for arrival in arrivals for change in self._absorb(arrival, now)]
         if changes:
             self._store.save(changes)

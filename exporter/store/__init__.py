@@ -17,13 +17,14 @@ import structlog
 from exporter.store.files import (
     Lock,
     Locked,
+    identity,
     is_corrupt,
     move_aside,
     open_database,
     open_memory,
     rescue,
 )
-from exporter.store.rows import Change, Known, Miss, read, write
+from exporter.store.rows import Change, Known, Miss, UnreadableRow, read, write
 from exporter.store.schema import NewerSchema
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Store:
         self._lock = threading.Lock()
         self._unsaved: dict[object, Change] = {}
         self._db: sqlite3.Connection
+        self._identity: tuple[int, int] | None = None
         self.problem = ""
         """Why the store goes on from memory, for people; empty while it takes and gives."""
         self._tried = clock()
@@ -69,7 +71,7 @@ class Store:
         with self._lock:
             try:
                 return read(self._db, self._host, appid, report, newest_weeks)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnreadableRow) as error:
                 self._go_on_from_memory(error)
                 return read(self._db, self._host, appid, report, newest_weeks)
 
@@ -88,21 +90,15 @@ class Store:
                 self._go_on_from_memory(error)
 
     def mend(self) -> None:
-        """Once a minute, tries to return to a file that could not be used."""
+        """Once a minute, tries to return to a file that could not be used, or that was taken away."""
         with self._lock:
-            if not self.problem or self._folder is None or abs(self._clock() - self._tried) < _RETRY_SECONDS:
+            if self._folder is None or abs(self._clock() - self._tried) < _RETRY_SECONDS:
                 return
             self._tried = self._clock()
-            memory = self._db
-            try:
-                db = open_database(self._folder)
-                write(db, self._host, self._unsaved.values())
-            except (sqlite3.Error, OSError, NewerSchema):
-                return
-            memory.close()
-            self._db, self.problem = db, ""
-            log.info("store is back", path=str(self._folder), saved=len(self._unsaved))
-            self._unsaved.clear()
+            if self.problem:
+                self._return_to(self._folder)
+            elif identity(self._folder) != self._identity:
+                self._write_anew(self._folder)
 
     def close(self) -> None:
         """Closes the database; nothing may be asked of the store afterwards."""
@@ -111,10 +107,42 @@ class Store:
 
     def _open(self, folder: Path) -> None:
         try:
-            self._db = open_database(folder)
+            self._use(open_database(folder), folder)
         except (sqlite3.Error, OSError, NewerSchema) as error:
             self._db = open_memory()
             self._go_on_from_memory(error)
+
+    def _use(self, db: sqlite3.Connection, folder: Path) -> None:
+        self._db = db
+        self._identity = identity(folder)
+        self.problem = ""
+        self._unsaved.clear()
+
+    def _return_to(self, folder: Path) -> None:
+        memory, unsaved = self._db, tuple(self._unsaved.values())
+        try:
+            db = open_database(folder)
+            write(db, self._host, unsaved)
+        except (sqlite3.Error, OSError, NewerSchema):
+            return
+        memory.close()
+        self._use(db, folder)
+        log.info("store is back", path=str(folder), saved=len(unsaved))
+
+    def _write_anew(self, folder: Path) -> None:
+        """Somebody took the file away; what it held is still open here."""
+        taken = self._db
+        try:
+            db = open_database(folder)
+            taken.backup(db)
+        except (sqlite3.Error, OSError, NewerSchema) as error:
+            self._db = open_memory()
+            taken.backup(self._db)
+            self._say(error, folder)
+        else:
+            self._use(db, folder)
+            log.error("store was taken away while running: written anew", path=str(folder))
+        taken.close()
 
     def _go_on_from_memory(self, error: Exception) -> None:
         """Leaves the file: a corrupt one is moved aside for a fresh one, else its content is carried into memory."""
@@ -124,20 +152,23 @@ class Store:
         self._db.close()
         if is_corrupt(error) and self._start_afresh(folder, error):
             return
-        self._tried = self._clock()
-        self._db = rescue(folder)
-        self.problem = _words(error, folder)
+        self._db = open_memory() if is_corrupt(error) else rescue(folder)
         write(self._db, self._host, self._unsaved.values())
+        self._say(error, folder)
+
+    def _say(self, error: Exception, folder: Path) -> None:
+        self._tried = self._clock()
+        self.problem = _words(error, folder)
         log.error("store is out of order, going on from memory", path=str(folder), error=self.problem)
 
     def _start_afresh(self, folder: Path, error: Exception) -> bool:
         try:
             aside = move_aside(folder, self._clock())
-            self._db = open_database(folder)
-            write(self._db, self._host, self._unsaved.values())
+            db = open_database(folder)
+            write(db, self._host, self._unsaved.values())
         except (sqlite3.Error, OSError):
             return False
-        self._unsaved.clear()
+        self._use(db, folder)
         log.error("store was corrupt: moved aside, a new one begun", moved_to=str(aside), error=str(error))
         return True
 

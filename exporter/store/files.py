@@ -5,21 +5,21 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import sqlite3
 from contextlib import ExitStack, closing, suppress
-from typing import TYPE_CHECKING
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from exporter.periods import utc_stamp
+from exporter.store.rows import UnreadableRow
 from exporter.store.schema import NewerSchema, migrate
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 DATABASE = "store.sqlite3"
 LOCK = "exporter.lock"
 
 _COMPANIONS = ("-wal", "-shm", "-journal")
-_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}  # the last: a table is not there
 _BUSY_SECONDS = 5.0
 
 
@@ -66,10 +66,13 @@ def open_database(folder: Path) -> sqlite3.Connection:
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     with ExitStack() as undo:
         db = undo.enter_context(closing(connect(path.absolute().as_uri())))
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        migrate(db)
-        (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = NORMAL")
+            migrate(db)
+            (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        except UnicodeDecodeError:  # SQLite's own message quotes what it found
+            raise _corrupt("its schema cannot be read") from None
         if verdict != "ok":
             raise _corrupt(verdict)
         undo.pop_all()
@@ -85,16 +88,27 @@ def open_memory() -> sqlite3.Connection:
 
 def rescue(folder: Path) -> sqlite3.Connection:
     """A database in memory, with everything that can still be read from the file."""
-    uri = (folder / DATABASE).absolute().as_uri()
-    for mode in ("?mode=ro", "?mode=ro&immutable=1"):
-        with ExitStack() as undo, suppress(sqlite3.Error, NewerSchema):
-            db = undo.enter_context(closing(connect("file::memory:")))
-            with closing(connect(uri + mode)) as source:
-                source.backup(db)
-            migrate(db)
-            undo.pop_all()
-            return db
+    with TemporaryDirectory() as elsewhere:
+        with suppress(OSError):  # a folder that cannot be written cannot replay its own log of late writes
+            for name in (DATABASE, DATABASE + "-wal"):
+                shutil.copyfile(folder / name, Path(elsewhere) / name)
+        for path, mode in ((folder, "?mode=ro"), (Path(elsewhere), ""), (folder, "?mode=ro&immutable=1")):
+            with suppress(sqlite3.Error, NewerSchema, UnicodeDecodeError):
+                return _carried((path / DATABASE).absolute().as_uri() + mode)
     return open_memory()
+
+
+def _carried(uri: str) -> sqlite3.Connection:
+    """A copy in memory of a database that is one of ours."""
+    with ExitStack() as undo:
+        db = undo.enter_context(closing(connect("file::memory:")))
+        with closing(connect(uri)) as source:
+            if not source.execute("PRAGMA user_version").fetchone()[0]:
+                raise _corrupt("it is empty")
+            source.backup(db)
+        migrate(db)
+        undo.pop_all()
+    return db
 
 
 def connect(uri: str) -> sqlite3.Connection:
@@ -104,10 +118,21 @@ def connect(uri: str) -> sqlite3.Connection:
     return db
 
 
+def identity(folder: Path) -> tuple[int, int] | None:
+    """Which file the database is just now; None if there is none."""
+    try:
+        found = (folder / DATABASE).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def is_corrupt(error: BaseException) -> bool:
     """Whether an error says that the file's content is broken; being busy or failing to read is not that."""
     code = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in _CORRUPT
+    if code is None:  # what Python could not read of a row: text that is none, a number out of range
+        return isinstance(error, sqlite3.Error | UnreadableRow)
+    return code & 0xFF in _CORRUPT
 
 
 def move_aside(folder: Path, now: float) -> Path:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+_LAST_YEAR = 2999  # beyond it no clock was right
+
+
 @dataclass(frozen=True, slots=True)
 class Miss:
     """A week that was asked for in vain, and when; a ``final`` one is not asked for again."""
@@ -54,6 +57,10 @@ class Known:
     misses: tuple[Miss, ...] = ()
 
 
+class UnreadableRow(Exception):
+    """A row holds what this program never wrote."""
+
+
 def write(db: sqlite3.Connection, host: str, changes: Iterable[Change]) -> None:
     """Writes all changes in one transaction, or none of them."""
     with db:
@@ -72,7 +79,19 @@ def write(db: sqlite3.Connection, host: str, changes: Iterable[Change]) -> None:
 
 
 def read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest_weeks: int) -> Known:
-    """Reads what is known of one app's report: which of the newest weeks, and the figures of two."""
+    """Reads what is known of one app's report: which of the newest weeks, and the figures of two.
+
+    Raises:
+        UnreadableRow: somebody else wrote into the database.
+        sqlite3.Error: it cannot be read.
+    """
+    try:
+        return _read(db, host, appid, report, newest_weeks)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise UnreadableRow(str(error)) from None
+
+
+def _read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest_weeks: int) -> Known:
     terms = _Terms(db)
     row = db.execute("SELECT id FROM subject WHERE host = ? AND appid = ?", (host, appid)).fetchone()
     number = terms.find(report.name)
@@ -80,7 +99,7 @@ def read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest_w
         return Known()
     key = (row[0], number)
     weeks = {
-        _week(period): first_seen
+        _week(period): float(first_seen)
         for period, first_seen in db.execute(
             "SELECT period, first_seen FROM reading WHERE subject = ? AND report = ? ORDER BY period DESC LIMIT ?",
             (*key, newest_weeks),
@@ -93,7 +112,7 @@ def read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest_w
         previous=_read_kept(db, key, report, weeks, newest and newest.before(), terms),
         held=frozenset(weeks),
         misses=tuple(
-            Miss(_week(period), at, bool(final))
+            Miss(_week(period), float(at), bool(final))
             for period, at, final in db.execute(
                 "SELECT period, at, final FROM miss WHERE subject = ? AND report = ?", key
             )
@@ -185,14 +204,14 @@ def _read_answer(db: sqlite3.Connection, key: tuple[int, int]) -> Answer | None:
     return Answer(
         week=_week(period),
         state=State(state),
-        at=at,
-        since=since,
-        errcode=errcode,
-        message=message,
-        failures=failures,
-        retry_after=retry_after,
+        at=float(at),
+        since=float(since),
+        errcode=str(errcode),
+        message=str(message),
+        failures=int(failures),
+        retry_after=float(retry_after),
         history_stopped=bool(stopped),
-        succeeded=succeeded,
+        succeeded=None if succeeded is None else float(succeeded),
     )
 
 
@@ -212,6 +231,8 @@ def _read_kept(  # noqa: PLR0913, PLR0917 (a row's whole address)
             (*key, _period(week)),
         )
     )
+    if not all(isinstance(value, int | float) for value in figures.values()):
+        raise ValueError("a figure is not a number")
     values = tuple(figures.get(terms.find(field.wechat)) for field in report.fields)
     return Kept(Reading(report, week, values), weeks[week])
 
@@ -222,4 +243,7 @@ def _period(week: Week) -> int:
 
 @lru_cache(maxsize=2048)
 def _week(period: int) -> Week:
-    return Week(datetime.strptime(str(period), "%Y%m%d").replace(tzinfo=BEIJING).date())
+    day = datetime.strptime(str(period), "%Y%m%d").replace(tzinfo=BEIJING).date()
+    if day.year > _LAST_YEAR:
+        raise ValueError("a week of a far future")
+    return Week(day)

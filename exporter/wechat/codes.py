@@ -110,7 +110,7 @@ CODES: Final = {
             40125,
             "invalid appsecret",
             Refused,
-            "correct the app's secret: mp.weixin.qq.com shows or resets it",
+            "correct the app's secret (mp.weixin.qq.com shows or resets it)",
         ),
         Code(41002, "appid missing", Refused, "give the app an `appid` in the configuration"),
         Code(41004, "appsecret missing", Refused, "give the app its secret in the configuration"),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from exporter.wechat.exchange import Reply
 
 _LONGEST_ERRMSG = 200
+_LARGEST_ERRCODE = 10**10
 _LARGEST_FIGURE = 2**63 - 1  # what SQLite's INTEGER holds; no Mini Program comes near
 _DECIMAL = re.compile(r"\d{1,19}(\.\d{1,19})?", re.ASCII)
 _ADDRESS = re.compile(r"invalid ip ([0-9a-fA-F.:]+)")
@@ -115,7 +116,7 @@ def retry_after_seconds(text: str, now: float) -> float:
         return float(text[:10])
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
@@ -158,7 +159,7 @@ def _errcode(answer: dict[str, Any]) -> int:
     value = answer.get("errcode", 0)
     if isinstance(value, str) and re.fullmatch(r"-?\d{1,10}", value, re.ASCII):
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST_ERRCODE:
         raise _malformed("its errcode is not a whole number")
     return value
 
