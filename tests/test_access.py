@@ -146,6 +146,21 @@ def test_a_secret_or_token_that_the_server_echoes_is_cut_out(echo: str) -> None:
     assert str(reason) == "1 you sent <SECRET>!: words"
 
 
+def test_a_rejected_token_is_cut_out_of_later_words_too() -> None:
+    def echo(reply: Reply) -> bytes:
+        raise Failed(reply.body.decode(), "other")
+
+    reads = iter([rejected, echo])
+    _, reason = talk(
+        StableToken(APP, BASE, Wall()).converse(CALL, lambda reply: next(reads)(reply)),  # noqa: PLW0108 (a new one each time)
+        token("FIRST-TOKEN"),
+        Reply(200, b"no"),
+        token("SECOND-TOKEN"),
+        Reply(200, b"FIRST-TOKEN SECOND-TOKEN"),
+    )
+    assert str(reason) == "<SECRET> <SECRET>"
+
+
 def test_a_secret_at_the_edge_of_a_long_message_does_not_leave_its_beginning_behind() -> None:
     body = json.dumps({"errcode": 40125, "errmsg": "x" * 190 + SECRET}).encode()
     _, reason = talk(StableToken(APP, BASE, Wall()).converse(CALL, good), Reply(200, body))

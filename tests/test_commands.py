@@ -340,7 +340,7 @@ def test_healthcheck_counts_any_answer_as_alive(tmp_path: Path) -> None:
 
 
 def test_healthcheck_is_not_fooled_by_silence_or_nonsense(tmp_path: Path) -> None:
-    assert command(tmp_path, "healthcheck", "--web.listen-address=:0").returncode == 1
+    assert command(tmp_path, "healthcheck", "--web.listen-address=:0").returncode == 2
     assert command(tmp_path, "healthcheck", "--web.listen-address=a..b:80").returncode == 1
     with closing(create_server(("127.0.0.1", 0))) as silent:
         address = f"127.0.0.1:{silent.getsockname()[1]}"

@@ -227,11 +227,11 @@ def test_an_app_is_never_planned_for_the_past_nor_left_alone_for_more_than_a_wee
 
 def test_the_agenda_puts_newest_weeks_before_history_and_newer_history_before_older() -> None:
     agenda = Agenda()
-    agenda.put("old", Look(1.0, W44, history=True))
-    agenda.put("older week", Look(1.0, W45, history=True))
-    agenda.put("later", Look(9.0, W47))
-    agenda.put("soon", Look(5.0, W47))
-    agenda.put("new", Look(2.0, W46, history=True))
+    agenda.put("old", Look(1.0, W44, history=True), 99.0)
+    agenda.put("older week", Look(1.0, W45, history=True), 99.0)
+    agenda.put("later", Look(9.0, W47), 9.0)
+    agenda.put("soon", Look(5.0, W47), 5.0)
+    agenda.put("new", Look(2.0, W46, history=True), 99.0)
     taken = [agenda.take_due(5.0) for _ in range(5)]
     assert taken == ["soon", "new", "older week", "old", None]
     assert agenda.take_due(9.0) == "later"
@@ -239,9 +239,24 @@ def test_the_agenda_puts_newest_weeks_before_history_and_newer_history_before_ol
 
 def test_a_later_entry_of_the_agenda_replaces_the_earlier_one() -> None:
     agenda = Agenda()
-    agenda.put("app", Look(1.0, W47))
-    agenda.put("app", Look(8.0, W47))
+    agenda.put("app", Look(1.0, W47), 1.0)
+    agenda.put("app", Look(8.0, W47), 8.0)
     assert agenda.take_due(5.0) is None
-    agenda.put("app", Look(8.0, W46, history=True))
+    agenda.put("app", Look(8.0, W46, history=True), 99.0)
     assert agenda.take_due(5.0) == "app"
     assert agenda.take_due(9.0) is None
+
+
+def test_an_app_that_waits_with_history_is_taken_for_its_newest_week_when_that_is_due() -> None:
+    agenda = Agenda()
+    agenda.put("waits", Look(1.0, W44, history=True), 50.0)
+    agenda.put("other", Look(1.0, W46, history=True), 99.0)
+    assert agenda.take_due(50.0) == "waits"
+    assert agenda.take_due(50.0) == "other"
+    assert agenda.take_due(50.0) is None
+
+
+def test_a_miss_from_the_future_is_none() -> None:
+    later = MappingProxyType({W46: Miss(W46, TUESDAY + 9999, final=False)})
+    known = ledger(answer(), held=FULL - {W46}, misses=later)
+    assert plan(known, FETCH, TUESDAY + 1) == Look(TUESDAY + 1, W46, history=True)

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from exporter.config import App, Config, Fetch, LiteralSecret
 from exporter.periods import newest_wanted_week
-from exporter.poller import HEARTBEAT, Poller
+from exporter.poller import HEARTBEAT, Poller, loop
 from exporter.reports import WEEKLY, Reading, Report
 from exporter.status import State
 from exporter.store import Store
@@ -19,6 +19,7 @@ from exporter.wechat.simulator import Fault, SimulatedApp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from exporter.periods import Week
 
@@ -262,3 +263,37 @@ def test_the_heartbeat_is_the_clock_of_every_step(polled: Polled) -> None:
     poller, pulse, _ = polled(Scripted(), wall, apps=1)
     poller.drain()
     assert set(pulse.beats) == {NOW}
+
+
+@pytest.mark.parametrize("place", ["absorb", "save"])
+def test_a_fault_with_one_answer_leaves_no_app_behind(
+    polled: Polled, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = iter([ZeroDivisionError("once")])
+    asker = Scripted()
+    poller, pulse, store = polled(asker, Wall(NOW), apps=4)
+    target, name = (loop, "absorb_newest") if place == "absorb" else (store, "save")
+    whole = getattr(target, name)
+
+    def faulty(*arguments: object) -> object:
+        for error in faults:
+            raise error
+        return whole(*arguments)
+
+    monkeypatch.setattr(target, name, faulty)
+    with capture_logs():
+        poller.drain()
+    assert pulse.stumbles == 1
+    assert {status.state for status in poller.statuses()} == {State.OK}
+
+
+def test_a_store_that_waits_does_not_hold_up_the_news(polled: Polled, tmp_path: Path) -> None:
+    wall = Wall(NOW)
+    store = Store(str(tmp_path), "host", wall)
+    told = []
+    poller, _, _ = polled(Scripted(), wall, apps=1, store=store, changed=lambda: told.append(saved.is_set()))
+    saved = threading.Event()
+    save = store.save
+    store.save = lambda changes: (save(changes), saved.set())  # type: ignore[method-assign,assignment,func-returns-value]
+    poller.drain()
+    assert told[0] is False

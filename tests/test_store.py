@@ -324,6 +324,16 @@ def test_a_file_that_is_taken_away_for_good_leaves_the_figures_in_memory(
     assert known(store).current == kept(W3)
 
 
+def test_a_closed_store_keeps_nothing_and_harms_nothing(opened: Callable[..., Store], tmp_path: Path) -> None:
+    store = opened()
+    store.save([change(kept(W3))])
+    store.close()
+    store.save([change(kept(W2))])
+    store.mend()
+    assert list(tmp_path.glob("*.corrupt-*")) == []
+    assert known(opened()).held == {W3}
+
+
 def test_a_full_disk_is_said_once_and_the_figures_reach_the_file_when_there_is_room(
     opened: Callable[..., Store],
 ) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from exporter import demo
 from exporter.cli.flags import UsageError
 from exporter.cli.run import engine
-from exporter.httpd import ListenError, parse_address
+from exporter.httpd import parse_address
 from exporter.metrics import Format, Renderer, compose
 from exporter.periods import newest_wanted_week
 from exporter.poller import STATES
@@ -63,7 +63,7 @@ def fetch(config: Config, options: Options, clock: Callable[[], float]) -> int:
         output.write_bytes(exposition)  # a pipe or a device is not replaced
     else:
         _replace(output, exposition)
-    return 0 if all(status.state.up for status in statuses) else 1
+    return 0 if all(status.state.up for status in statuses) and not config.broken_files else 1
 
 
 def healthcheck(options: Options) -> int:
@@ -71,7 +71,7 @@ def healthcheck(options: Options) -> int:
     for address in options.addresses():
         place = parse_address(address)
         if place.port == 0:
-            raise ListenError(f"{address}: a health check needs the real port, not 0")
+            raise UsageError(f"{address}: a health check needs the real port, not 0")
         connection = http.client.HTTPConnection(_reachable(place.host), place.port, timeout=_HEALTH_SECONDS)
         try:
             connection.request("GET", "/-/healthy")

@@ -22,13 +22,12 @@ class Agenda:
         self._entries: dict[str, int] = {}
         self._numbers = count()
 
-    def put(self, appid: str, look: Look) -> None:
-        """Enters an app's next look."""
+    def put(self, appid: str, look: Look, newest_at: float) -> None:
+        """Enters an app's next look; one that waits with history is due for its newest week all the same."""
         number = self._entries[appid] = next(self._numbers)
+        heapq.heappush(self._newest, (newest_at, number, appid))
         if look.history:
             heapq.heappush(self._history, (-look.week.monday.toordinal(), number, appid))
-        else:
-            heapq.heappush(self._newest, (look.at, number, appid))
 
     def take_due(self, now: float) -> str | None:
         """Takes out the app whose turn it is; None if nobody is due."""

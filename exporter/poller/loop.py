@@ -146,10 +146,12 @@ class Poller:
 
     def _step(self, arrivals: Iterable[_Arrival], clock: Callable[[], float]) -> None:
         now = clock()
-        changes = [change for arrival in arrivals for change in self._absorb(arrival, now)]
+        changes: list[Change] = []
+        for arrival in arrivals:
+            changes += self._guarded(partial(self._absorb, arrival, now)) or ()
         if changes:
-            self._store.save(changes)
             self._changed()
+            self._guarded(partial(self._store.save, changes))
         if now < self._last_now:
             self._enter_all(now)
         self._last_now = now
@@ -161,10 +163,12 @@ class Poller:
         appid, look = arrival.app.appid, arrival.look
         before = self._ledgers[appid]
         absorb = absorb_history if look.history else absorb_newest
-        after, changes = absorb(before, self._report, look.week, arrival.outcome, now)
-        self._ledgers[appid] = after
         self._busy.discard(appid)
-        self._enter(appid, now)
+        try:
+            after, changes = absorb(before, self._report, look.week, arrival.outcome, now)
+            self._ledgers[appid] = after
+        finally:
+            self._enter(appid, now)
         self._tell(before, after, now)
         return changes
 
@@ -176,8 +180,9 @@ class Poller:
 
     def _enter(self, appid: str, now: float) -> None:
         ledger = self._ledgers[appid]
-        self._agenda.put(appid, plan(ledger, self._fetch, now))
-        self._statuses[appid] = ledger.status(next_fetch(ledger, self._fetch, now))
+        newest_at = next_fetch(ledger, self._fetch, now)
+        self._agenda.put(appid, plan(ledger, self._fetch, now), newest_at)
+        self._statuses[appid] = ledger.status(newest_at)
 
     def _dispatch(self, now: float) -> None:
         while len(self._busy) < self._fetch.concurrency:

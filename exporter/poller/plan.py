@@ -36,7 +36,7 @@ def plan(ledger: Ledger, fetch: Fetch, now: float) -> Look:
     newest = Look(max(now, _newest_due(ledger, fetch, now)), newest_wanted_week(now, fetch.ready_after))
     if newest.at <= now:
         return newest
-    missing = _missing_week(ledger, fetch)
+    missing = _missing_week(ledger, fetch, now)
     return newest if missing is None else Look(now, missing, history=True)
 
 
@@ -79,17 +79,17 @@ def _newest_due(ledger: Ledger, fetch: Fetch, now: float) -> float:
     return min(wait_over, next_turn)
 
 
-def _missing_week(ledger: Ledger, fetch: Fetch) -> Week | None:
+def _missing_week(ledger: Ledger, fetch: Fetch, now: float) -> Week | None:
     """The newest older week that the store lacks and that may be asked for as part of this look."""
     answer = ledger.answer
     if answer is None or answer.history_stopped:
         return None
     older = (answer.week.before(weeks) for weeks in range(1, fetch.history_weeks))
-    return next((week for week in older if _is_missing(ledger, week, answer.at)), None)
+    return next((week for week in older if _is_missing(ledger, week, answer.at, now)), None)
 
 
-def _is_missing(ledger: Ledger, week: Week, looked_at: float) -> bool:
+def _is_missing(ledger: Ledger, week: Week, looked_at: float, now: float) -> bool:
     if week in ledger.held:
         return False
     miss = ledger.misses.get(week)
-    return miss is None or (not miss.final and miss.at < looked_at)
+    return miss is None or (not miss.final and not looked_at <= miss.at <= now)

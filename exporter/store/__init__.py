@@ -58,6 +58,7 @@ class Store:
         self._unsaved: dict[object, Change] = {}
         self._db: sqlite3.Connection
         self._identity: tuple[int, int] | None = None
+        self._closed = False
         self.problem = ""
         """Why the store goes on from memory, for people; empty while it takes and gives."""
         self._tried = clock()
@@ -79,6 +80,8 @@ class Store:
         """Keeps all changes, in the file if it takes them, else in memory until it does."""
         with self._lock:
             changes = tuple(changes)
+            if self._closed:
+                return
             if self.problem:
                 self._unsaved |= {change.key: change for change in changes}
                 write(self._db, self._host, changes)
@@ -92,7 +95,7 @@ class Store:
     def mend(self) -> None:
         """Once a minute, tries to return to a file that could not be used, or that was taken away."""
         with self._lock:
-            if self._folder is None or abs(self._clock() - self._tried) < _RETRY_SECONDS:
+            if self._closed or self._folder is None or abs(self._clock() - self._tried) < _RETRY_SECONDS:
                 return
             self._tried = self._clock()
             if self.problem:
@@ -101,8 +104,9 @@ class Store:
                 self._write_anew(self._folder)
 
     def close(self) -> None:
-        """Closes the database; nothing may be asked of the store afterwards."""
+        """Closes the database; what comes afterwards is not kept."""
         with self._lock:
+            self._closed = True
             self._db.close()
 
     def _open(self, folder: Path) -> None:

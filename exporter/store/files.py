@@ -19,7 +19,7 @@ DATABASE = "store.sqlite3"
 LOCK = "exporter.lock"
 
 _COMPANIONS = ("-wal", "-shm", "-journal")
-_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}  # the last: a table is not there
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _BUSY_SECONDS = 5.0
 
 
@@ -75,6 +75,9 @@ def open_database(folder: Path) -> sqlite3.Connection:
             raise _corrupt("its schema cannot be read") from None
         if verdict != "ok":
             raise _corrupt(verdict)
+        with closing(open_memory()) as fresh:
+            if not _tables(fresh) <= _tables(db):
+                raise _corrupt("its tables are not as the exporter made them")
         undo.pop_all()
     return db
 
@@ -131,7 +134,10 @@ def is_corrupt(error: BaseException) -> bool:
     """Whether an error says that the file's content is broken; being busy or failing to read is not that."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:  # what Python could not read of a row: text that is none, a number out of range
-        return isinstance(error, sqlite3.Error | UnreadableRow)
+        unreadable = isinstance(error, sqlite3.OperationalError) and str(error).startswith("Could not decode")
+        return unreadable or isinstance(error, UnreadableRow)
+    if code == sqlite3.SQLITE_ERROR:
+        return str(error).startswith("no such")  # a table or a column; anything else is a mistake of ours
     return code & 0xFF in _CORRUPT
 
 
@@ -151,6 +157,11 @@ def move_aside(folder: Path, now: float) -> Path:
         with suppress(FileNotFoundError):
             (folder / (DATABASE + companion)).rename(f"{aside}{companion}")
     return aside
+
+
+def _tables(db: sqlite3.Connection) -> set[tuple[str, str]]:
+    """How a database's tables and views were made."""
+    return set(db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
 
 
 def _corrupt(verdict: str) -> sqlite3.DatabaseError:

@@ -54,6 +54,7 @@ class StableToken:
         self._url = base_url + STABLE_TOKEN_PATH
         self._clock = clock
         self._token = ""
+        self._rejected = ""
         self._secret = ""
         self._expires_at = 0.0
 
@@ -78,6 +79,7 @@ class StableToken:
         try:
             return self._read((yield _with_token(call, token)), read)
         except TokenRejected as rejected:
+            self._rejected = token  # WeChat lets it live on for a while
             other = yield from self._new_token()
             if other == token:
                 self._token = ""
@@ -109,7 +111,7 @@ class StableToken:
 
     def _read(self, reply: Reply, read: Callable[[Reply], T]) -> T:
         """Reads a reply; our own secret and token are cut out of it, should the server echo them."""
-        ours = [hidden for hidden in (self._secret, self._token) if len(hidden) >= _SHORTEST_SECRET]
+        ours = [hidden for hidden in (self._secret, self._token, self._rejected) if len(hidden) >= _SHORTEST_SECRET]
         body = reply.body
         for hidden in ours:
             body = body.replace(hidden.encode(), _HIDDEN.encode())
