@@ -23,7 +23,7 @@ from exporter.web.negotiation import accepts_gzip, preferred_format
 from exporter.web.statuspage import StatusPage, status_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from exporter.periods import Week
 
@@ -220,6 +220,37 @@ def test_changes_in_quick_succession_are_rendered_together() -> None:
     assert not thread.is_alive()
     assert 2 <= len(rendered) <= 4
     assert rendered[0] - began < 1
+
+
+def test_a_fault_in_one_rendering_is_survived_by_the_next() -> None:
+    faults = iter([ZeroDivisionError("once")])
+    survived: list[Exception] = []
+
+    def statuses() -> tuple[Status, ...]:
+        for fault in faults:
+            raise fault
+        return (FULL,)
+
+    def guarded(action: Callable[[], None]) -> None:
+        try:
+            action()
+        except ZeroDivisionError as error:
+            survived.append(error)
+            pages.changed()
+
+    pages = Pages(WEEKLY, statuses, guarded)
+    stopping = threading.Event()
+    thread = threading.Thread(target=pages.run, args=(stopping,))
+    thread.start()
+    pages.changed()
+    deadline = time.monotonic() + 10
+    while pages.current is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    stopping.set()
+    pages.changed()
+    thread.join(5)
+    assert len(survived) == 1
+    assert pages.current is not None
 
 
 def test_a_generation_is_not_touched_by_the_next() -> None:

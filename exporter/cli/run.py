@@ -91,7 +91,11 @@ def run(
     with ExitStack() as undo:
         if settings.storage_path != MEMORY:
             _lock(Path(settings.storage_path), undo)
-        pages = Pages(WEEKLY, lambda: rooms.poller.statuses())  # noqa: PLW0108 (the poller is wired below)
+        pages = Pages(
+            WEEKLY,
+            lambda: rooms.poller.statuses(),  # noqa: PLW0108 (the poller is wired below)
+            lambda action: rooms.poller.guarded(action),  # noqa: PLW0108 (the same)
+        )
         rooms = engine(config, settings.storage_path, clock, changed=pages.changed)
         undo.callback(rooms.close)
         site = Site(

@@ -113,9 +113,9 @@ class Poller:
 
     def run(self, stopping: threading.Event) -> None:
         """Steps until told to stop; ``wake`` makes it notice at once."""
-        self._guarded(partial(self._step, (), self._clock))
+        self.guarded(partial(self._step, (), self._clock))
         while not stopping.is_set():
-            self._guarded(partial(self._step, self._wait(), self._clock))
+            self.guarded(partial(self._step, self._wait(), self._clock))
 
     def drain(self) -> None:
         """Asks everything that is due now, and returns when the last answer is in; what gets due meanwhile waits."""
@@ -148,10 +148,10 @@ class Poller:
         now = clock()
         changes: list[Change] = []
         for arrival in arrivals:
-            changes += self._guarded(partial(self._absorb, arrival, now)) or ()
+            changes += self.guarded(partial(self._absorb, arrival, now)) or ()
         if changes:
             self._changed()
-            self._guarded(partial(self._store.save, changes))
+            self.guarded(partial(self._store.save, changes))
         if now < self._last_now:
             self._enter_all(now)
         self._last_now = now
@@ -196,10 +196,10 @@ class Poller:
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
             app, look = task
-            outcome = self._guarded(partial(self._asker.ask, app, self._report, look.week))
+            outcome = self.guarded(partial(self._asker.ask, app, self._report, look.week))
             self._inbox.put(_Arrival(app, look, outcome or _OUR_FAULT))
 
-    def _guarded(self, action: Callable[[], T]) -> T | None:
+    def guarded(self, action: Callable[[], T]) -> T | None:
         """Does it; a fault of the exporter is logged and counted, and everything else goes on."""
         try:
             return action()

@@ -33,9 +33,16 @@ class Pages:
     Args:
         report: what the figures are of.
         statuses: asked for the state of all apps at each rendering.
+        guarded: does a thing so that a fault of the exporter in it is logged, counted and survived.
     """
 
-    def __init__(self, report: Report, statuses: Callable[[], tuple[Status, ...]]) -> None:
+    def __init__(
+        self,
+        report: Report,
+        statuses: Callable[[], tuple[Status, ...]],
+        guarded: Callable[[Callable[[], None]], object] = lambda action: action(),
+    ) -> None:
+        self._guarded = guarded
         self._renderer = Renderer(report)
         self._statuses = statuses
         self._changed = threading.Event()
@@ -59,5 +66,5 @@ class Pages:
                 return
             self._changed.clear()
             began = time.monotonic()
-            self.render()
+            self._guarded(self.render)
             stopping.wait(COALESCE - (time.monotonic() - began))
