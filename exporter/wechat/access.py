@@ -7,7 +7,6 @@ the server by hand.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 from exporter.config import SecretUnavailable
 from exporter.wechat.codes import Refused, TokenRejected, Unanswered
 from exporter.wechat.exchange import Call, Reply
-from exporter.wechat.protocol import parse_token
+from exporter.wechat.protocol import parse_token, token_body
 
 if TYPE_CHECKING:
     from exporter.config import App
@@ -96,14 +95,9 @@ class StableToken:
             self._secret = self._app.secret.read()
         except SecretUnavailable as unavailable:
             raise Refused(str(unavailable)) from None
-        body = {
-            "grant_type": "client_credential",
-            "appid": self._app.appid,
-            "secret": self._secret,
-            "force_refresh": False,
-        }
+        body = token_body(self._app.appid, self._secret)
         headers = (("Content-Type", "application/json"),)
-        reply = yield Call("stable_token", "POST", self._url, headers=headers, body=json.dumps(body).encode())
+        reply = yield Call("stable_token", "POST", self._url, headers=headers, body=body)
         now = self._clock()
         token = self._read(reply, lambda reply: parse_token(reply, now))
         self._token, self._expires_at = token.value, now + token.expires_in

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import structlog
 from exporter.wechat.access import Access, Clock, Conversation, way_in
 from exporter.wechat.codes import MALFORMED, Failed, Unanswered
 from exporter.wechat.exchange import Call, Reply, TransportError
-from exporter.wechat.protocol import error_label, parse_rows
+from exporter.wechat.protocol import error_label, parse_rows, report_body
 
 if TYPE_CHECKING:
     from exporter.config import App
@@ -59,13 +58,12 @@ class Client:
 
     def ask(self, app: App, report: Report, week: Week) -> Outcome:
         """Asks for one week of one app."""
-        dates = {"begin_date": week.begin_date, "end_date": week.end_date}
         call = Call(
             report.name,
             "POST",
             self._base_url + report.path,
             headers=(("Content-Type", "application/json"),),
-            body=json.dumps(dates).encode(),
+            body=report_body(week),
         )
 
         def read(reply: Reply) -> Reading:

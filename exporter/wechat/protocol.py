@@ -50,6 +50,17 @@ class Token:
     expires_in: float
 
 
+def token_body(appid: str, secret: str) -> bytes:
+    """What ``stable_token`` is asked, in the normal mode that logs nobody out (wechat-api.md section 3)."""
+    asked = {"grant_type": "client_credential", "appid": appid, "secret": secret, "force_refresh": False}
+    return json.dumps(asked).encode()
+
+
+def report_body(week: Week) -> bytes:
+    """What a report is asked (wechat-api.md section 1)."""
+    return json.dumps({"begin_date": week.begin_date, "end_date": week.end_date}).encode()
+
+
 def error_label(reply: Reply) -> str:
     """The ``errcode`` label of an answer; empty if it is a success or cannot be read as one of WeChat's."""
     if reply.status != HTTPStatus.OK:
