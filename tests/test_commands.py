@@ -314,9 +314,12 @@ def test_closed_standard_streams_do_not_end_the_exporter(tmp_path: Path, closed:
 
 def test_fetch_exits_1_if_an_app_failed_and_still_gives_what_there_is(tmp_path: Path) -> None:
     refused = SimulatedApp("wx00000000000000a1", "x" * 20, faults=(Fault("40164", "stable_token"),))
-    with served([GOOD, refused]) as (_, base_url):
+    with served([GOOD, refused]) as (wechat, base_url):
         configured(tmp_path, base_url, GOOD, refused)
         result = command(tmp_path, "fetch")
+        asked = len(wechat.calls)
+        assert command(tmp_path, "fetch").returncode == 1
+        assert len(wechat.calls) == asked, "a timer does not hammer on a refusal"
     assert result.returncode == 1
     samples = samples_of(result.stdout)
     assert samples["up", refused.appid] == 0

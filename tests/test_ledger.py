@@ -181,7 +181,9 @@ def test_a_row_that_comes_after_all_ends_its_miss() -> None:
 @pytest.mark.parametrize("state", list(State)[1:])
 def test_at_a_start_refused_and_failed_apps_are_asked_at_once_and_the_others_wait_on(state: State) -> None:
     answer = Answer(W3, state, NOW, NOW)
-    ledger = opened(APP, Known(answer=answer, held=frozenset({W3})))
+    known = Known(answer=answer, held=frozenset({W3}))
+    assert not opened(APP, known, retry=False).ask_at_once
+    ledger = opened(APP, known, retry=True)
     assert ledger.ask_at_once is (state in {State.REFUSED, State.FAILED})
     assert not newest(ledger, reading(W3)).ask_at_once
 

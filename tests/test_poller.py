@@ -75,7 +75,7 @@ def polled() -> Iterator[Callable[..., tuple[Poller, Pulse, Store]]]:
         store = store or Store(":memory:", "host", wall)
         config = Config(apps=tuple(App(appid=f"wx{n}", secret=LiteralSecret("s")) for n in range(apps)), fetch=FETCH)
         changed = options.get("changed", lambda: None)
-        poller = Poller(config, WEEKLY, asker=asker, store=store, clock=wall, pulse=pulse, changed=changed)  # type: ignore[arg-type]
+        poller = Poller(config, WEEKLY, asker=asker, store=store, clock=wall, pulse=pulse, changed=changed, retry=True)  # type: ignore[arg-type]
         opened.append((poller, store))
         return poller, pulse, store
 

@@ -51,7 +51,7 @@ def check(config: Config, options: Options, clock: Callable[[], float]) -> int:
 def fetch(config: Config, options: Options, clock: Callable[[], float]) -> int:
     """Fetches what is due, once, and gives out the metrics; 1 if WeChat does not answer for some app as it should."""
     output = None if options.output is None else _checked(options.output)
-    rooms = engine(config, options.storage(), clock, process=False)
+    rooms = engine(config, options.storage(), clock, long_running=False)
     rooms.poller.drain()
     statuses = rooms.poller.statuses()
     page = Renderer(WEEKLY).render(statuses)

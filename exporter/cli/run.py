@@ -63,15 +63,20 @@ def engine(
     clock: Callable[[], float],
     *,
     changed: Callable[[], None] = lambda: None,
-    process: bool = True,
+    long_running: bool = True,
 ) -> Engine:
-    """Wires everything from the store to the poller; nothing is asked yet."""
+    """Wires everything from the store to the poller; nothing is asked yet.
+
+    The long-running exporter measures its process, and asks refused and failed apps at its start.
+    """
     store = Store(storage_path, config.api.host, clock)
-    meters = Meters(lambda: not store.problem, ENDPOINTS, process=process)
+    meters = Meters(lambda: not store.problem, ENDPOINTS, process=long_running)
     meters.config_taken(clock(), [broken.file for broken in config.broken_files])
     transport = Transport(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
     client = Client(transport, config.api.base_url, clock, meters.observe)
-    poller = Poller(config, WEEKLY, asker=client, store=store, clock=clock, pulse=meters, changed=changed)
+    poller = Poller(
+        config, WEEKLY, asker=client, store=store, clock=clock, pulse=meters, changed=changed, retry=long_running
+    )
     return Engine(store, transport, meters, poller)
 
 

@@ -71,8 +71,8 @@ class Ledger:
         )
 
 
-def opened(app: App, known: Known) -> Ledger:
-    """The ledger at a start: refused and failed apps are asked once at every start, the others wait on."""
+def opened(app: App, known: Known, *, retry: bool) -> Ledger:
+    """The ledger as it was kept; with ``retry``, apps that were refused or failed do not wait on."""
     answer = known.answer
     return Ledger(
         app=app,
@@ -81,7 +81,7 @@ def opened(app: App, known: Known) -> Ledger:
         previous=known.previous,
         held=known.held,
         misses=MappingProxyType({miss.week: miss for miss in known.misses}),
-        ask_at_once=answer is not None and answer.state in {State.REFUSED, State.FAILED},
+        ask_at_once=retry and answer is not None and answer.state in {State.REFUSED, State.FAILED},
     )
 
 

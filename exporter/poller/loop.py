@@ -73,6 +73,7 @@ class Poller:
         clock: the wall clock, Unix seconds.
         pulse: is told of each step.
         changed: is called when ``statuses`` changed.
+        retry: refused and failed apps are asked at once, as at every start of the exporter.
     """
 
     def __init__(  # noqa: PLR0913 (the wires of the composition root)
@@ -85,6 +86,7 @@ class Poller:
         clock: Callable[[], float],
         pulse: Pulse,
         changed: Callable[[], None],
+        retry: bool,
     ) -> None:
         self._fetch = config.fetch
         self._report = report
@@ -99,7 +101,9 @@ class Poller:
         self._busy: set[str] = set()
         self._last_now = clock()
         weeks = config.fetch.history_weeks
-        self._ledgers = {app.appid: opened(app, store.read(app.appid, report, weeks)) for app in config.apps}
+        self._ledgers = {
+            app.appid: opened(app, store.read(app.appid, report, weeks), retry=retry) for app in config.apps
+        }
         self._told = dict.fromkeys(self._ledgers, State.PENDING)
         self._statuses: dict[str, Status] = {}
         for appid in self._ledgers:
