@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from exporter.config import Api, App, Config, Fetch, LiteralSecret
 from exporter.httpd import Request, Response, Server
 from exporter.periods import DAY, newest_wanted_week
+from exporter.wechat.access import STABLE_TOKEN
 from exporter.wechat.simulator import Audience, Fault, SimulatedApp, Simulator
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def cast(now: float) -> tuple[Role, ...]:
             "Gym Pass",
             SimulatedApp("", "", Audience(5_100), faults=(Fault("45009", weeks=frozenset({newest})),)),
         ),
-        ("City Library", SimulatedApp("", "", faults=(Fault("40164", "stable_token"),))),
+        ("City Library", SimulatedApp("", "", faults=(Fault("40164", STABLE_TOKEN),))),
         ("Bike Share", SimulatedApp("", "", faults=(Fault("http_502"),))),
     )
     return tuple(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -50,6 +51,16 @@ def samples_of(exposition: str) -> Samples:
         for family in text_string_to_metric_families(exposition)
         for sample in family.samples
     }
+
+
+@contextmanager
+def machine_in(zone: str) -> Iterator[None]:
+    """The machine's own time zone is another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        yield
+    time.tzset()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from rig import Wall
 
 from exporter.config import App, FileSecret, LiteralSecret
 from exporter.wechat.access import StableToken
@@ -21,13 +22,7 @@ APP = App(appid="wx0123456789abcdef", secret=LiteralSecret(SECRET))
 CALL = Call("weekly", "POST", f"{BASE}/datacube/x", body=b"{}")
 
 
-class Wall:
-    """A clock to be moved by hand."""
-
-    now = 1_795_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+NOW = 1_795_000_000.0
 
 
 def token(value: str, expires_in: float = 7200) -> Reply:
@@ -58,7 +53,7 @@ def talk(conversation: object, *replies: Reply) -> tuple[list[Call], object]:
 
 
 def test_a_token_is_asked_for_in_normal_mode_and_the_call_carries_it() -> None:
-    calls, result = talk(StableToken(APP, BASE, Wall()).converse(CALL, good), token("T1"), Reply(200, b"row"))
+    calls, result = talk(StableToken(APP, BASE, Wall(NOW)).converse(CALL, good), token("T1"), Reply(200, b"row"))
     assert result == b"row"
     assert [call.endpoint for call in calls] == ["stable_token", "weekly"]
     assert calls[0].url == f"{BASE}/cgi-bin/stable_token"
@@ -73,7 +68,7 @@ def test_a_token_is_asked_for_in_normal_mode_and_the_call_carries_it() -> None:
 
 
 def test_a_token_serves_while_it_lives_and_no_longer() -> None:
-    wall = Wall()
+    wall = Wall(NOW)
     way = StableToken(APP, BASE, wall)
     talk(way.converse(CALL, good), token("T1", 300), Reply(200, b""))
     wall.now += 299
@@ -87,7 +82,7 @@ def test_a_token_serves_while_it_lives_and_no_longer() -> None:
 def test_a_rejected_token_is_replaced_once_and_the_call_repeated() -> None:
     reads = iter([rejected, good])
     calls, result = talk(
-        StableToken(APP, BASE, Wall()).converse(CALL, lambda reply: next(reads)(reply)),  # noqa: PLW0108 (a new one each time)
+        StableToken(APP, BASE, Wall(NOW)).converse(CALL, lambda reply: next(reads)(reply)),  # noqa: PLW0108 (a new one each time)
         token("T1"),
         Reply(200, b"no"),
         token("T2"),
@@ -98,7 +93,7 @@ def test_a_rejected_token_is_replaced_once_and_the_call_repeated() -> None:
 
 
 def test_the_same_token_again_is_not_tried_again() -> None:
-    way = StableToken(APP, BASE, Wall())
+    way = StableToken(APP, BASE, Wall(NOW))
     calls, reason = talk(way.converse(CALL, rejected), token("T1"), Reply(200, b"no"), token("T1"))
     assert isinstance(reason, Refused)
     assert (reason.errcode, len(calls)) == ("40001", 3)
@@ -106,7 +101,7 @@ def test_the_same_token_again_is_not_tried_again() -> None:
 
 
 def test_a_second_rejection_is_a_refusal_and_the_next_look_begins_afresh() -> None:
-    way = StableToken(APP, BASE, Wall())
+    way = StableToken(APP, BASE, Wall(NOW))
     replies = (token("T1"), Reply(200, b"no"), token("T2"), Reply(200, b"no"))
     calls, reason = talk(way.converse(CALL, rejected), *replies)
     assert isinstance(reason, Refused)
@@ -119,7 +114,7 @@ def test_a_second_rejection_is_a_refusal_and_the_next_look_begins_afresh() -> No
 def test_a_secret_is_read_anew_for_every_token(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("wrong-secret")
-    way = StableToken(App(appid="wx1", secret=FileSecret(file)), BASE, Wall())
+    way = StableToken(App(appid="wx1", secret=FileSecret(file)), BASE, Wall(NOW))
     wrong = Reply(200, b'{"errcode":40125,"errmsg":"invalid appsecret"}')
     _, reason = talk(way.converse(CALL, good), wrong)
     assert isinstance(reason, Refused)
@@ -129,7 +124,7 @@ def test_a_secret_is_read_anew_for_every_token(tmp_path: Path) -> None:
 
 
 def test_a_secret_that_is_gone_is_a_refusal_without_a_call(tmp_path: Path) -> None:
-    way = StableToken(App(appid="wx1", secret=FileSecret(tmp_path / "none")), BASE, Wall())
+    way = StableToken(App(appid="wx1", secret=FileSecret(tmp_path / "none")), BASE, Wall(NOW))
     calls, reason = talk(way.converse(CALL, good))
     assert isinstance(reason, Refused)
     assert calls == []
@@ -141,7 +136,7 @@ def test_a_secret_or_token_that_the_server_echoes_is_cut_out(echo: str) -> None:
     def read(reply: Reply) -> bytes:
         raise Failed(f"1 {reply.body.decode()}: words", "other")
 
-    way = StableToken(APP, BASE, Wall())
+    way = StableToken(APP, BASE, Wall(NOW))
     _, reason = talk(way.converse(CALL, read), token("T1-that-is-long"), Reply(200, f"you sent {echo}!".encode()))
     assert str(reason) == "1 you sent <SECRET>!: words"
 
@@ -152,7 +147,7 @@ def test_a_rejected_token_is_cut_out_of_later_words_too() -> None:
 
     reads = iter([rejected, echo])
     _, reason = talk(
-        StableToken(APP, BASE, Wall()).converse(CALL, lambda reply: next(reads)(reply)),  # noqa: PLW0108 (a new one each time)
+        StableToken(APP, BASE, Wall(NOW)).converse(CALL, lambda reply: next(reads)(reply)),  # noqa: PLW0108 (a new one each time)
         token("FIRST-TOKEN"),
         Reply(200, b"no"),
         token("SECOND-TOKEN"),
@@ -163,18 +158,18 @@ def test_a_rejected_token_is_cut_out_of_later_words_too() -> None:
 
 def test_a_secret_at_the_edge_of_a_long_message_does_not_leave_its_beginning_behind() -> None:
     body = json.dumps({"errcode": 40125, "errmsg": "x" * 190 + SECRET}).encode()
-    _, reason = talk(StableToken(APP, BASE, Wall()).converse(CALL, good), Reply(200, body))
+    _, reason = talk(StableToken(APP, BASE, Wall(NOW)).converse(CALL, good), Reply(200, body))
     assert SECRET[:4] not in str(reason)
 
 
 def test_the_token_endpoints_busy_is_a_failure_and_its_quota_is_spent() -> None:
-    _, reason = talk(StableToken(APP, BASE, Wall()).token(), Reply(200, b'{"errcode":-1,"errmsg":"system error"}'))
+    _, reason = talk(StableToken(APP, BASE, Wall(NOW)).token(), Reply(200, b'{"errcode":-1,"errmsg":"system error"}'))
     assert isinstance(reason, Failed)
     assert (reason.errcode, reason.about_week) == ("-1", False)
 
 
 def test_no_call_shows_its_token_or_secret() -> None:
-    calls, _ = talk(StableToken(APP, BASE, Wall()).converse(CALL, good), token("T1-that-is-long"), Reply(200, b""))
+    calls, _ = talk(StableToken(APP, BASE, Wall(NOW)).converse(CALL, good), token("T1-that-is-long"), Reply(200, b""))
     assert "T1-that-is-long" not in repr(calls)
     assert SECRET not in repr(calls)
     assert "T1" not in repr(token("T1"))

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import os
-import time
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rig import machine_in
 
 from exporter.periods import (
     BEIJING,
@@ -36,14 +35,8 @@ def beijing(text: str) -> float:
 
 @pytest.fixture(params=ZONES)
 def _zone(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = request.param
-    time.tzset()
-    yield
-    os.environ.pop("TZ")
-    if before is not None:
-        os.environ["TZ"] = before
-    time.tzset()
+    with machine_in(request.param):
+        yield
 
 
 RUNNING_WEEKS = [

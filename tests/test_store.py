@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from rig import Wall
 from structlog.testing import capture_logs
 
 from exporter.periods import Week
@@ -32,11 +33,7 @@ W2, W1 = W3.before(), W3.before(2)
 ANSWER = Answer(W3, State.FAILED, 5.0, 4.0, "other", "words", 3, 2.0, history_stopped=True, succeeded=1.0)
 
 
-class Wall:
-    now = 1_795_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+NOW = 1_795_000_000.0
 
 
 def kept(week: Week, visitors: float | None = 754, first_seen: float = 1.0) -> Kept:
@@ -52,7 +49,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Store]]:
     stores = []
 
     def open_store(folder: Path | str = tmp_path, host: str = HOST, clock: Callable[[], float] | None = None) -> Store:
-        stores.append(Store(str(folder), host, clock or Wall()))
+        stores.append(Store(str(folder), host, clock or Wall(NOW)))
         return stores[-1]
 
     yield open_store
@@ -230,7 +227,7 @@ def test_corruption_met_by_a_reader_moves_the_file_aside_too(opened: Callable[..
 
 def test_a_file_that_stays_unusable_is_tried_again_in_silence(opened: Callable[..., Store], tmp_path: Path) -> None:
     (tmp_path / DATABASE).mkdir()
-    wall = Wall()
+    wall = Wall(NOW)
     store = opened(clock=wall)
     assert "cannot be used" in store.problem
     store.save([change(kept(W3))])
@@ -295,7 +292,7 @@ def test_no_single_broken_byte_of_the_first_page_stops_the_store(opened: Callabl
 
 
 def test_a_file_that_is_taken_away_while_running_is_written_anew(opened: Callable[..., Store], tmp_path: Path) -> None:
-    wall = Wall()
+    wall = Wall(NOW)
     store = opened(clock=wall)
     store.save([change(kept(W3)), change(ANSWER)])
     for path in tmp_path.iterdir():
@@ -311,7 +308,7 @@ def test_a_file_that_is_taken_away_while_running_is_written_anew(opened: Callabl
 def test_a_file_that_is_taken_away_for_good_leaves_the_figures_in_memory(
     opened: Callable[..., Store], tmp_path: Path
 ) -> None:
-    wall = Wall()
+    wall = Wall(NOW)
     store = opened(clock=wall)
     store.save([change(kept(W3))])
     for path in tmp_path.iterdir():
@@ -337,7 +334,7 @@ def test_a_closed_store_keeps_nothing_and_harms_nothing(opened: Callable[..., St
 def test_a_full_disk_is_said_once_and_the_figures_reach_the_file_when_there_is_room(
     opened: Callable[..., Store],
 ) -> None:
-    wall = Wall()
+    wall = Wall(NOW)
     store = opened(clock=wall)
     store.save([change(kept(W1))])
     pages = store._db.execute("PRAGMA page_count").fetchone()[0]

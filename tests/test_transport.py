@@ -581,7 +581,8 @@ def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @contextlib.contextmanager
 def trusting(authority: Authority, timeout: float = 2) -> Iterator[Transport]:
-    with closing(Transport(timeout=timeout, concurrency=2, ca_file=authority.file)) as transport:
+    with pytest.MonkeyPatch.context() as patch, closing(Transport(timeout=timeout, concurrency=2)) as transport:
+        patch.setenv("REQUESTS_CA_BUNDLE", authority.file)
         yield transport
 
 
@@ -627,8 +628,10 @@ def test_trusted_certificates_that_are_missing_are_named_as_the_reason(tmp_path:
     ):
         with (
             closing(Server(good, local.tls)) as server,
-            closing(Transport(timeout=1, concurrency=1, ca_file=str(tmp_path / name))) as transport,
+            closing(Transport(timeout=1, concurrency=1)) as transport,
+            pytest.MonkeyPatch.context() as patch,
         ):
+            patch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / name))
             error, _ = failure(transport, call_to(server.port, "https"))
         assert error.fault == "connection"
         assert str(error).startswith(words)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from rig import Wall, exposed, served, wired
+from rig import Wall, exposed, machine_in, served, wired
 
 from exporter.periods import BEIJING, Week, week_containing
 from exporter.poller.plan import jitter
@@ -31,14 +29,8 @@ def beijing(text: str) -> float:
 
 @pytest.fixture(params=["America/Los_Angeles", "Pacific/Auckland"])
 def _machine_zone(request: pytest.FixtureRequest) -> Iterator[None]:
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = request.param
-    time.tzset()
-    yield
-    del os.environ["TZ"]
-    if before is not None:
-        os.environ["TZ"] = before
-    time.tzset()
+    with machine_in(request.param):
+        yield
 
 
 @pytest.mark.usefixtures("_machine_zone")

@@ -91,9 +91,8 @@ def _announce(loaded: config.Config) -> None:
     """Says in the log what of a usable configuration is not as it should be."""
     for warning in loaded.warnings:
         log.warning("configuration", problem=str(warning))
-    for broken in loaded.broken_files:
-        for problem in broken.problems:
-            log.error("configuration file is broken, its apps are missing", problem=str(problem))
+    for problem in loaded.problems:
+        log.error("configuration file is broken, its apps are missing", problem=str(problem))
 
 
 def _open_streams() -> None:

@@ -37,12 +37,11 @@ def check(config: Config, options: Options, clock: Callable[[], float]) -> int:
     """Prints what is wrong with a configuration that could be read, and with ``--live`` what WeChat says to it."""
     for warning in config.warnings:
         print(f"warning: {warning}")
-    problems = [problem for broken in config.broken_files for problem in broken.problems]
-    for problem in problems:
+    for problem in config.problems:
         print(problem)
     failed = _check_live(config, clock) if options.live else 0
-    if problems or failed:
-        print(f"FAILED: {len(problems)} problems" + (f", {failed} of {len(config.apps)} apps" if failed else ""))
+    if config.problems or failed:
+        print(f"FAILED: {len(config.problems)} problems" + (f", {failed} of {len(config.apps)} apps" if failed else ""))
         return 1
     print(f"SUCCESS: {len(config.apps)} apps")
     return 0

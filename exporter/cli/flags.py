@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from exporter import __version__, demo, logs
 from exporter.httpd import ListenError, parse_address
+from exporter.store import MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +21,10 @@ _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 NAME = "wechat-miniprogram-exporter"
 
 RUN = "run"
+
+LISTEN_ADDRESS = ":10717"
+STORAGE_PATH = "data/"
+TELEMETRY_PATH = "/metrics"
 
 COMMANDS = {
     "check": "read the configuration and print every problem; with --live also ask WeChat about each app",
@@ -41,7 +46,7 @@ class Options:
     command: str = RUN
     config_file: Path = Path("config.yaml")
     listen_addresses: tuple[str, ...] = ()
-    telemetry_path: str = "/metrics"
+    telemetry_path: str = TELEMETRY_PATH
     storage_path: str | None = None
     log_level: str = "info"
     log_format: str = "logfmt"
@@ -50,11 +55,11 @@ class Options:
     seed: int = 0
     faults: tuple[str, ...] = field(default=())
 
-    def addresses(self, default: str = ":10717") -> tuple[str, ...]:
+    def addresses(self, default: str = LISTEN_ADDRESS) -> tuple[str, ...]:
         """Where to listen: what was said, else the command's own default."""
         return self.listen_addresses or (default,)
 
-    def storage(self, default: str = "data/") -> str:
+    def storage(self, default: str = STORAGE_PATH) -> str:
         """Where to keep what was fetched: what was said, else the command's own default."""
         return self.storage_path or default
 
@@ -136,20 +141,20 @@ def _shared_flags() -> argparse.ArgumentParser:
         action="append",
         metavar="ADDRESS",
         help="host:port, :port or [::1]:port; repeatable; port 0 picks a free one"
-        f" (default: :10717; demo: {demo.LISTEN_ADDRESS}; simulator: {demo.SIMULATOR_ADDRESS})",
+        f" (default: {LISTEN_ADDRESS}; demo: {demo.LISTEN_ADDRESS}; simulator: {demo.SIMULATOR_ADDRESS})",
     )
     flags.add_argument(
         "--web.telemetry-path",
         dest="telemetry_path",
         type=_path,
         metavar="PATH",
-        help="where the metrics are (default: /metrics)",
+        help=f"where the metrics are (default: {TELEMETRY_PATH})",
     )
     flags.add_argument(
         "--storage.path",
         dest="storage_path",
         metavar="FOLDER",
-        help="where fetched figures are kept; :memory: keeps nothing (default: data/; demo: :memory:)",
+        help=f"where fetched figures are kept; {MEMORY} keeps nothing (default: {STORAGE_PATH}; demo: {MEMORY})",
     )
     flags.add_argument(
         "--log.level", dest="log_level", choices=logs.LEVELS, help="the least that is logged (default: info)"

@@ -17,6 +17,7 @@ from exporter.poller import Poller
 from exporter.reports import WEEKLY
 from exporter.store import MEMORY, Lock, Store
 from exporter.web import Pages, Site, Surroundings
+from exporter.wechat.access import STABLE_TOKEN
 from exporter.wechat.client import Client
 from exporter.wechat.transport import Transport
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from exporter.config import Config
 
-ENDPOINTS = ("stable_token", WEEKLY.name)
+ENDPOINTS = (STABLE_TOKEN, WEEKLY.name)
 
 _FINISH_SECONDS = 0.5
 
@@ -103,13 +104,7 @@ def run(
         )
         rooms = engine(config, settings.storage_path, clock, changed=pages.changed)
         undo.callback(rooms.close)
-        site = Site(
-            settings.telemetry_path,
-            pages,
-            rooms.meters.registry,
-            lambda: Surroundings(WEEKLY, settings.telemetry_path, rooms.store.problem, _problems(config)),
-        )
-        server = Server(settings.addresses, site)
+        server = Server(settings.addresses, _site(config, settings.telemetry_path, rooms, pages))
         undo.callback(server.stop)
         server.start()
         log.info(
@@ -151,5 +146,10 @@ def _lock(folder: Path, undo: ExitStack) -> None:
         log.warning("storage takes no lock", path=str(folder), error=error.strerror)
 
 
-def _problems(config: Config) -> tuple[str, ...]:
-    return tuple(str(problem) for broken in config.broken_files for problem in broken.problems)
+def _site(config: Config, telemetry_path: str, rooms: Engine, pages: Pages) -> Site:
+    problems = tuple(map(str, config.problems))
+
+    def surroundings() -> Surroundings:
+        return Surroundings(WEEKLY, telemetry_path, rooms.store.problem, problems)
+
+    return Site(telemetry_path, pages, rooms.meters.registry, surroundings)

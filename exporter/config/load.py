@@ -115,8 +115,7 @@ def _matches(node: Node, field: str, folder: Path, notes: Findings) -> list[Path
 
 
 def _matches_of_wildcard(pattern: str, line: int, field: str, folder: Path, notes: Findings) -> list[Path]:
-    # Path.glob knows no absolute patterns.
-    found = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207
+    found = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 (Path.glob knows no absolute patterns)
     files = [folder / name for name in found if not _is_folder(folder / name)]
     if not files:
         notes.warning(line, field, "matches no file (relative patterns begin in this file's folder)")

@@ -72,3 +72,8 @@ class Config:
     api: Api = field(default_factory=Api)
     broken_files: tuple[BrokenFile, ...] = ()
     warnings: tuple[Problem, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that is wrong in the broken files."""
+        return tuple(problem for broken in self.broken_files for problem in broken.problems)

@@ -38,7 +38,7 @@ class Meters:
     """
 
     def __init__(self, store_up: Callable[[], bool], endpoints: Iterable[str], *, process: bool) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no type here
         self.registry = CollectorRegistry()
         self._duration = self._made(Histogram, catalogue.REQUEST_DURATION, buckets=_SECONDS)
         for endpoint in endpoints:

@@ -118,7 +118,7 @@ class _Collected:
 def _rendered(collector: Collector, format_: Format) -> bytes:
     """The exposition of a collector's families; OpenMetrics with its end mark."""
     if format_ is Format.OPENMETRICS:
-        rendered: bytes = openmetrics.generate_latest(collector)  # type: ignore[no-untyped-call]
+        rendered: bytes = openmetrics.generate_latest(collector)  # type: ignore[no-untyped-call]  # the library has no type here
         return rendered
     return exposition.generate_latest(collector)
 

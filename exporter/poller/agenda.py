@@ -18,7 +18,7 @@ class Agenda:
 
     def __init__(self) -> None:
         self._newest: list[tuple[float, int, str]] = []
-        self._history: list[tuple[int, int, str]] = []
+        self._history: list[tuple[float, int, str]] = []
         self._entries: dict[str, int] = {}
         self._numbers = count()
 
@@ -42,7 +42,6 @@ class Agenda:
         return appid
 
     def _drop_replaced(self) -> None:
-        while self._newest and self._entries.get(self._newest[0][2]) != self._newest[0][1]:
-            heapq.heappop(self._newest)
-        while self._history and self._entries.get(self._history[0][2]) != self._history[0][1]:
-            heapq.heappop(self._history)
+        for heap in (self._newest, self._history):
+            while heap and self._entries.get(heap[0][2]) != heap[0][1]:
+                heapq.heappop(heap)

@@ -8,6 +8,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -91,14 +92,23 @@ def open_memory() -> sqlite3.Connection:
 
 def rescue(folder: Path) -> sqlite3.Connection:
     """A database in memory, with everything that can still be read from the file."""
-    with TemporaryDirectory() as elsewhere:
-        with suppress(OSError):  # a folder that cannot be written cannot replay its own log of late writes
-            for name in (DATABASE, DATABASE + "-wal"):
-                shutil.copyfile(folder / name, Path(elsewhere) / name)
-        for path, mode in ((folder, "?mode=ro"), (Path(elsewhere), ""), (folder, "?mode=ro&immutable=1")):
-            with suppress(sqlite3.Error, NewerSchema, UnicodeDecodeError):
-                return _carried((path / DATABASE).absolute().as_uri() + mode)
+    uri = (folder / DATABASE).absolute().as_uri()
+    for carried in (
+        partial(_carried, f"{uri}?mode=ro"),
+        partial(_carried_from_copy, folder),
+        partial(_carried, f"{uri}?mode=ro&immutable=1"),
+    ):
+        with suppress(sqlite3.Error, OSError, NewerSchema, UnicodeDecodeError):
+            return carried()
     return open_memory()
+
+
+def _carried_from_copy(folder: Path) -> sqlite3.Connection:
+    """The same from a copy elsewhere: a folder that takes no writes cannot replay its log of late ones."""
+    with TemporaryDirectory() as elsewhere:
+        for name in (DATABASE, DATABASE + "-wal"):
+            shutil.copyfile(folder / name, Path(elsewhere) / name)
+        return _carried((Path(elsewhere) / DATABASE).as_uri())
 
 
 def _carried(uri: str) -> sqlite3.Connection:

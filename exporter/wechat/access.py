@@ -1,7 +1,7 @@
 """Ways to a token, as conversations without I/O.
 
 A conversation is a generator: it yields calls, is sent the replies, and returns what was wanted or raises
-the reason why there is none (``protocol.Unanswered``). Whoever drives it owns the network, so that a test can play
+the reason why there is none (``codes.Unanswered``). Whoever drives it owns the network, so that a test can play
 the server by hand.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from exporter.config import SecretUnavailable
 from exporter.wechat.codes import Refused, TokenRejected, Unanswered
-from exporter.wechat.exchange import Call, Reply
+from exporter.wechat.exchange import JSON, Call, Reply
 from exporter.wechat.protocol import parse_token, token_body
 
 if TYPE_CHECKING:
@@ -26,15 +26,12 @@ Clock = Callable[[], float]
 _HIDDEN = "<SECRET>"
 _SHORTEST_SECRET = 8  # a shorter one is a word of every answer
 
+STABLE_TOKEN = "stable_token"  # noqa: S105 (an endpoint's name)
 STABLE_TOKEN_PATH = "/cgi-bin/stable_token"  # noqa: S105 (a path)
 
 
 class Access(Protocol):
     """One way by which one app's reports can be read."""
-
-    def token(self) -> Conversation[str]:
-        """Gets a token, from memory while it lives."""
-        ...
 
     def converse(self, call: Call, read: Callable[[Reply], T]) -> Conversation[T]:
         """Makes the call with what the way adds to it, and reads the reply."""
@@ -96,8 +93,7 @@ class StableToken:
         except SecretUnavailable as unavailable:
             raise Refused(str(unavailable)) from None
         body = token_body(self._app.appid, self._secret)
-        headers = (("Content-Type", "application/json"),)
-        reply = yield Call("stable_token", "POST", self._url, headers=headers, body=body)
+        reply = yield Call(STABLE_TOKEN, "POST", self._url, headers=JSON, body=body)
         now = self._clock()
         token = self._read(reply, lambda reply: parse_token(reply, now))
         self._token, self._expires_at = token.value, now + token.expires_in

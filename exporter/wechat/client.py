@@ -11,7 +11,7 @@ import structlog
 
 from exporter.wechat.access import Access, Clock, Conversation, way_in
 from exporter.wechat.codes import MALFORMED, Failed, Unanswered
-from exporter.wechat.exchange import Call, Reply, TransportError
+from exporter.wechat.exchange import JSON, Call, Reply, TransportError
 from exporter.wechat.protocol import error_label, parse_rows, report_body
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Client:
             report.name,
             "POST",
             self._base_url + report.path,
-            headers=(("Content-Type", "application/json"),),
+            headers=JSON,
             body=report_body(week),
         )
 

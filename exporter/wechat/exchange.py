@@ -9,6 +9,10 @@ Fault = Literal["timeout", "connection", "malformed"]
 """What can go wrong on the way, in the words of the ``errcode`` label."""
 
 
+JSON = (("Content-Type", "application/json"),)
+"""The headers of a request whose body is JSON."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One HTTP request. Query, headers and body may hold secrets, so ``repr`` shows none of them."""

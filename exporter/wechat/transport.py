@@ -146,17 +146,15 @@ class Transport:
         timeout: Seconds for one whole request: connecting (to all addresses of a name together), proxy, TLS,
             headers and body. Looking up a name cannot be interrupted: it counts, but may take longer.
         concurrency: Idle connections kept per host.
-        ca_file: File or folder of certificates to trust in place of those that come with requests.
 
-    Proxies (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) and ``REQUESTS_CA_BUNDLE``, which
-    goes before ``ca_file``, are read from the environment by requests; ``.netrc`` is not.
+    Proxies (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) and certificates to trust
+    (``REQUESTS_CA_BUNDLE``) are read from the environment by requests; ``.netrc`` is not.
     """
 
-    def __init__(self, *, timeout: float, concurrency: int, ca_file: str = "") -> None:
+    def __init__(self, *, timeout: float, concurrency: int) -> None:
         self._timeout = timeout
         self._watchdog = Watchdog(timeout)
         self._session = _Session()
-        self._session.verify = ca_file or True
         self._session.auth = lambda request: request  # or else .netrc is asked
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self._session.headers["User-Agent"] = f"wechat-miniprogram-exporter/{__version__}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from exporter.periods import Week, week_containing, week_from_ref_date
 from exporter.reports import WEEKLY
-from exporter.wechat.access import STABLE_TOKEN_PATH
+from exporter.wechat.access import STABLE_TOKEN, STABLE_TOKEN_PATH
 from exporter.wechat.simulator.faults import KINDS, Answer, Fault, as_json, error
 from exporter.wechat.simulator.figures import Audience, row
 
@@ -123,7 +123,7 @@ class Simulator:
         if isinstance(asked, Answer):
             return asked
         appid, secret = asked.get("appid"), asked.get("secret")
-        self.calls.append(SeenCall("stable_token", str(appid), "", self._clock()))
+        self.calls.append(SeenCall(STABLE_TOKEN, str(appid), "", self._clock()))
         if asked.get("grant_type") != "client_credential":
             return self._error(40002)
         if not appid or not secret:
@@ -134,7 +134,7 @@ class Simulator:
         token = self._live_token(app.appid, forced=bool(asked.get("force_refresh")))
         left = int(token.expires_at - self._clock())
         good = {"access_token": token.value, "expires_in": left}
-        return self._spoilt(app, "stable_token", None, good) or as_json(good)
+        return self._spoilt(app, STABLE_TOKEN, None, good) or as_json(good)
 
     def _live_token(self, appid: str, *, forced: bool) -> _Token:
         """The app's token: the same while it lives, renewed a little early while the old one still works."""
