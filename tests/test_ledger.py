@@ -125,6 +125,13 @@ def test_failures_in_a_row_are_counted_and_a_success_forgets_them() -> None:
     assert (ledger.answer.failures, ledger.answer.since, ledger.answer.succeeded) == (0, NOW + 4, NOW + 4)
 
 
+def test_a_week_that_comes_after_a_wait_is_in_since_it_came() -> None:
+    waiting = newest(Ledger(APP), NotReady("x", "61503", about_week=True), NOW)
+    answer = newest(waiting, reading(W3), NOW + 60).answer
+    assert answer is not None
+    assert answer.since == NOW + 60
+
+
 def test_a_failure_remembers_when_the_row_last_came_and_keeps_the_figures() -> None:
     ledger = newest(newest(Ledger(APP), reading(W3)), Refused("x", "40164"), NOW + 60)
     assert ledger.answer is not None

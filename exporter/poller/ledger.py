@@ -89,6 +89,7 @@ def absorb_newest(
     ledger: Ledger, report: Report, week: Week, outcome: Outcome, now: float
 ) -> tuple[Ledger, tuple[Change, ...]]:
     """The ledger after an answer about the newest wanted week, and what is to be kept of it."""
+    was = ledger.state
     ledger, changes = _absorb(ledger, report, outcome, now)
     reason = outcome.result if isinstance(outcome.result, Unanswered) else None
     before = ledger.answer
@@ -105,7 +106,7 @@ def absorb_newest(
         history_stopped=reason is not None and not _others_may_fare_better(reason),
         succeeded=now if reason is None else before.succeeded if before else None,
     )
-    if before is not None and replace(ledger, answer=answer).state is ledger.state:
+    if before is not None and replace(ledger, answer=answer).state is was:
         answer = replace(answer, since=before.since)
     after = replace(ledger, answer=answer, ask_at_once=False)
     return after, (*changes, Change(ledger.app.appid, report, answer))
