@@ -6,7 +6,7 @@ wechat-api.md section 1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,19 @@ class Unit(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Thresholds:
+    """How far the figures of one app may fall: ratios to a baseline, below which it alerts; 0 never does.
+
+    In the order of what explains what: fewer visitors make fewer sessions, not the other way round.
+    """
+
+    visitors_min_ratio: float = 0.7
+    sessions_min_ratio: float = 0.7
+    stay_per_visitor_min_ratio: float = 0.7
+    visit_depth_min_ratio: float = 0.7
+
+
+@dataclass(frozen=True, slots=True)
 class Field:
     """One figure of a report."""
 
@@ -37,6 +50,8 @@ class Field:
     meaning: str
     """The figure in a phrase that HELP can carry."""
     unit: Unit
+    threshold: str = ""
+    """Its attribute of ``Thresholds``: how far it may fall; empty if no alert watches it."""
 
     @property
     def camel(self) -> str:
@@ -59,6 +74,8 @@ class Report:
     """The word in metric names for the live period: ``weekly``."""
     previous: str
     """The word in metric names for the period before: ``previous_week``."""
+    median: str
+    """The word in metric names for the median of the four periods before: ``median_week``."""
     fields: tuple[Field, ...]
 
     def metric(self, field: Field) -> str:
@@ -68,6 +85,17 @@ class Report:
     def previous_metric(self, field: Field) -> str:
         """The gauge of a field in the period before, with the same labels."""
         return f"{PREFIX}{self.previous}_{field.metric}"
+
+    def median_metric(self, field: Field) -> str:
+        """The gauge of a field's median over the four periods before, with the same labels."""
+        return f"{PREFIX}{self.median}_{field.metric}"
+
+    @property
+    def watched(self) -> tuple[Field, ...]:
+        """The fields that alerts watch, a drop of an earlier one explaining that of a later one."""
+        names = [threshold.name for threshold in fields(Thresholds)]
+        watched = (field for field in self.fields if field.threshold)
+        return tuple(sorted(watched, key=lambda field: names.index(field.threshold)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +120,25 @@ WEEKLY = Report(
     path="/datacube/getweanalysisappidweeklyvisittrend",
     current="weekly",
     previous="previous_week",
+    median="median_week",
     fields=(
-        Field("session_cnt", "sessions", "Sessions", "times the Mini Program was opened", Unit.COUNT),
+        Field(
+            "session_cnt",
+            "sessions",
+            "Sessions",
+            "times the Mini Program was opened",
+            Unit.COUNT,
+            "sessions_min_ratio",
+        ),
         Field("visit_pv", "visits", "Visits", "page visits", Unit.COUNT),
-        Field("visit_uv", "visitors", "Visitors", "visitors, de-duplicated over the week", Unit.COUNT),
+        Field(
+            "visit_uv",
+            "visitors",
+            "Visitors",
+            "visitors, de-duplicated over the week",
+            Unit.COUNT,
+            "visitors_min_ratio",
+        ),
         Field("visit_uv_new", "new_visitors", "New visitors", "new visitors, de-duplicated", Unit.COUNT),
         Field(
             "stay_time_uv",
@@ -103,6 +146,7 @@ WEEKLY = Report(
             "Stay per visitor",
             "average stay per visitor in seconds",
             Unit.SECONDS,
+            "stay_per_visitor_min_ratio",
         ),
         Field(
             "stay_time_session",
@@ -111,6 +155,13 @@ WEEKLY = Report(
             "average stay per opening in seconds",
             Unit.SECONDS,
         ),
-        Field("visit_depth", "visit_depth_pages", "Visit depth", "average visit depth in pages", Unit.PAGES),
+        Field(
+            "visit_depth",
+            "visit_depth_pages",
+            "Visit depth",
+            "average visit depth in pages",
+            Unit.PAGES,
+            "visit_depth_min_ratio",
+        ),
     ),
 )

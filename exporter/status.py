@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from statistics import median
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from exporter.periods import Week
-    from exporter.reports import Reading
+    from exporter.reports import Field, Reading, Thresholds
+
+BASELINE_WEEKS: Final = 4
+"""Weeks before the live one whose median is its baseline (a drop below it is told from noise best: docs/alerts.md)."""
 
 
 class State(StrEnum):
@@ -81,6 +85,38 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Recent:
+    """The live week and, of the ``BASELINE_WEEKS`` before it, those that are known; newest first."""
+
+    weeks: tuple[Kept, ...] = ()
+
+    @property
+    def current(self) -> Kept | None:
+        """The live week: the latest that WeChat has published."""
+        return self.weeks[0] if self.weeks else None
+
+    @property
+    def previous(self) -> Kept | None:
+        """Exactly the week before the live one."""
+        is_known = len(self.weeks) > 1 and self.weeks[1].week == self.weeks[0].week.before()
+        return self.weeks[1] if is_known else None
+
+    def median(self, field: Field) -> float | None:
+        """The median of a figure over the weeks before; None unless it is known of all of them."""
+        figures = [kept.reading.value(field) for kept in self.weeks[1:]]
+        known = [figure for figure in figures if figure is not None]
+        return median(known) if len(known) == BASELINE_WEEKS else None
+
+    def with_week(self, kept: Kept) -> Recent:
+        """With one more week, or with another reading of a known one; what is too old for a baseline is let go."""
+        weeks = {known.week: known for known in (*self.weeks, kept)}
+        newest = max(weeks)
+        return Recent(
+            tuple(weeks[week] for week in sorted(weeks, reverse=True) if week >= newest.before(BASELINE_WEEKS))
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Counters:
     """What is counted about one app since the exporter started."""
 
@@ -99,10 +135,8 @@ class Status:
     name: str
     state: State
     answer: Answer | None
-    current: Kept | None
-    """The live week: the latest that WeChat has published."""
-    previous: Kept | None
-    """Exactly the week before the live one."""
+    recent: Recent
     next_fetch: float
     """When the app is looked at next, Unix seconds."""
     counters: Counters
+    thresholds: Thresholds

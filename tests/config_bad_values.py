@@ -8,8 +8,34 @@ NO_DURATION = (
     "is not a duration; write whole numbers with the units y, w, d, h, m, s, ms, the largest first, "
     "such as 90s, 15m, 1h30m or 1d"
 )
+NO_RATIO = "must be a number from 0 (never alerts) to 1, such as 0.7"
 
 BAD_VALUES = (
+    # alerts.
+    bad(
+        "a ratio that is none",
+        "defaults:\n  alerts:\n    visitors_min_ratio: {M}\n    sessions_min_ratio: 1.1\n"
+        "    stay_per_visitor_min_ratio: -0.1\n    visit_depth_min_ratio:\n" + APP,
+        *(
+            f"config.yaml:{line}: defaults.alerts.{name}_min_ratio: {NO_RATIO}"
+            for line, name in enumerate(("visitors", "sessions", "stay_per_visitor", "visit_depth"), start=3)
+        ),
+    ),
+    bad(
+        "odd ratios",
+        "apps:\n- appid: wx0123456789abcdef\n  secret: x\n  alerts:\n    visitors_min_ratio: .\n"
+        "    sessions_min_ratio: 1e-1\n    visit_depth_min_ratio: [0.5]\n    visits_min_ratio: 0.5\n",
+        f"config.yaml:5: apps[0].alerts.visitors_min_ratio: {NO_RATIO}",
+        f"config.yaml:6: apps[0].alerts.sessions_min_ratio: {NO_RATIO}",
+        "config.yaml:7: apps[0].alerts.visit_depth_min_ratio: must be a single value, not a list",
+        "config.yaml:8: apps[0].alerts.visits_min_ratio: unknown option; did you mean visitors_min_ratio?",
+    ),
+    bad(
+        "alerts that are no mapping",
+        "defaults: 0.5\napps: [{appid: wx0123456789abcdef, secret: '{M}', alerts: 0.5}]\n",
+        "config.yaml:1: defaults: must be a mapping, not text",
+        "config.yaml:2: apps[0].alerts: must be a mapping, not text",
+    ),
     # fetch.
     bad(
         "no unit",

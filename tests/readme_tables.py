@@ -9,7 +9,7 @@ from pathlib import Path
 from exporter.cli.flags import COMMANDS, _shared_flags
 from exporter.config import Api, Fetch, duration_words
 from exporter.metrics import catalogue
-from exporter.reports import WEEKLY
+from exporter.reports import WEEKLY, Thresholds
 from exporter.status import State
 from exporter.wechat.codes import CODES, Failed, NotReady, QuotaSpent, Refused, TokenRejected
 
@@ -33,9 +33,13 @@ def table(*rows: tuple[str, ...]) -> str:
 
 def figures() -> str:
     return table(
-        ("metric", "and its twin", "WeChat's field", "meaning"),
+        ("metric", "of the week before", "median of the four weeks before", "WeChat's field", "meaning"),
         *(
-            (f"`{WEEKLY.metric(field)}`", f"`{WEEKLY.previous_metric(field)}`", f"`{field.wechat}`", field.meaning)
+            (
+                *(f"`{name(field)}`" for name in (WEEKLY.metric, WEEKLY.previous_metric, WEEKLY.median_metric)),
+                f"`{field.wechat}`",
+                field.meaning,
+            )
             for field in WEEKLY.fields
         ),
     )
@@ -83,7 +87,7 @@ def flags() -> str:
 
 def options() -> str:
     rows = []
-    for section, kind in (("fetch", Fetch), ("api", Api)):
+    for section, kind in (("fetch", Fetch), ("api", Api), ("defaults.alerts", Thresholds)):
         for field in fields(kind):
             default = duration_words(field.default) if field.name in SECONDS else field.default
             rows.append((f"`{section}.{field.name}`", f"`{default}`"))

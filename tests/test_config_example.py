@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.config import Api, App, Config, Fetch, duration_words, load
+from exporter.config import Api, App, Config, Defaults, Fetch, duration_words, load
 from exporter.config.apps import APP_OPTIONS, WAYS
 from exporter.config.load import MAIN_OPTIONS
+from exporter.reports import Thresholds
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
 TEXT = EXAMPLE.read_text(encoding="utf-8")
@@ -20,7 +21,7 @@ COMMENTED = set(re.findall(r"^ *# ([a-z_]+): ", TEXT, re.MULTILINE))
 
 
 def written(value: float | str) -> str:
-    return duration_words(value) if isinstance(value, float) else str(value)
+    return duration_words(value) if isinstance(value, float) and value >= 1 else str(value)
 
 
 def test_the_example_loads_as_it_is() -> None:
@@ -32,10 +33,16 @@ def test_the_example_loads_as_it_is() -> None:
     assert {warning.field for warning in found.warnings} <= {"apps[0].secret"}
 
 
-@pytest.mark.parametrize(("section", "values"), [("fetch", Fetch()), ("api", Api())])
+@pytest.mark.parametrize(("section", "values"), [("fetch", Fetch()), ("api", Api())])  # of single values
 def test_a_section_shows_every_option_with_its_default(section: str, values: Fetch | Api) -> None:
     expected = {field.name: written(getattr(values, field.name)) for field in fields(values)}
     assert SHOWN[section] == expected
+
+
+def test_the_defaults_show_every_threshold_with_its_default() -> None:
+    assert {field.name for field in fields(Defaults)} == set(SHOWN["defaults"]) == {"alerts"}
+    expected = {field.name: written(field.default) for field in fields(Thresholds)}
+    assert {name: str(float(text)) for name, text in SHOWN["defaults"]["alerts"].items()} == expected
 
 
 def test_the_sections_are_those_of_the_types() -> None:
@@ -48,11 +55,13 @@ def test_the_sections_are_those_of_the_types() -> None:
 def test_an_app_shows_every_option_the_other_ways_to_a_secret_in_comments() -> None:
     assert {field.name for field in fields(App)} == set(SHOWN["apps"][0])
     assert set(APP_OPTIONS) == set(SHOWN["apps"][0]) | (COMMENTED & set(WAYS))
-    assert set(WAYS) - {"secret"} | {"app_config_files"} == COMMENTED
+    assert set(WAYS) - {"secret"} | {"app_config_files", "alerts"} == COMMENTED
+    assert set(SHOWN["apps"][0]["alerts"]) == set()
 
 
 def test_every_option_has_a_comment_of_its_own() -> None:
     lines = TEXT.splitlines()
-    for option in (*SHOWN["fetch"], *SHOWN["api"], "name", "secret", "secret_file", "secret_env"):
+    sections = (*SHOWN["fetch"], *SHOWN["api"], *SHOWN["defaults"]["alerts"])
+    for option in (*sections, "name", "secret", "secret_file", "secret_env", "alerts"):
         place = next(number for number, line in enumerate(lines) if re.search(rf"\b{option}: ", line))
         assert lines[place - 1].lstrip().startswith("# "), option

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from exporter.config import (
     App,
     BrokenFile,
     Config,
+    Defaults,
     EnvSecret,
     Fetch,
     FileSecret,
@@ -22,6 +24,7 @@ from exporter.config import (
     load,
 )
 from exporter.config.settings import parse_base_url
+from exporter.reports import Thresholds
 
 A, B, C, D = (f"wx{digit * 16}" for digit in "abcd")
 
@@ -262,6 +265,20 @@ LIMITS = (
 def test_the_limits_themselves_are_allowed(options: str, fetch: Fetch) -> None:
     assert len(LIMITS) == 8
     assert config(f"fetch: {{{options}}}\napps: [{{appid: {A}, secret: x}}]\n").fetch == fetch
+
+
+def test_an_app_alerts_by_its_own_ratios_then_by_those_of_defaults_then_by_the_programs(tmp_path: Path) -> None:
+    (tmp_path / "more.yaml").write_text(f"- {{appid: {C}, secret: x, alerts: {{visit_depth_min_ratio: 1}}}}\n")
+    (tmp_path / "config.yaml").write_text(
+        "app_config_files: [more.yaml]\n"
+        f"apps: [{{appid: {A}, secret: x}}, {{appid: {B}, secret: x, alerts: {{visitors_min_ratio: .25}}}}]\n"
+        "defaults: {alerts: {visitors_min_ratio: 0.5, sessions_min_ratio: 0}}\n"
+    )
+    ours = Thresholds(visitors_min_ratio=0.5, sessions_min_ratio=0.0)
+    found = load(tmp_path / "config.yaml", {})
+    assert found.defaults == Defaults(ours)
+    expected = [ours, replace(ours, visitors_min_ratio=0.25), replace(ours, visit_depth_min_ratio=1.0)]
+    assert [app.alerts for app in found.apps] == expected
 
 
 def test_ten_thousand_apps_load_in_seconds() -> None:

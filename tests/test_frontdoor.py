@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import sqlite3
+import statistics
 import subprocess
 import time
 from contextlib import closing
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from rig import Samples, command, running, served
+from rig import PREFIX, Samples, command, running, served
 
+from exporter.metrics.catalogue import of_report
 from exporter.periods import newest_wanted_week
 from exporter.reports import WEEKLY
 from exporter.store.files import DATABASE
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 HOUR = 3600.0
-WEEKS = 4
+WEEKS = 5
 APPS = tuple(
     SimulatedApp(f"wx000000000000000{number}", f"secret-of-app-number-{number}", Audience(1000 * number))
     for number in (1, 2, 3, 4)
@@ -70,19 +72,22 @@ def complete(samples: Samples) -> bool:
 
 def expected_figures(wechat: Simulator) -> Samples:
     week = newest_wanted_week(time.time(), 10 * HOUR)
-    return {
-        (f"{period}_{field.metric}", app.appid, week.label): wechat.row(app.appid, about)[field.wechat]  # type: ignore[misc]
-        for app in APPS
-        for period, about in (("weekly", week), ("previous_week", week.before()))
-        for field in WEEKLY.fields
-    }
+    expected = {}
+    for app in APPS:
+        for field in WEEKLY.fields:
+            now, *before = (float(wechat.row(app.appid, week.before(number))[field.wechat]) for number in range(WEEKS))  # type: ignore[arg-type]
+            three = {"weekly": now, "previous_week": before[0], "median_week": statistics.median(before)}
+            for period, value in three.items():
+                expected[f"{period}_{field.metric}", app.appid, week.label] = value
+    return expected
 
 
 def figures(samples: Samples) -> Samples:
-    return {key: value for key, value in samples.items() if key[0].startswith(("weekly_", "previous_week_"))}
+    names = {info.name.removeprefix(PREFIX) for info in of_report(WEEKLY)}
+    return {key: value for key, value in samples.items() if key[0] in names}
 
 
-def test_every_figure_of_both_weeks_is_exposed_exactly_and_wechat_is_asked_no_more_than_needed(tmp_path: Path) -> None:
+def test_every_figure_and_its_twins_are_exposed_exactly_and_wechat_is_asked_no_more_than_needed(tmp_path: Path) -> None:
     with served(APPS) as (wechat, base_url):
         write_configuration(tmp_path, base_url)
         with running(tmp_path, **ENVIRON) as first:
@@ -129,7 +134,7 @@ def test_a_wrong_secret_corrected_in_its_file_is_asked_at_once_after_a_restart(t
         with running(tmp_path) as right:
             samples = right.scrape_until(lambda samples: samples.get(("fetches_total", app.appid)) == WEEKS)
             assert samples["fetch_state", app.appid, "ok"] == 1
-            assert len(figures(samples)) == 2 * len(WEEKLY.fields)
+            assert len(figures(samples)) == 3 * len(WEEKLY.fields)
             assert "lasted_seconds" in right.logged("app is well again")
             right.stop()
 
@@ -299,7 +304,7 @@ def test_a_store_that_cannot_be_used_is_said_in_log_metric_and_page_and_the_figu
         with running(tmp_path, **ENVIRON) as exporter:
             samples = exporter.scrape_until(complete)
             assert samples["exporter_store_up",] == 0
-            assert len(figures(samples)) == 2 * len(WEEKLY.fields) * len(APPS)
+            assert len(figures(samples)) == 3 * len(WEEKLY.fields) * len(APPS)
             assert "newer version" in exporter.logged("going on from memory")
             assert "newer version" in exporter.get("/").text
             assert exporter.get("/-/ready").status_code == 200

@@ -33,7 +33,7 @@ def history(ledger: Ledger, result: Reading | Unanswered, week: Week, now: float
 
 
 def weeks_of(ledger: Ledger) -> tuple[Week | None, Week | None]:
-    return ledger.current and ledger.current.week, ledger.previous and ledger.previous.week
+    return ledger.recent.current and ledger.recent.current.week, ledger.recent.previous and ledger.recent.previous.week
 
 
 def test_a_fresh_ledger_is_pending() -> None:
@@ -91,11 +91,26 @@ def test_older_history_does_not_displace_what_is_live() -> None:
     assert ledger.held == {W1, W2, W3}
 
 
+def test_a_baseline_is_the_median_of_exactly_the_four_weeks_before() -> None:
+    (visitors,) = [field for field in WEEKLY.fields if field.metric == "visitors"]
+    figures = {week: 100 + number for number, week in enumerate(W3.before(n) for n in range(7))}
+    ledger = newest(Ledger(APP), reading(W3, 7))
+    for week in sorted(figures)[:-1]:
+        assert ledger.recent.median(visitors) is None
+        ledger = history(ledger, reading(week, figures[week]), week)
+    assert [kept.week for kept in ledger.recent.weeks] == [W3.before(n) for n in range(5)]
+    assert ledger.recent.median(visitors) == 102.5
+    (unknown,) = [field for field in WEEKLY.fields if field.metric == "visits"]
+    assert ledger.recent.median(unknown) is None
+    later = newest(ledger, reading(W3.after(), 9), week=W3.after())
+    assert [kept.week for kept in later.recent.weeks] == [W3.after(), *(W3.before(n) for n in range(4))]
+
+
 def test_not_ready_about_a_week_that_is_in_changes_neither_its_figures_nor_ok() -> None:
     known = newest(Ledger(APP), reading(W3))
     ledger = newest(known, NotReady("x", "61503", about_week=True), NOW + 60)
     assert ledger.state is State.OK
-    assert ledger.current == known.current
+    assert ledger.recent.current == known.recent.current
     assert ledger.answer is not None
     assert (ledger.answer.succeeded, ledger.answer.at, ledger.answer.since) == (NOW, NOW + 60, NOW)
 
@@ -104,14 +119,14 @@ def test_a_revision_replaces_the_row_is_counted_and_keeps_when_the_week_was_firs
     known = newest(Ledger(APP), reading(W3, 100))
     ledger, changes = absorb_newest(known, WEEKLY, W3, Outcome(reading(W3, 120)), NOW + 60)
     assert ledger.counters.revisions == 1
-    assert ledger.current == Kept(reading(W3, 120), NOW)
+    assert ledger.recent.current == Kept(reading(W3, 120), NOW)
     assert Change(APP.appid, WEEKLY, Kept(reading(W3, 120), NOW)) in changes
     assert newest(ledger, reading(W3, 120), NOW + 120).counters.revisions == 1
 
 
 def test_a_field_that_a_revision_lacks_is_gone() -> None:
     known = newest(Ledger(APP), Reading(WEEKLY, W3, (1, 2, 3, 4, 5, 6, 7)))
-    assert newest(known, reading(W3, 3)).current == Kept(reading(W3, 3), NOW)
+    assert newest(known, reading(W3, 3)).recent.current == Kept(reading(W3, 3), NOW)
 
 
 def test_failures_in_a_row_are_counted_and_a_success_forgets_them() -> None:
@@ -199,4 +214,4 @@ def test_a_status_is_what_the_ledger_knows() -> None:
     ledger = newest(Ledger(replace(APP, name="Shop")), reading(W3))
     status = ledger.status(next_fetch=NOW + 60)
     assert (status.appid, status.name, status.state) == (APP.appid, "Shop", State.OK)
-    assert (status.current, status.previous, status.next_fetch) == (ledger.current, None, NOW + 60)
+    assert (status.recent, status.next_fetch, status.thresholds) == (ledger.recent, NOW + 60, APP.alerts)

@@ -7,18 +7,20 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
 
+import chinese_calendar
 import pytest
 from prometheus_client.exposition import generate_latest as text_exposition
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_exposition
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporter.holidays import public_holidays
 from exporter.metrics import Format, Meters, Renderer, catalogue, compose
 from exporter.metrics.catalogue import of_report
 from exporter.metrics.families import families
 from exporter.periods import Week
-from exporter.reports import WEEKLY, Reading
-from exporter.status import Answer, Counters, Kept, State, Status
+from exporter.reports import WEEKLY, Reading, Thresholds
+from exporter.status import Answer, Counters, Kept, Recent, State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,13 +41,13 @@ FULL = Status(
     name="Shop",
     state=State.OK,
     answer=Answer(W2, State.OK, 5.0, 5.0, succeeded=4.0),
-    current=kept(W2, 2470, 8913, 754, 248, 226.4748, 69.1344, 1.9798),
-    previous=kept(W1, 0, 1, 2, 3, 4.5, None, 0),
+    recent=Recent((kept(W2, 2470, 8913, 754, 248, 226.4748, 69.1344, 1.9798), kept(W1, 0, 1, 2, 3, 4.5, None, 0))),
     next_fetch=9.0,
     counters=Counters(3, 1, 2, (("45009", 1), ("timeout", 2))),
+    thresholds=Thresholds(),
 )
-NEW = Status("wx2", "", State.PENDING, None, None, None, 7.0, Counters())
-HOSTILE = replace(FULL, appid='wx"\\\n{}', name='<script>"\\\n\u2028', previous=None)
+NEW = Status("wx2", "", State.PENDING, None, Recent(), 7.0, Counters(), Thresholds(visitors_min_ratio=0.5))
+HOSTILE = replace(FULL, appid='wx"\\\n{}', name='<script>"\\\n\u2028', recent=Recent(FULL.recent.weeks[:1]))
 
 
 def samples(*statuses: Status) -> dict[tuple[str, ...], float]:
@@ -79,7 +81,38 @@ def test_every_figure_stands_beside_the_figure_of_the_week_before_under_the_same
         (f"{prefix}previous_week_visit_depth_pages", "wx1", LABEL): 0,
         (f"{prefix}week_end_timestamp_seconds", "wx1", LABEL): W2.end,
         (f"{prefix}week_first_seen_timestamp_seconds", "wx1", LABEL): 100.5,
+        (f"{prefix}week_public_holidays", "wx1", LABEL): 0,
+        (f"{prefix}previous_week_public_holidays", "wx1", LABEL): 0,
     }
+
+
+def test_the_median_of_the_four_weeks_before_stands_under_the_same_labels_where_it_is_known() -> None:
+    weeks = (kept(W2, *(1,) * 7), *(kept(W2.before(n), *(n,) * 6, None if n == 3 else n) for n in range(1, 5)))
+    found = samples(replace(FULL, recent=Recent(weeks)))
+    medians = {key: value for key, value in found.items() if "median_week" in key[0]}
+    assert medians == {(WEEKLY.median_metric(field), "wx1", LABEL): 2.5 for field in WEEKLY.fields[:-1]}
+
+
+HOLIDAYS = {
+    date(2026, 10, 5): (3, 2),  # National Day, 1 to 7 October 2026
+    date(2026, 10, 12): (0, 3),
+    date(2026, 12, 28): (None, 0),  # the schedule of 2027 is not out
+    date(2003, 12, 29): (None, None),  # before the package's first year
+}
+
+
+@pytest.mark.parametrize(("monday", "expected"), HOLIDAYS.items())
+def test_public_holidays_of_both_weeks_are_told_where_the_schedule_is_known(
+    monday: date, expected: tuple[int | None, int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {day: name for day, name in chinese_calendar.holidays.items() if day.year <= 2026}
+    monkeypatch.setattr("chinese_calendar.utils.holidays", known)
+    public_holidays.cache_clear()
+    week = Week(monday)
+    found = samples(replace(FULL, recent=Recent((kept(week, *(1,) * 7),))))
+    names = ("week_public_holidays", "previous_week_public_holidays")
+    assert tuple(found.get((f"wechat_miniprogram_{name}", "wx1", week.label)) for name in names) == expected
+    public_holidays.cache_clear()
 
 
 def test_an_app_never_asked_has_its_state_and_counters_at_zero_and_nothing_else() -> None:
@@ -90,6 +123,10 @@ def test_an_app_never_asked_has_its_state_and_counters_at_zero_and_nothing_else(
         ("wechat_miniprogram_fetches_total", "wx2"): 0,
         ("wechat_miniprogram_fetch_failures_total", "wx2"): 0,
         ("wechat_miniprogram_revisions_total", "wx2"): 0,
+        ("wechat_miniprogram_alert_visitors_min_ratio", "wx2"): 0.5,
+        ("wechat_miniprogram_alert_sessions_min_ratio", "wx2"): 0.7,
+        ("wechat_miniprogram_alert_stay_per_visitor_min_ratio", "wx2"): 0.7,
+        ("wechat_miniprogram_alert_visit_depth_min_ratio", "wx2"): 0.7,
     }
 
 
@@ -243,5 +280,5 @@ def test_the_help_of_every_figure_names_wechats_field_and_the_slow_interval() ->
     for field in WEEKLY.fields:
         texts = [info.help for info in of_report(WEEKLY) if info.name.endswith(f"week_{field.metric}")]
         texts += [info.help for info in of_report(WEEKLY) if info.name.endswith(f"weekly_{field.metric}")]
-        assert len(texts) == 2
+        assert len(texts) == 3
         assert all(f"({field.wechat} of {WEEKLY.api}; fetched on a slow interval)" in text for text in texts)

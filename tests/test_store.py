@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from exporter.periods import Week
 from exporter.reports import WEEKLY, Reading
-from exporter.status import Answer, Kept, State
+from exporter.status import Answer, Kept, Recent, State
 from exporter.store import Change, Known, Lock, Locked, Miss, Store
 from exporter.store.files import DATABASE, LOCK
 from exporter.store.schema import APPLICATION_ID, VERSION
@@ -64,7 +64,7 @@ def known(store: Store, appid: str = APPID) -> Known:
 def test_what_is_kept_is_there_after_a_restart(opened: Callable[..., Store]) -> None:
     everything = (change(kept(W3)), change(kept(W2, 0)), change(Miss(W1, 7.0, final=True)), change(ANSWER))
     opened().save(everything)
-    expected = Known(ANSWER, kept(W3), kept(W2, 0), frozenset({W2, W3}), (Miss(W1, 7.0, final=True),))
+    expected = Known(ANSWER, Recent((kept(W3), kept(W2, 0))), frozenset({W2, W3}), (Miss(W1, 7.0, final=True),))
     assert known(opened()) == expected
 
 
@@ -79,7 +79,7 @@ def test_nothing_is_known_of_an_app_never_asked(opened: Callable[..., Store]) ->
 def test_zero_stays_zero_and_missing_stays_missing(opened: Callable[..., Store]) -> None:
     store = opened()
     store.save([change(kept(W3, None))])
-    current = known(store).current
+    current = known(store).recent.current
     assert current is not None
     assert current.reading.values == (2470, 8913, None, None, 226.4748, 69.5, 0)
 
@@ -89,14 +89,14 @@ def test_a_revision_replaces_the_whole_row_and_a_row_ends_a_miss(opened: Callabl
     store.save([change(kept(W3)), change(Miss(W2, 1.0, final=False))])
     revised = Kept(Reading(WEEKLY, W3, (1, None, None, None, None, None, None)), 1.0)
     store.save([change(revised), change(kept(W2))])
-    assert known(store) == Known(None, revised, kept(W2), frozenset({W2, W3}))
+    assert known(store) == Known(None, Recent((revised, kept(W2))), frozenset({W2, W3}))
 
 
 def test_the_week_before_is_given_only_if_it_is_exactly_that(opened: Callable[..., Store]) -> None:
     store = opened()
     store.save([change(kept(W3)), change(kept(W1))])
-    assert known(store).previous is None
-    assert known(store).current == kept(W3)
+    assert known(store).recent.previous is None
+    assert known(store).recent.current == kept(W3)
 
 
 def test_every_week_is_kept_and_as_many_are_named_as_were_asked_for(opened: Callable[..., Store]) -> None:
@@ -105,6 +105,8 @@ def test_every_week_is_kept_and_as_many_are_named_as_were_asked_for(opened: Call
     store.save([change(kept(week)) for week in weeks])
     assert known(store).held == set(weeks)
     assert store.read(APPID, WEEKLY, 8).held == set(weeks[:8])
+    for wanted in (2, 8):
+        assert store.read(APPID, WEEKLY, wanted).recent == Recent(tuple(map(kept, weeks[:5])))
 
 
 def test_figures_of_one_host_never_mix_with_those_of_another(opened: Callable[..., Store]) -> None:
@@ -129,14 +131,14 @@ def test_a_dimension_and_another_report_fit_the_schema_as_rows(opened: Callable[
         db.executemany("INSERT INTO figure VALUES (?, ?, ?, ?, ?, ?)", rows)
         found = db.execute("SELECT dimension, value FROM figures WHERE report = 'weekly_retain'").fetchall()
     assert found == [("0", 10), ("1", 9), ("2", 8), ("3", 7), ("4", 6)]
-    assert known(opened()).current == kept(W3)
+    assert known(opened()).recent.current == kept(W3)
 
 
 def test_in_memory_nothing_is_written(opened: Callable[..., Store], tmp_path: Path) -> None:
     store = opened(":memory:")
     store.save([change(kept(W3))])
     store.mend()
-    assert known(store).current == kept(W3)
+    assert known(store).recent.current == kept(W3)
     assert store.problem == ""
     assert list(tmp_path.iterdir()) == []
 
@@ -161,7 +163,7 @@ def test_a_file_of_a_newer_version_is_left_alone_and_the_exporter_goes_on_from_m
     assert f"version is {VERSION + 1}" in store.problem
     assert [line["log_level"] for line in logs] == ["error"]
     store.save([change(kept(W2))])
-    assert known(store).current == kept(W2)
+    assert known(store).recent.current == kept(W2)
     assert (tmp_path / DATABASE).read_bytes() == before
 
 
@@ -176,7 +178,7 @@ def test_a_corrupt_file_is_moved_aside_with_its_companions_and_a_new_one_begun(
         store = opened()
     assert store.problem == ""
     store.save([change(kept(W3))])
-    assert known(store).current == kept(W3)
+    assert known(store).recent.current == kept(W3)
     aside = tmp_path / f"{DATABASE}.corrupt-20261118T110640Z"
     assert aside.read_bytes() == content
     assert [line["log_level"] for line in logs] == ["error"]
@@ -236,12 +238,12 @@ def test_a_file_that_stays_unusable_is_tried_again_in_silence(opened: Callable[.
             wall.now += 61
             store.mend()
     assert logs == []
-    assert known(store).current == kept(W3)
+    assert known(store).recent.current == kept(W3)
     (tmp_path / DATABASE).rmdir()
     wall.now += 61
     store.mend()
     assert store.problem == ""
-    assert known(opened()).current == kept(W3)
+    assert known(opened()).recent.current == kept(W3)
 
 
 STRANGE_ROWS = [
@@ -302,7 +304,7 @@ def test_a_file_that_is_taken_away_while_running_is_written_anew(opened: Callabl
         store.mend()
     assert [line["event"] for line in logs] == ["store was taken away while running: written anew"]
     assert store.problem == ""
-    assert known(opened()) == known(store) == Known(ANSWER, kept(W3), held=frozenset({W3}))
+    assert known(opened()) == known(store) == Known(ANSWER, Recent((kept(W3),)), held=frozenset({W3}))
 
 
 def test_a_file_that_is_taken_away_for_good_leaves_the_figures_in_memory(
@@ -318,7 +320,7 @@ def test_a_file_that_is_taken_away_for_good_leaves_the_figures_in_memory(
     with capture_logs():
         store.mend()
     assert "cannot be used" in store.problem
-    assert known(store).current == kept(W3)
+    assert known(store).recent.current == kept(W3)
 
 
 def test_a_closed_store_keeps_nothing_and_harms_nothing(opened: Callable[..., Store], tmp_path: Path) -> None:
@@ -387,7 +389,7 @@ from exporter.store import Store, Lock
 logs.configure("info", "logfmt")
 store = Store(sys.argv[1], "api.weixin.qq.com", lambda: 0.0)
 print(store.problem)
-print(store.read("wx0123456789abcdef", WEEKLY, 8).current)
+print(store.read("wx0123456789abcdef", WEEKLY, 8).recent.current)
 try:
     Lock(Path(sys.argv[1]))
 except OSError as error:

@@ -16,8 +16,8 @@ from test_metrics import FULL, HOSTILE, NEW, W2
 from exporter import __version__
 from exporter.httpd import Server
 from exporter.metrics import Format
-from exporter.reports import WEEKLY, Reading
-from exporter.status import Answer, Counters, Kept, State, Status
+from exporter.reports import WEEKLY, Reading, Thresholds
+from exporter.status import Answer, Counters, Kept, Recent, State, Status
 from exporter.web import Pages, Site, Surroundings
 from exporter.web.negotiation import accepts_gzip, preferred_format
 from exporter.web.statuspage import StatusPage, status_page
@@ -335,7 +335,8 @@ def test_a_change_has_its_sign_and_needs_a_base(now: float | None, before: float
     def kept(value: float | None, week: Week) -> Kept:
         return Kept(Reading(WEEKLY, week, (value, *[None] * 6)), 1.0)
 
-    status = Status("wx1", "", State.OK, None, kept(now, W2), kept(before, W2.before()), 1.0, Counters())
+    recent = Recent((kept(now, W2), kept(before, W2.before())))
+    status = Status("wx1", "", State.OK, None, recent, 1.0, Counters(), Thresholds())
     page = status_page([status], SURROUNDINGS)
     assert (f"<small>{words}</small>" in page) if words else "%</small>" not in page
     assert len(CHANGES) == 6

@@ -4,7 +4,7 @@ from exporter.config.durations import duration_words, parse_duration
 from exporter.config.load import load
 from exporter.config.problems import ConfigError, Problem
 from exporter.config.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
-from exporter.config.types import Api, App, BrokenFile, Config, Fetch
+from exporter.config.types import Api, App, BrokenFile, Config, Defaults, Fetch
 
 __all__ = [
     "Api",
@@ -12,6 +12,7 @@ __all__ = [
     "BrokenFile",
     "Config",
     "ConfigError",
+    "Defaults",
     "EnvSecret",
     "Fetch",
     "FileSecret",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from exporter.config.files import readable_by_others
 from exporter.config.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
 from exporter.config.sections import Section
+from exporter.config.settings import ALERT_OPTIONS, read_alerts
 from exporter.config.types import App
 
 if TYPE_CHECKING:
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 
     from exporter.config.documents import Node
     from exporter.config.problems import Findings
+    from exporter.config.types import Defaults
 
 WAYS = ("secret", "secret_file", "secret_env")
-APP_OPTIONS = ("appid", "name", *WAYS)
+APP_OPTIONS = ("appid", "name", *WAYS, "alerts")
 
 _USUAL_APPID = re.compile("wx[0-9a-f]{16}")
 
@@ -26,8 +28,9 @@ _USUAL_APPID = re.compile("wx[0-9a-f]{16}")
 class AppReader:
     """Reads the apps of all files of one configuration and sees to it that no appid comes twice."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
+    def __init__(self, environ: Mapping[str, str], defaults: Defaults) -> None:
         self._environ = environ
+        self._defaults = defaults
         self._places: dict[str, str] = {}
 
     def read(self, nodes: Iterable[Node], field: str, file: Path, notes: Findings) -> tuple[App, ...]:
@@ -50,9 +53,10 @@ class AppReader:
         appid = self._appid(section, notes)
         name = section.value("name", _name)
         secret = self._secret(section, file.parent)
+        alerts = read_alerts(section.section("alerts", ALERT_OPTIONS), self._defaults.alerts)
         if appid is None or secret is None:
             return None
-        return App(appid, secret, name or "")
+        return App(appid, secret, name or "", alerts)
 
     def _appid(self, section: Section, notes: Findings) -> str | None:
         if "appid" not in section:

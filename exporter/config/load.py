@@ -10,14 +10,21 @@ from exporter.config.apps import AppReader, parse_path
 from exporter.config.documents import DocumentError, Entries, Items, Node, Text, read_document
 from exporter.config.problems import ConfigError, Findings
 from exporter.config.sections import Section, kind
-from exporter.config.settings import API_OPTIONS, FETCH_OPTIONS, read_api, read_fetch
+from exporter.config.settings import (
+    API_OPTIONS,
+    DEFAULTS_OPTIONS,
+    FETCH_OPTIONS,
+    read_api,
+    read_defaults,
+    read_fetch,
+)
 from exporter.config.types import App, BrokenFile, Config
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-MAIN_OPTIONS = ("fetch", "api", "apps", "app_config_files")
+MAIN_OPTIONS = ("fetch", "api", "defaults", "apps", "app_config_files")
 
 _WILDCARDS = frozenset("*?[")
 _NO_SUCH_FILE = "no such file, or its folder is closed (relative names begin in this file's folder)"
@@ -37,9 +44,10 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     """
     notes = Findings(path)
     section = _open_main(path, notes)
-    reader = AppReader(environ)
     fetch = read_fetch(section.section("fetch", FETCH_OPTIONS))
     api = read_api(section.section("api", API_OPTIONS))
+    defaults = read_defaults(section.section("defaults", DEFAULTS_OPTIONS))
+    reader = AppReader(environ, defaults)
     apps = list(reader.read(section.nodes("apps"), "apps", path, notes))
     files = [notes]
     for file in _app_files(section, path, notes):
@@ -55,6 +63,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
         apps=tuple(apps),
         fetch=fetch,
         api=api,
+        defaults=defaults,
         broken_files=tuple(BrokenFile(found.file, found.problems) for found in files if found.problems),
         warnings=tuple(warning for found in files for warning in found.warnings),
     )

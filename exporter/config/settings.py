@@ -1,15 +1,16 @@
-"""The sections ``fetch`` and ``api``: what each option must be."""
+"""The sections ``fetch``, ``api`` and ``defaults``: what each option must be."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from exporter.config.durations import MINUTE, WEEK, duration_words, parse_duration
-from exporter.config.types import Api, Fetch
+from exporter.config.types import Api, Defaults, Fetch
+from exporter.reports import Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +19,10 @@ if TYPE_CHECKING:
 
 FETCH_OPTIONS = tuple(field.name for field in fields(Fetch))
 API_OPTIONS = tuple(field.name for field in fields(Api))
+DEFAULTS_OPTIONS = tuple(field.name for field in fields(Defaults))
+ALERT_OPTIONS = tuple(field.name for field in fields(Thresholds))
 
+_RATIO = re.compile(r"[0-9]{0,3}\.?[0-9]{0,9}")
 _WHOLE_NUMBER = re.compile("0|[1-9][0-9]{0,8}")
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
@@ -40,6 +44,17 @@ def read_api(section: Section) -> Api:
     """Reads the section ``api``; what is absent or wrong has its default."""
     base_url = section.value("base_url", parse_base_url)
     return Api() if base_url is None else Api(base_url)
+
+
+def read_defaults(section: Section) -> Defaults:
+    """Reads the section ``defaults``; what is absent or wrong has its default."""
+    return Defaults(alerts=read_alerts(section.section("alerts", ALERT_OPTIONS), Thresholds()))
+
+
+def read_alerts(section: Section, otherwise: Thresholds) -> Thresholds:
+    """Reads a section ``alerts``; what is absent or wrong is as in ``otherwise``."""
+    given = {option: section.value(option, _ratio) for option in ALERT_OPTIONS}
+    return replace(otherwise, **{option: ratio for option, ratio in given.items() if ratio is not None})
 
 
 def parse_base_url(text: str) -> str:
@@ -105,6 +120,16 @@ def _duration(least: float, most: float, *, below: bool = False) -> Callable[[st
         return seconds
 
     return parse
+
+
+def _ratio(text: str) -> float:
+    try:
+        ratio = float(text) if _RATIO.fullmatch(text) else -1.0
+    except ValueError:
+        ratio = -1.0
+    if not 0 <= ratio <= 1:
+        raise ValueError("must be a number from 0 (never alerts) to 1, such as 0.7")
+    return ratio
 
 
 def _whole_number(least: int, most: int) -> Callable[[str], int]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from exporter.config.durations import HOUR, MINUTE
+from exporter.reports import Thresholds
 
 if TYPE_CHECKING:
     from exporter.config.problems import Problem
@@ -52,6 +53,15 @@ class App:
     secret: Secret
     name: str = ""
     """Shown to people; may be empty."""
+    alerts: Thresholds = Thresholds()  # noqa: RUF009 (a frozen value)
+    """The ratios below which it alerts: its own, else those of ``defaults``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What holds for every app that does not say otherwise."""
+
+    alerts: Thresholds = Thresholds()  # noqa: RUF009 (a frozen value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +80,7 @@ class Config:
     """In the order of reading: main file first, then app files by name."""
     fetch: Fetch = field(default_factory=Fetch)
     api: Api = field(default_factory=Api)
+    defaults: Defaults = field(default_factory=Defaults)
     broken_files: tuple[BrokenFile, ...] = ()
     warnings: tuple[Problem, ...] = ()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from exporter.reports import PREFIX
+from exporter.reports import PREFIX, WEEKLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,6 +39,11 @@ WEEK_END = _gauge(
 )
 WEEK_FIRST_SEEN = _gauge(
     "week_first_seen_timestamp_seconds", "appid week", "When the exporter first had the live week, Unix time."
+)
+_HOLIDAYS = "Weekdays off for a public holiday of mainland China in {}; no sample while the year's schedule is unknown."
+WEEK_HOLIDAYS = _gauge("week_public_holidays", "appid week", _HOLIDAYS.format("the live week"))
+PREVIOUS_WEEK_HOLIDAYS = _gauge(
+    "previous_week_public_holidays", "appid week", _HOLIDAYS.format("the week before the live one")
 )
 APP_INFO = _gauge("app_info", "appid name", "The configured name of an app; always 1.")
 UP = _gauge(
@@ -95,9 +100,21 @@ CONFIG_FILE_ERRORS = _gauge(
     "1 for each app file that is broken, and whose apps are therefore missing.",
 )
 
+THRESHOLDS = {
+    field.threshold: _gauge(
+        f"alert_{field.threshold}",
+        "appid",
+        f"{field.title}: the ratio to the baseline below which the app alerts, as configured; 0 never does.",
+    )
+    for field in WEEKLY.watched
+}
+"""By the attribute of ``reports.Thresholds``."""
+
 OF_APPS = (
     WEEK_END,
     WEEK_FIRST_SEEN,
+    WEEK_HOLIDAYS,
+    PREVIOUS_WEEK_HOLIDAYS,
     APP_INFO,
     UP,
     FETCH_STATE,
@@ -107,6 +124,7 @@ OF_APPS = (
     FETCH_FAILURES,
     API_ERRORS,
     REVISIONS,
+    *THRESHOLDS.values(),
 )
 """The families with an ``appid`` label, apart from the figures: they belong to the cached page."""
 
@@ -124,7 +142,7 @@ OF_EXPORTER = (
 
 
 def of_report(report: Report) -> Iterator[MetricInfo]:
-    """The figures of a report, each followed by its twin of the period before."""
+    """The figures of a report, each followed by its twins: the period before, the median of the four before."""
     for field in report.fields:
         what = f"{field.meaning[0].upper()}{field.meaning[1:]}"
         source = f"{field.wechat} of {report.api}; fetched on a slow interval"
@@ -135,4 +153,10 @@ def of_report(report: Report) -> Iterator[MetricInfo]:
             "gauge",
             labels,
             f"{what}, in the week before the live one ({source}).",
+        )
+        yield MetricInfo(
+            report.median_metric(field),
+            "gauge",
+            labels,
+            f"{what}, the median of the four weeks before the live one ({source}).",
         )

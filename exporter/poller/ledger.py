@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from exporter.periods import DAY, Week
 from exporter.reports import Reading, Report
-from exporter.status import Answer, Counters, Kept, State, Status
+from exporter.status import Answer, Counters, Kept, Recent, State, Status
 from exporter.store import Change, Known, Miss
 from exporter.wechat.codes import Failed, NotReady, QuotaSpent, Refused, TokenRejected, Unanswered
 
@@ -39,8 +39,7 @@ class Ledger:
 
     app: App
     answer: Answer | None = None
-    current: Kept | None = None
-    previous: Kept | None = None
+    recent: Recent = Recent()  # noqa: RUF009 (a frozen value)
     held: frozenset[Week] = frozenset()
     """The newest weeks that the store holds."""
     misses: Mapping[Week, Miss] = field(default_factory=lambda: MappingProxyType({}))
@@ -64,10 +63,10 @@ class Ledger:
             name=self.app.name,
             state=self.state,
             answer=self.answer,
-            current=self.current,
-            previous=self.previous,
+            recent=self.recent,
             next_fetch=next_fetch,
             counters=self.counters,
+            thresholds=self.app.alerts,
         )
 
 
@@ -77,8 +76,7 @@ def opened(app: App, known: Known, *, retry: bool) -> Ledger:
     return Ledger(
         app=app,
         answer=answer,
-        current=known.current,
-        previous=known.previous,
+        recent=known.recent,
         held=known.held,
         misses=MappingProxyType({miss.week: miss for miss in known.misses}),
         ask_at_once=retry and answer is not None and answer.state in {State.REFUSED, State.FAILED},
@@ -138,8 +136,8 @@ def _absorb(ledger: Ledger, report: Report, outcome: Outcome, now: float) -> tup
     if isinstance(result, Unanswered):
         return ledger, ()
     kept = Kept(result, now)
-    for known in (ledger.current, ledger.previous):
-        if known is not None and known.week == result.week:
+    for known in ledger.recent.weeks:
+        if known.week == result.week:
             kept = Kept(result, known.first_seen)
             if known.reading.values != result.values:
                 counters = replace(ledger.counters, revisions=ledger.counters.revisions + 1)
@@ -148,14 +146,11 @@ def _absorb(ledger: Ledger, report: Report, outcome: Outcome, now: float) -> tup
 
 
 def _placed(ledger: Ledger, kept: Kept) -> Ledger:
-    """Puts a reading where it belongs: the latest week is the live one, exactly the week before is its twin."""
-    weeks = {known.week: known for known in (ledger.previous, ledger.current, kept) if known is not None}
-    newest = max(weeks)
+    """Puts a reading where it belongs; its week is no longer one that was asked for in vain."""
     misses = {week: miss for week, miss in ledger.misses.items() if week != kept.week}
     return replace(
         ledger,
-        current=weeks[newest],
-        previous=weeks.get(newest.before()),
+        recent=ledger.recent.with_week(kept),
         held=ledger.held | {kept.week},
         misses=MappingProxyType(misses),
     )

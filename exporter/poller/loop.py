@@ -221,5 +221,6 @@ class Poller:
         elif before.answer is not None and state.up and not before.state.up:
             lasted = round(now - before.answer.since)
             log.info("app is well again", appid=appid, state=state.value, lasted_seconds=lasted)
-        if after.current is not None and (before.current is None or after.current.week != before.current.week):
-            log.info("week published", appid=appid, week=after.current.week.label)
+        live, was = after.recent.current, before.recent.current
+        if live is not None and (was is None or live.week != was.week):
+            log.info("week published", appid=appid, week=live.week.label)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from exporter.periods import BEIJING, Week
 from exporter.reports import Reading, Report
-from exporter.status import Answer, Kept, State
+from exporter.status import BASELINE_WEEKS, Answer, Kept, Recent, State
 
 if TYPE_CHECKING:
     import sqlite3
@@ -48,12 +48,9 @@ class Known:
     """What the store knows of one app's report."""
 
     answer: Answer | None = None
-    current: Kept | None = None
-    """The latest week there is."""
-    previous: Kept | None = None
-    """Exactly the week before that."""
+    recent: Recent = Recent()  # noqa: RUF009 (a frozen value)
     held: frozenset[Week] = frozenset()
-    """The newest weeks there are, as many as were asked for."""
+    """The newest weeks there are, at least as many as were asked for."""
     misses: tuple[Miss, ...] = ()
 
 
@@ -79,7 +76,7 @@ def write(db: sqlite3.Connection, host: str, changes: Iterable[Change]) -> None:
 
 
 def read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest_weeks: int) -> Known:
-    """Reads what is known of one app's report: which of the newest weeks, and the figures of two.
+    """Reads what is known of one app's report: which of the newest weeks, and the figures of the recent ones.
 
     Raises:
         UnreadableRow: somebody else wrote into the database.
@@ -102,14 +99,12 @@ def _read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest_
         _week(period): float(first_seen)
         for period, first_seen in db.execute(
             "SELECT period, first_seen FROM reading WHERE subject = ? AND report = ? ORDER BY period DESC LIMIT ?",
-            (*key, newest_weeks),
+            (*key, max(newest_weeks, 1 + BASELINE_WEEKS)),
         )
     }
-    newest = max(weeks, default=None)
     return Known(
         answer=_read_answer(db, key),
-        current=_read_kept(db, key, report, weeks, newest, terms),
-        previous=_read_kept(db, key, report, weeks, newest and newest.before(), terms),
+        recent=_read_recent(db, key, report, weeks, terms),
         held=frozenset(weeks),
         misses=tuple(
             Miss(_week(period), float(at), bool(final))
@@ -215,26 +210,29 @@ def _read_answer(db: sqlite3.Connection, key: tuple[int, int]) -> Answer | None:
     )
 
 
-def _read_kept(  # noqa: PLR0913, PLR0917 (a row's whole address)
-    db: sqlite3.Connection,
-    key: tuple[int, int],
-    report: Report,
-    weeks: dict[Week, float],
-    week: Week | None,
-    terms: _Terms,
-) -> Kept | None:
-    if week is None or week not in weeks:
-        return None
-    figures = dict(
-        db.execute(
-            "SELECT field, value FROM figure WHERE subject = ? AND report = ? AND period = ? AND dimension = ''",
-            (*key, _period(week)),
+def _read_recent(
+    db: sqlite3.Connection, key: tuple[int, int], report: Report, weeks: dict[Week, float], terms: _Terms
+) -> Recent:
+    """The newest weeks with their figures; ``weeks`` says when each was first seen, newest first."""
+    if not weeks:
+        return Recent()
+    oldest = max(weeks).before(BASELINE_WEEKS)
+    figures: dict[Week, dict[int | None, float]] = {week: {} for week in weeks}
+    for period, field, value in db.execute(
+        "SELECT period, field, value FROM figure WHERE subject = ? AND report = ? AND period >= ? AND dimension = ''",
+        (*key, _period(oldest)),
+    ):
+        if not isinstance(value, int | float):
+            raise UnreadableRow("a figure is not a number")
+        figures.setdefault(_week(period), {})[field] = value
+    numbers = [terms.find(field.wechat) for field in report.fields]
+    return Recent(
+        tuple(
+            Kept(Reading(report, week, tuple(figures[week].get(number) for number in numbers)), weeks[week])
+            for week in weeks
+            if week >= oldest
         )
     )
-    if not all(isinstance(value, int | float) for value in figures.values()):
-        raise ValueError("a figure is not a number")
-    values = tuple(figures.get(terms.find(field.wechat)) for field in report.fields)
-    return Kept(Reading(report, week, values), weeks[week])
 
 
 def _period(week: Week) -> int:

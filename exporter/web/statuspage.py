@@ -83,8 +83,10 @@ def status_page(statuses: Sequence[Status], surroundings: Surroundings) -> str:
 def _cells(status: Status, report: Report) -> list[_Cell]:
     cells = []
     for field in report.fields:
-        now = None if status.current is None else status.current.reading.value(field)
-        before = None if status.previous is None else status.previous.reading.value(field)
+        now, before = (
+            None if kept is None else kept.reading.value(field)
+            for kept in (status.recent.current, status.recent.previous)
+        )
         cells.append(_Cell(_figure(now, field.unit), _change(now, before)))
     return cells
 
