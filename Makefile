@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST_FLAGS ?=
 
-.PHONY: demo test lint format readme clean
+.PHONY: demo test lint format generated readme clean
 
 ## The exporter against a simulator of WeChat: no account, no network.
 demo: $(INSTALLED)
@@ -28,6 +28,12 @@ lint: $(INSTALLED)
 format: $(INSTALLED)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+## Writes from the code what stands in the repository for those who do not run it.
+generated: $(INSTALLED)
+	mkdir -p deploy/kubernetes
+	$(BIN)/wechat-miniprogram-exporter rules > prometheus/rules.yml
+	$(BIN)/wechat-miniprogram-exporter rules --kubernetes > deploy/kubernetes/prometheusrule.yaml
 
 ## Writes the README's tables from the code.
 readme: $(INSTALLED)

@@ -25,3 +25,13 @@ def promtool() -> str:
 @pytest.fixture(scope="session")
 def prometheus() -> str:
     return _program("prometheus")
+
+
+@pytest.fixture(scope="session")
+def alertmanager() -> str:
+    return _program("prometheus-alertmanager")
+
+
+@pytest.fixture(scope="session")
+def amtool() -> str:
+    return _program("amtool")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import http.client
 import os
 import resource
@@ -744,6 +745,7 @@ def test_500_resets_at_every_stage_leave_no_word_and_no_trace(capfd: pytest.Capt
 
 @contextlib.contextmanager
 def no_descriptor_left() -> Iterator[None]:
+    gc.collect()  # or it gives descriptors back meanwhile
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(name) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone, no paths
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))

@@ -55,13 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(options: Options) -> int:
-    match options.command:
-        case "healthcheck":
-            return commands.healthcheck(options)
-        case "simulator":
-            return commands.simulate(options, _clock, _wait)
-        case "demo":
-            return _demo(options)
+    without_configuration = {
+        "healthcheck": commands.healthcheck,
+        "rules": commands.print_rules,
+        "simulator": lambda options: commands.simulate(options, _clock, _wait),
+        "demo": _demo,
+    }
+    if options.command in without_configuration:
+        return without_configuration[options.command](options)
     loaded = config.load(options.config_file, os.environ)
     if options.command == "check":
         return commands.check(loaded, options, _clock)

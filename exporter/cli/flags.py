@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter import __version__, demo, logs
+from exporter import __version__, demo, logs, rules
 from exporter.httpd import ListenError, parse_address
 from exporter.store import MEMORY
 
@@ -31,6 +31,7 @@ COMMANDS = {
     "fetch": "fetch what is due, once, and print the metrics (for node_exporter's textfile collector)",
     "demo": "run the exporter against a built-in simulator of WeChat: no account, no network",
     "simulator": "run that simulator alone, over HTTP",
+    "rules": "print the recording and alert rules for Prometheus, or with --kubernetes for its operator",
     "healthcheck": "exit 0 if the exporter at --web.listen-address answers (for containers)",
 }
 
@@ -54,6 +55,9 @@ class Options:
     output: Path | None = None
     seed: int = 0
     faults: tuple[str, ...] = field(default=())
+    kubernetes: bool = False
+    dashboard_url: str = rules.DEFAULT_LINKS.dashboard
+    runbook_url: str = rules.DEFAULT_LINKS.runbook
 
     def addresses(self, default: str = LISTEN_ADDRESS) -> tuple[str, ...]:
         """Where to listen: what was said, else the command's own default."""
@@ -112,6 +116,7 @@ def _add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentPars
         metavar="FILE",
         help="write to FILE, whole or not at all, in place of standard output",
     )
+    _add_links(made["rules"])
     for name in ("demo", "simulator"):
         made[name].add_argument("--seed", type=int, help="other figures for another number (default: 0)")
     made["simulator"].add_argument(
@@ -122,6 +127,18 @@ def _add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentPars
         help="something wrong with an app's answers: an errcode, or one of the names that `--fault help` prints;"
         " APPID=stable_token:KIND spoils its tokens; repeatable",
     )
+
+
+def _add_links(rules_command: argparse.ArgumentParser) -> None:
+    rules_command.add_argument("--kubernetes", action="store_true", help="as a PrometheusRule of prometheus-operator")
+    for flag, where in (("dashboard", "the dashboard in your Grafana"), ("runbook", "your copy of docs/alerts.md")):
+        rules_command.add_argument(
+            f"--{flag}.url",
+            dest=f"{flag}_url",
+            type=_link,
+            metavar="URL",
+            help=f"where alerts find {where} (default: {getattr(rules.DEFAULT_LINKS, flag)})",
+        )
 
 
 def _shared_flags() -> argparse.ArgumentParser:
@@ -170,6 +187,12 @@ def _address(text: str) -> str:
         parse_address(text)
     except ListenError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _link(text: str) -> str:
+    if not text.isprintable() or not text or set(text) & set(" {}#?"):
+        raise argparse.ArgumentTypeError("must be an address without white space, braces, query and fragment")
     return text
 
 

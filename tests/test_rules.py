@@ -1,0 +1,153 @@
+"""The alert rules: the files are what the code writes, promtool takes and tests them, and the tests notice changes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from rig import command
+
+from exporter import rules
+from exporter.metrics import catalogue
+from exporter.reports import WEEKLY
+from exporter.rules import figures, operations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ROOT = Path(__file__).parent.parent
+RULES = ROOT / "prometheus" / "rules.yml"
+SCENARIOS = ROOT / "prometheus" / "rules_test.yml"
+TESTS: dict[str, Any] = yaml.safe_load(SCENARIOS.read_text())
+ALERTS = [*figures.alerts(), *operations.alerts()]
+NAMES = [alert.full_name for alert in ALERTS]
+
+
+def checked(promtool: str, *arguments: str | Path) -> str:
+    """Runs promtool and gives what it says; empty if it is content."""
+    result = subprocess.run([promtool, *arguments], capture_output=True, text=True, check=False)
+    return "" if result.returncode == 0 else result.stdout + result.stderr
+
+
+def test_the_rules_are_what_the_code_writes() -> None:
+    assert RULES.read_text() == rules.document(), "make generated writes it"
+    assert (ROOT / "deploy" / "kubernetes" / "prometheusrule.yaml").read_text() == rules.kubernetes(), "make generated"
+
+
+def test_promtool_takes_the_rules_with_every_lint(promtool: str) -> None:
+    assert checked(promtool, "check", "rules", "--lint=all", "--lint-fatal", RULES) == ""
+
+
+def test_the_operators_rule_holds_the_same_groups() -> None:
+    resource = yaml.safe_load(rules.kubernetes())
+    assert (resource["apiVersion"], resource["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
+    assert resource["spec"] == yaml.safe_load(RULES.read_text())
+
+
+def test_every_scenario_comes_out_as_it_says(promtool: str) -> None:
+    assert len(TESTS["tests"]) == 34
+    assert checked(promtool, "test", "rules", SCENARIOS) == ""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_alert_is_shown_to_fire_and_not_to_fire(name: str) -> None:
+    about = [test for test in TESTS["tests"] if name.removeprefix("WeChatMiniProgram") in test["name"]]
+    assert any(re.search(r"\bfires?\b", test["name"]) for test in about)
+    assert any("not fire" in test["name"] or "and do" in test["name"] for test in about)
+    checks = [check for test in about for check in test["promql_expr_test"]]
+    firing = [any(f'"{name}"' in sample["labels"] for sample in check["exp_samples"]) for check in checks]
+    assert set(firing) == {True, False}
+
+
+def test_the_alerts_are_the_ones_of_the_design_all_alike_in_their_waits() -> None:
+    assert len(ALERTS) == len(set(NAMES)) == 3 * 4 + 12
+    written = [alert.written(rules.DEFAULT_LINKS) for alert in ALERTS]
+    assert {(rule["for"], rule["keep_firing_for"]) for rule in written} == {("30m", "2h")}
+    for rule in written:
+        assert set(rule["annotations"]) == {"summary", "description", "dashboard_url", "runbook_url"}  # type: ignore[call-overload]
+        assert set(rule["labels"]) <= {"severity", "figure"}  # type: ignore[call-overload]
+
+
+VISITORS = "max by (appid, week) (wechat_miniprogram_weekly_visitors)"
+MIN_RATIO = "max by (appid) (wechat_miniprogram_alert_visitors_min_ratio)"
+WEEK_END = "max by (appid) (wechat_miniprogram_week_end_timestamp_seconds)"
+NAMES_OF_APPS = "group by (appid, name) (wechat_miniprogram_app_info)"
+MUTATIONS = {
+    "a ratio for all apps": ("alerts by its own ratio", f"({MIN_RATIO})", f"(0.7 + 0 * {MIN_RATIO})"),
+    "a rise": (
+        "VisitorsDropped and VisitorsBelowNormal fire",
+        f"< on (appid) group_left ()\n        ({MIN_RATIO})",
+        f"> on (appid) ({MIN_RATIO})",
+    ),
+    "a collapse like a drop": ("VisitorsCollapsed fires", " * 4 / 7", ""),
+    "no noise gate": ("tiny app", " > 3)", " > -3)"),
+    "no holidays this week": ("holiday week", "wechat_miniprogram_week_public_holidays) > 0", "vector(0)) > 0"),
+    "no holidays before": ("holiday week", "wechat_miniprogram_previous_week_public_holidays) > 0", "vector(0)) > 0"),
+    "averages over a few": ("StayPerVisitor", " >= 200", " >= 0"),
+    "sums over replicas": ("two replicas", VISITORS, VISITORS.replace("max", "sum", 1)),
+    "names that meet": ("two replicas", f"topk by (appid) (1, {NAMES_OF_APPS})", NAMES_OF_APPS),
+    "a zero base": ("tiny app", "_visitors) > 0)", "_visitors) + 0)"),
+    "not kept firing": ("a gap in the scrapes", "keep_firing_for: 2h", "keep_firing_for: 1m"),
+    "no waiting": ("VisitorsDropped and VisitorsBelowNormal fire", "for: 30m", "for: 1m"),
+    "late at Wednesday noon": ("on Tuesday noon", "36 * 3600", "60 * 3600"),
+    "late per replica": ("two replicas", f"== on (appid) group_left () {WEEK_END}", "> -10000000"),
+    "any week will do": ("no week at all", f"unless on (appid)\n        {WEEK_END}", ""),
+    "one failure is enough": ("Failed fires", "[1d])) > 1", "[1d])) > 0"),
+    "half is most": ("not fire for half", "\n      > 0.5", "\n      >= 0.5"),
+    "one app is most": ("an only app", '{state="failed"})) > 1)', '{state="failed"})) > 0)'),
+    "no absent target": ("no target of the job", 'or\n      absent(up{job="wechat-miniprogram"})', ""),
+    "a long standstill": ("PollerStalled fires", "> 300", "> 3000"),
+}
+"""What is made worse, the scenario that must notice it, and the change."""
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_a_change_for_the_worse_is_noticed_by_its_scenario(mutation: str, tmp_path: Path, promtool: str) -> None:
+    assert len(MUTATIONS) == 20
+    scenario, before, after = MUTATIONS[mutation]
+    rule_file, test_file = tmp_path / "rules.yml", tmp_path / "rules_test.yml"
+    text = RULES.read_text()
+    assert before in text
+    test_file.write_text(
+        yaml.safe_dump(TESTS | {"tests": [test for test in TESTS["tests"] if scenario in test["name"]]})
+    )
+    rule_file.write_text(text)
+    assert checked(promtool, "test", "rules", test_file) == ""
+    rule_file.write_text(text.replace(before, after))
+    assert checked(promtool, "check", "rules", rule_file) == ""
+    assert "FAILED" in checked(promtool, "test", "rules", test_file)
+
+
+def named_in(texts: Iterable[str]) -> set[str]:
+    return set(re.findall(r"\bwechat_miniprogram_[a-z_]+[a-z]", " ".join(texts)))
+
+
+def test_every_metric_that_the_rules_read_is_one_that_the_exporter_serves() -> None:
+    served = {info.name for info in (*catalogue.of_report(WEEKLY), *catalogue.OF_APPS, *catalogue.OF_EXPORTER)}
+    read = named_in(rule.expr for rule in (*figures.recordings(), *ALERTS)) - {"wechat_miniprogram_app_info_topk"}
+    assert read <= served
+    for period in (WEEKLY.metric, WEEKLY.previous_metric, WEEKLY.median_metric):
+        assert {period(field) for field in WEEKLY.fields} <= read
+
+
+def test_the_command_prints_the_rules_with_addresses_of_ones_own(tmp_path: Path) -> None:
+    assert command(tmp_path, "rules").stdout == rules.document()
+    links = ("--dashboard.url=https://grafana.example.org/d/x", "--runbook.url=https://wiki.example.org/alerts")
+    result = command(tmp_path, "rules", "--kubernetes", *links)
+    assert (result.returncode, result.stderr) == (0, "")
+    mine = rules.Links("https://grafana.example.org/d/x", "https://wiki.example.org/alerts")
+    assert result.stdout == rules.kubernetes(mine) != rules.kubernetes()
+    alert = replace(ALERTS[0], labels={}).written(mine)
+    assert alert["annotations"]["runbook_url"] == "https://wiki.example.org/alerts#wechatminiprogramvisitorscollapsed"  # type: ignore[index]
+
+
+@pytest.mark.parametrize("url", ["", "a b", "https://x/{{ x }}", "https://x/?y"])
+def test_an_address_that_would_spoil_the_rules_is_refused(url: str, tmp_path: Path) -> None:
+    result = command(tmp_path, "rules", f"--runbook.url={url}")
+    assert result.returncode == 2
+    assert "--runbook.url: must be an address without white space, braces, query and fragment" in result.stderr
