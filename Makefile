@@ -34,6 +34,7 @@ generated: $(INSTALLED)
 	mkdir -p deploy/kubernetes
 	$(BIN)/wechat-miniprogram-exporter rules > prometheus/rules.yml
 	$(BIN)/wechat-miniprogram-exporter rules --kubernetes > deploy/kubernetes/prometheusrule.yaml
+	$(BIN)/wechat-miniprogram-exporter dashboard > grafana/wechat-miniprogram.json
 
 ## Writes the README's tables from the code.
 readme: $(INSTALLED)

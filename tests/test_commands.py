@@ -51,6 +51,7 @@ FLAGS = [
     ),
     (["--web.telemetry-path=/m", "demo", "--seed=3"], Options("demo", telemetry_path="/m", seed=3)),
     (["simulator", "--fault=a=b", "--fault=c=d"], Options("simulator", faults=("a=b", "c=d"))),
+    (["dashboard"], Options("dashboard")),
     (["healthcheck", "--web.listen-address=:1"], Options("healthcheck", listen_addresses=(":1",))),
 ]
 
@@ -88,7 +89,7 @@ def test_wrong_usage_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]
 
 
 def test_the_tables_of_flags_are_whole() -> None:
-    assert (len(FLAGS), len(WRONG_USAGE)) == (12, 15)
+    assert (len(FLAGS), len(WRONG_USAGE)) == (13, 15)
     assert {options.command for _, options in FLAGS} == {"run", *COMMANDS}
 
 

@@ -26,6 +26,7 @@ FLOORS = {
     "exporter.web": 6,
     "exporter.rules": 6,
     "exporter.demo": 6,
+    "exporter.dashboards": 6,
     "exporter.cli": 7,
     "exporter.__main__": 8,
 }

@@ -58,6 +58,7 @@ def _dispatch(options: Options) -> int:
     without_configuration = {
         "healthcheck": commands.healthcheck,
         "rules": commands.print_rules,
+        "dashboard": commands.print_dashboard,
         "simulator": lambda options: commands.simulate(options, _clock, _wait),
         "demo": _demo,
     }

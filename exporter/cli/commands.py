@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter import demo, rules
+from exporter import dashboards, demo, rules
 from exporter.cli.flags import UsageError
 from exporter.cli.run import engine
 from exporter.httpd import parse_address
@@ -107,6 +107,12 @@ def print_rules(options: Options) -> int:
     """Prints the rules of Prometheus, their annotations leading to the given addresses."""
     write = rules.kubernetes if options.kubernetes else rules.document
     print(write(rules.Links(options.dashboard_url, options.runbook_url)), end="")
+    return 0
+
+
+def print_dashboard(_options: Options) -> int:
+    """Prints the Grafana dashboard."""
+    print(dashboards.dashboard(), end="")
     return 0
 
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "demo": "run the exporter against a built-in simulator of WeChat: no account, no network",
     "simulator": "run that simulator alone, over HTTP",
     "rules": "print the recording and alert rules for Prometheus, or with --kubernetes for its operator",
+    "dashboard": "print the Grafana dashboard",
     "healthcheck": "exit 0 if the exporter at --web.listen-address answers (for containers)",
 }
 

@@ -1,0 +1,55 @@
+"""How values look: colours by value, words in place of numbers. A colour is Grafana's name, fit for light and dark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from exporter.dashboards.promql import SEVERITY
+from exporter.status import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Json = dict[str, Any]
+
+COLOURED_TEXT: Json = {"type": "color-text"}
+
+STATE_COLOURS = {
+    State.OK: "green",
+    State.NOT_READY: "blue",
+    State.PENDING: "text",
+    State.QUOTA_SPENT: "yellow",
+    State.FAILED: "orange",
+    State.REFUSED: "red",
+}
+
+
+def state() -> Json:
+    """A column whose values are places in ``SEVERITY``."""
+    meanings = {str(place): (known.words, STATE_COLOURS[known]) for place, known in enumerate(SEVERITY)}
+    return {"mappings": words(meanings), "custom.cellOptions": COLOURED_TEXT, "custom.width": 215}
+
+
+def fixed(color: str) -> Json:
+    """One colour, whatever the value."""
+    return {"mode": "fixed", "fixedColor": color}
+
+
+def thresholds(lowest: str, *steps: tuple[float, str]) -> Json:
+    """Colours by value: the lowest one, then each from its value on."""
+    colours = [{"color": lowest, "value": None}] + [{"color": color, "value": value} for value, color in steps]
+    return {"mode": "absolute", "steps": colours}
+
+
+def words(meanings: Mapping[str, tuple[str, str]]) -> list[Json]:
+    """Text and colour in place of a value."""
+    options = {
+        value: {"text": text, "color": color, "index": index}
+        for index, (value, (text, color)) in enumerate(meanings.items())
+    }
+    return [{"type": "value", "options": options}]
+
+
+def pattern(expression: str, text: str) -> list[Json]:
+    """Text in place of one that matches a regular expression, whose groups are ``$1`` and so on."""
+    return [{"type": "regex", "options": {"pattern": expression, "result": {"text": text, "index": 0}}}]
