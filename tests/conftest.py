@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from stage import Stage, played
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parent.parent
 UNPACKED = ROOT / ".cache" / "prometheus" / "usr" / "bin"
@@ -35,3 +40,9 @@ def alertmanager() -> str:
 @pytest.fixture(scope="session")
 def amtool() -> str:
     return _program("amtool")
+
+
+@pytest.fixture(scope="session")
+def stage(prometheus: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with played(prometheus, tmp_path_factory.mktemp("stage")) as stage:
+        yield stage

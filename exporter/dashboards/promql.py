@@ -39,8 +39,11 @@ def selected(metric: str, chosen: str = APPS) -> str:
 
 
 def newest(metric: str, key: str, label: str, chosen: str) -> str:
-    """The label of an info metric for each key, from its newest sample: replicas may disagree, one must win."""
-    return f"topk by ({key}) (1, max by ({key}, {label}) (timestamp({selected(metric, chosen)})))"
+    """The label of an info metric for each key, as it is at the end of a graph.
+
+    From the newest sample, for replicas may disagree, and one must win.
+    """
+    return f"topk by ({key}) (1, max by ({key}, {label}) (timestamp({selected(metric, chosen)} @ end())))"
 
 
 def names(chosen: str = APPS) -> str:
@@ -52,7 +55,7 @@ def names(chosen: str = APPS) -> str:
 
 def named(expression: str) -> str:
     """The same values, with the app's name of today as ``app``; ``expression`` has one sample for each appid."""
-    return f"{expression} + on (appid) group_left (app) 0 * ({names()} @ end())"
+    return f"{expression} + on (appid) group_left (app) 0 * {names()}"
 
 
 def live(value: str, *, window: str = "") -> str:

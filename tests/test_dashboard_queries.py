@@ -1,0 +1,126 @@
+"""Every expression of the dashboard, executed by a real Prometheus that scrapes a real exporter."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from exporter.dashboards import dashboard
+from exporter.holidays import public_holidays
+from exporter.periods import newest_wanted_week
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from stage import Stage
+
+Json = dict[str, Any]
+
+DASHBOARD: Json = json.loads(dashboard())
+PANELS: dict[str, Json] = {panel["title"]: panel for panel in DASHBOARD["panels"] if panel["type"] != "row"}
+
+
+class Situation(NamedTuple):
+    """When the dashboard is looked at, at what, and which queries then have nothing to say."""
+
+    moment: str
+    app: str
+    """The app in detail."""
+    alone: bool = False
+    """It is also the only one that is chosen."""
+    empty: frozenset[str] = frozenset()
+
+
+NEW_APP = frozenset(
+    {
+        "This week: vs week before",
+        "This week: vs 4 weeks",
+        "Visitors: Median of the 4 weeks before",
+        "Sessions: Median of the 4 weeks before",
+        "Errors per hour: {{errcode}}",
+    }
+)
+"""An app with one week has nothing to be compared with, and this one met no error."""
+
+SITUATIONS = {
+    "steady": Situation("steady", "Corner Bakery"),
+    "a week has just switched": Situation("switch", "Corner Bakery"),
+    "an app with one week": Situation("switch", "Tea House (new)", alone=True, empty=NEW_APP),
+    "two exporters disagree": Situation("replicas", "Corner Bakery"),
+}
+
+
+def queries(panel: Json) -> Iterator[tuple[str, Json]]:
+    """A panel's queries by the title of their column, or the legend of their series."""
+    titles: dict[str, str] = {}
+    for transformation in panel.get("transformations", ()):
+        titles |= transformation["options"].get("renameByName", {})
+    for target in panel["targets"]:
+        column = titles.get(f"Value #{target['refId']}", titles.get("Value", "order of the rows"))
+        yield f"{panel['title']}: {target.get('legendFormat', column)}", target
+
+
+def ask(stage: Stage, situation: Situation, target: Json) -> list[Json]:
+    """What Prometheus answers to a query of the dashboard."""
+    return stage.ask(
+        target["expr"],
+        situation.moment,
+        app=stage.appid(situation.app),
+        appid=stage.appid(situation.app) if situation.alone else ".+",
+        instant=target.get("instant", False),
+    )
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_every_query_returns_data_without_warnings(stage: Stage, name: str) -> None:
+    assert len(SITUATIONS) == 4
+    situation = SITUATIONS[name]
+    asked = dict(query for panel in PANELS.values() for query in queries(panel))
+    assert len(asked) == sum(len(panel["targets"]) for panel in PANELS.values())
+    empty = {title for title, target in asked.items() if not ask(stage, situation, target)}
+    schedule_known = public_holidays(newest_wanted_week(stage.now, 0).before()) is not None
+    assert empty - situation.empty <= (set() if schedule_known else {"This week: Days off"})
+    assert situation.empty <= empty
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+def test_every_query_of_a_table_has_at_most_one_sample_for_each_row(stage: Stage, name: str) -> None:
+    for title, key in (("This week", "appid"), ("Fetching", "appid"), ("Exporters", "instance")):
+        for query, target in queries(PANELS[title]):
+            rows = [sample["metric"][key] for sample in ask(stage, SITUATIONS[name], target)]
+            assert len(rows) == len(set(rows)), query
+
+
+@pytest.mark.parametrize("title", ["Visitors as published", "Sessions as published"])
+def test_an_app_is_one_line_that_never_falls_back_to_an_older_week(stage: Stage, title: str) -> None:
+    ((_, target),) = queries(PANELS[title])
+    figure = {"Visitors as published": "visit_uv", "Sessions as published": "session_cnt"}[title]
+    lines = ask(stage, SITUATIONS["two exporters disagree"], target)
+    by_appid = {line["metric"]["appid"]: [float(value) for _, value in line["values"]] for line in lines}
+    assert len(by_appid) == len(lines) == 6
+    appid = stage.appid("Corner Bakery")
+    steps = list(dict.fromkeys(by_appid[appid]))
+    assert steps == [stage.wechat.row(appid, week)[figure] for week in stage.weeks()]
+
+
+def test_for_five_minutes_after_a_switch_and_a_restart_both_weeks_are_seen(stage: Stage) -> None:
+    counted = stage.ask("count by (appid) (wechat_miniprogram_weekly_visitors)", "switch", instant=True)
+    assert {sample["metric"]["appid"]: sample["value"][1] for sample in counted}[stage.appid("Corner Bakery")] == "2"
+
+
+def test_a_new_week_is_marked_once_at_the_moment_it_was_first_seen(stage: Stage) -> None:
+    (annotation,) = DASHBOARD["annotations"]["list"]
+    marks = stage.ask(annotation["expr"], "replicas")
+    assert {mark["metric"]["week"] for mark in marks} >= {week.label for week in stage.weeks()}
+    newest = next(mark for mark in marks if mark["metric"]["week"] == stage.weeks()[-1].label)
+    (moment,) = {float(value) for _, value in newest["values"]}
+    assert moment == pytest.approx(1000 * stage.now, rel=0, abs=1000)
+
+
+@pytest.mark.parametrize("name", ["job", "appid", "app"])
+def test_every_variable_has_values(stage: Stage, name: str) -> None:
+    (variable,) = [each for each in DASHBOARD["templating"]["list"] if each["name"] == name]
+    expression = variable["query"].partition("(")[2].removesuffix(")").removesuffix(", job")
+    assert len(stage.ask(expression, "replicas", instant=True)) >= 8
