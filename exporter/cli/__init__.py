@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter import config, demo, logs
-from exporter.cli import commands
+from exporter.cli import commands, health
 from exporter.cli.flags import RUN, Options, UsageError, parse
 from exporter.cli.run import Settings, run
 from exporter.httpd import ListenError
@@ -56,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(options: Options) -> int:
     without_configuration = {
-        "healthcheck": commands.healthcheck,
+        "healthcheck": health.healthcheck,
         "rules": commands.print_rules,
         "dashboard": commands.print_dashboard,
         "simulator": lambda options: commands.simulate(options, _clock, _wait),

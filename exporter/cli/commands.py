@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import sys
 import tempfile
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING
 from exporter import dashboards, demo, rules
 from exporter.cli.flags import UsageError
 from exporter.cli.run import engine
-from exporter.httpd import parse_address
 from exporter.metrics import Format, Renderer, compose
 from exporter.periods import newest_wanted_week
 from exporter.poller import STATES
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 
     from exporter.cli.flags import Options
     from exporter.config import App, Config
-
-_HEALTH_SECONDS = 5.0
 
 
 def check(config: Config, options: Options, clock: Callable[[], float]) -> int:
@@ -63,24 +59,6 @@ def fetch(config: Config, options: Options, clock: Callable[[], float]) -> int:
     else:
         _replace(output, exposition)
     return 0 if all(status.state.up for status in statuses) and not config.broken_files else 1
-
-
-def healthcheck(options: Options) -> int:
-    """0 if the exporter answers anything at all over HTTP."""
-    for address in options.addresses():
-        place = parse_address(address)
-        if place.port == 0:
-            raise UsageError(f"{address}: a health check needs the real port, not 0")
-        connection = http.client.HTTPConnection(_reachable(place.host), place.port, timeout=_HEALTH_SECONDS)
-        try:
-            connection.request("GET", "/-/healthy")
-            connection.getresponse()
-        except (OSError, UnicodeError, http.client.HTTPException) as error:
-            print(f"{address}: no answer: {error}", file=sys.stderr)
-            return 1
-        finally:
-            connection.close()
-    return 0
 
 
 def simulate(options: Options, clock: Callable[[], float], wait: Callable[[], None]) -> int:
@@ -168,11 +146,6 @@ def _replace(output: Path, content: bytes) -> None:
         except OSError:
             beside.unlink()
             raise
-
-
-def _reachable(host: str) -> str:
-    """The address to knock at for one that was listened on."""
-    return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (not bound, translated)
 
 
 def _spoil(wechat: Simulator, fault: str) -> None:
