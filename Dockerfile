@@ -1,0 +1,29 @@
+FROM python:3.13.15-slim-trixie AS build
+WORKDIR /build
+COPY pyproject.toml README.md LICENSE ./
+COPY exporter exporter
+RUN python -m venv --without-pip /opt/wechat-miniprogram-exporter
+RUN python -m pip --python /opt/wechat-miniprogram-exporter/bin/python install --no-cache-dir --compile .
+
+FROM python:3.13.15-slim-trixie
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="wechat-miniprogram-exporter" \
+      org.opencontainers.image.description="Prometheus exporter for the weekly visit figures of WeChat Mini Programs" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}"
+COPY --from=build /opt/wechat-miniprogram-exporter /opt/wechat-miniprogram-exporter
+ENV PATH=/opt/wechat-miniprogram-exporter/bin:$PATH
+# Nothing is installed here any more, and the store has its owner. The first run proves the program and compiles
+# what it imports of the standard library, which a read-only root cannot do at every start.
+RUN python -m pip uninstall --yes pip \
+ && install -d -o 10717 -g 10717 -m 700 /var/lib/wechat-miniprogram-exporter \
+ && wechat-miniprogram-exporter --version
+ENV PYTHONDONTWRITEBYTECODE=1
+# Here `check` finds config.yaml without being told.
+WORKDIR /etc/wechat-miniprogram-exporter
+USER 10717:10717
+VOLUME /var/lib/wechat-miniprogram-exporter
+EXPOSE 10717
+HEALTHCHECK --interval=30s --timeout=15s --start-period=10s CMD ["wechat-miniprogram-exporter", "healthcheck"]
+ENTRYPOINT ["wechat-miniprogram-exporter"]
+CMD ["--config.file=/etc/wechat-miniprogram-exporter/config.yaml", "--storage.path=/var/lib/wechat-miniprogram-exporter"]

@@ -1,0 +1,272 @@
+"""The image: what its Dockerfile says, and its commands run in a folder that stands in for the container's root.
+
+No container engine is needed: the paths of the image are put below that folder, and its user is the process's own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from dockerfile import Stage, context, stages
+from rig import served
+
+from exporter import __version__
+from exporter.cli.flags import LISTEN_ADDRESS, NAME, RUN, parse
+from exporter.httpd import parse_address
+from exporter.wechat.simulator import SimulatedApp
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parent.parent
+BUILD, FINAL = stages((ROOT / "Dockerfile").read_text())
+CONTEXT = context(ROOT)
+STARTED = parse([*FINAL.exec_form("ENTRYPOINT")[1:], *FINAL.exec_form("CMD")])
+UID, GID = (int(number) for number in FINAL.one("USER").split(":"))
+
+# --- what it says --------------------------------------------------------------------------------
+
+
+def test_both_stages_stand_on_one_slim_image_pinned_to_the_patch_release() -> None:
+    assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", FINAL.base)
+    assert (BUILD.base, BUILD.name, FINAL.name) == (FINAL.base, "build", "")
+    least = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].removeprefix(">=")
+    assert tuple(map(int, FINAL.base.split(":")[1].split(".")[:2])) >= tuple(map(int, least.split(".")))
+
+
+def test_everything_that_is_copied_is_in_the_context_and_nothing_else_is() -> None:
+    copied = {source for words in BUILD.all("COPY") for source in words.split()[:-1]}
+    tops = {path.partition("/")[0] for path in CONTEXT}
+    assert tops == copied
+    assert all((ROOT / source).exists() for source in copied)
+    assert [path for path in CONTEXT if not path.endswith((".py", ".html", "py.typed"))] == [
+        path for path in CONTEXT if path in {"pyproject.toml", "README.md", "LICENSE"}
+    ]
+    assert FINAL.all("COPY") == [f"--from=build {2 * f'/opt/{NAME} '}".strip()]
+
+
+def test_it_runs_the_program_itself_as_nobody_of_the_machine() -> None:
+    assert FINAL.exec_form("ENTRYPOINT") == [NAME]
+    assert re.fullmatch(r"([1-9]\d*):\1", FINAL.one("USER"))
+    order = [instruction for instruction, _ in FINAL.steps]
+    assert max(place for place, name in enumerate(order) if name in {"RUN", "COPY"}) < order.index("USER")
+    assert order.index("USER") < order.index("VOLUME")
+
+
+def test_its_paths_and_ports_are_those_of_the_program() -> None:
+    assert STARTED.command == RUN
+    assert STARTED.storage_path == FINAL.one("VOLUME")
+    assert STARTED.config_file == Path(FINAL.one("WORKDIR")) / parse([]).config_file, "`check` finds it there"
+    assert STARTED.addresses() == (LISTEN_ADDRESS,)
+    assert FINAL.one("EXPOSE") == str(parse_address(LISTEN_ADDRESS).port)
+
+
+def test_its_health_is_what_healthcheck_says_of_the_port_that_it_exposes() -> None:
+    program, *arguments = FINAL.exec_form("HEALTHCHECK")
+    assert program == NAME
+    assert parse(arguments).command == "healthcheck"
+    assert parse(arguments).addresses() == STARTED.addresses()
+    timeout = re.search(r"--timeout=(\d+)s", FINAL.one("HEALTHCHECK"))
+    assert timeout is not None
+    assert int(timeout[1]) > 2 * 5, "two probes of five seconds"
+
+
+def test_its_labels_are_the_project_s() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    labels = dict(re.findall(r'org\.opencontainers\.image\.([a-z]+)="([^"]*)"', FINAL.one("LABEL")))
+    assert labels == {
+        "title": project["name"],
+        "description": project["description"],
+        "licenses": project["license"],
+        "version": "${VERSION}",
+    }
+    assert FINAL.one("ARG") == f"VERSION={__version__}"
+
+
+# --- what it does --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Image:
+    """The image's file system below a folder, and how its program starts."""
+
+    root: Path
+    path: str
+    identity: dict[str, object]
+
+    def rooted(self, words: str) -> str:
+        """The same words with the image's paths below the folder."""
+        return re.sub(r"(?<![\w./])/(build|opt|var|etc)\b", rf"{self.root}/\1", words)
+
+    def spawn(self, *arguments: str) -> subprocess.Popen[str]:
+        """The ENTRYPOINT with arguments, as the engine starts it: in exec form, as the image's user, in its folder."""
+        return subprocess.Popen(
+            [shutil.which(FINAL.exec_form("ENTRYPOINT")[0], path=self.path) or "", *map(self.rooted, arguments)],
+            cwd=self.rooted(FINAL.one("WORKDIR")),
+            env={"PATH": self.path, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **self.identity,  # type: ignore[call-overload]
+        )
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Its exit code and what it said."""
+        process = self.spawn(*arguments)
+        said, complained = process.communicate(timeout=60)
+        return process.returncode, said, complained
+
+    def files(self) -> dict[str, float]:
+        """Everything outside of the volume, with its time of change."""
+        volume = self.rooted(FINAL.one("VOLUME"))
+        paths = [path for path in self.root.rglob("*") if not str(path).startswith(volume)]
+        return {str(path): path.lstat().st_mtime for path in paths}
+
+
+def python() -> tuple[str, dict[str, object]]:
+    """A bare Python to build on, and the identity to run the program with.
+
+    That is the image's user, if this is root and there is a Python that the user can run; else whoever runs the test.
+    """
+    user = {"user": UID, "group": GID, "extra_groups": []}
+    for candidate in (os.path.realpath(sys.executable), "/usr/bin/python3") if os.geteuid() == 0 else ():
+        line = [candidate, "-c", "import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))"]
+        with suppress(OSError):
+            if subprocess.run(line, check=False, **user).returncode == 0:  # type: ignore[call-overload]
+                return candidate, user
+    return sys.executable, {}
+
+
+def build(image: Image, stage: Stage, source: Path) -> None:
+    """Executes a stage's COPY, WORKDIR and RUN below the image's folder."""
+    here = image.root
+    for instruction, words in stage.steps:
+        *sources, target = words.split()
+        if instruction == "WORKDIR":
+            here = Path(image.rooted(words))
+            here.mkdir(parents=True)
+        elif instruction == "COPY" and sources[0] == "--from=build":
+            shutil.copytree(f"{source}{sources[1]}", image.rooted(target), symlinks=True)
+        elif instruction == "COPY":
+            for path in CONTEXT:
+                if path.partition("/")[0] in sources:
+                    (here / path).parent.mkdir(parents=True, exist_ok=True)
+                    shutil.copy(source / path, here / path)
+        elif instruction == "RUN":
+            execute(image, words, here)
+
+
+def execute(image: Image, words: str, folder: Path) -> None:
+    """Runs a RUN line; skips the tests of the image where no package can be had."""
+    line = image.rooted(words) if os.geteuid() == 0 else re.sub(r"-o \d+ -g \d+", "", image.rooted(words))
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "PYTHON"))}
+    ran = subprocess.run(
+        ["sh", "-ec", line], cwd=folder, env=environ | {"PATH": image.path}, capture_output=True, text=True, check=False
+    )
+    if re.search(r"NewConnectionError|NameResolutionError|ConnectTimeoutError", ran.stderr):
+        pytest.skip("no package index can be reached from here")
+    assert ran.returncode == 0, ran.stderr
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[Image]:
+    """The image built from the context alone, on a bare Python of this machine."""
+    with tempfile.TemporaryDirectory() as folder:
+        top = Path(folder)
+        top.chmod(0o755)  # the image's user must come through
+        bare, identity = python()
+        subprocess.run([bare, "-m", "venv", top / "python"], check=True)
+        built = Image(top / "root", f"{top}/python/bin:{top}/root/opt/{NAME}/bin:/usr/bin:/bin", identity)
+        build(built, BUILD, ROOT)
+        built.root.rename(top / "build")
+        built.root.mkdir()
+        build(built, FINAL, top / "build")
+        yield built
+
+
+def configured(image: Image, base_url: str, app: SimulatedApp) -> None:
+    text = f"api: {{base_url: '{base_url}'}}\napps:\n  - {{appid: {app.appid}, secret_file: shop}}\n"
+    (folder := Path(image.rooted(str(STARTED.config_file.parent)))).mkdir(exist_ok=True)
+    (folder / "config.yaml").write_text(text)
+    (folder / "shop").write_text(app.secret)
+    for name in ("config.yaml", "shop"):
+        (folder / name).chmod(0o640)
+        if os.geteuid() == 0:
+            os.chown(folder / name, 0, GID)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def ended_by_sigterm(process: subprocess.Popen[str]) -> tuple[int, float]:
+    """Its exit code, and how many seconds it took to end."""
+    began = time.monotonic()
+    process.terminate()
+    process.communicate(timeout=10)
+    return process.returncode, time.monotonic() - began
+
+
+def healthy(image: Image, port: int) -> None:
+    deadline = time.monotonic() + 20
+    while image.run("healthcheck", f"--web.listen-address=:{port}")[0]:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_the_image_has_the_program_and_neither_pip_nor_sources(image: Image) -> None:
+    code, said, complained = image.run("--version")
+    assert (code, complained) == (0, "")
+    assert said.startswith(f"{NAME} {__version__} (Python 3.")
+    assert {path.name for path in image.root.iterdir()} == {"opt", "var", "etc"}
+    assert list(image.root.rglob("pip*")) == []
+    assert shutil.which("pip", path=image.path.partition(":")[0]) is None
+    assert list(image.root.rglob("exporter/cli/__pycache__/*.pyc")), "compiled, for it cannot be at the start"
+
+
+def test_check_finds_the_mounted_configuration_without_being_told(image: Image) -> None:
+    configured(image, "https://api.weixin.qq.com", SimulatedApp("wx00000000000000a0", "s" * 32))
+    assert image.run("check") == (0, "SUCCESS: 1 apps\n", "")
+
+
+def test_the_demo_answers_is_healthy_writes_nothing_and_ends_on_sigterm(image: Image) -> None:
+    before, port = image.files(), free_port()
+    process = image.spawn("demo", f"--web.listen-address=:{port}")
+    healthy(image, port)
+    code, seconds = ended_by_sigterm(process)
+    assert code == 0
+    assert seconds < 2
+    assert image.files() == before
+    assert image.run("healthcheck", f"--web.listen-address=:{port}")[0] == 1
+
+
+def test_its_own_command_keeps_the_store_in_the_volume_and_writes_nothing_else(image: Image) -> None:
+    with served([app := SimulatedApp("wx00000000000000a0", "s" * 32)]) as (wechat, base_url):
+        configured(image, base_url, app)
+        before, port = image.files(), free_port()
+        process = image.spawn(*FINAL.exec_form("CMD"), f"--web.listen-address=:{port}")
+        healthy(image, port)
+        deadline = time.monotonic() + 20
+        while sum(call.endpoint == "weekly" for call in wechat.calls) < 8:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert ended_by_sigterm(process)[0] == 0
+    volume = Path(image.rooted(FINAL.one("VOLUME")))
+    assert (volume / "store.sqlite3").stat().st_size
+    if os.geteuid() == 0:
+        assert {path.stat().st_uid for path in volume.iterdir()} == {image.identity.get("user", 0)}
+    assert image.files() == before
