@@ -34,7 +34,10 @@ def prometheus() -> str:
 
 @pytest.fixture(scope="session")
 def alertmanager() -> str:
-    return _program("prometheus-alertmanager")
+    program = _program("prometheus-alertmanager")
+    if program.startswith(str(UNPACKED)) and not Path("/usr/share/prometheus/alertmanager").exists():
+        pytest.skip("Debian's Alertmanager finds its templates only where root has installed it")
+    return program
 
 
 @pytest.fixture(scope="session")

@@ -46,15 +46,15 @@ def free_address() -> str:
 
 
 class Prometheus:
-    """A real Prometheus that scrapes every second, restarted at will on the same data."""
+    """A real Prometheus that scrapes every second, restarted at will on the same data; ``more`` goes into its file."""
 
-    def __init__(self, program: str, folder: Path, targets: Sequence[str]) -> None:
+    def __init__(self, program: str, folder: Path, targets: Sequence[str], more: Json | None = None) -> None:
         self._program = program
         self._folder = folder
         self.url = f"http://{free_address()}"
         job = {"job_name": JOB, "static_configs": [{"targets": targets}]}
-        scraping = {"global": {"scrape_interval": "1s"}, "scrape_configs": [job]}
-        (folder / "prometheus.yml").write_text(json.dumps(scraping))
+        scraping = {"global": {"scrape_interval": "1s", "evaluation_interval": "1s"}, "scrape_configs": [job]}
+        (folder / "prometheus.yml").write_text(json.dumps(scraping | (more or {})))
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -74,6 +74,7 @@ def test_the_alerts_are_the_ones_of_the_design_all_alike_in_their_waits() -> Non
 
 
 VISITORS = "max by (appid, week) (wechat_miniprogram_weekly_visitors)"
+SESSIONS_BEFORE = "max by (appid, week) (wechat_miniprogram_previous_week_sessions)"
 MIN_RATIO = "max by (appid) (wechat_miniprogram_alert_visitors_min_ratio)"
 WEEK_END = "max by (appid) (wechat_miniprogram_week_end_timestamp_seconds)"
 NAMES_OF_APPS = "group by (appid, name) (wechat_miniprogram_app_info)"
@@ -86,6 +87,11 @@ MUTATIONS = {
     ),
     "a collapse like a drop": ("VisitorsCollapsed fires", " * 4 / 7", ""),
     "no noise gate": ("tiny app", " > 3)", " > -3)"),
+    "sessions as if each came from another": (
+        "SessionsCollapsed",
+        f" * {SESSIONS_BEFORE} / {SESSIONS_BEFORE.replace('sessions', 'visitors')}",
+        "",
+    ),
     "no holidays this week": ("holiday week", "wechat_miniprogram_week_public_holidays) > 0", "vector(0)) > 0"),
     "no holidays before": ("holiday week", "wechat_miniprogram_previous_week_public_holidays) > 0", "vector(0)) > 0"),
     "averages over a few": ("StayPerVisitor", " >= 200", " >= 0"),
@@ -108,7 +114,7 @@ MUTATIONS = {
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_a_change_for_the_worse_is_noticed_by_its_scenario(mutation: str, tmp_path: Path, promtool: str) -> None:
-    assert len(MUTATIONS) == 20
+    assert len(MUTATIONS) == 21
     scenario, before, after = MUTATIONS[mutation]
     rule_file, test_file = tmp_path / "rules.yml", tmp_path / "rules_test.yml"
     text = RULES.read_text()

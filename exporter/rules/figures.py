@@ -140,12 +140,19 @@ def _ratio(field: Field, baseline: _Baseline) -> str:
 
 
 def _significant(field: Field, baseline: _Baseline) -> str:
-    """Whether there is enough behind a figure: more than noise for a count, enough visitors for an average."""
-    if field.unit is Unit.COUNT:
-        now, before = per_app_and_week(WEEKLY.metric(field)), per_app_and_week(baseline.metric(field))
-        return f"(({before} - {now})\n/\nsqrt({before} + {now}) > {NOISE})"
+    """Whether there is enough behind a fall: more than noise for a count, enough visitors for an average.
+
+    What one visitor does several times is not several chances: the noise of sessions is that of the visitors behind
+    them, each worth as many sessions as usual.
+    """
     visitors = (WEEKLY.metric(_VISITORS), baseline.metric(_VISITORS))
-    return "\nand on (appid, week)\n".join(f"({per_app_and_week(metric)} >= {ENOUGH_VISITORS})" for metric in visitors)
+    if field.unit is not Unit.COUNT:
+        return "\nand on (appid, week)\n".join(
+            f"({per_app_and_week(metric)} >= {ENOUGH_VISITORS})" for metric in visitors
+        )
+    now, before = per_app_and_week(WEEKLY.metric(field)), per_app_and_week(baseline.metric(field))
+    each = "" if field is _VISITORS else f" * {before} / {per_app_and_week(baseline.metric(_VISITORS))}"
+    return f"(({before} - {now})\n/\nsqrt(({before} + {now}){each}) > {NOISE})"
 
 
 def _figure(metric: str, field: Field) -> str:

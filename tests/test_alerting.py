@@ -1,0 +1,251 @@
+"""Real Prometheus and Alertmanager with our files: what people are told, and that they are told it once."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+import yaml
+from stage import Prometheus, free_address
+
+from exporter import demo
+from exporter.cli.run import Settings, run
+from exporter.config import Fetch
+from exporter.periods import newest_wanted_week
+from exporter.reports import WEEKLY
+from exporter.rules import figures
+from exporter.store import MEMORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from exporter.periods import Week
+    from exporter.wechat.simulator import Simulator
+
+ROOT = Path(__file__).parent.parent
+PREFIX = "WeChatMiniProgram"
+LADDER = [alert.name for alert in figures.alerts()]
+"""The alerts about figures, the strongest first: one silences all that follow, of the same app and week."""
+WEEK = "20261116-20261122"
+Labels = dict[str, str]
+
+
+@dataclass
+class Receiver:
+    """Takes what Alertmanager sends: (status, alert's name, appid), in the order of its coming."""
+
+    url: str = ""
+    told: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def wait_for(self, holds: Callable[[list[tuple[str, str, str]]], object], seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not holds(self.told):
+            assert time.monotonic() < deadline, self.told
+            time.sleep(0.1)
+
+
+@contextmanager
+def receiving() -> Iterator[Receiver]:
+    receiver = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            for alert in message["alerts"]:
+                labels = alert["labels"]
+                name = labels["alertname"].removeprefix(PREFIX)
+                receiver.told.append((alert["status"], name, labels.get("appid", "")))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    receiver.url = f"http://127.0.0.1:{server.server_port}/"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield receiver
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def alertmanager_with(program: str, folder: Path, webhook: str) -> Iterator[str]:
+    """Alertmanager with our file, its waits shortened, its people reached by a webhook; gives its address."""
+    config = yaml.safe_load((ROOT / "prometheus" / "alertmanager.yml").read_text())
+    for route in (config["route"], *config["route"]["routes"]):
+        route |= {"group_wait": "2s", "group_interval": "2s"}
+    (receiver,) = config["receivers"]
+    receiver["webhook_configs"] = [{"url": webhook}]
+    (folder / "alertmanager.yml").write_text(yaml.safe_dump(config))
+    address = free_address()
+    process = subprocess.Popen(
+        [
+            program,
+            f"--config.file={folder}/alertmanager.yml",
+            f"--storage.path={folder}/alertmanager",
+            f"--web.listen-address={address}",
+            "--cluster.listen-address=",
+            "--data.retention=240h",
+            "--log.level=error",
+        ]
+    )
+    try:
+        deadline = time.monotonic() + 30
+        while not answers(f"http://{address}/-/ready"):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+def test_alertmanager_takes_its_file_and_remembers_longer_than_it_repeats(amtool: str) -> None:
+    file = ROOT / "prometheus" / "alertmanager.yml"
+    subprocess.run([amtool, "check-config", file], check=True, capture_output=True)
+    route = yaml.safe_load(file.read_text())["route"]
+    assert route["group_by"] == ["alertname", "week"]
+    (retention,) = re.findall(r"--data\.retention=(\d+)h", file.read_text())
+    assert int(route["repeat_interval"].removesuffix("d")) * 24 < int(retention)
+    assert f"--data.retention={retention}h" in (ROOT / "compose.yaml").read_text()
+
+
+def of_figure(name: str, appid: str, week: str = WEEK) -> Labels:
+    figure = next(field for field in WEEKLY.watched if name.startswith(figures.stem(field)))
+    return {"alertname": PREFIX + name, "appid": appid, "week": week, "figure": figures.figure_label(figure)}
+
+
+def of_app(name: str, appid: str) -> Labels:
+    return {"alertname": PREFIX + name, "appid": appid}
+
+
+def silenced(address: str, alerts: list[Labels]) -> set[tuple[str, str, str]]:
+    """Posts alerts, and says which of all that there are Alertmanager keeps to itself."""
+    posted = requests.post(f"http://{address}/api/v2/alerts", json=[{"labels": labels} for labels in alerts], timeout=5)
+    assert posted.ok, posted.text
+    found = requests.get(f"http://{address}/api/v2/alerts", timeout=5).json()
+    return {key(alert["labels"]) for alert in found if alert["status"]["state"] == "suppressed"}
+
+
+def key(labels: Labels) -> tuple[str, str, str]:
+    return labels["alertname"].removeprefix(PREFIX), labels.get("appid", ""), labels.get("week", "")
+
+
+def test_of_the_alerts_of_one_cause_the_strongest_speaks(tmp_path: Path, alertmanager: str) -> None:
+    assert len(LADDER) == 12
+    rungs = {f"app-{n}": LADDER[n:] for n in range(len(LADDER))}
+    alerts = [of_figure(name, appid) for appid, names in rungs.items() for name in names]
+    weaker = {key(of_figure(name, appid)) for appid, names in rungs.items() for name in names[1:]}
+    with receiving() as receiver, alertmanager_with(alertmanager, tmp_path, receiver.url) as address:
+        assert silenced(address, alerts) == weaker
+        others = [of_figure("VisitorsDropped", "app-0", "20261109-20261115"), of_figure("SessionsDropped", "another")]
+        assert silenced(address, others) == weaker, "another week, another app: another cause"
+        trouble = [of_app(name, "app-1") for name in ("Refused", "Failed", "QuotaSpent")]
+        late = [of_app("WeekLate", "app-1"), of_app("WeekLate", "app-2")]
+        assert silenced(address, [*trouble, *late]) == weaker | {("WeekLate", "app-1", "")}
+        of_apps = {key(labels) for labels in (*trouble, *late)}
+        assert silenced(address, [{"alertname": f"{PREFIX}WeChatUnreachable"}]) == weaker | of_apps
+
+
+HURRIED = Fetch(interval=3.0, retry_interval=1.0, timeout=2.0)
+
+
+@contextmanager
+def exporter_of(roles: tuple[demo.Role, ...], base_url: str) -> Iterator[str]:
+    """The whole exporter in this process, asking every few seconds; gives its address."""
+    config = replace(demo.configuration(roles, base_url), fetch=HURRIED)
+    stop, listening, addresses = threading.Event(), threading.Event(), list[str]()
+
+    def told(where: tuple[str, ...]) -> None:
+        addresses.extend(where)
+        listening.set()
+
+    settings = Settings(("127.0.0.1:0",), "/metrics", MEMORY)
+    thread = threading.Thread(target=run, args=(config, settings, time.time, stop.wait, told))
+    thread.start()
+    try:
+        assert listening.wait(10)
+        yield addresses[0]
+    finally:
+        stop.set()
+        thread.join()
+
+
+def hurried(rules: dict[str, Any]) -> dict[str, Any]:
+    """The rules with their waiting times shortened, for this test only."""
+    for rule in rules["groups"][0]["rules"]:
+        if "alert" in rule:
+            rule |= {"for": "3s", "keep_firing_for": "3s"}
+    return rules
+
+
+def play(wechat: Simulator, appid: str, visitors: dict[Week, int]) -> None:
+    """Publishes weeks in which everything but the number of people is the same."""
+    for week, number in visitors.items():
+        row = {"session_cnt": 2.5 * number, "visit_pv": 8 * number, "visit_uv": number, "visit_uv_new": number // 4}
+        wechat.publish(appid, {"ref_date": week.label, "stay_time_uv": 150.5, "visit_depth": 2.5, **row})
+
+
+@pytest.mark.timeout(180)
+def test_a_real_drop_reaches_people_once_noise_does_not_and_a_revision_ends_it(
+    tmp_path: Path, prometheus: str, alertmanager: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("exporter.metrics.families.public_holidays", lambda _week: 0)  # one today would silence it
+    roles = demo.cast(time.time())
+    appids = {role.name: role.app.appid for role in roles}
+    dropping, noisy = appids["Travel Buddy"], appids["Second-hand Books"]
+    newest, *before = (newest_wanted_week(time.time(), HURRIED.ready_after).before(weeks) for weeks in range(5))
+    rules = hurried(yaml.safe_load((ROOT / "prometheus" / "rules.yml").read_text()))
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
+    with ExitStack() as undo:
+        wechat = demo.simulator(roles, time.time)
+        play(wechat, dropping, {newest: 900, **dict.fromkeys(before, 2000)})
+        play(wechat, noisy, {newest: 12, **dict.fromkeys(before, 28)})
+        served = demo.serve(wechat, "127.0.0.1:0")
+        undo.callback(served.stop)
+        target = undo.enter_context(exporter_of(roles, f"http://{served.addresses[0]}"))
+        receiver = undo.enter_context(receiving())
+        address = undo.enter_context(alertmanager_with(alertmanager, tmp_path, receiver.url))
+        alerting = {"alertmanagers": [{"static_configs": [{"targets": [address]}]}]}
+        watching = Prometheus(prometheus, tmp_path, (target,), {"rule_files": ["rules.yml"], "alerting": alerting})
+        undo.callback(watching.stop)
+        watching.start()
+
+        drop = ("VisitorsBelowNormal", dropping)
+        trouble = {
+            ("Refused", appids["City Library"]),
+            ("Failed", appids["Bike Share"]),
+            ("QuotaSpent", appids["Gym Pass"]),
+        }
+        receiver.wait_for(lambda told: {(name, appid) for _, name, appid in told} >= {drop, *trouble}, 120)
+        time.sleep(8)  # several evaluations, and several chances to say it again
+        late = ("firing", "WeekLate", appids["Night Market"])  # from Tuesday noon on
+        assert sorted(set(receiver.told) - {late}) == sorted(("firing", *what) for what in {drop, *trouble})
+        assert len(receiver.told) == len(set(receiver.told))
+
+        play(wechat, dropping, {newest: 1900})
+        receiver.wait_for(lambda told: ("resolved", *drop) in told, 60)
+        assert [status for status, *what in receiver.told if tuple(what) == drop] == ["firing", "resolved"]
+        assert {appid for _, _, appid in receiver.told} <= set(appids.values()) - {noisy}
