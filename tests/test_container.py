@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -252,6 +253,25 @@ def test_the_demo_answers_is_healthy_writes_nothing_and_ends_on_sigterm(image: I
     assert seconds < 2
     assert image.files() == before
     assert image.run("healthcheck", f"--web.listen-address=:{port}")[0] == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="only root has process ids to give")
+def test_sigterm_ends_it_as_the_first_process_too(image: Image) -> None:
+    port = free_port()
+    identity = [f"--set{kind}={number}" for kind, number in (("uid", UID), ("gid", GID)) if image.identity]
+    line = [shutil.which(NAME, path=image.path) or "", "demo", f"--web.listen-address=:{port}"]
+    engine = subprocess.Popen(
+        ["unshare", "--pid", "--fork", "--kill-child", *identity, *line],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    healthy(image, port)
+    first = int(Path(f"/proc/{engine.pid}/task/{engine.pid}/children").read_text())
+    assert re.search(r"^NSpid:\t\d+\t1$", Path(f"/proc/{first}/status").read_text(), re.MULTILINE)
+    began = time.monotonic()
+    os.kill(first, signal.SIGTERM)
+    assert engine.wait(10) == 0
+    assert time.monotonic() - began < 2, "the kernel keeps from process 1 what it does not wait for"
 
 
 def test_its_own_command_keeps_the_store_in_the_volume_and_writes_nothing_else(image: Image) -> None:
