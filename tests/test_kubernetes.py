@@ -1,0 +1,258 @@
+"""``deploy/kubernetes``, held against the program, the image and itself, and where kubectl is, against Kubernetes."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import requests
+import yaml
+from dockerfile import stages
+from rig import running
+
+from exporter import __version__, config
+from exporter.cli.flags import LISTEN_ADDRESS, NAME, RUN, TELEMETRY_PATH, parse
+from exporter.httpd import parse_address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FOLDER = Path(__file__).parent.parent / "deploy" / "kubernetes"
+KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
+JOB = "wechat-miniprogram"
+(*_, IMAGE) = stages((FOLDER.parents[1] / "Dockerfile").read_text())
+KINDS = {"Deployment", "PersistentVolumeClaim", "PrometheusRule", "Service", "ServiceMonitor"}
+
+# kustomize puts the resources together from these files and the generated ConfigMap.
+
+
+def document(kind: str) -> Any:  # noqa: ANN401 (as YAML has it)
+    return yaml.safe_load((FOLDER / f"{kind.lower()}.yaml").read_text())
+
+
+DEPLOYMENT, SERVICE, MONITOR = document("Deployment"), document("Service"), document("ServiceMonitor")
+POD = DEPLOYMENT["spec"]["template"]["spec"]
+(CONTAINER,) = POD["containers"]
+OPTIONS = parse(CONTAINER["args"])
+MOUNTS = {mount["name"]: mount for mount in CONTAINER["volumeMounts"]}
+VOLUMES = {volume["name"]: volume for volume in POD["volumes"]}
+
+
+def values(tree: object, key: str) -> Iterator[object]:
+    """Every value under a key, however deep."""
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            if name == key:
+                yield value
+            yield from values(value, key)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from values(value, key)
+
+
+def test_every_file_is_a_resource_of_its_kind_and_every_resource_a_file() -> None:
+    files = {f"{kind.lower()}.yaml" for kind in KINDS}
+    assert set(KUSTOMIZATION["resources"]) == files
+    other = {"kustomization.yaml", "config.yaml", "README.md"}
+    assert {path.name for path in FOLDER.iterdir()} == files | other
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_each_document_is_one_of_its_kind_named_for_the_exporter(kind: str) -> None:
+    found = document(kind)
+    assert found["kind"] == kind
+    assert found["metadata"]["name"] == NAME
+    assert found["metadata"]["labels"]["app.kubernetes.io/name"] == NAME
+    assert "namespace" not in found["metadata"], "the operator of the cluster chooses it"
+
+
+# --- the exporter ----------------------------------------------------------------------------------
+
+
+def test_there_is_one_exporter_and_the_old_one_leaves_before_the_new_one_comes() -> None:
+    assert DEPLOYMENT["spec"]["replicas"] == 1
+    assert DEPLOYMENT["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_its_arguments_are_those_of_the_image() -> None:
+    assert CONTAINER["args"] == IMAGE.exec_form("CMD")
+    assert OPTIONS.command == RUN
+    assert "command" not in CONTAINER, "the image's ENTRYPOINT"
+
+
+def test_its_image_is_the_version_of_this_checkout_named_once() -> None:
+    assert KUSTOMIZATION["images"] == [{"name": CONTAINER["image"], "newTag": __version__}]
+    assert CONTAINER["image"] == NAME
+
+
+def test_its_user_is_the_image_s_and_has_no_privileges() -> None:
+    user = int(IMAGE.one("USER").partition(":")[0])
+    assert POD["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "fsGroup": user,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert CONTAINER["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert POD["automountServiceAccountToken"] is False
+
+
+def test_it_listens_where_the_container_says() -> None:
+    assert CONTAINER["ports"] == [{"name": "http", "containerPort": parse_address(LISTEN_ADDRESS).port}]
+    assert OPTIONS.addresses() == (LISTEN_ADDRESS,)
+
+
+@pytest.mark.parametrize(
+    ("path", "means"),
+    [
+        (CONTAINER["readinessProbe"]["httpGet"]["path"], "ready"),
+        (CONTAINER["livenessProbe"]["httpGet"]["path"], "healthy"),
+        (MONITOR["spec"]["endpoints"][0]["path"], "# HELP"),
+    ],
+)
+def test_each_path_that_is_asked_is_one_the_program_answers(path: str, means: str, tmp_path: Path) -> None:
+    with running(tmp_path, "demo") as exporter:
+        answer = exporter.get(path)
+    assert answer.status_code == requests.codes.ok
+    assert answer.text.startswith(means)
+
+
+def test_probes_and_service_use_the_port_by_its_name() -> None:
+    assert {probe["httpGet"]["port"] for name, probe in CONTAINER.items() if name.endswith("Probe")} == {"http"}
+    assert SERVICE["spec"]["ports"] == [
+        {"name": "http", "port": parse_address(LISTEN_ADDRESS).port, "targetPort": "http"}
+    ]
+
+
+# --- its files -------------------------------------------------------------------------------------
+
+
+def test_what_is_mounted_is_where_the_arguments_look_for_it() -> None:
+    assert set(MOUNTS) == set(VOLUMES) == {"config", "secrets", "store"}
+    assert MOUNTS["store"] == {"name": "store", "mountPath": OPTIONS.storage_path}
+    assert OPTIONS.config_file == Path(MOUNTS["config"]["mountPath"]) / "config.yaml"
+    assert MOUNTS["config"]["readOnly"] is MOUNTS["secrets"]["readOnly"] is True
+    paths = [PurePosixPath(mount["mountPath"]) for mount in MOUNTS.values()]
+    assert [(a, b) for a in paths for b in paths if a in b.parents] == [], "no volume lies in another"
+
+
+def test_each_volume_has_its_source() -> None:
+    claim = VOLUMES["store"]["persistentVolumeClaim"]["claimName"]
+    assert claim == document("PersistentVolumeClaim")["metadata"]["name"]
+    (generated,) = KUSTOMIZATION["configMapGenerator"]
+    assert VOLUMES["config"]["configMap"] == {"name": generated["name"]}
+    assert generated["files"] == [OPTIONS.config_file.name]
+
+
+def test_the_example_configuration_is_one_the_program_takes_with_its_secrets_mounted(tmp_path: Path) -> None:
+    text = (FOLDER / "config.yaml").read_text()
+    mount = MOUNTS["secrets"]["mountPath"]
+    keys = [PurePosixPath(path).name for path in re.findall(rf"secret_file: ({mount}/\w+)", text)]
+    (tmp_path / "config.yaml").write_text(text.replace(mount, str(tmp_path)))
+    for key in keys:
+        (tmp_path / key).write_text("0123456789abcdef0123456789abcdef")
+        (tmp_path / key).chmod(VOLUMES["secrets"]["secret"]["defaultMode"])
+    loaded = config.load(tmp_path / "config.yaml", {})
+    assert len(loaded.apps) == len(keys) >= 1
+    assert loaded.warnings == ()
+
+
+def test_the_readme_makes_the_secret_that_is_mounted_and_no_file_holds_it() -> None:
+    guide, name = (FOLDER / "README.md").read_text(), VOLUMES["secrets"]["secret"]["secretName"]
+    (key,) = re.findall(rf"kubectl create secret generic {name} --from-file=(\w+)", guide)
+    assert f"{MOUNTS['secrets']['mountPath']}/{key} " in (FOLDER / "config.yaml").read_text()
+    assert "Secret" not in {yaml.safe_load(path.read_text()).get("kind") for path in FOLDER.glob("*.yaml")}
+
+
+def test_the_readme_names_the_image_the_job_and_only_files_that_exist() -> None:
+    guide = (FOLDER / "README.md").read_text()
+    assert f"{NAME}:{__version__} ." in guide
+    assert f"set image {NAME}=" in guide
+    assert f"`{JOB}`" in guide
+    links = re.findall(r"\]\(([^)]+)\)", guide)
+    assert links
+    assert [link for link in links if not (FOLDER / link).exists()] == []
+
+
+# --- who finds whom --------------------------------------------------------------------------------
+
+
+def test_deployment_service_and_monitor_select_what_they_mean() -> None:
+    labels = DEPLOYMENT["spec"]["template"]["metadata"]["labels"]
+    assert DEPLOYMENT["spec"]["selector"]["matchLabels"].items() <= labels.items()
+    assert SERVICE["spec"]["selector"].items() <= labels.items()
+    assert MONITOR["spec"]["selector"]["matchLabels"].items() <= SERVICE["metadata"]["labels"].items()
+    assert {endpoint["port"] for endpoint in MONITOR["spec"]["endpoints"]} == {SERVICE["spec"]["ports"][0]["name"]}
+
+
+def test_prometheus_knows_the_job_by_the_name_that_the_rules_use() -> None:
+    assert SERVICE["metadata"]["labels"][MONITOR["spec"]["jobLabel"]] == JOB
+    assert MONITOR["spec"]["endpoints"][0]["path"] == TELEMETRY_PATH
+
+
+def test_the_rules_are_those_of_prometheus() -> None:
+    rules = yaml.safe_load((FOLDER.parents[1] / "prometheus" / "rules.yml").read_text())
+    assert document("PrometheusRule")["spec"] == rules
+
+
+# --- Kubernetes' own opinion -----------------------------------------------------------------------
+
+KUBECTL = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on this machine")
+
+
+def kubectl(*arguments: object) -> list[Any]:
+    """What kubectl prints; nothing that is asked of it here needs a cluster."""
+    line = ["kubectl", *map(str, arguments)]
+    return list(yaml.safe_load_all(subprocess.run(line, check=True, capture_output=True, text=True).stdout))
+
+
+@KUBECTL
+def test_kustomize_builds_it_and_the_pod_mounts_the_generated_configuration() -> None:
+    built = {found["kind"]: found for found in kubectl("kustomize", FOLDER)}
+    assert set(built) == KINDS | {"ConfigMap"}
+    assert built["ConfigMap"]["data"] == {"config.yaml": (FOLDER / "config.yaml").read_text()}
+    assert list(values(built["Deployment"], "configMap")) == [{"name": built["ConfigMap"]["metadata"]["name"]}]
+    assert list(values(built["Deployment"], "image")) == [f"{NAME}:{__version__}"]
+
+
+def missing(ours: object, theirs: object, path: str = "") -> list[str]:
+    """What is not among theirs of ours: fields that a type of Kubernetes does not know do not come back."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return [
+            line
+            for key, value in ours.items()
+            for line in (missing(value, theirs[key], f"{path}.{key}") if key in theirs else [f"{path}.{key}"])
+        ]
+    if isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        return [
+            line for n, pair in enumerate(zip(ours, theirs, strict=True)) for line in missing(*pair, f"{path}[{n}]")
+        ]
+    return [] if ours == theirs else [path]
+
+
+@KUBECTL
+@pytest.mark.parametrize(
+    ("kind", "setting"),
+    [
+        ("Deployment", ("env", "--env=PROBE=1")),
+        ("Service", ("selector", f"app.kubernetes.io/name={NAME}")),
+    ],
+)
+def test_kubernetes_types_know_every_field(kind: str, setting: tuple[str, str], tmp_path: Path) -> None:
+    verb, *what = setting
+    (read,) = kubectl("set", verb, "--local", "--filename", FOLDER / f"{kind.lower()}.yaml", *what, "--output=yaml")
+    assert missing(document(kind), read) == []
+    misspelt = document(kind)
+    misspelt["spec"]["selektor"] = misspelt["spec"]["selector"]
+    (tmp_path / "misspelt.yaml").write_text(yaml.safe_dump(misspelt))
+    (read,) = kubectl("set", verb, "--local", "--filename", tmp_path / "misspelt.yaml", *what, "--output=yaml")
+    assert missing(misspelt, read) == [".spec.selektor"], "a field it does not know does not come back"
