@@ -52,6 +52,10 @@ FLAGS = [
     (["--web.telemetry-path=/m", "demo", "--seed=3"], Options("demo", telemetry_path="/m", seed=3)),
     (["simulator", "--fault=a=b", "--fault=c=d"], Options("simulator", faults=("a=b", "c=d"))),
     (["dashboard"], Options("dashboard")),
+    (
+        ["rules", "--kubernetes", "--dashboard.url=https://g/d/x", "--runbook.url=https://w/a"],
+        Options("rules", kubernetes=True, dashboard_url="https://g/d/x", runbook_url="https://w/a"),
+    ),
     (["healthcheck", "--web.listen-address=:1"], Options("healthcheck", listen_addresses=(":1",))),
 ]
 
@@ -89,7 +93,7 @@ def test_wrong_usage_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]
 
 
 def test_the_tables_of_flags_are_whole() -> None:
-    assert (len(FLAGS), len(WRONG_USAGE)) == (13, 15)
+    assert (len(FLAGS), len(WRONG_USAGE)) == (14, 15)
     assert {options.command for _, options in FLAGS} == {"run", *COMMANDS}
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = README.parent
 TEXT = README.read_text()
+CHINESE = (ROOT / "README.zh-CN.md").read_text()
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -33,19 +34,30 @@ def test_the_whole_readme_is_up_to_date() -> None:
 def test_every_metric_that_is_named_exists() -> None:
     known = {info.name for info in (*catalogue.of_report(WEEKLY), *catalogue.OF_APPS, *catalogue.OF_EXPORTER)}
     known |= {f"{name}_count" for name in known} | {f"{name}_bucket" for name in known}
-    named = set(re.findall(r"wechat_miniprogram_[a-z_]+[a-z]", TEXT))
+    named = set(re.findall(r"wechat_miniprogram_[a-z_]+[a-z]", TEXT + CHINESE))
     assert named <= known
     assert known & named
 
 
-def test_every_file_that_is_linked_exists() -> None:
-    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", TEXT)
+@pytest.mark.parametrize("text", [TEXT, CHINESE], ids=["English", "Chinese"])
+def test_every_file_that_is_linked_exists(text: str) -> None:
+    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
     assert links
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-def test_the_first_configuration_of_the_readme_can_be_loaded(tmp_path: Path) -> None:
-    blocks = [block for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL) if "appid:" in block]
+def test_the_two_readmes_name_the_same_first_commands() -> None:
+    assert CHINESE.count("\nmake demo ") == CHINESE.count("\nmake test ") == 1
+    english, chinese = (
+        {line.partition("#")[0].strip() for line in re.findall(r"^(?:make|wechat|python3).*", text, re.MULTILINE)}
+        for text in (TEXT, CHINESE)
+    )
+    assert chinese <= english
+
+
+@pytest.mark.parametrize("text", [TEXT, CHINESE], ids=["English", "Chinese"])
+def test_the_first_configuration_of_the_readme_can_be_loaded(text: str, tmp_path: Path) -> None:
+    blocks = [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if "appid:" in block]
     assert blocks
     (tmp_path / "secrets").mkdir()
     for name in ("shop", "travel"):

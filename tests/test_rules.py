@@ -129,6 +129,15 @@ def test_a_change_for_the_worse_is_noticed_by_its_scenario(mutation: str, tmp_pa
     assert "FAILED" in checked(promtool, "test", "rules", test_file)
 
 
+def test_the_runbook_has_a_chapter_for_each_alert_and_no_other() -> None:
+    text = (ROOT / "docs" / "alerts.md").read_text()
+    chapters = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
+    assert [chapter.partition("\n")[0] for chapter in chapters] == NAMES
+    for chapter in chapters:
+        assert re.findall(r"^\*\*(\w+)\.\*\* \S", chapter, re.MULTILINE) == ["Meaning", "Check", "Do"], chapter
+    assert named_in([text]) <= {info.name for info in catalogue.OF_APPS + catalogue.OF_EXPORTER}
+
+
 def named_in(texts: Iterable[str]) -> set[str]:
     return set(re.findall(r"\bwechat_miniprogram_[a-z_]+[a-z]", " ".join(texts)))
 
