@@ -11,9 +11,11 @@ PYTEST_FLAGS ?=
 demo: $(INSTALLED)
 	$(BIN)/wechat-miniprogram-exporter demo
 
-## All tests with branch coverage; promtool and prometheus come from the machine or from Debian's package.
+## All tests with branch coverage; promtool and prometheus come from the machine or from Debian's package, Grafana's
+## data engine from npm.
 test: $(INSTALLED)
 	tests/get-prometheus
+	tests/get-grafana $(BIN)
 	rm -rf .cache/coverage && mkdir -p .cache/coverage
 	$(BIN)/coverage run -m pytest $(PYTEST_FLAGS)
 	$(BIN)/coverage combine --quiet
@@ -41,7 +43,7 @@ readme: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python -m readme_tables
 
 clean:
-	rm -rf $(VENV) .cache dist
+	rm -rf $(VENV) .cache dist tests/grafana/node_modules
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

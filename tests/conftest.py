@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,6 +44,14 @@ def alertmanager() -> str:
 @pytest.fixture(scope="session")
 def amtool() -> str:
     return _program("amtool")
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Node.js, with Grafana's data engine beside ``tests/grafana``."""
+    if not (ROOT / "tests" / "grafana" / "node_modules").exists():
+        pytest.skip("@grafana/data is not here; tests/get-grafana says why")
+    return str(Path(sys.executable).parent / "node")
 
 
 @pytest.fixture(scope="session")

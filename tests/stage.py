@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 JOB = "wechat-miniprogram"
 WEEKS = 5
 """Weeks that pass on the stage."""
+VARIABLES = {"__rate_interval": "1m", "__range": "1h", "job": ".+", "appid": ".+"}
+"""What Grafana puts in place of the dashboard's variables where everything is chosen."""
 
 Json = dict[str, Any]
 
@@ -43,6 +45,12 @@ def free_address() -> str:
     """An address of the loopback where nothing listens yet."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         return f"127.0.0.1:{free.getsockname()[1]}"
+
+
+def whole_second() -> float:
+    """Waits for the next one: where Grafana lets a graph end."""
+    time.sleep(1 - time.time() % 1)
+    return float(round(time.time()))
 
 
 class Prometheus:
@@ -146,7 +154,7 @@ class Stage:
 
     def ask(self, expression: str, moment: str, *, instant: bool = False, **variables: str) -> list[Json]:
         """What Prometheus answers to an expression of the dashboard at one of the moments."""
-        chosen = {"__rate_interval": "1m", "__range": "1h", "job": ".+", "appid": ".+"} | variables
+        chosen = VARIABLES | variables
         query = re.sub(r"\$([a-z_]+)", lambda name: chosen[name[1]], expression)
         at = self.moments[moment]
         if instant:
@@ -180,17 +188,17 @@ def played(program: str, folder: Path) -> Iterator[Stage]:
             wall.now += 7 * DAY
             exporter.look()
             prometheus.wait_for_scrapes()
-        stage.moments["steady"] = time.time()
+        stage.moments["steady"] = whole_second()
         prometheus.stop()
         wall.now = now
         exporter.look()
         prometheus.start()
         prometheus.wait_for_scrapes()
-        stage.moments["switch"] = time.time()
+        stage.moments["switch"] = whole_second()
         late = Exporter(_renamed(config), Wall(now - 7 * DAY), second)
         undo.callback(late.close)
         prometheus.wait_for_scrapes(2)
-        stage.moments["replicas"] = time.time()
+        stage.moments["replicas"] = whole_second()
         yield stage
 
 

@@ -58,7 +58,7 @@ def queries(panel: Json) -> Iterator[tuple[str, Json]]:
     for transformation in panel.get("transformations", ()):
         titles |= transformation["options"].get("renameByName", {})
     for target in panel["targets"]:
-        column = titles.get(f"Value #{target['refId']}", titles.get("Value", "order of the rows"))
+        column = titles.get(f"Value #{target['refId']}", "order of the rows")
         yield f"{panel['title']}: {target.get('legendFormat', column)}", target
 
 

@@ -63,10 +63,9 @@ def table(title: str, description: str, labels: Sequence[Label], columns: Sequen
     ``sort`` is an expression that orders the rows, the least first; it is not shown.
     """
     targets = _tables([column.expression for column in columns] + ([sort] if sort else []))
-    values = [f"Value #{target['refId']}" for target in targets]
     shown = {label.name: label.title for label in labels}
-    shown |= {value: column.title for value, column in zip(values, columns, strict=False)}
-    sorting = [_sorted(values[-1])] if sort else []
+    shown |= _titles(columns)
+    order = [f"Value #{targets[-1]['refId']}"] if sort else []
     looks = [override(label.title, **label.looks) for label in labels if label.looks]
     return _panel("table", title, description, targets) | {
         "fieldConfig": {
@@ -74,16 +73,15 @@ def table(title: str, description: str, labels: Sequence[Label], columns: Sequen
             "overrides": looks + [override(column.title, **_look(column)) for column in columns],
         },
         "options": {"showHeader": True, "cellHeight": "sm", "footer": {"show": False}},
-        "transformations": [_merged(), *sorting, _organized(shown, hidden=values[len(columns) :])],
+        "transformations": [_merged(), *map(_sorted, order), _organized(shown, hidden=order)],
     }
 
 
 def bars(title: str, description: str, by: Label, columns: Sequence[Column], stacking: str = "none") -> Json:
     """A group for each value of a label, in their order; one bar of it for each column, all in the first one's unit."""
     targets = _tables([column.expression for column in columns])
-    values = [f"Value #{target['refId']}" for target in targets] if len(targets) > 1 else ["Value"]
     looked = {by.title: by.looks} | {column.title: column.looks for column in columns}
-    shown = {by.name: by.title} | {value: column.title for value, column in zip(values, columns, strict=True)}
+    shown = {by.name: by.title} | _titles(columns)
     defaults = {"min": 0, "color": {"mode": "palette-classic"}, "custom": {"fillOpacity": 80, "lineWidth": 0}}
     return _panel("barchart", title, description, targets) | {
         "fieldConfig": {
@@ -178,6 +176,12 @@ def _organized(titles: Mapping[str, str], hidden: Iterable[str] = ()) -> Json:
             "renameByName": dict(titles),
         },
     }
+
+
+def _titles(columns: Sequence[Column]) -> dict[str, str]:
+    """Titles by the names of Grafana's data source: it says only ``Value`` where no other query had an answer."""
+    titles = {f"Value #{letter}": column.title for letter, column in zip(ascii_uppercase, columns, strict=False)}
+    return {"Value": columns[0].title} | titles
 
 
 def _look(column: Column) -> Json:

@@ -104,10 +104,11 @@ def severity() -> str:
 
 
 def rank(field: Field) -> str:
-    """The worse, the less: apps in trouble, then by the change against four weeks or, failing that, against one."""
+    """The worse, the less: by the trouble an app is in, then by its change against four weeks or else against one."""
     bases = (WEEKLY.median_metric(field), WEEKLY.previous_metric(field))
     changes = " or ".join(f"max by (appid) ({change(field, base)})" for base in bases)
-    return f"({changes} or 0 * {severity()}) - 10 * ({severity()} >= bool {TROUBLE})"
+    none, trouble = f"0 * {severity()}", f"{severity()} >= {TROUBLE}"
+    return f"({changes} or {none}) - 10 * ({trouble} or {none})"
 
 
 def _reaching(selector: str, window: str) -> str:
