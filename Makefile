@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST_FLAGS ?=
 
-.PHONY: demo test lint format generated readme clean
+.PHONY: demo test lint format generated readme pictures clean
 
 ## The exporter against a simulator of WeChat: no account, no network.
 demo: $(INSTALLED)
@@ -42,8 +42,17 @@ generated: $(INSTALLED)
 readme: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python -m readme_tables
 
+## Draws the pictures of the dashboard: Grafana's components, in Chromium, on twelve weeks of the demo in a Prometheus.
+pictures: export PATH := $(CURDIR)/$(BIN):$(PATH):$(CURDIR)/.cache/prometheus/usr/bin
+pictures: $(INSTALLED) generated
+	tests/get-prometheus
+	grafana/pictures/get-chromium
+	npm --prefix grafana/pictures ci --loglevel=error
+	npm --prefix grafana/pictures run build
+	PYTHONPATH=tests $(BIN)/python grafana/pictures/draw.py
+
 clean:
-	rm -rf $(VENV) .cache dist tests/grafana/node_modules
+	rm -rf $(VENV) .cache dist tests/grafana/node_modules grafana/pictures/node_modules
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -116,7 +116,7 @@ def test_this_week_has_a_column_for_everything(shown: dict[str, Frames]) -> None
             "Stay per visitor",
             "Stay per session",
             "Visit depth",
-            "vs week before",
+            "vs 1 week",
             "vs 4 weeks",
             "Days off",
             "Data age",
@@ -137,7 +137,7 @@ def test_this_week_shows_one_row_for_each_app_the_worst_first(stage: Stage, show
 ROWS = {
     "Corner Bakery": (0, State.OK, "green"),
     "Travel Buddy": (0, State.OK, "green"),
-    "Gym Pass": (1, State.QUOTA_SPENT, "yellow"),
+    "Gym Pass": (1, State.QUOTA_SPENT, "purple"),
     "Night Market": (1, State.NOT_READY, "blue"),
 }
 """How many weeks ago an app's live week is the newest one, and the app's state."""
@@ -166,13 +166,13 @@ def test_a_row_of_this_week_in_words_and_colours(stage: Stage, shown: dict[str, 
         "Stay per visitor": seconds(figure["stay_time_uv"]),
         "Stay per session": seconds(figure["stay_time_session"]),
         "Visit depth": f"{figure['visit_depth']:.2f}",
-        "vs week before": f"{against_one:.1%}",
+        "vs 1 week": f"{against_one:.1%}",
         "vs 4 weeks": f"{against_four:.1%}",
         "Days off": "" if days_off is None else f"{days_off}",
     }
     colours = row(shown["This week"], name, "colour")
     assert colours["State"] == colour
-    assert colours["vs week before"] == expected_colour(against_one)
+    assert colours["vs 1 week"] == expected_colour(against_one)
     assert colours["vs 4 weeks"] == expected_colour(against_four)
 
 

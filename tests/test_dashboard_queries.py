@@ -35,7 +35,7 @@ class Situation(NamedTuple):
 
 NEW_APP = frozenset(
     {
-        "This week: vs week before",
+        "This week: vs 1 week",
         "This week: vs 4 weeks",
         "Visitors: Median of the 4 weeks before",
         "Sessions: Median of the 4 weeks before",

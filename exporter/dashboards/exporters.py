@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter.dashboards import promql
-from exporter.dashboards.looks import COLOURED_TEXT, STATE_COLOURS, fixed, state, thresholds, words
+from exporter.dashboards.looks import COLOURED_TEXT, STATE_COLOURS, fixed, state, thresholds, worded
 from exporter.dashboards.panels import WIDTH, Column, Label, Panel, Row, lines, override, table
 from exporter.dashboards.promql import APPS, JOB, selected
 from exporter.metrics import catalogue
@@ -28,7 +28,7 @@ def row() -> Row:
         "Exporter",
         (
             Panel(WIDTH, 5, _instances()),
-            Panel(WIDTH, 9, _looks_at_apps()),
+            Panel(WIDTH, 10, _looks_at_apps()),
             *(Panel(12, 8, graph()) for graph in (_states, _calls, _errors, _durations)),
         ),
     )
@@ -50,15 +50,15 @@ def _instances() -> Json:
         )
     )
     columns = (
-        Column("Scrape", f"max by (instance) (up{{{JOB}}}) and on (instance) {served}", looks=_meaning(_DOWN_UP)),
+        Column("Scrape", f"max by (instance) (up{{{JOB}}}) and on (instance) {served}", looks=worded(_DOWN_UP)),
         Column(
             "Store",
             f"min by (instance) ({store}) + on (instance) group_left (version) 0 * {versions}",
-            looks=_meaning(_BROKEN_FINE),
+            looks=worded(_BROKEN_FINE),
         ),
         Column("Poller last ran before", f"time() - max by (instance) ({last_run})", "s", 0, _alarming(_STALLED)),
         Column("Faults survived", f"sum by (instance) (increase({stumbled}[$__range]))", looks=_alarming(1)),
-        Column("Configuration", f"min by (instance) ({errors})", looks=_meaning(_BROKEN_FINE)),
+        Column("Configuration", f"min by (instance) ({errors})", looks=worded(_BROKEN_FINE)),
         Column("Configuration read", f"1000 * max by (instance) ({taken})", "dateTimeFromNow"),
         Column(
             "Broken app files",
@@ -148,10 +148,6 @@ def _per_hour(selector: str, label: str) -> str:
 def _moment(metric: catalogue.MetricInfo) -> str:
     """A time of each app in milliseconds, as Grafana counts."""
     return f"1000 * max by (appid) ({selected(metric.name)})"
-
-
-def _meaning(meanings: dict[str, tuple[str, str]]) -> Json:
-    return {"mappings": words(meanings), "custom.cellOptions": COLOURED_TEXT}
 
 
 def _alarming(value: float) -> Json:

@@ -18,7 +18,7 @@ STATE_COLOURS = {
     State.OK: "green",
     State.NOT_READY: "blue",
     State.PENDING: "text",
-    State.QUOTA_SPENT: "yellow",
+    State.QUOTA_SPENT: "purple",
     State.FAILED: "orange",
     State.REFUSED: "red",
 }
@@ -27,7 +27,12 @@ STATE_COLOURS = {
 def state() -> Json:
     """A column whose values are places in ``SEVERITY``."""
     meanings = {str(place): (known.words, STATE_COLOURS[known]) for place, known in enumerate(SEVERITY)}
-    return {"mappings": words(meanings), "custom.cellOptions": COLOURED_TEXT, "custom.width": 215}
+    return worded(meanings) | {"custom.width": 210}
+
+
+def worded(meanings: Mapping[str, tuple[str, str]]) -> Json:
+    """A column of words, each in its colour, in place of numbers."""
+    return {"mappings": words(meanings), "custom.cellOptions": COLOURED_TEXT, "custom.align": "left"}
 
 
 def fixed(color: str) -> Json:

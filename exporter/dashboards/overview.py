@@ -72,8 +72,8 @@ def dashboard() -> str:
 def _this_week() -> Row:
     columns = (
         Column("State", promql.named(promql.severity()), looks=state()),
-        *(Column(field.title, promql.figure(field), *UNITS[field.unit]) for field in WEEKLY.fields),
-        _change("vs week before", WEEKLY.previous_metric(VISITORS)),
+        *(_figure(field) for field in WEEKLY.fields),
+        _change("vs 1 week", WEEKLY.previous_metric(VISITORS)),
         _change("vs 4 weeks", WEEKLY.median_metric(VISITORS)),
         Column("Days off", promql.live(promql.weekly(catalogue.WEEK_HOLIDAYS.name))),
         Column("Data age", f"time() - max by (appid) ({promql.selected(catalogue.WEEK_END.name)})", "s", 1, _AGES),
@@ -120,7 +120,7 @@ def _as_published() -> Row:
 
 def _beside_median(field: Field) -> Json:
     columns = (
-        Column(field.title, promql.bar(WEEKLY.metric(field))),
+        Column(field.title, promql.bar(WEEKLY.metric(field)), looks={"color": fixed("blue")}),
         Column("Median of the 4 weeks before", promql.bar(WEEKLY.median_metric(field)), looks={"color": fixed(_GREY)}),
     )
     description = (
@@ -132,14 +132,25 @@ def _beside_median(field: Field) -> Json:
 
 def _new_and_returning() -> Json:
     new, everybody = (promql.bar(WEEKLY.metric(FIGURES[name])) for name in ("new_visitors", "visitors"))
-    columns = (Column("New", new), Column("Returning", f"{everybody} - {new}"))
+    columns = (
+        Column("New", new, looks={"color": fixed("green")}),
+        Column("Returning", f"{everybody} - {new}", looks={"color": fixed("blue")}),
+    )
     description = "Visitors who came for the first time, and all others."
     return bars("New and returning visitors", description + _BY_MONDAY, _BY_WEEK, columns, "normal")
 
 
 def _figures(title: str, description: str, fields: list[Field]) -> Json:
-    columns = [Column(field.title, promql.bar(WEEKLY.metric(field)), *UNITS[field.unit]) for field in fields]
+    columns = [
+        Column(field.title, promql.bar(WEEKLY.metric(field)), *UNITS[field.unit], {"color": fixed(colour)})
+        for field, colour in zip(fields, ("blue", "purple"), strict=False)
+    ]
     return bars(title, f"{description} Averages.{_BY_MONDAY}", _BY_WEEK, columns)
+
+
+def _figure(field: Field) -> Column:
+    width = {} if field.unit is Unit.COUNT else {"custom.width": 130 if field.unit is Unit.SECONDS else 100}
+    return Column(field.title, promql.figure(field), *UNITS[field.unit], width)
 
 
 def _change(title: str, base: str) -> Column:
@@ -186,7 +197,7 @@ def _new_weeks() -> Json:
         "enable": True,
         "hide": False,
         "iconColor": "blue",
-        "expr": f"1000 * min by (week) ({promql.selected(catalogue.WEEK_FIRST_SEEN.name)})",
+        "expr": f"1000 * {promql.newest_week_seen()}",
         "useValueForTime": True,
         "titleFormat": "Week {{week}}",
         "step": "1h",

@@ -69,7 +69,7 @@ def table(title: str, description: str, labels: Sequence[Label], columns: Sequen
     looks = [override(label.title, **label.looks) for label in labels if label.looks]
     return _panel("table", title, description, targets) | {
         "fieldConfig": {
-            "defaults": {"unit": "none"},
+            "defaults": {"unit": "none", "custom": {"minWidth": 85}},
             "overrides": looks + [override(column.title, **_look(column)) for column in columns],
         },
         "options": {"showHeader": True, "cellHeight": "sm", "footer": {"show": False}},
@@ -110,7 +110,9 @@ def lines(
         _target(letter, expression, format="time_series", range=True, instant=False, legendFormat=legend)
         for letter, (legend, expression) in zip(ascii_uppercase, queries.items(), strict=False)
     ]
-    custom = {"lineInterpolation": "stepAfter", "fillOpacity": 0, "showPoints": "never"} | looks.get("custom", {})
+    custom = {"lineInterpolation": "stepAfter", "lineWidth": 2, "fillOpacity": 0, "showPoints": "never"} | looks.get(
+        "custom", {}
+    )
     defaults = {"min": 0, "color": {"mode": "palette-classic"}} | looks | {"custom": custom}
     return _panel("timeseries", title, description, targets) | {
         "fieldConfig": {"defaults": defaults, "overrides": list(overrides)},

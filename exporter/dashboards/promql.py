@@ -96,6 +96,13 @@ def bar(metric: str) -> str:
     return f"max by (week) (last_over_time({selected(metric, ONE_APP)}[$__range]))"
 
 
+def newest_week_seen() -> str:
+    """When the newest week of all was first had of any app, Unix seconds; an app that is late marks nothing."""
+    ends = selected(catalogue.WEEK_END.name)
+    first_seen = selected(catalogue.WEEK_FIRST_SEEN.name)
+    return f"(min by (week) ({first_seen}) and on (week) (max by (week) ({ends}) == on () group_left () max ({ends})))"
+
+
 def severity() -> str:
     """For each app the place of its state in ``SEVERITY``; the worst where two are seen."""
     metric = catalogue.FETCH_STATE.name

@@ -1,7 +1,12 @@
 // Panels as Grafana computes them: queries become frames as in its Prometheus data source, then its own code
 // transforms them, applies the overrides, and formats. The module @grafana/data is handed in, for Node or a browser.
 
-const CUSTOM = ["cellOptions", "hidden", "width"];
+/** The properties that a kind of panel adds to a field, as far as the dashboard uses them. */
+const CUSTOM = {
+  barchart: ["fillOpacity", "lineWidth"],
+  table: ["align", "cellOptions", "hidden", "minWidth", "width"],
+  timeseries: ["fillOpacity", "lineInterpolation", "lineWidth", "showPoints", "stacking"],
+};
 
 /** The dashboard's variables, and those of links, put into a text. */
 export function interpolated(text, variables, scope = {}) {
@@ -12,6 +17,7 @@ export function interpolated(text, variables, scope = {}) {
     if (name.startsWith("__data.fields.")) {
       return frame.fields.find((each) => each.config.displayName === name.slice(14)).values[rowIndex];
     }
+    if (form === "text") return variables[`${name}:text`];
     if (!(name in variables)) return all;
     return form === "queryparam" ? `var-${name}=${encodeURIComponent(variables[name])}` : variables[name];
   });
@@ -108,14 +114,15 @@ function registry(grafana, panel) {
     unit: grafana.unitOverrideProcessor,
   };
   const known = new grafana.FieldConfigOptionsRegistry();
-  for (const path of [...Object.keys(process), ...CUSTOM]) {
+  for (const path of [...Object.keys(process), ...CUSTOM[panel.type]]) {
     const isCustom = !(path in process);
     const id = isCustom ? `custom.${path}` : path;
     const read = process[path] ?? grafana.identityOverrideProcessor;
     known.register({ id, path, name: id, isCustom, process: read, override: read, shouldApply: () => true, settings: {} });
   }
-  for (const { properties } of panel.fieldConfig.overrides) {
-    for (const { id } of properties) known.get(id);
-  }
+  const { defaults, overrides } = panel.fieldConfig;
+  for (const name of Object.keys(defaults)) name === "custom" || known.get(name);
+  for (const name of Object.keys(defaults.custom ?? {})) known.get(`custom.${name}`);
+  for (const { id } of overrides.flatMap(({ properties }) => properties)) known.get(id);
   return known;
 }

@@ -16,7 +16,7 @@ globalThis.addEventListener = () => {};
 const require = createRequire(import.meta.url); // its CommonJS form: the other one is for bundlers
 const grafana = require("@grafana/data");
 const rxjs = require("rxjs");
-const NAMES = ["text", "green", "blue", "yellow", "orange", "red"];
+const NAMES = ["text", "green", "blue", "purple", "orange", "red"];
 
 const hex = grafana.colorManipulator.asHexString;
 const { dashboard, ...options } = JSON.parse(readFileSync(0, "utf8"));

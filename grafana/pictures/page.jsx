@@ -1,0 +1,131 @@
+// Draws the dashboard with Grafana's own data engine and components. The address says what, from where and how:
+// ?theme=light&from=SECONDS&to=SECONDS&step=SECONDS&app=APPID&name=NAME&prometheus=URL&rows=0,1&width=PIXELS
+
+import * as grafana from "@grafana/data";
+import { GlobalStyles, PanelChrome, Table, TimeSeries } from "@grafana/ui";
+import { createRoot } from "react-dom/client";
+import * as rxjs from "rxjs";
+import { computed, interpolated, prepare } from "../../tests/grafana/engine.js";
+import dashboard from "../wechat-miniprogram.json";
+import { Bars } from "./bars.jsx";
+
+const CELL = 38; // a row of Grafana's grid with its gap, in pixels
+const GAP = 8;
+
+const asked = Object.fromEntries(new URLSearchParams(location.search));
+const range = { from: Number(asked.from), to: Number(asked.to), step: Number(asked.step) };
+const theme = grafana.createTheme({ colors: { mode: asked.theme } });
+const timeRange = grafana.makeTimeRange(grafana.dateTime(range.from * 1000), grafana.dateTime(range.to * 1000));
+const variables = {
+  app: asked.app,
+  appid: ".+",
+  datasource: "prometheus",
+  job: ".+",
+  __range: `${range.to - range.from}s`,
+  __rate_interval: `${4 * range.step}s`,
+  "app:text": asked.name,
+};
+
+prepare(grafana);
+grafana.setTimeZoneResolver(() => dashboard.timezone);
+
+/** The panels of the rows that were asked for, each where it stands, the first row at the top. */
+function chosen() {
+  const rows = asked.rows.split(",").map(Number);
+  let row = -1;
+  let top = null;
+  return dashboard.panels.flatMap((panel) => {
+    if (panel.type === "row") row += 1;
+    if (!rows.includes(row)) return [];
+    top ??= panel.gridPos.y;
+    return [{ ...panel, gridPos: { ...panel.gridPos, y: panel.gridPos.y - top } }];
+  });
+}
+
+async function marks() {
+  const [annotation] = dashboard.annotations.list;
+  const target = { expr: annotation.expr, format: "time_series", legendFormat: "", refId: "Anno" };
+  const panel = { type: "timeseries", targets: [target], fieldConfig: { defaults: {}, overrides: [] } };
+  const frames = await computed(grafana, rxjs, panel, { ...options, theme });
+  return [...new Set(frames.flatMap((frame) => frame.fields[1].values))];
+}
+
+const options = { url: asked.prometheus, variables, range, timeZone: dashboard.timezone };
+
+function Lines({ panel, frames, moments, width, height }) {
+  return (
+    <TimeSeries
+      frames={frames}
+      timeRange={timeRange}
+      timeZone={dashboard.timezone}
+      width={width}
+      height={height}
+      legend={panel.options.legend}
+      options={panel.options}
+    >
+      {(builder) => {
+        builder.addHook("draw", (plot) => {
+          plot.ctx.save();
+          plot.ctx.strokeStyle = theme.visualization.getColorByName("blue");
+          plot.ctx.setLineDash([4, 4]);
+          for (const moment of moments.filter((each) => each >= plot.scales.x.min && each <= plot.scales.x.max)) {
+            const x = plot.valToPos(moment, "x", true);
+            plot.ctx.beginPath();
+            plot.ctx.moveTo(x, plot.bbox.top);
+            plot.ctx.lineTo(x, plot.bbox.top + plot.bbox.height);
+            plot.ctx.stroke();
+          }
+          plot.ctx.restore();
+        });
+        return null;
+      }}
+    </TimeSeries>
+  );
+}
+
+function Content({ panel, frames, moments, width, height }) {
+  if (panel.type === "table") return <Table data={frames[0]} width={width} height={height} cellHeight="sm" />;
+  if (panel.type === "barchart") {
+    return <Bars frame={frames[0]} stacked={panel.options.stacking === "normal"} width={width} height={height} />;
+  }
+  return <Lines panel={panel} frames={frames} moments={moments} width={width} height={height} />;
+}
+
+function Panel({ panel, frames, moments }) {
+  const { x, y, w, h } = panel.gridPos;
+  const column = (Number(asked.width) - 2 * GAP) / 24;
+  const place = { position: "absolute", left: GAP + x * column, top: GAP + y * CELL };
+  if (panel.type === "row") {
+    return <h5 style={{ ...place, lineHeight: "30px" }}>⌄ {interpolated(panel.title, variables)}</h5>;
+  }
+  return (
+    <div style={place}>
+      <PanelChrome
+        title={panel.title}
+        description={panel.description}
+        width={w * column - GAP}
+        height={h * CELL - GAP}
+        padding={panel.type === "table" ? "none" : "md"}
+      >
+        {(width, height) => <Content {...{ panel, frames, moments, width, height }} />}
+      </PanelChrome>
+    </div>
+  );
+}
+
+const panels = chosen();
+const moments = await marks();
+const drawn = await Promise.all(
+  panels.map(async (panel) => ({ panel, frames: panel.targets ? await computed(grafana, rxjs, panel, { ...options, theme }) : [] })),
+);
+const bottom = Math.max(...panels.map(({ gridPos }) => gridPos.y + gridPos.h));
+createRoot(document.getElementById("root")).render(
+  <grafana.ThemeContext.Provider value={theme}>
+    <GlobalStyles />
+    <div style={{ background: theme.colors.background.canvas, height: bottom * CELL + GAP, position: "relative" }}>
+      {drawn.map(({ panel, frames }) => (
+        <Panel key={panel.id} {...{ panel, frames, moments }} />
+      ))}
+    </div>
+  </grafana.ThemeContext.Provider>,
+);
