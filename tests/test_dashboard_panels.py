@@ -51,7 +51,7 @@ LINES = {
 
 
 @pytest.fixture(scope="module")
-def look(stage: Stage, node: str) -> Callable[[str], dict[str, Frames]]:
+def look(node: str, stage: Stage) -> Callable[[str], dict[str, Frames]]:
     """Looks at the dashboard, five minutes long, just after a week's switch, with one app in detail."""
 
     def looked(app: str) -> dict[str, Frames]:
