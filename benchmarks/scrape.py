@@ -19,8 +19,8 @@ from prometheus_client.exposition import generate_latest
 from exporter.metrics import Format, Meters, Renderer, compose
 from exporter.metrics.families import families
 from exporter.periods import week_containing
-from exporter.reports import WEEKLY, Reading
-from exporter.status import Answer, Counters, Kept, State, Status
+from exporter.reports import WEEKLY, Reading, Thresholds
+from exporter.status import Answer, Counters, Kept, Recent, State, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,11 +42,11 @@ class Naive:
 
 
 def status(number: int) -> Status:
-    """One app with both weeks complete."""
+    """One app with five weeks complete: the live one and those of its baselines."""
     values = (2470 + number, 8913, 754, 248, 226.4748, 69.1344, 1.9798)
-    current, previous = (Kept(Reading(WEEKLY, week, values), 1.0) for week in (WEEK, WEEK.before()))
+    recent = Recent(tuple(Kept(Reading(WEEKLY, WEEK.before(weeks), values), 1.0) for weeks in range(5)))
     answer = Answer(WEEK, State.OK, 1.0, 1.0, succeeded=1.0)
-    return Status(f"wx{number:016x}", f"App {number}", State.OK, answer, current, previous, 2.0, Counters(9))
+    return Status(f"wx{number:016x}", f"App {number}", State.OK, answer, recent, 2.0, Counters(9), Thresholds())
 
 
 def seconds(action: Callable[[], object], runs: int = 5) -> float:

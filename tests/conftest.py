@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,11 +36,19 @@ def prometheus() -> str:
 
 
 @pytest.fixture(scope="session")
-def alertmanager() -> str:
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Debian's Alertmanager looks for its templates in one place only: unpacked, it gets a view of its own of it."""
     program = _program("prometheus-alertmanager")
-    if program.startswith(str(UNPACKED)) and not Path("/usr/share/prometheus/alertmanager").exists():
+    share = UNPACKED.parent / "share"
+    if not program.startswith(str(UNPACKED)):
+        return program
+    seeing = tmp_path_factory.mktemp("alertmanager") / "alertmanager"
+    within = f"mount --bind '{share}' /usr/share && exec '{program}' \"$@\""
+    seeing.write_text(f'#!/bin/sh\nexec unshare --mount --map-root-user sh -c {shlex.quote(within)} sh "$@"\n')
+    seeing.chmod(0o755)
+    if subprocess.run([seeing, "--version"], capture_output=True, check=False).returncode:
         pytest.skip("Debian's Alertmanager finds its templates only where root has installed it")
-    return program
+    return str(seeing)
 
 
 @pytest.fixture(scope="session")

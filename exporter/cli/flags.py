@@ -192,8 +192,8 @@ def _address(text: str) -> str:
 
 
 def _link(text: str) -> str:
-    if not text.isprintable() or not text or set(text) & set(" {}#?"):
-        raise argparse.ArgumentTypeError("must be an address without white space, braces, query and fragment")
+    if not text.isprintable() or not text or set(text) & set(" {}#"):
+        raise argparse.ArgumentTypeError("must be an address without white space, braces and fragment")
     return text
 
 

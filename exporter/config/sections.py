@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_OPTION_NAME = re.compile("[a-z_]{1,20}")
+_OPTION_NAME = re.compile("[a-z_]{1,30}")
 """What may be repeated in a message: anything else could be a secret in the wrong place."""
 _LONGEST_GUESS = 40
 _KINDS = {Items: "a list", Entries: "a mapping"}

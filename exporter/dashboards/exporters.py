@@ -18,7 +18,7 @@ _DOWN_UP = {"0": ("down", "red"), "1": ("up", "green")}
 _BROKEN_FINE = {"0": ("broken", "red"), "1": ("fine", "green")}
 _QUANTILES = {"median": 0.5, "9 of 10": 0.9, "99 of 100": 0.99}
 _STACKED = {"fillOpacity": 60, "lineWidth": 0, "stacking": {"mode": "normal", "group": "A"}}
-_STALLED = 120.0
+_SLOW_BEAT = 120.0
 """Seconds without a heartbeat of the poller after which it does not live."""
 
 
@@ -56,7 +56,7 @@ def _instances() -> Json:
             f"min by (instance) ({store}) + on (instance) group_left (version) 0 * {versions}",
             looks=worded(_BROKEN_FINE),
         ),
-        Column("Poller last ran before", f"time() - max by (instance) ({last_run})", "s", 0, _alarming(_STALLED)),
+        Column("Poller last ran before", f"time() - max by (instance) ({last_run})", "s", 0, _alarming(_SLOW_BEAT)),
         Column("Faults survived", f"sum by (instance) (increase({stumbled}[$__range]))", looks=_alarming(1)),
         Column("Configuration", f"min by (instance) ({errors})", looks=worded(_BROKEN_FINE)),
         Column("Configuration read", f"1000 * max by (instance) ({taken})", "dateTimeFromNow"),

@@ -106,8 +106,8 @@ def named(expr: str) -> str:
 
 
 def figure_label(field: Field) -> str:
-    """The ``figure`` label of the alerts about a field."""
-    return field.threshold.removesuffix("_min_ratio")
+    """The ``figure`` label of the alerts about a field: its metric without the unit."""
+    return field.metric.removesuffix(f"_{field.unit.value}")
 
 
 def stem(field: Field) -> str:

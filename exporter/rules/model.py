@@ -58,7 +58,8 @@ class Alert:
 
     def written(self, links: Links) -> dict[str, object]:
         """The rule as Prometheus reads it."""
-        at_app = "?var-appid={{ $labels.appid | urlquery }}" if self.of_app else ""
+        begin = "&" if "?" in links.dashboard else "?"
+        at_app = begin + "var-appid={{ $labels.appid | urlquery }}" if self.of_app else ""
         return {
             "alert": self.full_name,
             "expr": self.expr,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from exporter.metrics import catalogue
 from exporter.reports import WEEKLY
-from exporter.rules.figures import APP, WEEK, named, per_app_and_week
+from exporter.rules.figures import APP, WEEK, figure_label, named, per_app_and_week
 from exporter.rules.model import Alert
 from exporter.status import State
 
@@ -50,7 +50,7 @@ def _weeks() -> Iterator[Alert]:
     )
     missing = "\nor\n".join(
         f"label_replace(\n  {per_app_and_week(WEEKLY.previous_metric(field))}\n  unless on (appid, week)\n"
-        f'  {per_app_and_week(WEEKLY.metric(field))},\n  "figure", "{field.metric}", "", ""\n)'
+        f'  {per_app_and_week(WEEKLY.metric(field))},\n  "figure", "{figure_label(field)}", "", ""\n)'
         for field in WEEKLY.fields
     )
     yield Alert(
@@ -63,7 +63,9 @@ def _weeks() -> Iterator[Alert]:
 
 
 def _apps() -> Iterator[Alert]:
-    failures = catalogue.FETCH_FAILURES.name
+    failing = (
+        f"{_in_state(State.FAILED)}\nand on (appid)\nmax by (appid) (changes({catalogue.FETCH_FAILURES.name}[1d])) > 1"
+    )
     yield Alert(
         name="Refused",
         severity="warning",
@@ -77,7 +79,7 @@ def _apps() -> Iterator[Alert]:
     yield Alert(
         name="Failed",
         severity="warning",
-        expr=named(f"{_in_state(State.FAILED)}\nand on (appid)\nmax by (appid) (changes({failures}[1d])) > 1"),
+        expr=named(failing),
         summary=f"{APP}: asking WeChat fails again and again",
         description=(
             f"Network, proxy or nonsense answers: the exporter goes on trying for {APP} by itself."
@@ -91,11 +93,10 @@ def _apps() -> Iterator[Alert]:
         summary=f"{APP}: WeChat's quota of calls is spent",
         description=f"Something uses up the calls that WeChat allows {APP}; the exporter needs about four a day.",
     )
-    failed = f"count({_in_state(State.FAILED)})"
     yield Alert(
         name="WeChatUnreachable",
         severity="warning",
-        expr=f"({failed} > 1)\n/\ncount(max by (appid) ({catalogue.APP_INFO.name}))\n> 0.5",
+        expr=f"(count({failing}) > 1)\n/\ncount(max by (appid) ({catalogue.APP_INFO.name}))\n> 0.5",
         summary="WeChat cannot be reached: {{ $value | humanizePercentage }} of the apps fail",
         description="Most apps fail at once: the network, a proxy, or WeChat itself. The exporter goes on trying.",
         of_app=False,
@@ -103,12 +104,18 @@ def _apps() -> Iterator[Alert]:
 
 
 def _exporter() -> Iterator[Alert]:
+    yield from _liveness()
+    yield from _surroundings()
+
+
+def _liveness() -> Iterator[Alert]:
     up = f'up{{job="{JOB}"}}'
     yield _of_exporter(
         "ExporterDown",
         f"{up} == 0\nor\nabsent({up})",
         "The exporter cannot be scraped",
-        f"Prometheus gets no metrics from {_INSTANCE}, or knows no target of the job {JOB}.",
+        f"{{{{ if $labels.instance }}}}Prometheus gets no metrics from {_INSTANCE}."
+        f"{{{{ else }}}}Prometheus knows no target of the job {JOB}.{{{{ end }}}}",
         severity="critical",
     )
     yield _of_exporter(
@@ -119,6 +126,9 @@ def _exporter() -> Iterator[Alert]:
         " figures no longer change.",
         severity="critical",
     )
+
+
+def _surroundings() -> Iterator[Alert]:
     yield _of_exporter(
         "ReloadFailed",
         f"{_per_instance(catalogue.RELOAD_SUCCESSFUL.name)} == 0",
