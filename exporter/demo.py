@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from exporter.config import Api, App, Config, Fetch, LiteralSecret
+from exporter.config import Api, App, AppSecret, Config, Datacube, Fetch, LiteralSecret
 from exporter.httpd import Request, Response, Server
 from exporter.periods import DAY, newest_wanted_week
-from exporter.wechat.access import STABLE_TOKEN
-from exporter.wechat.simulator import Audience, Fault, SimulatedApp, Simulator
+from exporter.wechat.access.sources import STABLE_TOKEN
+from exporter.wechat.simulator import Asked, Audience, Fault, SimulatedApp, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ def cast(now: float) -> tuple[Role, ...]:
 
 def configuration(roles: tuple[Role, ...], base_url: str) -> Config:
     """What an operator of these apps would have written."""
-    apps = tuple(App(appid=role.app.appid, name=role.name, secret=LiteralSecret(role.app.secret)) for role in roles)
+    apps = tuple(App(role.app.appid, Datacube(AppSecret(LiteralSecret(role.app.secret))), role.name) for role in roles)
     return Config(fetch=FETCH, api=Api(base_url=base_url), apps=apps)
 
 
@@ -71,7 +71,8 @@ def serve(wechat: Simulator, address: str) -> Server:
     """
 
     def handle(request: Request) -> Response:
-        answer = wechat.answer(request.method, request.path, dict(parse_qsl(request.query)), request.body)
+        query = dict(parse_qsl(request.query))
+        answer = wechat.answer(Asked(request.method, request.path, query, request.body, request.headers))
         return Response(answer.status, answer.headers, answer.body, raw=answer.raw)
 
     server = Server((address,), handle)

@@ -5,6 +5,14 @@ from __future__ import annotations
 from config_bad_row import MARKER, bad
 from config_bad_values import NO_DURATION
 
+NO_WAY = (
+    "no way in; give one of secret, secret_file, secret_env, token_file, token_url, authorizer, "
+    "http_function, cloud_hosting"
+)
+
+
+NO_FIELD = "must name a field, dots leading into objects, such as data.access_token"
+
 BAD_APPS = (
     # apps.
     bad(
@@ -50,7 +58,7 @@ BAD_APPS = (
     bad(
         "no secret",
         "apps:\n- name: {M}\n  appid: wx0123456789abcdef\n",
-        "config.yaml:2: apps[0]: no secret; give one of secret, secret_file, secret_env",
+        f"config.yaml:2: apps[0]: {NO_WAY}",
     ),
     bad(
         "two secrets",
@@ -180,7 +188,7 @@ BAD_APPS = (
         "config.yaml:5: apps[0].secret_env: the secret variable is not set",
         "apps.d/a.yaml:1: must be a list of apps (- appid: ...), not a mapping",
         "apps.d/b.yaml:1: [0].appid: wx1123456789abcdef is already configured in config.yaml:6",
-        "apps.d/b.yaml:3: [1]: no secret; give one of secret, secret_file, secret_env",
+        f"apps.d/b.yaml:3: [1]: {NO_WAY}",
         "apps.d/c.yaml:2: not valid YAML: a bracket that is never closed, or a comma that is missing",
         "apps.d/d.yaml:1: [0].appid: wx2123456789abcdef is already configured in apps.d/b.yaml:3",
         "apps.d/e.yaml:1: the file is not UTF-8 text",
@@ -193,5 +201,96 @@ BAD_APPS = (
             "apps.d/e.yaml": b"\xff",
             "apps.d/f.yaml": "",
         },
+    ),
+    # Ways in.
+    bad(
+        "two ways in",
+        "apps:\n- appid: wx0123456789abcdef\n  token_file: {M}\n  cloud_hosting: {}\n",
+        "config.yaml:4: apps[0].cloud_hosting: token_file and cloud_hosting are given; keep one",
+    ),
+    bad(
+        "a cloud function that has no token",
+        "apps:\n- appid: wx0123456789abcdef\n  cloud_hosting: {}\n  cloud_function: {env: e, name: f}\n",
+        "config.yaml:4: apps[0].cloud_function: needs a token, and cloud_hosting has none; keep one of the two",
+    ),
+    bad(
+        "a cloud function alone",
+        "apps:\n- {appid: wx0123456789abcdef, cloud_function: {env: e, name: f}}\n",
+        f"config.yaml:2: apps[0]: {NO_WAY}",
+    ),
+    bad(
+        "half a cloud function",
+        "apps:\n- appid: wx0123456789abcdef\n  secret: '{M}'\n  cloud_function:\n    name: a b\n    nmae: x\n",
+        "config.yaml:4: apps[0].cloud_function.env: is missing",
+        "config.yaml:5: apps[0].cloud_function.name: must not hold white space or characters that cannot be shown",
+        "config.yaml:6: apps[0].cloud_function.nmae: unknown option; did you mean name?",
+    ),
+    bad(
+        "a token server that is none",
+        "apps:\n- appid: wx0123456789abcdef\n  token_url:\n    method: PATCH\n    json_field: a..b\n"
+        "    expires_in: ''\n    plain_text: yes\n",
+        "config.yaml:3: apps[0].token_url.url: is missing",
+        "config.yaml:4: apps[0].token_url.method: must be GET or POST",
+        f"config.yaml:5: apps[0].token_url.json_field: {NO_FIELD}",
+        f"config.yaml:6: apps[0].token_url.expires_in: {NO_FIELD}",
+        "config.yaml:7: apps[0].token_url.plain_text: must be true or false",
+    ),
+    bad(
+        "a field of a plain text",
+        "apps:\n- appid: wx0123456789abcdef\n  token_url:\n    url: https://t.example\n    json_field: a\n"
+        "    plain_text: true\n",
+        "config.yaml:5: apps[0].token_url.json_field: a plain text has no fields; leave it or plain_text out",
+    ),
+    *(
+        bad(
+            f"a token server at {name}",
+            f"apps:\n- appid: wx0123456789abcdef\n  token_url: {{url: '{url}'}}\n",
+            f"config.yaml:3: apps[0].token_url.url: {words}",
+        )
+        for name, url, words in (
+            ("a foreign host in the clear", "http://{M}/t", "must begin with https://; http:// is for loopback only"),
+            ("another protocol", "ftp://{M}/t", "must begin with https://"),
+            ("a host with a password", "https://u:{M}@t.example/", "must not hold a user name or password"),
+            ("a fragment", "https://t.example/#{M}", "must not hold a fragment (#)"),
+            ("other braces", "https://t.example/{{app}}", "holds braces; only {appid} may stand in them"),
+            ("no host", "https:///{M}", "names no host; write it like https://api.weixin.qq.com"),
+            ("nothing", "", "is empty"),
+        )
+    ),
+    bad(
+        "odd headers",
+        "apps:\n- appid: wx0123456789abcdef\n  http_function:\n    url: https://e.example\n    headers:\n"
+        "      X-One: {file: none}\n      x-one: '{M}'\n      X Two: '{M}'\n      Host: '{M}'\n      X-Three:\n"
+        "      X-Four: {file: a, env: b}\n      X-Five: ['{M}']\n",
+        "config.yaml:6: apps[0].http_function.headers.file: the secret file does not exist",
+        "config.yaml:8: apps[0].http_function.headers: the name of a header is not one, or is the exporter's to set",
+        "config.yaml:9: apps[0].http_function.headers: the name of a header is not one, or is the exporter's to set",
+        "config.yaml:10: apps[0].http_function.headers: the value of a header is empty or more than one line",
+        "config.yaml:11: apps[0].http_function.headers: the value of a header is a text, {file: ...} or {env: ...}",
+        "config.yaml:12: apps[0].http_function.headers: each key must be a single word, each value a text or a mapping",
+    ),
+    bad(
+        "a header twice, and headers that are no mapping",
+        "apps:\n- appid: wx0123456789abcdef\n  token_url: {url: 'https://t.example', headers: {X-A: a, x-a: '{M}'}}\n"
+        "- appid: wx1123456789abcdef\n  token_url: {url: 'https://t.example', headers: ['{M}']}\n",
+        "config.yaml:3: apps[0].token_url.headers: a header is given twice",
+        "config.yaml:5: apps[1].token_url.headers: must be a mapping, not a list",
+    ),
+    bad(
+        "half a platform",
+        "apps:\n- appid: wx0123456789abcdef\n  authorizer: {}\n"
+        "- appid: wx1123456789abcdef\n  authorizer:\n    component_appid: wxc\n    component_token_file: {M}\n"
+        "    component_token_url: {url: 'https://t.example'}\n    refresh_token_file: none\n",
+        "config.yaml:3: apps[0].authorizer.component_appid: is missing",
+        "config.yaml:3: apps[0].authorizer.refresh_token_file: is missing",
+        "config.yaml:3: apps[0].authorizer: give one of component_token_file and component_token_url",
+        "config.yaml:5: apps[1].authorizer: give one of component_token_file and component_token_url, not both",
+        "config.yaml:9: apps[1].authorizer.refresh_token_file: the refresh token file does not exist",
+    ),
+    bad(
+        "a container with two names",
+        "apps:\n- appid: wx0123456789abcdef\n  cloud_hosting: {from_appid: wxother, cloudbase_token_file: none}\n",
+        "config.yaml:3: apps[0].cloud_hosting.from_appid: the container's own token names the account; keep one of the"
+        " two",
     ),
 )

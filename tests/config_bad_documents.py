@@ -150,7 +150,8 @@ BAD_DOCUMENTS = (
     bad(
         "value in the place of a key",
         "apps:\n- {appid: wx0123456789abcdef, secret: x, {M}}\n",
-        ("config.yaml:2: apps[0]: an unknown option; there are appid, name, secret, secret_file, secret_env, alerts"),
+        "config.yaml:2: apps[0]: an unknown option; there are appid, name, secret, secret_file, secret_env, token_file,"
+        " token_url, authorizer, http_function, cloud_hosting, cloud_function, alerts",
     ),
     bad(
         "key in other letters",

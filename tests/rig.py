@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import demo
 from exporter.cli.run import Engine, engine
-from exporter.config import Api, App, Config, Fetch, LiteralSecret
+from exporter.config import Api, App, AppSecret, Config, Datacube, Fetch, LiteralSecret
 from exporter.metrics import Format, Renderer, compose
 from exporter.reports import WEEKLY
 from exporter.wechat.simulator import SimulatedApp, Simulator
@@ -82,7 +82,7 @@ def wired(
 ) -> Iterator[Engine]:
     """Everything below the web in this process, on a clock of the test's."""
     config = Config(
-        apps=tuple(App(appid=app.appid, secret=LiteralSecret(app.secret)) for app in apps),
+        apps=tuple(App(appid=app.appid, way=Datacube(AppSecret(LiteralSecret(app.secret)))) for app in apps),
         fetch=Fetch(**fetch),  # type: ignore[arg-type]
         api=Api(base_url=base_url),
     )

@@ -10,14 +10,22 @@ import pytest
 import yaml
 
 from exporter.config import Api, App, Config, Defaults, Fetch, duration_words, load
-from exporter.config.apps import APP_OPTIONS, WAYS
+from exporter.config.apps import APP_OPTIONS
 from exporter.config.load import MAIN_OPTIONS
+from exporter.config.way_sections import (
+    AUTHORIZER_OPTIONS,
+    CLOUD_FUNCTION_OPTIONS,
+    CLOUD_HOSTING_OPTIONS,
+    HTTP_FUNCTION_OPTIONS,
+    TOKEN_URL_OPTIONS,
+    WAY_OPTIONS,
+)
 from exporter.reports import Thresholds
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
 TEXT = EXAMPLE.read_text(encoding="utf-8")
 SHOWN = yaml.load(TEXT, Loader=yaml.BaseLoader)  # noqa: S506 - makes nothing but text
-COMMENTED = set(re.findall(r"^ *# ([a-z_]+): ", TEXT, re.MULTILINE))
+COMMENTED = set(re.findall(r"^ *# ([a-z_]+):(?: |$)", TEXT, re.MULTILINE))
 
 
 def written(value: float | str) -> str:
@@ -52,11 +60,40 @@ def test_the_sections_are_those_of_the_types() -> None:
     assert SHOWN["app_config_files"] == []
 
 
-def test_an_app_shows_every_option_the_other_ways_to_a_secret_in_comments() -> None:
-    assert {field.name for field in fields(App)} == set(SHOWN["apps"][0])
-    assert set(APP_OPTIONS) == set(SHOWN["apps"][0]) | (COMMENTED & set(WAYS))
-    assert set(WAYS) - {"secret"} | {"app_config_files", "alerts"} == COMMENTED
+def test_an_app_shows_every_option_the_other_ways_in_in_comments() -> None:
+    assert {field.name for field in fields(App)} - {"way"} == set(SHOWN["apps"][0]) - {"secret"}
+    assert set(APP_OPTIONS) == set(SHOWN["apps"][0]) | set(WAY_OPTIONS)
     assert set(SHOWN["apps"][0]["alerts"]) == set()
+    assert set(WAY_OPTIONS) - {"secret"} | {"app_config_files", "alerts"} <= COMMENTED
+    inner = {
+        *TOKEN_URL_OPTIONS,
+        *AUTHORIZER_OPTIONS,
+        *CLOUD_FUNCTION_OPTIONS,
+        *HTTP_FUNCTION_OPTIONS,
+        *CLOUD_HOSTING_OPTIONS,
+    }
+    assert [option for option in inner if not re.search(rf"\b{option}\b", TEXT)] == []
+
+
+def test_every_way_in_that_is_shown_in_a_comment_can_be_uncommented(tmp_path: Path) -> None:
+    block = TEXT[TEXT.index("    # Or another way in") : TEXT.index("    # What this app does not share")]
+    lines = [
+        line.replace("    # ", "    ", 1)
+        for line in block.splitlines()
+        if re.match(r"    # ( |[a-z_]+: |[a-z_]+:$)", line)
+    ]
+    shown = yaml.safe_load("\n".join(lines))
+    assert set(shown) == set(WAY_OPTIONS) - {"secret", "secret_file", "secret_env"}
+    for name in ("secrets/token-server", "secrets/shop-refresh-token", "secrets/function-key"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    function = shown.pop("cloud_function")
+    shown["token_url"].pop("plain_text")
+    for number, (way, value) in enumerate(shown.items()):
+        extra = {} if way in {"http_function", "cloud_hosting"} else {"cloud_function": function}
+        entry = {"appid": f"wx{number:016x}", way: value, **extra}
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump({"apps": [entry]}))
+        assert len(load(tmp_path / "config.yaml", {}).apps) == 1
 
 
 def test_every_option_has_a_comment_of_its_own() -> None:

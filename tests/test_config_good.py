@@ -13,17 +13,28 @@ from config_bad_row import write
 from exporter.config import (
     Api,
     App,
+    AppSecret,
+    Authorizer,
     BrokenFile,
+    CloudFunction,
+    CloudHosting,
     Config,
+    Datacube,
     Defaults,
     EnvSecret,
     Fetch,
     FileSecret,
+    HttpFunction,
     LiteralSecret,
     Problem,
+    Secret,
+    TokenFile,
+    TokenUrl,
+    Way,
     load,
 )
-from exporter.config.settings import parse_base_url
+from exporter.config.addresses import parse_base_url
+from exporter.config.way_sections import WAYS
 from exporter.reports import Thresholds
 
 A, B, C, D = (f"wx{digit * 16}" for digit in "abcd")
@@ -40,6 +51,12 @@ def config(main: str, files: dict[str, str | bytes] | None = None, environ: dict
     for file in filter(Path.is_file, Path.cwd().rglob("*")):
         file.chmod(0o600)
     return load(Path("config.yaml"), environ or {})
+
+
+def secret_of(app: App) -> Secret:
+    assert isinstance(app.way, Datacube)
+    assert isinstance(app.way.tokens, AppSecret)
+    return app.way.tokens.secret
 
 
 def appids(found: Config) -> list[str]:
@@ -76,31 +93,33 @@ def test_everything_in_one() -> None:
     assert found.fetch == Fetch(5400.0, 90.0, 0.0, 2.5, 16, 104)
     assert found.api == Api("http://127.0.0.1:4321")
     assert found.api.host == "127.0.0.1:4321"
-    assert [(app.appid, app.name, app.secret.read()) for app in found.apps] == [
+    assert [(app.appid, app.name, secret_of(app).read()) for app in found.apps] == [
         (A, "Shop: 商店", "one"),
         (B, "", "two"),
         (C, "", "three"),
         (D, "", "four"),
     ]
-    assert [type(app.secret) for app in found.apps] == [LiteralSecret, FileSecret, EnvSecret, FileSecret]
+    assert [type(secret_of(app)) for app in found.apps] == [LiteralSecret, FileSecret, EnvSecret, FileSecret]
     assert not found.warnings
     assert not found.broken_files
 
 
 def test_what_is_not_said_has_its_default() -> None:
-    assert config(f"apps: [{{appid: {A}, secret: x}}]\n") == Config(apps=(App(A, LiteralSecret("x")),))
+    assert config(f"apps: [{{appid: {A}, secret: x}}]\n") == Config(
+        apps=(App(A, Datacube(AppSecret(LiteralSecret("x")))),)
+    )
 
 
 def test_sections_with_nothing_in_them_count_as_absent() -> None:
     main = "fetch:\n  # interval: 6h\napi: ~\napp_config_files: null\n"
     main += f"apps:\n- {{appid: {A}, secret: x, name: }}\n"
-    assert config(main) == Config(apps=(App(A, LiteralSecret("x")),))
+    assert config(main) == Config(apps=(App(A, Datacube(AppSecret(LiteralSecret("x")))),))
 
 
 def test_scalars_stay_as_they_are_written() -> None:
     main = f"apps:\n- {{appid: {A}, secret: 0123, name: 1:30}}\n"
     main += f"- {{appid: {B}, secret: 'null', name: 2026-11-23}}\n"
-    assert [(app.secret.read(), app.name) for app in config(main).apps] == [
+    assert [(secret_of(app).read(), app.name) for app in config(main).apps] == [
         ("0123", "1:30"),
         ("null", "2026-11-23"),
     ]
@@ -118,7 +137,7 @@ def test_anchors_and_aliases_work() -> None:
         - appid: {C}
           secret: *secret
         """
-    assert [(app.name, app.secret.read()) for app in config(main).apps] == [
+    assert [(app.name, secret_of(app).read()) for app in config(main).apps] == [
         ("Shop", "same"),
         ("Shop", "same"),
         ("", "same"),
@@ -156,7 +175,7 @@ def test_a_broken_app_file_costs_only_its_own_apps() -> None:
         "apps.d/good.yaml": f"- {{appid: {C}, secret: x}}\n",
     }
     found = config(f"app_config_files: [apps.d/*]\napps: [{{appid: {D}, secret: x}}]\n", files)
-    words = "no secret; give one of secret, secret_file, secret_env"
+    words = f"no way in; give one of {', '.join(WAYS)}"
     assert appids(found) == [D, C]
     assert found.broken_files == (BrokenFile("apps.d/bad.yaml", (Problem("apps.d/bad.yaml", 2, "[1]", words),)),)
 
@@ -281,6 +300,68 @@ def test_an_app_alerts_by_its_own_ratios_then_by_those_of_defaults_then_by_the_p
     assert [app.alerts for app in found.apps] == expected
 
 
+SERVER = """{{url: 'HTTPS://Tokens.Example.org:443/t?app={{appid}}&x=1', method: POST, json_field: data.token,
+  expires_in: data.left, headers: {{X-Plain: one, X-File: {{file: key}}, X-Env: {{env: KEY}}}}}}"""
+WAYS_IN = (
+    ("token_file: token", Datacube(TokenFile(FileSecret(Path("token"))))),
+    ("token_url: {url: 'http://127.0.0.1:1/t'}", Datacube(TokenUrl("http://127.0.0.1:1/t"))),
+    (
+        "token_url: {url: 'https://t.example', plain_text: true}",
+        Datacube(TokenUrl("https://t.example/", plain_text=True)),
+    ),
+    (
+        "authorizer: {component_appid: wxc, component_token_file: token, refresh_token_file: key}",
+        Datacube(Authorizer("wxc", TokenFile(FileSecret(Path("token"))), FileSecret(Path("key")))),
+    ),
+    (
+        "authorizer: {component_appid: wxc, component_token_url: {url: 'https://t.example'}, refresh_token_file: key}",
+        Datacube(Authorizer("wxc", TokenUrl("https://t.example/"), FileSecret(Path("key")))),
+    ),
+    (
+        "token_file: token\n  cloud_function: {env: prod-1, name: weekly}",
+        CloudFunction(TokenFile(FileSecret(Path("token"))), "prod-1", "weekly"),
+    ),
+    ("http_function: {url: 'https://e.example/{appid}'}", HttpFunction("https://e.example/{appid}")),
+    ("cloud_hosting: {}", CloudHosting()),
+    ("cloud_hosting:", CloudHosting()),
+    ("cloud_hosting: {from_appid: wxother}", CloudHosting("wxother")),
+    ("cloud_hosting: {cloudbase_token_file: token}", CloudHosting(cloudbase_token=FileSecret(Path("token")))),
+)
+
+
+@pytest.mark.parametrize(("option", "way"), WAYS_IN, ids=[option for option, _ in WAYS_IN])
+def test_a_way_in_is_read_as_it_is_written(option: str, way: Way) -> None:
+    assert len(WAYS_IN) == 11
+    found = config(f"apps:\n- appid: {A}\n  {option}\n", {"token": "T", "key": "K"})
+    assert found.apps[0].way == way
+    assert found.warnings == ()
+
+
+def test_a_token_server_has_an_address_in_one_form_and_headers_from_three_places() -> None:
+    files: dict[str, str | bytes] = {"key": "of-the-file\n"}
+    main = f"apps:\n- appid: {A}\n  token_url: {SERVER.format()}\n"
+    (app,) = config(main, files, {"KEY": "of-the-variable"}).apps
+    assert isinstance(app.way, Datacube)
+    server = app.way.tokens
+    assert isinstance(server, TokenUrl)
+    assert server.url == "https://tokens.example.org/t?app={appid}&x=1"
+    assert (server.method, server.json_field, server.expires_in) == ("POST", "data.token", "data.left")
+    values = {name: secret.read() for name, secret in server.headers}
+    assert values == {"X-Plain": "one", "X-File": "of-the-file", "X-Env": "of-the-variable"}
+    assert "of-the" not in repr(app)
+
+
+def test_a_token_file_that_is_not_there_yet_is_a_warning_and_one_that_changes_no_change_of_configuration() -> None:
+    main = (
+        f"apps:\n- {{appid: {A}, token_file: token}}\n- {{appid: {B}, cloud_hosting: {{cloudbase_token_file: none}}}}\n"
+    )
+    one = config(main, {"token": "T1"})
+    assert [str(warning) for warning in one.warnings] == [
+        "config.yaml:3: apps[1].cloud_hosting.cloudbase_token_file: the token file does not exist"
+    ]
+    assert config(main, {"token": "T2"}).apps == one.apps
+
+
 def test_ten_thousand_apps_load_in_seconds() -> None:
     apps = "".join(f"- appid: wx{n:016x}\n  name: Shop {n}\n  secret_env: SHOP\n" for n in range(10_000))
     start = time.process_time()
@@ -293,4 +374,4 @@ def test_ten_thousand_apps_load_in_seconds() -> None:
 def test_the_process_environment_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "SHOP", "theirs")
     found = config(f"apps: [{{appid: {A}, secret_env: SHOP}}]\n", environ={"SHOP": "ours"})
-    assert found.apps[0].secret.read() == "ours"
+    assert secret_of(found.apps[0]).read() == "ours"

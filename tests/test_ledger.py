@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-from exporter.config import App, LiteralSecret
+from exporter.config import App, AppSecret, Datacube, LiteralSecret
 from exporter.periods import DAY, Week
 from exporter.poller.ledger import STATES, Ledger, absorb_history, absorb_newest, opened
 from exporter.reports import WEEKLY, Reading
@@ -14,7 +14,7 @@ from exporter.store import Change, Known, Miss
 from exporter.wechat.client import Outcome
 from exporter.wechat.codes import Failed, NotReady, QuotaSpent, Refused, Unanswered
 
-APP = App(appid="wx0123456789abcdef", secret=LiteralSecret("s"))
+APP = App(appid="wx0123456789abcdef", way=Datacube(AppSecret(LiteralSecret("s"))))
 W3 = Week(date(2026, 11, 16))
 W2, W1 = W3.before(), W3.before(2)
 NOW = W3.end + DAY

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import App, Fetch, LiteralSecret
+from exporter.config import App, AppSecret, Datacube, Fetch, LiteralSecret
 from exporter.periods import BEIJING, DAY, Week, week_containing
 from exporter.poller.agenda import Agenda
 from exporter.poller.ledger import Ledger
@@ -18,7 +18,7 @@ from exporter.store import Miss
 
 HOUR, MINUTE = 3600.0, 60.0
 FETCH = Fetch(interval=6 * HOUR, retry_interval=30 * MINUTE, ready_after=10 * HOUR, history_weeks=4)
-APP = App(appid="wx0123456789abcdef", secret=LiteralSecret("s"))
+APP = App(appid="wx0123456789abcdef", way=Datacube(AppSecret(LiteralSecret("s"))))
 SPREAD = jitter(APP.appid)
 
 

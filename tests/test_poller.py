@@ -8,7 +8,7 @@ import pytest
 from rig import Wall, exposed, served, wired
 from structlog.testing import capture_logs
 
-from exporter.config import App, Config, Fetch, LiteralSecret
+from exporter.config import App, AppSecret, Config, Datacube, Fetch, LiteralSecret
 from exporter.periods import newest_wanted_week
 from exporter.poller import HEARTBEAT, Poller, loop
 from exporter.reports import WEEKLY, Reading, Report
@@ -73,7 +73,10 @@ def polled() -> Iterator[Callable[..., tuple[Poller, Pulse, Store]]]:
     ) -> tuple[Poller, Pulse, Store]:
         pulse = Pulse()
         store = store or Store(":memory:", "host", wall)
-        config = Config(apps=tuple(App(appid=f"wx{n}", secret=LiteralSecret("s")) for n in range(apps)), fetch=FETCH)
+        config = Config(
+            apps=tuple(App(appid=f"wx{n}", way=Datacube(AppSecret(LiteralSecret("s")))) for n in range(apps)),
+            fetch=FETCH,
+        )
         changed = options.get("changed", lambda: None)
         poller = Poller(config, WEEKLY, asker=asker, store=store, clock=wall, pulse=pulse, changed=changed, retry=True)  # type: ignore[arg-type]
         opened.append((poller, store))

@@ -198,6 +198,10 @@ DECISIONS: dict[int, tuple[type[Unanswered], type[Unanswered]]] = {
     43002: (Failed, Failed),
     44002: (Failed, Failed),
     47001: (Failed, Failed),
+    -1000: (Failed, Failed),
+    40101: (Refused, Refused),
+    85088: (Refused, Refused),
+    -604101: (Refused, Refused),
     89501: (Refused, Refused),
     89503: (Refused, Refused),
     89506: (Refused, Refused),
@@ -221,7 +225,7 @@ def test_every_code_leads_to_its_decision(number: int, decisions: tuple[type[Una
 
 def test_the_table_of_decisions_knows_every_code_of_ours_and_one_that_is_not() -> None:
     assert set(DECISIONS) - {99999} == set(CODES)
-    assert len(CODES) == 32
+    assert len(CODES) == 36
 
 
 def test_the_message_of_40164_names_the_address_to_allow() -> None:

@@ -17,7 +17,7 @@ from exporter.poller import Poller
 from exporter.reports import WEEKLY
 from exporter.store import MEMORY, Lock, Store
 from exporter.web import Pages, Site, Surroundings
-from exporter.wechat.access import STABLE_TOKEN
+from exporter.wechat.access import ENDPOINTS
 from exporter.wechat.client import Client
 from exporter.wechat.transport import Transport
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.config import Config
-
-ENDPOINTS = (STABLE_TOKEN, WEEKLY.name)
 
 _FINISH_SECONDS = 0.5
 

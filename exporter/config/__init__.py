@@ -1,25 +1,49 @@
 """What the operator wrote, checked and typed. YAML ends here."""
 
+from exporter.config.addresses import APPID_PLACE
 from exporter.config.durations import duration_words, parse_duration
 from exporter.config.load import load
 from exporter.config.problems import ConfigError, Problem
 from exporter.config.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
 from exporter.config.types import Api, App, BrokenFile, Config, Defaults, Fetch
+from exporter.config.ways import (
+    AppSecret,
+    Authorizer,
+    CloudFunction,
+    CloudHosting,
+    Datacube,
+    HttpFunction,
+    TokenFile,
+    Tokens,
+    TokenUrl,
+    Way,
+)
 
 __all__ = [
+    "APPID_PLACE",
     "Api",
     "App",
+    "AppSecret",
+    "Authorizer",
     "BrokenFile",
+    "CloudFunction",
+    "CloudHosting",
     "Config",
     "ConfigError",
+    "Datacube",
     "Defaults",
     "EnvSecret",
     "Fetch",
     "FileSecret",
+    "HttpFunction",
     "LiteralSecret",
     "Problem",
     "Secret",
     "SecretUnavailable",
+    "TokenFile",
+    "TokenUrl",
+    "Tokens",
+    "Way",
     "duration_words",
     "load",
     "parse_duration",

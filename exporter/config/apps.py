@@ -1,4 +1,4 @@
-"""Lists of apps, in the main file or in files of their own: who they are and the way to their secrets."""
+"""Lists of apps, in the main file or in files of their own: who they are, and how their reports are read."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import re
 from typing import TYPE_CHECKING
 
 from exporter.config.files import readable_by_others
-from exporter.config.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
-from exporter.config.sections import Section
+from exporter.config.sections import Section, parse_word
 from exporter.config.settings import ALERT_OPTIONS, read_alerts
 from exporter.config.types import App
+from exporter.config.way_sections import WAY_OPTIONS, WayReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from exporter.config.documents import Node
     from exporter.config.problems import Findings
     from exporter.config.types import Defaults
 
-WAYS = ("secret", "secret_file", "secret_env")
-APP_OPTIONS = ("appid", "name", *WAYS, "alerts")
+APP_OPTIONS = ("appid", "name", *WAY_OPTIONS, "alerts")
 
 _USUAL_APPID = re.compile("wx[0-9a-f]{16}")
 
@@ -52,17 +51,17 @@ class AppReader:
     def _app(self, section: Section, file: Path, notes: Findings) -> App | None:
         appid = self._appid(section, notes)
         name = section.value("name", _name)
-        secret = self._secret(section, file.parent)
+        way = WayReader(file.parent, self._environ).read(section)
         alerts = read_alerts(section.section("alerts", ALERT_OPTIONS), self._defaults.alerts)
-        if appid is None or secret is None:
+        if appid is None or way is None:
             return None
-        return App(appid, secret, name or "", alerts)
+        return App(appid, way, name or "", alerts)
 
     def _appid(self, section: Section, notes: Findings) -> str | None:
         if "appid" not in section:
             section.problem("appid", "is missing")
             return None
-        appid = section.value("appid", _appid)
+        appid = section.value("appid", parse_word)
         if appid is None:
             return None
         usual = _USUAL_APPID.fullmatch(appid)
@@ -75,48 +74,6 @@ class AppReader:
         self._places[appid] = f"{notes.file}:{section.line_of('appid')}"
         return appid
 
-    def _secret(self, section: Section, folder: Path) -> Secret | None:
-        given = [way for way in WAYS if way in section]
-        if not given:
-            section.problem("", f"no secret; give one of {', '.join(WAYS)}")
-            return None
-        if len(given) > 1:
-            section.problem(given[1], f"{' and '.join(given)} are given; keep one")
-            return None
-        way = given[0]
-        secret = section.value(way, self._parsers(folder)[way])
-        return secret and _noted(section, way, secret)
-
-    def _parsers(self, folder: Path) -> dict[str, Callable[[str], Secret]]:
-        return {
-            "secret": LiteralSecret,
-            "secret_file": lambda text: FileSecret(folder / parse_path(text)),
-            "secret_env": lambda text: EnvSecret(_required(text), self._environ),
-        }
-
-
-def parse_path(text: str) -> str:
-    """Checks that a text can name a file.
-
-    Raises:
-        ValueError: it is empty or holds what no file name should.
-    """
-    if not _required(text).isprintable():
-        raise ValueError("holds characters that cannot be shown")
-    return text
-
-
-def _noted(section: Section, way: str, secret: Secret) -> Secret | None:
-    """Checks at load that the secret can be had, so that a typo is found now and not on Monday."""
-    try:
-        noted = secret.noted()
-    except SecretUnavailable as error:
-        section.problem(way, str(error))
-        return None
-    if isinstance(noted, FileSecret) and readable_by_others(noted.path):
-        section.warning(way, "every user of this machine can read the file; chmod o-r it")
-    return noted
-
 
 def _warn_of_inline_secrets(sections: Iterable[Section], file: Path) -> None:
     """Once for a file: ten thousand equal lines would hide all others."""
@@ -124,18 +81,6 @@ def _warn_of_inline_secrets(sections: Iterable[Section], file: Path) -> None:
     if inline and readable_by_others(file):
         words = "every user of this machine can read this file; chmod o-r it"
         inline.warning("secret", words)
-
-
-def _required(text: str) -> str:
-    if not text:
-        raise ValueError("is empty")
-    return text
-
-
-def _appid(text: str) -> str:
-    if not _required(text).isprintable() or any(map(str.isspace, text)):
-        raise ValueError("must not hold white space or characters that cannot be shown")
-    return text
 
 
 def _name(text: str) -> str:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+import tempfile
+from pathlib import Path
 
 _OTHERS_MAY_READ = 0o004
 
@@ -41,6 +39,40 @@ def readable_by_others(path: Path) -> bool:
         return bool(path.stat().st_mode & _OTHERS_MAY_READ)
     except OSError:
         return False
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces a file's content, whole or not at all; only its owner can read it. Follows links.
+
+    Raises:
+        OSError: the file or its folder takes no writes.
+    """
+    place = path.resolve()
+    if place.exists() and not os.access(place, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    with tempfile.NamedTemporaryFile("w", dir=place.parent, prefix=f".{place.name}.", delete=False) as file:
+        beside = Path(file.name)  # made with mode 0600
+        try:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+            beside.replace(place)
+        except OSError:
+            beside.unlink()
+            raise
+
+
+def parse_path(text: str) -> str:
+    """Checks that a text can name a file.
+
+    Raises:
+        ValueError: it is empty or holds what no file name should.
+    """
+    if not text:
+        raise ValueError("is empty")
+    if not text.isprintable():
+        raise ValueError("holds characters that cannot be shown")
+    return text
 
 
 def _read_bytes(path: Path, limit: int) -> bytes:

@@ -6,8 +6,9 @@ import glob
 import os
 from typing import TYPE_CHECKING
 
-from exporter.config.apps import AppReader, parse_path
+from exporter.config.apps import AppReader
 from exporter.config.documents import DocumentError, Entries, Items, Node, Text, read_document
+from exporter.config.files import parse_path
 from exporter.config.problems import ConfigError, Findings
 from exporter.config.sections import Section, kind
 from exporter.config.settings import (

@@ -6,9 +6,9 @@ import hashlib
 import secrets
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Self
 
-from exporter.config.files import FileUnreadableError, read_text
+from exporter.config.files import FileUnreadableError, read_text, write_private
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,8 +27,10 @@ class SecretUnavailable(Exception):
 class Secret(ABC):
     """One way to an AppSecret. Equal if it leads to the same place and found the same there at load."""
 
-    _SUBJECT: ClassVar[str]
-    """What the words of a failure are about."""
+    @property
+    @abstractmethod
+    def subject(self) -> str:
+        """What the words of a failure are about."""
 
     @abstractmethod
     def _fetch(self) -> str:
@@ -50,9 +52,9 @@ class Secret(ABC):
         """
         text = self._fetch().strip()
         if not text:
-            raise SecretUnavailable(f"{self._SUBJECT} is empty")
+            raise SecretUnavailable(f"{self.subject} is empty")
         if len(text.splitlines()) > 1:
-            raise SecretUnavailable(f"{self._SUBJECT} holds more than one line")
+            raise SecretUnavailable(f"{self.subject} holds more than one line")
         return text
 
     def __repr__(self) -> str:
@@ -63,9 +65,12 @@ class Secret(ABC):
 class LiteralSecret(Secret):
     """The secret stands in the configuration itself."""
 
-    _SUBJECT = "the secret"
-
     value: str = field(hash=False)
+
+    @property
+    def subject(self) -> str:
+        """Nobody but the configuration holds it."""
+        return "the secret"
 
     def _fetch(self) -> str:
         return self.value
@@ -78,42 +83,55 @@ class LiteralSecret(Secret):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FileSecret(Secret):
-    """The secret is all that a file holds."""
-
-    _SUBJECT = "the secret file"
+    """The secret is all that a file holds; ``subject`` is what the file is called in words."""
 
     path: Path = field(hash=False)
     trace: bytes = field(default=b"", hash=False)
+    subject: str = field(default="the secret file", compare=False)
 
     def _fetch(self) -> str:
         try:
             return read_text(self.path, MAX_BYTES)
         except FileUnreadableError as error:
-            raise SecretUnavailable(f"{self._SUBJECT} {error}") from None
+            raise SecretUnavailable(f"{self.subject} {error}") from None
 
     def noted(self) -> Self:
         """With a trace of what the file holds now."""
         return replace(self, trace=_trace(self.read()))
+
+    def keep(self, secret: str) -> None:
+        """Replaces what the file holds, whole or not at all, for its owner's eyes alone.
+
+        Raises:
+            SecretUnavailable: the file or its folder takes no writes.
+        """
+        try:
+            write_private(self.path, f"{secret}\n")
+        except OSError as error:
+            raise SecretUnavailable(f"{self.subject} takes no writes: {error.strerror}") from None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class EnvSecret(Secret):
     """The secret is the value of an environment variable."""
 
-    _SUBJECT = "the secret variable"
-
     variable: str = field(hash=False)
     environ: Mapping[str, str] = field(compare=False)
     trace: bytes = field(default=b"", hash=False)
 
+    @property
+    def subject(self) -> str:
+        """The variable's name may tell too much."""
+        return "the secret variable"
+
     def _fetch(self) -> str:
         value = self.environ.get(self.variable)
         if value is None:
-            raise SecretUnavailable(f"{self._SUBJECT} is not set")
+            raise SecretUnavailable(f"{self.subject} is not set")
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise SecretUnavailable(f"{self._SUBJECT} is not UTF-8 text") from None
+            raise SecretUnavailable(f"{self.subject} is not UTF-8 text") from None
         return value
 
     def noted(self) -> Self:

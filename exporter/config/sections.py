@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from exporter.config.documents import Entries, Items, Node, Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Iterator
 
     from exporter.config.problems import Findings
 
@@ -54,6 +54,10 @@ class Section:
         """Notes what is wrong with an option."""
         self._notes.problem(self.line_of(option), self.path(option), message)
 
+    def problem_at(self, line: int, option: str, message: str) -> None:
+        """Notes what is wrong in a certain line of an option."""
+        self._notes.problem(line, self.path(option), message)
+
     def warning(self, option: str, message: str) -> None:
         """Notes what a person should know about an option."""
         self._notes.warning(self.line_of(option), self.path(option), message)
@@ -76,6 +80,26 @@ class Section:
         except ValueError as error:
             self.problem(option, str(error))
             return None
+
+    def required(self, option: str, parse: Callable[[str], T]) -> T | None:
+        """The option's value; that it is missing is a problem."""
+        if option not in self._values:
+            self.problem(option, "is missing")
+        return self.value(option, parse)
+
+    def free(self, option: str, options: Collection[str]) -> Iterator[tuple[int, str, str | Section]]:
+        """The mapping under an option whose keys are free: line, key, and a text or a section with these options."""
+        line, node = self._given(option)
+        if node is not None and not isinstance(node, Entries):
+            self.problem_at(line, option, f"must be a mapping, not {kind(node)}")
+            return
+        for key, value in node.pairs if node else ():
+            if not isinstance(key, Text) or isinstance(value, Items):
+                self.problem_at(key.line, option, "each key must be a single word, each value a text or a mapping")
+            elif isinstance(value, Text):
+                yield key.line, key.value, "" if value.nothing else value.value
+            else:
+                yield key.line, key.value, Section(value, value.line, self.path(option), options, self._notes)
 
     def section(self, option: str, options: Collection[str]) -> Section:
         """The mapping under an option; without any options if it is absent, empty or no mapping."""
@@ -116,6 +140,28 @@ class Section:
     def _hint(self, key: str) -> str:
         guess = difflib.get_close_matches(key.lower(), self._options, 1) if len(key) <= _LONGEST_GUESS else []
         return f"did you mean {guess[0]}?" if guess else f"there are {', '.join(self._options)}"
+
+
+def required(text: str) -> str:
+    """A text that is not empty.
+
+    Raises:
+        ValueError: it is.
+    """
+    if not text:
+        raise ValueError("is empty")
+    return text
+
+
+def parse_word(text: str) -> str:
+    """A name without white space: an appid, an environment, a function.
+
+    Raises:
+        ValueError: it is empty, or holds what cannot be shown or seen.
+    """
+    if not required(text).isprintable() or any(map(str.isspace, text)):
+        raise ValueError("must not hold white space or characters that cannot be shown")
+    return text
 
 
 def kind(node: Node) -> str:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import SplitResult, urlsplit
 
+from exporter.config.addresses import parse_base_url
 from exporter.config.durations import MINUTE, WEEK, duration_words, parse_duration
 from exporter.config.types import Api, Defaults, Fetch
 from exporter.reports import Thresholds
@@ -24,8 +23,6 @@ ALERT_OPTIONS = tuple(field.name for field in fields(Thresholds))
 
 _RATIO = re.compile(r"[0-9]{0,3}\.?[0-9]{0,9}")
 _WHOLE_NUMBER = re.compile("0|[1-9][0-9]{0,8}")
-_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
-_DEFAULT_PORTS = {"https": 443, "http": 80}
 _FOR_MEDIAN = 5
 """Weeks: the wanted one and the four before it."""
 
@@ -55,59 +52,6 @@ def read_alerts(section: Section, otherwise: Thresholds) -> Thresholds:
     """Reads a section ``alerts``; what is absent or wrong is as in ``otherwise``."""
     given = {option: section.value(option, _ratio) for option in ALERT_OPTIONS}
     return replace(otherwise, **{option: ratio for option, ratio in given.items() if ratio is not None})
-
-
-def parse_base_url(text: str) -> str:
-    """Reads the address of WeChat's API; gives it in lower case, without slash and default port.
-
-    Raises:
-        ValueError: it is none, or it would send secrets in the clear; the words never repeat the text.
-    """
-    if not text:
-        raise ValueError("is empty; leave it out for https://api.weixin.qq.com")
-    parts = _split(text)
-    if parts.scheme not in _DEFAULT_PORTS:
-        raise ValueError("must begin with https://")
-    if "@" in parts.netloc:
-        raise ValueError("must not hold a user name or password")
-    if parts.path not in {"", "/"} or "?" in text or "#" in text:
-        raise ValueError("must end after the host (and port): no path, query or fragment")
-    host, address = _host(parts)
-    if parts.scheme == "http" and not (host == "localhost" or (address and address.is_loopback)):
-        raise ValueError("must begin with https://; http:// is for loopback only")
-    port = _port(parts)
-    name = f"[{host}]" if isinstance(address, ipaddress.IPv6Address) else host
-    return f"{parts.scheme}://{name}" + (f":{port}" if port else "")
-
-
-def _split(text: str) -> SplitResult:
-    if not text.isprintable() or not text.isascii() or " " in text or "\\" in text:
-        raise ValueError("is not an address: it holds spaces or characters that no host has")
-    try:
-        return urlsplit(text)
-    except ValueError:
-        raise ValueError("is not an address such as https://api.weixin.qq.com") from None
-
-
-def _host(parts: SplitResult) -> tuple[str, ipaddress.IPv4Address | ipaddress.IPv6Address | None]:
-    host = parts.hostname or ""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        address = None
-    if "%" in host or (address is None and not _HOST_NAME.fullmatch(host)):
-        raise ValueError("names no host; write it like https://api.weixin.qq.com")
-    return host, address
-
-
-def _port(parts: SplitResult) -> int | None:
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if port == 0:
-        raise ValueError("names a port that is not a number from 1 to 65535")
-    return None if port == _DEFAULT_PORTS[parts.scheme] else port
 
 
 def _duration(least: float, most: float, *, below: bool = False) -> Callable[[str], float]:

@@ -11,7 +11,7 @@ from exporter.reports import Thresholds
 
 if TYPE_CHECKING:
     from exporter.config.problems import Problem
-    from exporter.config.secrets import Secret
+    from exporter.config.ways import Way
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,10 @@ class Api:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """One Mini Program and the way to its secret."""
+    """One Mini Program and the way by which its reports are read."""
 
     appid: str
-    secret: Secret
+    way: Way
     name: str = ""
     """Shown to people; may be empty."""
     alerts: Thresholds = Thresholds()  # noqa: RUF009 (a frozen value)

@@ -11,8 +11,8 @@ import structlog
 
 from exporter.wechat.access import Access, Clock, Conversation, way_in
 from exporter.wechat.codes import MALFORMED, Failed, Unanswered
-from exporter.wechat.exchange import JSON, Call, Reply, TransportError
-from exporter.wechat.protocol import error_label, parse_rows, report_body
+from exporter.wechat.exchange import Call, Reply, TransportError
+from exporter.wechat.protocol import error_label
 
 if TYPE_CHECKING:
     from exporter.config import App
@@ -58,20 +58,9 @@ class Client:
 
     def ask(self, app: App, report: Report, week: Week) -> Outcome:
         """Asks for one week of one app."""
-        call = Call(
-            report.name,
-            "POST",
-            self._base_url + report.path,
-            headers=JSON,
-            body=report_body(week),
-        )
-
-        def read(reply: Reply) -> Reading:
-            return parse_rows(reply, report, week, self._clock())
-
         errors: list[str] = []
         try:
-            return Outcome(self._drive(app, self._way(app).converse(call, read), errors), tuple(errors))
+            return Outcome(self._drive(app, self._way(app).converse(report, week), errors), tuple(errors))
         except Unanswered as reason:
             if reason.errcode == MALFORMED:
                 errors.append(MALFORMED)

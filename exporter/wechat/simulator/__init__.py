@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 from exporter.periods import Week, week_containing, week_from_ref_date
 from exporter.reports import WEEKLY
-from exporter.wechat.access import STABLE_TOKEN, STABLE_TOKEN_PATH
+from exporter.wechat.access.sources import STABLE_TOKEN, STABLE_TOKEN_PATH
 from exporter.wechat.simulator.faults import KINDS, Answer, Fault, as_json, error
 from exporter.wechat.simulator.figures import Audience, row
+from exporter.wechat.simulator.ways import PREFIXES, ROUTES, Surroundings, hosted_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["KINDS", "Answer", "Audience", "Fault", "SeenCall", "SimulatedApp", "Simulator"]
+__all__ = ["KINDS", "Answer", "Asked", "Audience", "Fault", "SeenCall", "SimulatedApp", "Simulator", "Surroundings"]
 
 PUBLISHED_AFTER = 9 * 3600.0
 """Seconds after a week's end when it is published; WeChat does it on Monday about 10:00 Beijing."""
@@ -41,6 +42,28 @@ class SimulatedApp:
     published_after: float = PUBLISHED_AFTER
     """Seconds after a week's end when WeChat publishes it."""
     faults: tuple[Fault, ...] = ()
+    refresh_token: str = field(default="", repr=False)
+    """What the third-party platform has, if the app has authorized it."""
+    next_refresh_token: str = field(default="", repr=False)
+    """What WeChat hands out in its place."""
+    cloud_env: str = ""
+    """The app's cloud environment; empty: it has no cloud development."""
+    cloud_function: str = "weeklyVisitTrend"
+    cloud_permission: bool = True
+    """Whether the function's config.json allows the call."""
+    cloudbase_token: str = field(default="", repr=False)
+    """The token of its container in WeChat Cloud Hosting."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request, as it came in."""
+
+    method: str
+    path: str
+    query: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +92,7 @@ class Simulator:
         clock: the wall clock, Unix seconds.
         seed: other figures for another seed.
         token_seconds: how long a token lives.
+        surroundings: a third-party platform, a hosting account, services with a key.
     """
 
     def __init__(
@@ -78,7 +102,9 @@ class Simulator:
         *,
         seed: int = 0,
         token_seconds: float = 7200.0,
+        surroundings: Surroundings = Surroundings(),  # noqa: B008 (a frozen value)
     ) -> None:
+        self.surroundings = surroundings
         self.apps = {app.appid: app for app in apps}
         self.calls: list[SeenCall] = []
         self._clock = clock
@@ -109,32 +135,56 @@ class Simulator:
         published = self._rows.get((appid, week))
         return published or row(self.apps[appid].audience, week, f"{self._seed} {appid}")
 
-    def answer(self, method: str, path: str, query: Mapping[str, str], body: bytes) -> Answer:
+    def answer(self, asked: Asked) -> Answer:
         """Answers one request."""
         with self._lock:
-            if path == STABLE_TOKEN_PATH:
-                return self._stable_token(method, body)
-            if path == WEEKLY.path:
-                return self._weekly(method, query, body)
+            if asked.path == STABLE_TOKEN_PATH:
+                return self._stable_token(asked)
+            if asked.path == WEEKLY.path:
+                return self._asked_for_week(asked)
+            if asked.path in ROUTES:
+                return ROUTES[asked.path](self, asked)
+            for prefix, route in PREFIXES.items():
+                if asked.path.startswith(prefix):
+                    return route(self, asked)
         return Answer(404, body=b"not found")
 
-    def _stable_token(self, method: str, body: bytes) -> Answer:
-        asked = self._asked(method, body)
-        if isinstance(asked, Answer):
-            return asked
-        appid, secret = asked.get("appid"), asked.get("secret")
-        self.calls.append(SeenCall(STABLE_TOKEN, str(appid), "", self._clock()))
-        if asked.get("grant_type") != "client_credential":
-            return self._error(40002)
+    def now(self) -> float:
+        """The pretended WeChat's clock, Unix seconds."""
+        return self._clock()
+
+    def saw(self, endpoint: str, appid: str, week: str = "") -> None:
+        """Notes a call that came in."""
+        self.calls.append(SeenCall(endpoint, appid, week, self._clock()))
+
+    def live_token(self, appid: str, *, forced: bool = False) -> tuple[str, int]:
+        """The app's token and the seconds that it has left."""
+        token = self._live_token(appid, forced=forced)
+        return token.value, int(token.expires_at - self._clock())
+
+    def app_of_token(self, value: str) -> SimulatedApp | Answer:
+        """The app that a token belongs to, or what WeChat says to a token that is none."""
+        token = next((token for token in self._tokens if token.value == value), None)
+        if not value or token is None or token.revoked:
+            return self.error(40001 if value else 41001)
+        return self.error(42001) if token.expires_at <= self._clock() else self.apps[token.appid]
+
+    def _stable_token(self, asked: Asked) -> Answer:
+        body = self.object_of(asked)
+        if isinstance(body, Answer):
+            return body
+        appid, secret = body.get("appid"), body.get("secret")
+        self.saw(STABLE_TOKEN, str(appid))
+        if body.get("grant_type") != "client_credential":
+            return self.error(40002)
         if not appid or not secret:
-            return self._error(41004 if appid else 41002)
+            return self.error(41004 if appid else 41002)
         app = self.apps.get(str(appid))
         if app is None or app.secret != secret:
-            return self._error(40125 if app else 40013)
-        token = self._live_token(app.appid, forced=bool(asked.get("force_refresh")))
-        left = int(token.expires_at - self._clock())
-        good = {"access_token": token.value, "expires_in": left}
-        return self._spoilt(app, STABLE_TOKEN, None, good) or as_json(good)
+            return self.error(40125 if app else 40013)
+        value, left = self.live_token(app.appid, forced=bool(body.get("force_refresh")))
+        good = {"access_token": value, "expires_in": left}
+        return self.spoilt(app, STABLE_TOKEN, None, good) or as_json(good)
 
     def _live_token(self, appid: str, *, forced: bool) -> _Token:
         """The app's token: the same while it lives, renewed a little early while the old one still works."""
@@ -149,58 +199,60 @@ class Simulator:
         self._tokens.append(token)
         return token
 
-    def _weekly(self, method: str, query: Mapping[str, str], body: bytes) -> Answer:
-        value = query.get("access_token", "")
-        token = next((token for token in self._tokens if token.value == value), None)
-        if not value or token is None or token.revoked:
-            return self._error(40001 if value else 41001)
-        if token.expires_at <= self._clock():
-            return self._error(42001)
-        asked = self._asked(method, body)
-        if isinstance(asked, Answer):
-            return asked
-        app = self.apps[token.appid]
-        begin, end = str(asked.get("begin_date")), str(asked.get("end_date"))
-        self.calls.append(SeenCall(WEEKLY.name, app.appid, f"{begin}-{end}", self._clock()))
+    def _asked_for_week(self, asked: Asked) -> Answer:
+        token = asked.query.get("access_token")
+        app = hosted_app(self, asked.query) if token is None else self.app_of_token(token)
+        if isinstance(app, Answer):
+            return app
+        body = self.object_of(asked)
+        if isinstance(body, Answer):
+            return body
+        return self.weekly(app, str(body.get("begin_date")), str(body.get("end_date")))
+
+    def weekly(self, app: SimulatedApp, begin: str, end: str) -> Answer:
+        """The answer about a week of an app, whoever asks for it."""
+        self.saw(WEEKLY.name, app.appid, f"{begin}-{end}")
         if not _is_date(begin) or not _is_date(end):
-            return self._error(61500)
+            return self.error(61500)
         try:
             week = week_from_ref_date(f"{begin}-{end}")
         except ValueError:
-            return self._error(61501)
+            return self.error(61501)
         good = {"list": [self.row(app.appid, week)]}
-        return self._spoilt(app, WEEKLY.name, week, good) or self._published(app, week) or as_json(good)
+        return self.spoilt(app, WEEKLY.name, week, good) or self._published(app, week) or as_json(good)
 
     def _published(self, app: SimulatedApp, week: Week) -> Answer | None:
         """What is said in place of a row that is not there."""
         now = self._clock()
         if week >= week_containing(now):
-            return self._error(61501)
+            return self.error(61501)
         if app.launched is not None and week < app.launched:
             return as_json({"list": []})
         if now < week.end + app.published_after:
-            return self._error(61503)
+            return self.error(61503)
         return None
 
-    def _spoilt(self, app: SimulatedApp, endpoint: str, week: Week | None, good: Mapping[str, object]) -> Answer | None:
+    def spoilt(self, app: SimulatedApp, endpoint: str, week: Week | None, good: Mapping[str, object]) -> Answer | None:
+        """What comes in place of a good answer where the app has a fault at that endpoint."""
         for fault in app.faults:
             if fault.endpoint == endpoint and (not fault.weeks or week in fault.weeks):
                 return fault.answer(good, self._clock())
         return None
 
-    def _asked(self, method: str, body: bytes) -> dict[str, object] | Answer:
+    def object_of(self, asked: Asked) -> dict[str, object] | Answer:
         """The JSON object of a request, or what WeChat says to one that holds none."""
-        if method != "POST":
-            return self._error(43002)
-        if not body:
-            return self._error(44002)
+        if asked.method != "POST":
+            return self.error(43002)
+        if not asked.body:
+            return self.error(44002)
         try:
-            asked = json.loads(body)
+            body = json.loads(asked.body)
         except ValueError:
-            return self._error(47001)
-        return asked if isinstance(asked, dict) else self._error(47001)
+            return self.error(47001)
+        return body if isinstance(body, dict) else self.error(47001)
 
-    def _error(self, number: int) -> Answer:
+    def error(self, number: int) -> Answer:
+        """An error as WeChat words it."""
         return error(number, self._clock())
 
 

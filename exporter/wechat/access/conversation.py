@@ -1,0 +1,64 @@
+"""What all conversations share: their type, and that a reply never shows what we sent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+from exporter.config import SecretUnavailable
+from exporter.wechat.codes import Refused, Unanswered
+from exporter.wechat.exchange import Call, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exporter.config import Secret
+    from exporter.config.ways import Headers
+
+T = TypeVar("T")
+Conversation = Generator[Call, Reply, T]
+Clock = Callable[[], float]
+
+_HIDDEN = "<SECRET>"
+_SHORTEST_SECRET = 8  # a shorter one is a word of every answer
+
+
+def discreetly(parse: Callable[[Reply], T], reply: Reply, hidden: Iterable[str]) -> T:
+    """Parses a reply; from the words of a reason what is hidden is cut out, should the server echo it."""
+    ours = [text for text in hidden if len(text) >= _SHORTEST_SECRET]
+    try:
+        return parse(reply)
+    except Unanswered:
+        body = reply.body
+    for text in ours:  # before words are cut to their length, or the beginning of a secret could remain
+        body = body.replace(text.encode(), _HIDDEN.encode())
+    try:
+        return parse(replace(reply, body=body))
+    except Unanswered as reason:
+        words = str(reason)
+        for text in ours:  # again: JSON can write a text in many ways
+            words = words.replace(text, _HIDDEN)
+        reason.args = (words,)
+        raise
+
+
+def read_secret(secret: Secret) -> str:
+    """A secret as it is now.
+
+    Raises:
+        Refused: it cannot be had, and a person must act.
+    """
+    try:
+        return secret.read()
+    except SecretUnavailable as unavailable:
+        raise Refused(str(unavailable)) from None
+
+
+def read_headers(headers: Headers) -> tuple[tuple[str, str], ...]:
+    """Headers with their values as they are now.
+
+    Raises:
+        Refused: a value cannot be had.
+    """
+    return tuple((name, read_secret(value)) for name, value in headers)

@@ -1,0 +1,247 @@
+"""Where tokens come from (wechat-api.md section 3). A source remembers a token while it lives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import structlog
+
+from exporter.config import APPID_PLACE, AppSecret, Authorizer, SecretUnavailable, TokenFile, TokenUrl
+from exporter.wechat.access.conversation import Clock, Conversation, discreetly, read_headers, read_secret
+from exporter.wechat.codes import Refused, TokenRejected
+from exporter.wechat.exchange import JSON, Call
+from exporter.wechat.protocol import (
+    Token,
+    authorizer_body,
+    parse_authorizer_token,
+    parse_served_token,
+    parse_token,
+    token_body,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeVar
+
+    from exporter.config import Tokens
+
+    T = TypeVar("T")
+
+STABLE_TOKEN = "stable_token"  # noqa: S105 (an endpoint's name)
+STABLE_TOKEN_PATH = "/cgi-bin/stable_token"  # noqa: S105 (a path)
+TOKEN_URL = "token_url"  # noqa: S105 (an endpoint's name)
+AUTHORIZER_TOKEN = "api_authorizer_token"  # noqa: S105 (an endpoint's name)
+AUTHORIZER_TOKEN_PATH = "/cgi-bin/component/api_authorizer_token"  # noqa: S105 (a path)
+
+log = structlog.get_logger()
+
+
+class TokenSource(ABC):
+    """Gives tokens, and another one for one that was rejected."""
+
+    ENDPOINTS: ClassVar[tuple[str, ...]] = ()
+    """The ``endpoint`` labels of its calls."""
+    SAME_AGAIN: ClassVar[str]
+    """What to say where the token that was rejected is all that it has."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._token = ""
+        self._before = ""
+        self._expires_at = 0.0
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """What must not be seen: everything secret that it had lately."""
+        return (self._token, self._before)
+
+    def token(self) -> Conversation[str]:
+        """A token, from memory while it lives.
+
+        Raises:
+            Refused: a person must act before there is one.
+            QuotaSpent, Failed: as the table of codes says.
+        """
+        if self._token and self._clock() < self._expires_at:
+            return self._token
+        return (yield from self.fresh())
+
+    def fresh(self) -> Conversation[str]:
+        """A token that was asked for just now."""
+        self._before, self._token = self._token or self._before, ""
+        token = yield from self._fetch()
+        self._token, self._expires_at = token.value, self._clock() + token.expires_in
+        return self._token
+
+    def try_with(self, attempt: Callable[[str], Conversation[T]]) -> Conversation[T]:
+        """Makes an attempt with a token; if that is rejected, once more with a different one.
+
+        Raises:
+            Unanswered: why there is no result; a second rejection is ``Refused``.
+        """
+        token = yield from self.token()
+        try:
+            return (yield from attempt(token))
+        except TokenRejected as rejected:
+            other = yield from self.fresh()
+            if other == token:
+                self._token = ""
+                raise Refused(f"{rejected}; {self.SAME_AGAIN}", rejected.errcode) from None
+        try:
+            return (yield from attempt(other))
+        except TokenRejected as rejected:
+            self._token = ""
+            raise Refused(f"{rejected}; a second token was rejected, too", rejected.errcode) from None
+
+    @abstractmethod
+    def _fetch(self) -> Conversation[Token]:
+        """Gets a token from where they come from."""
+
+
+class StableToken(TokenSource):
+    """AppID and AppSecret for a token from ``stable_token``.
+
+    Always in normal mode, which returns the same token while it lives and logs nobody out.
+    """
+
+    ENDPOINTS = (STABLE_TOKEN,)
+    SAME_AGAIN = "WeChat gave the same token again"
+
+    def __init__(self, way: AppSecret, appid: str, base_url: str, clock: Clock) -> None:
+        super().__init__(clock)
+        self._way = way
+        self._appid = appid
+        self._url = base_url + STABLE_TOKEN_PATH
+        self._secret = ""
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The AppSecret, too."""
+        return (self._secret, *super().hidden)
+
+    def _fetch(self) -> Conversation[Token]:
+        self._secret = read_secret(self._way.secret)
+        reply = yield Call(STABLE_TOKEN, "POST", self._url, headers=JSON, body=token_body(self._appid, self._secret))
+        return discreetly(lambda reply: parse_token(reply, self._clock()), reply, self.hidden)
+
+
+class FileToken(TokenSource):
+    """A token from a file that somebody else keeps fresh; the file is read anew ``every`` so many seconds."""
+
+    SAME_AGAIN = "the token file still holds the same: whatever writes it must renew it"
+
+    def __init__(self, way: TokenFile, _appid: str, _base_url: str, clock: Clock, every: float = 0.0) -> None:
+        super().__init__(clock)
+        self._file = way.file
+        self._every = every
+
+    def _fetch(self) -> Conversation[Token]:
+        yield from ()
+        return Token(read_secret(self._file), self._every)
+
+
+class UrlToken(TokenSource):
+    """A token from a central token server."""
+
+    ENDPOINTS = (TOKEN_URL,)
+    SAME_AGAIN = "the token server gave the same token again: it must renew it"
+
+    def __init__(self, way: TokenUrl, appid: str, _base_url: str, clock: Clock) -> None:
+        super().__init__(clock)
+        self._way = way
+        self._url = way.url.replace(APPID_PLACE, appid)
+        self._headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """The values of the headers, too."""
+        return (*(value for _, value in self._headers), *super().hidden)
+
+    def _fetch(self) -> Conversation[Token]:
+        self._headers = read_headers(self._way.headers)
+        reply = yield Call(TOKEN_URL, self._way.method, self._url, headers=self._headers)
+        return discreetly(lambda reply: parse_served_token(reply, self._way, self._clock()), reply, self.hidden)
+
+
+class AuthorizerToken(TokenSource):
+    """A token that a third-party platform gets for an app that has authorized it."""
+
+    ENDPOINTS = (AUTHORIZER_TOKEN, TOKEN_URL)
+    SAME_AGAIN = "WeChat gave the same token again"
+
+    def __init__(self, way: Authorizer, appid: str, base_url: str, clock: Clock) -> None:
+        super().__init__(clock)
+        self._way = way
+        self._appid = appid
+        self._component = source_of(way.component_token, way.component_appid, base_url, clock)
+        self._url = base_url + AUTHORIZER_TOKEN_PATH
+        self._sent = ""
+        self._unsaved: tuple[str, str] | None = None
+        """What the file held, and the newer refresh token that it did not take."""
+
+    @property
+    def hidden(self) -> tuple[str, ...]:
+        """Component token and refresh tokens, too."""
+        return (self._sent, *(self._unsaved or ()), *self._component.hidden, *super().hidden)
+
+    def _fetch(self) -> Conversation[Token]:
+        return (yield from self._component.try_with(self._exchange))
+
+    def _exchange(self, component_token: str) -> Conversation[Token]:
+        self._sent = self._refresh_token()
+        reply = yield Call(
+            AUTHORIZER_TOKEN,
+            "POST",
+            self._url,
+            query=(("component_access_token", component_token),),
+            headers=JSON,
+            body=authorizer_body(self._way.component_appid, self._appid, self._sent),
+        )
+        token, refresh_token = discreetly(
+            lambda reply: parse_authorizer_token(reply, self._clock()), reply, self.hidden
+        )
+        if refresh_token not in {"", self._sent}:
+            self._unsaved = (self._sent if self._unsaved is None else self._unsaved[0], refresh_token)
+        if self._unsaved is not None:
+            self._save(self._unsaved[1])
+        return token
+
+    def _refresh_token(self) -> str:
+        """What the file holds, unless that is what a newer one could not replace."""
+        held = read_secret(self._way.refresh_token)
+        if self._unsaved is not None and held != self._unsaved[0]:
+            self._unsaved = None  # somebody wrote a newer one
+        return held if self._unsaved is None else self._unsaved[1]
+
+    def _save(self, refresh_token: str) -> None:
+        try:
+            self._way.refresh_token.keep(refresh_token)
+        except SecretUnavailable as error:
+            problem = str(error)
+        else:
+            self._unsaved = None
+            log.info("WeChat changed the refresh token: written to its file", appid=self._appid)
+            return
+        log.error(
+            "WeChat changed the refresh token, and it cannot be written: make the file writable before the exporter"
+            " ends, or the app must be authorized again",
+            appid=self._appid,
+            problem=problem,
+        )
+
+
+# Any: each class takes the way that it is entered under.
+TOKENS: dict[type[Any], type[Any]] = {
+    AppSecret: StableToken,
+    TokenFile: FileToken,
+    TokenUrl: UrlToken,
+    Authorizer: AuthorizerToken,
+}
+"""Who gets the tokens that a configuration describes."""
+
+
+def source_of(tokens: Tokens, appid: str, base_url: str, clock: Clock) -> TokenSource:
+    """The source of tokens that a configuration describes."""
+    source: TokenSource = TOKENS[type(tokens)](tokens, appid, base_url, clock)
+    return source

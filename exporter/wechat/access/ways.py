@@ -1,0 +1,175 @@
+"""From a report and a week to a reading, by each of the ways that WeChat allows (wechat-api.md section 5)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+from exporter.config import (
+    APPID_PLACE,
+    CloudFunction,
+    CloudHosting,
+    Datacube,
+    HttpFunction,
+    TokenFile,
+)
+from exporter.reports import WEEKLY
+from exporter.wechat.access.conversation import Clock, Conversation, discreetly, read_headers
+from exporter.wechat.access.sources import FileToken, source_of
+from exporter.wechat.codes import Failed, Refused
+from exporter.wechat.exchange import JSON, Call, Reply
+from exporter.wechat.protocol import event_body, parse_function, parse_invoked, parse_rows, report_body
+
+if TYPE_CHECKING:
+    from exporter.config import App
+    from exporter.periods import Week
+    from exporter.reports import Reading, Report
+
+INVOKE_FUNCTION = "invokecloudfunction"
+INVOKE_FUNCTION_PATH = "/tcb/invokecloudfunction"
+HTTP_FUNCTION = "http_function"
+
+_CLOUDBASE_SECONDS = 600.0
+"""So often the container's own token must be read anew (wechat-api.md section 5)."""
+_SWITCHED_OFF = "41001"
+_NOT_ALLOWED = 502
+
+
+class Access(Protocol):
+    """One way by which one app's reports can be read."""
+
+    ENDPOINTS: ClassVar[tuple[str, ...]]
+    """The ``endpoint`` labels of its own calls."""
+
+    def converse(self, report: Report, week: Week) -> Conversation[Reading]:
+        """Asks for one week.
+
+        Raises:
+            Unanswered: why there is no reading.
+        """
+        ...
+
+
+class WithToken:
+    """The report's own call, with a token."""
+
+    ENDPOINTS = (WEEKLY.name,)
+
+    def __init__(self, way: Datacube, app: App, base_url: str, clock: Clock) -> None:
+        self._tokens = source_of(way.tokens, app.appid, base_url, clock)
+        self._base_url = base_url
+        self._clock = clock
+
+    def converse(self, report: Report, week: Week) -> Conversation[Reading]:
+        """Asks with a token; if that is rejected, once more with a different one."""
+
+        def attempt(token: str) -> Conversation[Reading]:
+            reply = yield _call(report, week, self._base_url, ("access_token", token))
+            return discreetly(partial(_rows, report, week, self._clock()), reply, self._tokens.hidden)
+
+        return (yield from self._tokens.try_with(attempt))
+
+
+class ThroughCloudFunction:
+    """A cloud function of the app's, called through the API with a token; its answer is encoded twice."""
+
+    ENDPOINTS = (INVOKE_FUNCTION,)
+
+    def __init__(self, way: CloudFunction, app: App, base_url: str, clock: Clock) -> None:
+        self._tokens = source_of(way.tokens, app.appid, base_url, clock)
+        self._function = (("env", way.env), ("name", way.name))
+        self._url = base_url + INVOKE_FUNCTION_PATH
+        self._clock = clock
+
+    def converse(self, report: Report, week: Week) -> Conversation[Reading]:
+        """Lets the function ask; if the token for calling it is rejected, once more with a different one."""
+
+        def attempt(token: str) -> Conversation[Reading]:
+            query = (("access_token", token), *self._function)
+            reply = yield Call(INVOKE_FUNCTION, "POST", self._url, query, JSON, event_body(week))
+            parse = partial(parse_invoked, report=report, week=week, now=self._clock())
+            return discreetly(parse, reply, self._tokens.hidden)
+
+        return (yield from self._tokens.try_with(attempt))
+
+
+class OverHttpAccess:
+    """A function behind the HTTP access service of a cloud environment: no token of WeChat's."""
+
+    ENDPOINTS = (HTTP_FUNCTION,)
+
+    def __init__(self, way: HttpFunction, app: App, _base_url: str, clock: Clock) -> None:
+        self._way = way
+        self._url = way.url.replace(APPID_PLACE, app.appid)
+        self._clock = clock
+
+    def converse(self, report: Report, week: Week) -> Conversation[Reading]:
+        """Asks the function."""
+        headers = read_headers(self._way.headers)
+        reply = yield Call(HTTP_FUNCTION, "POST", self._url, headers=(*JSON, *headers), body=event_body(week))
+        parse = partial(parse_function, report=report, week=week, now=self._clock())
+        return discreetly(parse, reply, (value for _, value in headers))
+
+
+class InsideCloudHosting:
+    """The report's own call from a container of WeChat Cloud Hosting: plain HTTP, where no token is sent."""
+
+    ENDPOINTS = (WEEKLY.name,)
+
+    def __init__(self, way: CloudHosting, _app: App, base_url: str, clock: Clock) -> None:
+        self._clock = clock
+        self._from = (("from_appid", way.from_appid),) if way.from_appid else ()
+        token = way.cloudbase_token
+        self._tokens = None if token is None else FileToken(TokenFile(token), "", "", clock, every=_CLOUDBASE_SECONDS)
+        self._base_url = base_url if token else base_url.replace("https://", "http://", 1)
+
+    def converse(self, report: Report, week: Week) -> Conversation[Reading]:
+        """Asks as the container; with the container's token, once more with a different one if it is rejected."""
+
+        def attempt(token: str) -> Conversation[Reading]:
+            query = (("cloudbase_access_token", token),) if token else self._from
+            reply = yield _call(report, week, self._base_url, *query)
+            return discreetly(partial(self._rows, report, week), reply, (token,))
+
+        if self._tokens is None:
+            return (yield from attempt(""))
+        return (yield from self._tokens.try_with(attempt))
+
+    def _rows(self, report: Report, week: Week, reply: Reply) -> Reading:
+        """Reads the rows; what is wrong may be the container's settings."""
+        try:
+            return _rows(report, week, self._clock(), reply)
+        except Failed as failed:
+            if failed.errcode == _SWITCHED_OFF:
+                raise Refused(
+                    f"{_SWITCHED_OFF} access_token missing: switch the open interface service on in the console of"
+                    " Cloud Hosting",
+                    _SWITCHED_OFF,
+                ) from None
+            if reply.status == _NOT_ALLOWED:
+                failed.args = (f"{failed}; if it stays, allow {report.path} in the console of Cloud Hosting",)
+            raise
+
+
+# Any: each class takes the way that it is entered under.
+WAYS: dict[type[Any], type[Any]] = {
+    Datacube: WithToken,
+    CloudFunction: ThroughCloudFunction,
+    HttpFunction: OverHttpAccess,
+    CloudHosting: InsideCloudHosting,
+}
+"""Who converses by the way that a configuration describes."""
+
+
+def way_in(app: App, base_url: str, clock: Clock) -> Access:
+    """The way that an app's configuration chose."""
+    way: Access = WAYS[type(app.way)](app.way, app, base_url, clock)
+    return way
+
+
+def _call(report: Report, week: Week, base_url: str, *query: tuple[str, str]) -> Call:
+    return Call(report.name, "POST", base_url + report.path, query, JSON, report_body(week))
+
+
+def _rows(report: Report, week: Week, now: float, reply: Reply) -> Reading:
+    return parse_rows(reply, report, week, now)

@@ -1,0 +1,31 @@
+"""What WeChat's answers mean: from bytes to a reading or a token, or to the reason why there is none.
+
+Pure. The facts are those of wechat-api.md sections 1, 3, 4 and 5.
+"""
+
+from exporter.wechat.protocol.answers import error_label, retry_after_seconds
+from exporter.wechat.protocol.rows import event_body, parse_function, parse_invoked, parse_rows, report_body
+from exporter.wechat.protocol.tokens import (
+    Token,
+    authorizer_body,
+    parse_authorizer_token,
+    parse_served_token,
+    parse_token,
+    token_body,
+)
+
+__all__ = [
+    "Token",
+    "authorizer_body",
+    "error_label",
+    "event_body",
+    "parse_authorizer_token",
+    "parse_function",
+    "parse_invoked",
+    "parse_rows",
+    "parse_served_token",
+    "parse_token",
+    "report_body",
+    "retry_after_seconds",
+    "token_body",
+]

@@ -1,0 +1,161 @@
+"""Any answer of WeChat's: from bytes to an object, or to the decision that its errcode leads to."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from exporter.wechat.codes import CODES, MALFORMED, OTHER, Failed, Refused, Unanswered
+
+if TYPE_CHECKING:
+    from exporter.wechat.exchange import Reply
+
+_LONGEST_ERRMSG = 200
+_LARGEST_ERRCODE = 10**10
+_ADDRESS = re.compile(r"invalid ip ([0-9a-fA-F.:]+)")
+_NO_ENTRY = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
+_CLOUD_CODES = -500_000  # cloud codes lie below (wechat-api.md section 5)
+
+
+def error_label(reply: Reply) -> str:
+    """The ``errcode`` label of an answer; empty if it is a success or cannot be read as one of WeChat's.
+
+    Of a cloud function's answer it is the label of what the function says.
+    """
+    if reply.status != HTTPStatus.OK:
+        return _status_label(reply.status)
+    try:
+        answer = _decode(reply.body)
+        if errcode_of(answer) == 0 and "resp_data" in answer:
+            answer = decode_function(answer)
+        number = errcode_of(answer)
+    except Failed:
+        return ""
+    return _label(number) if number else ""
+
+
+def retry_after_seconds(text: str, now: float) -> float:
+    """Reads ``Retry-After``, seconds or a date (RFC 9110 section 10.2.3); 0 if it says nothing readable."""
+    text = text.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:10])
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return 0.0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return max(0.0, moment.timestamp() - now)
+
+
+def read_answer(reply: Reply, now: float, *, about_week: bool) -> dict[str, Any]:
+    """The object of an answer that is none of WeChat's errors.
+
+    Raises:
+        Unanswered: as the table of codes says; ``Failed`` for what is no such object.
+    """
+    answer = read_object(reply, now)
+    number = errcode_of(answer)
+    if number:
+        raise decide(number, errmsg_of(answer), about_week=about_week)
+    return answer
+
+
+def read_object(reply: Reply, now: float) -> dict[str, Any]:
+    """The JSON object of an answer, be it an error or not.
+
+    Raises:
+        Failed: there is none.
+    """
+    if reply.status != HTTPStatus.OK:
+        raise http_failure(reply, now)
+    return _decode(reply.body)
+
+
+def http_failure(reply: Reply, now: float) -> Failed:
+    """What an HTTP status in place of an answer comes to."""
+    return Failed(
+        f"HTTP status {reply.status} in place of an answer",
+        _status_label(reply.status),
+        retry_after=retry_after_seconds(reply.retry_after, now),
+    )
+
+
+def demand_entry(reply: Reply, service: str) -> None:
+    """A service that does not let us in will not do so by itself."""
+    if reply.status in _NO_ENTRY:
+        words = f"{service} refuses (HTTP {reply.status}): check url and headers in the configuration"
+        raise Refused(words, _status_label(reply.status))
+
+
+def _status_label(status: int) -> str:
+    return {4: "http_4xx", 5: "http_5xx"}.get(status // 100, MALFORMED)
+
+
+def _decode(body: bytes) -> dict[str, Any]:
+    try:
+        answer = json.loads(body.decode("utf-8-sig"), strict=False, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise malformed("it is not JSON") from None
+    if not isinstance(answer, dict):
+        raise malformed("it is not a JSON object")
+    return answer
+
+
+def _no_constant(name: str) -> float:
+    raise ValueError(name)
+
+
+def decode_function(answer: dict[str, Any]) -> dict[str, Any]:
+    """What a function returned, from the text that ``resp_data`` is."""
+    text = answer.get("resp_data")
+    if not isinstance(text, str):
+        raise malformed("it does not hold what the function returned")
+    return _decode(text.encode("utf-8", "replace"))
+
+
+def errcode_of(answer: dict[str, Any]) -> int:
+    """The errcode of an answer, in either spelling; 0 of a success.
+
+    Raises:
+        Failed: it is no whole number.
+    """
+    value = answer.get("errcode", answer.get("errCode", 0))
+    if isinstance(value, str) and re.fullmatch(r"-?\d{1,10}", value, re.ASCII):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST_ERRCODE:
+        raise malformed("its errcode is not a whole number")
+    return value
+
+
+def errmsg_of(answer: dict[str, Any]) -> str:
+    """The words beside an errcode, in either spelling, of a length that a log can bear."""
+    text = str(answer.get("errmsg", answer.get("errMsg", "")))[:_LONGEST_ERRMSG]
+    return "".join(char if char.isprintable() else " " for char in text).strip()
+
+
+def _label(number: int) -> str:
+    return str(number) if number in CODES else OTHER
+
+
+def decide(number: int, errmsg: str, *, about_week: bool) -> Unanswered:
+    """What an errcode leads to."""
+    code = CODES.get(number)
+    if code is None and number < _CLOUD_CODES:
+        cure = "an error of the cloud environment: check env and name, and the function's log"
+        return Failed(f"{number} {errmsg}: {cure}", OTHER, about_week=about_week)
+    if code is None:
+        return Failed(f"{number} {errmsg}: a code unknown to the exporter", OTHER, about_week=about_week)
+    address = _ADDRESS.search(errmsg)
+    cure = code.cure.format(ip=address[1] if address else "this machine's address")
+    message = f"{number} {errmsg}: {cure}"
+    return code.decision(message, str(number), about_week=about_week, no_data=code.no_data)
+
+
+def malformed(what: str) -> Failed:
+    """An answer that cannot be believed, and why."""
+    return Failed(f"WeChat's answer cannot be believed: {what}", MALFORMED, about_week=True)

@@ -1,0 +1,129 @@
+"""A report's rows: from WeChat itself, or as a function in a cloud environment passes them on."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from exporter.periods import week_from_ref_date
+from exporter.reports import Reading, Unit
+from exporter.wechat.codes import Failed, NotReady, TokenRejected
+from exporter.wechat.protocol.answers import (
+    decide,
+    decode_function,
+    demand_entry,
+    errcode_of,
+    errmsg_of,
+    malformed,
+    read_answer,
+    read_object,
+)
+
+if TYPE_CHECKING:
+    from exporter.periods import Week
+    from exporter.reports import Field, Report
+    from exporter.wechat.exchange import Reply
+
+_LARGEST_FIGURE = 2**63 - 1  # what SQLite's INTEGER holds; no Mini Program comes near
+_DECIMAL = re.compile(r"\d{1,19}(\.\d{1,19})?", re.ASCII)
+
+
+def report_body(week: Week) -> bytes:
+    """What a report is asked (wechat-api.md section 1)."""
+    return json.dumps({"begin_date": week.begin_date, "end_date": week.end_date}).encode()
+
+
+def event_body(week: Week) -> bytes:
+    """What a cloud function is asked: the event that it gets, with the names of a Cloud Call (section 5)."""
+    return json.dumps({"beginDate": week.begin_date, "endDate": week.end_date}).encode()
+
+
+def parse_rows(reply: Reply, report: Report, week: Week, now: float) -> Reading:
+    """Reads the answer to a report: exactly one row, about exactly the week asked for.
+
+    Keys may be WeChat's snake_case or the camelCase of a Cloud Call. Null is missing, decimal strings are
+    accepted.
+
+    Raises:
+        NotReady, TokenRejected, QuotaSpent, Refused: as the table of codes says; an empty list is not ready.
+        Failed: the answer is not one that can be believed, or the code is unknown.
+    """
+    return _reading(read_answer(reply, now, about_week=True), report, week)
+
+
+def parse_invoked(reply: Reply, report: Report, week: Week, now: float) -> Reading:
+    """Reads the answer of ``invokecloudfunction``, which holds as text what the function returned (section 5).
+
+    Raises:
+        Unanswered: as for ``parse_rows``; that WeChat is busy calling the function says nothing about the week.
+    """
+    try:
+        answer = read_answer(reply, now, about_week=False)
+    except NotReady as busy:
+        raise Failed(str(busy), busy.errcode) from None
+    return _reading(_said_by_function(decode_function(answer)), report, week)
+
+
+def parse_function(reply: Reply, report: Report, week: Week, now: float) -> Reading:
+    """Reads what a function behind the HTTP access service answered (section 5).
+
+    Raises:
+        Unanswered: as for ``parse_rows``; HTTP 401, 403 and 404 are ``Refused``.
+    """
+    demand_entry(reply, "the HTTP access service")
+    return _reading(_said_by_function(read_object(reply, now)), report, week)
+
+
+def _reading(answer: dict[str, Any], report: Report, week: Week) -> Reading:
+    rows = answer.get("list")
+    if not isinstance(rows, list):
+        raise malformed("it has no list of rows")
+    if not rows:
+        raise NotReady("WeChat has no figures for this week (yet)", about_week=True, no_data=True)
+    row = rows[0]
+    if len(rows) != 1 or not isinstance(row, dict):
+        raise malformed("it has not exactly one row")
+    _check_week(row, week)
+    values = tuple(_figure(row, field) for field in report.fields)
+    if all(value is None for value in values):
+        raise malformed("its row has not one figure")
+    return Reading(report, week, values)
+
+
+def _said_by_function(answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer of a function, unless that is an error; a token that it speaks of is not ours to replace."""
+    number = errcode_of(answer)
+    if not number:
+        return answer
+    decision = decide(number, errmsg_of(answer), about_week=True)
+    if isinstance(decision, TokenRejected):
+        raise Failed(f"inside the function: {decision}", decision.errcode, about_week=True)
+    raise decision
+
+
+def _check_week(row: dict[str, Any], week: Week) -> None:
+    text = row.get("ref_date", row.get("refDate"))
+    try:
+        if isinstance(text, str) and week_from_ref_date(text) == week:
+            return
+    except ValueError:
+        pass
+    raise malformed(f"its ref_date is not {week.label}")
+
+
+def _figure(row: dict[str, Any], field: Field) -> float | None:
+    value = row.get(field.wechat)
+    if value is None:
+        value = row.get(field.camel)
+    if isinstance(value, str) and _DECIMAL.fullmatch(value):
+        value = float(value) if "." in value else int(value)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST_FIGURE:
+        raise malformed(f"{field.wechat} is not a figure")
+    if field.unit is not Unit.COUNT:
+        return value
+    if value != int(value):
+        raise malformed(f"{field.wechat} is not a whole number")
+    return int(value)
