@@ -22,6 +22,36 @@ DECISIONS = {
     Refused: State.REFUSED.value,
     Failed: State.FAILED.value,
 }
+WAYS_IN_WORDS = {
+    "secret, secret_file, secret_env": (
+        "AppID and AppSecret, for a token from `stable_token`",
+        "the AppSecret; the exporter's address in the IP allow list, if there is one",
+    ),
+    "token_file": ("a token that somebody else keeps fresh in a file, read anew for every call", "nothing more"),
+    "token_url": (
+        "a central token server: `url`, `method`, `headers`, `json_field` (dots lead into objects) or `plain_text`,"
+        " `expires_in`",
+        "nothing more",
+    ),
+    "authorizer": (
+        "a third-party platform: `component_appid`, `component_token_file` or `component_token_url`,"
+        " `refresh_token_file`",
+        "the app's authorization with permission set 18 (or 21); the exporter's address in the platform's IP list",
+    ),
+    "cloud_function": (
+        "on top of any of these: a function of the app's cloud environment, `env` and `name`",
+        "cloud development; the function uploaded with its `config.json`",
+    ),
+    "http_function": (
+        "a function behind the HTTP access service: `url`, `headers`",
+        "the same, a timer that keeps each week, and an HTTP path",
+    ),
+    "cloud_hosting": (
+        "from inside WeChat Cloud Hosting, without a token; `from_appid` where another account lends the environment, or"
+        " `cloudbase_token_file`, read every ten minutes",
+        f"the open interface service switched on, and `{WEEKLY.path}` allowed",
+    ),
+}
 SECONDS = {"interval", "retry_interval", "ready_after", "timeout"}
 
 
@@ -94,7 +124,18 @@ def options() -> str:
     return table(("option", "default"), *rows)
 
 
+def ways() -> str:
+    return table(
+        ("in the configuration", "what it is", "what it needs in WeChat's console"),
+        *(
+            (", ".join(f"`{option}`" for option in options.split(", ")), what, needs)
+            for options, (what, needs) in WAYS_IN_WORDS.items()
+        ),
+    )
+
+
 TABLES = {
+    "ways": ways,
     "figures": figures,
     "metrics": metrics,
     "codes": codes,

@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from readme_tables import README, TABLES, written
+from readme_tables import README, TABLES, WAYS_IN_WORDS, written
 
 from exporter import config
+from exporter.config.way_sections import (
+    AUTHORIZER_OPTIONS,
+    CLOUD_FUNCTION_OPTIONS,
+    CLOUD_HOSTING_OPTIONS,
+    HTTP_FUNCTION_OPTIONS,
+    TOKEN_URL_OPTIONS,
+    WAY_OPTIONS,
+)
 from exporter.metrics import catalogue
 from exporter.reports import WEEKLY
 
@@ -37,6 +45,19 @@ def test_every_metric_that_is_named_exists() -> None:
     named = set(re.findall(r"wechat_miniprogram_[a-z_]+[a-z]", TEXT + CHINESE))
     assert named <= known
     assert known & named
+
+
+def test_the_table_of_ways_has_every_option_that_leads_in() -> None:
+    named = {option for row in WAYS_IN_WORDS for option in row.split(", ")}
+    assert named == set(WAY_OPTIONS)
+    inner = {
+        *TOKEN_URL_OPTIONS,
+        *AUTHORIZER_OPTIONS,
+        *CLOUD_FUNCTION_OPTIONS,
+        *HTTP_FUNCTION_OPTIONS,
+        *CLOUD_HOSTING_OPTIONS,
+    }
+    assert [option for option in inner if f"`{option}`" not in TABLES["ways"]()] == []
 
 
 @pytest.mark.parametrize("text", [TEXT, CHINESE], ids=["English", "Chinese"])

@@ -1,0 +1,245 @@
+"""Nine apps, one for each way in, in one configuration: through the front door, whole and broken in every way."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rig import PREFIX, Running, Samples, command, running, served
+
+from exporter.metrics.catalogue import of_report
+from exporter.periods import newest_wanted_week
+from exporter.reports import WEEKLY
+from exporter.wechat.simulator import Audience, Fault, SimulatedApp, Surroundings
+from exporter.wechat.simulator.ways import HTTP_ACCESS, KEY_HEADER, TOKEN_SERVER
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from exporter.wechat.simulator import Simulator
+
+WEEKS = 5
+KEY = "key-to-the-services-beside-wechat"
+COMPONENT_TOKEN = "component-token-of-the-platform"
+WAYS = (
+    "secret",
+    "token_file",
+    "token_url",
+    "authorizer",
+    "cloud_function",
+    "http_function",
+    "cloud_hosting",
+    "from_appid",
+    "cloudbase_token",
+)
+APPS = tuple(
+    SimulatedApp(
+        f"wx{number:016x}",
+        f"app-secret-of-number-{number}",
+        Audience(1000 * (number + 1)),
+        refresh_token=f"refresh-token-of-number-{number}",
+        cloud_env="prod-1",
+        cloudbase_token=f"cloudbase-token-of-number-{number}",
+    )
+    for number in range(len(WAYS))
+)
+SURROUNDINGS = Surroundings(
+    component_token=COMPONENT_TOKEN, hosting_appid=APPS[WAYS.index("cloud_hosting")].appid, key=KEY
+)
+Entry = dict[str, Any]
+
+
+def entries(folder: Path, wechat: Simulator, base_url: str) -> dict[str, Entry]:
+    """What an operator would have written for each way, and the files that it leads to."""
+
+    def kept(name: str, content: str) -> str:
+        (folder / name).write_text(f"{content}\n")
+        (folder / name).chmod(0o600)
+        return name
+
+    by_way = dict(zip(WAYS, APPS, strict=True))
+    headers = {KEY_HEADER: {"file": kept("key", KEY)}}
+    ways: dict[str, Entry] = {
+        "secret": {"secret_file": kept("secret", by_way["secret"].secret)},
+        "token_file": {"token_file": kept("token", wechat.live_token(by_way["token_file"].appid)[0])},
+        "token_url": {
+            "token_url": {
+                "url": f"{base_url}{TOKEN_SERVER}{{appid}}",
+                "headers": headers,
+                "json_field": "data.token",
+                "expires_in": "data.seconds",
+            }
+        },
+        "authorizer": {
+            "authorizer": {
+                "component_appid": SURROUNDINGS.component_appid,
+                "component_token_file": kept("component", COMPONENT_TOKEN),
+                "refresh_token_file": kept("refresh", by_way["authorizer"].refresh_token),
+            }
+        },
+        "cloud_function": {
+            "secret": by_way["cloud_function"].secret,
+            "cloud_function": {"env": "prod-1", "name": "weeklyVisitTrend"},
+        },
+        "http_function": {"http_function": {"url": f"{base_url}{HTTP_ACCESS}{{appid}}", "headers": headers}},
+        "cloud_hosting": {"cloud_hosting": {}},
+        "from_appid": {"cloud_hosting": {"from_appid": by_way["from_appid"].appid}},
+        "cloudbase_token": {
+            "cloud_hosting": {"cloudbase_token_file": kept("cloudbase", by_way["cloudbase_token"].cloudbase_token)}
+        },
+    }
+    return {way: {"appid": by_way[way].appid, "name": way, **entry} for way, entry in ways.items()}
+
+
+def configure(folder: Path, base_url: str, apps: dict[str, Entry], **fetch: object) -> None:
+    main = {"fetch": {"history_weeks": WEEKS, "timeout": "1s", **fetch}, "api": {"base_url": base_url}}
+    (folder / "config.yaml").write_text(json.dumps({**main, "apps": list(apps.values())}))
+    (folder / "config.yaml").chmod(0o600)
+
+
+def appid(way: str) -> str:
+    return APPS[WAYS.index(way)].appid
+
+
+def assert_nothing_secret(exporter: Running, wechat: Simulator, folder: Path) -> None:
+    """Searches all that the exporter gave out: log, pages, metrics, store."""
+    given = "".join(exporter.log) + exporter.get("/").text + exporter.get("/metrics").text
+    given += "".join(file.read_bytes().decode("latin-1") for file in sorted((folder / "data").iterdir()))
+    secrets = {KEY, COMPONENT_TOKEN, *(token.value for token in wechat._tokens)}
+    for app in APPS:
+        secrets |= {app.secret, app.refresh_token, app.cloudbase_token}
+    assert len(secrets) >= 3 * len(APPS) + 2
+    assert [secret for secret in secrets if secret in given] == []
+    assert all(app.appid in given for app in APPS), "the search finds what is there"
+
+
+def test_nine_apps_by_nine_ways_expose_the_same_kind_of_figures_and_nothing_secret(tmp_path: Path) -> None:
+    with served(APPS, surroundings=SURROUNDINGS) as (wechat, base_url):  # type: ignore[arg-type]
+        apps = entries(tmp_path, wechat, base_url)
+        assert len(apps) == 9
+        configure(tmp_path, base_url, apps)
+        week = newest_wanted_week(time.time(), 36_000)
+        with running(tmp_path, "--log.level=debug") as exporter:
+            samples = exporter.scrape_until(
+                lambda samples: sum(key[0] == "fetches_total" and value == WEEKS for key, value in samples.items()) == 9
+            )
+            for app in APPS:
+                figures = {key[0] for key in samples if key[1:] == (app.appid, week.label)}
+                assert {info.name.removeprefix(PREFIX) for info in of_report(WEEKLY)} <= figures
+                for field in WEEKLY.fields:
+                    value = samples[f"weekly_{field.metric}", app.appid, week.label]
+                    assert value == wechat.row(app.appid, week)[field.wechat]
+                assert samples["fetch_state", app.appid, "ok"] == 1
+            calls = {key[1]: value for key, value in samples.items() if key[0].endswith("duration_seconds_count")}
+            assert calls == {
+                "stable_token": 2,
+                "token_url": 1,
+                "api_authorizer_token": 1,
+                "weekly": 7 * WEEKS,
+                "invokecloudfunction": WEEKS,
+                "http_function": WEEKS,
+            }
+            assert_nothing_secret(exporter, wechat, tmp_path)
+
+
+def test_check_live_asks_by_every_way(tmp_path: Path) -> None:
+    with served(APPS, surroundings=SURROUNDINGS) as (wechat, base_url):  # type: ignore[arg-type]
+        configure(tmp_path, base_url, entries(tmp_path, wechat, base_url))
+        result = command(tmp_path, "check", "--live")
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = result.stdout.splitlines()
+    assert [line.partition(": ")[0] for line in lines[:-1]] == [f"{appid(way)} ({way})" for way in WAYS]
+    assert all(": ok: week" in line for line in lines[:-1])
+    assert lines[-1] == "SUCCESS: 9 apps"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """What an app comes to: its state, the errcode label, and words of its log line."""
+
+    state: str
+    errcode: str
+    words: str
+
+
+LAST_CALL = {
+    "secret": "weekly",
+    "token_file": "weekly",
+    "token_url": "token_url",
+    "authorizer": "api_authorizer_token",
+    "cloud_function": "invokecloudfunction",
+    "http_function": "http_function",
+    "cloud_hosting": "weekly",
+    "from_appid": "weekly",
+    "cloudbase_token": "weekly",
+}
+"""The call of each way that is spoilt."""
+
+REJECTED = {
+    "secret": Broken("refused", "40125", "correct the app's secret"),
+    "token_file": Broken("refused", "40001", "the token file still holds the same"),
+    "token_url": Broken("refused", "http_4xx", "the token server refuses (HTTP 401)"),
+    "authorizer": Broken("refused", "61007", "grant permission set 18"),
+    "cloud_function": Broken("refused", "-604101", "in its config.json"),
+    "http_function": Broken("refused", "http_4xx", "the HTTP access service refuses (HTTP 401)"),
+    "cloud_hosting": Broken("refused", "41001", "switch the open interface service on"),
+    "from_appid": Broken("refused", "41001", "switch the open interface service on"),
+    "cloudbase_token": Broken("refused", "40001", "the token file still holds the same"),
+}
+
+
+def test_what_is_rejected_is_refused_in_words_that_say_what_to_do(tmp_path: Path) -> None:
+    assert set(REJECTED) == set(WAYS)
+    apps = [replace(app, cloud_permission=False) for app in APPS]
+    outside = replace(SURROUNDINGS, hosting_appid="")
+    with served(apps, surroundings=outside) as (wechat, base_url):  # type: ignore[arg-type]
+        written = entries(tmp_path, wechat, base_url)
+        for file in ("secret", "token", "key", "refresh", "cloudbase"):
+            (tmp_path / file).write_text(f"not-the-right-one-for-{file}\n")
+        configure(tmp_path, base_url, written)
+        assert_broken(tmp_path, wechat, REJECTED)
+
+
+FAULTS = {
+    "reset": ("unreachable", Broken("failed", "connection", "closed without an answer")),
+    "html": ("nonsense", Broken("failed", "malformed", "not JSON")),
+    "hang": ("too late", Broken("failed", "timeout", "no complete answer")),
+    "http_500": ("broken", Broken("failed", "http_5xx", "HTTP status 500")),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTS, ids=[name for name, _ in FAULTS.values()])
+def test_every_way_tells_the_same_fault_in_the_same_words(kind: str, tmp_path: Path) -> None:
+    assert set(LAST_CALL) == set(WAYS)
+    apps = [replace(app, faults=(Fault(kind, LAST_CALL[way]),)) for way, app in zip(WAYS, APPS, strict=True)]
+    with served(apps, surroundings=SURROUNDINGS) as (wechat, base_url):  # type: ignore[arg-type]
+        configure(tmp_path, base_url, entries(tmp_path, wechat, base_url), timeout="300ms")
+        assert_broken(tmp_path, wechat, dict.fromkeys(WAYS, FAULTS[kind][1]))
+
+
+def assert_broken(folder: Path, wechat: Simulator, expected: dict[str, Broken]) -> None:
+    def told(samples: Samples) -> bool:
+        return all(("fetch_state", appid(way), broken.state) in samples for way, broken in expected.items())
+
+    with running(folder, "--log.level=debug") as exporter:
+        samples = exporter.scrape_until(told)
+        for way, broken in expected.items():
+            assert samples["api_errors_total", appid(way), broken.errcode] >= 1, way
+            line = exporter.logged(f"appid={appid(way)} state={broken.state} errcode={broken.errcode} ")
+            assert "app in trouble" in line
+            assert broken.words in line, way
+        assert_nothing_secret(exporter, wechat, folder)
+
+
+def test_without_any_listener_a_token_server_is_a_connection_that_failed(tmp_path: Path) -> None:
+    with served(APPS, surroundings=SURROUNDINGS) as (wechat, base_url):  # type: ignore[arg-type]
+        written = entries(tmp_path, wechat, base_url)
+        written["token_url"]["token_url"]["url"] = "http://127.0.0.1:9/{appid}"
+        written["http_function"]["http_function"]["url"] = "http://127.0.0.1:9/"
+        configure(tmp_path, base_url, {way: written[way] for way in ("token_url", "http_function")})
+        result = command(tmp_path, "check", "--live")
+    assert result.returncode == 1
+    assert result.stdout.count(": failed: connection refused") == 2
