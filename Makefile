@@ -15,7 +15,7 @@ demo: $(INSTALLED)
 ## data engine from npm.
 test: $(INSTALLED)
 	tests/get-prometheus
-	tests/get-grafana $(BIN)
+	tests/get-node-packages $(BIN)
 	rm -rf .cache/coverage && mkdir -p .cache/coverage
 	$(BIN)/coverage run -m pytest $(PYTEST_FLAGS)
 	$(BIN)/coverage combine --quiet
@@ -52,7 +52,7 @@ pictures: $(INSTALLED) generated
 	PYTHONPATH=tests $(BIN)/python grafana/pictures/draw.py
 
 clean:
-	rm -rf $(VENV) .cache dist tests/grafana/node_modules grafana/pictures/node_modules
+	rm -rf $(VENV) .cache dist tests/*/node_modules grafana/pictures/node_modules
 
 $(INSTALLED): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -60,7 +60,7 @@ def amtool() -> str:
 def node() -> str:
     """Node.js, with Grafana's data engine beside ``tests/grafana``."""
     if not (ROOT / "tests" / "grafana" / "node_modules").exists():
-        pytest.skip("@grafana/data is not here; tests/get-grafana says why")
+        pytest.skip("@grafana/data is not here; tests/get-node-packages says why")
     return str(Path(sys.executable).parent / "node")
 
 

@@ -29,13 +29,17 @@ WAYS_IN_WORDS = {
     ),
     "token_file": ("a token that somebody else keeps fresh in a file, read anew for every call", "nothing more"),
     "token_url": (
-        "a central token server: `url`, `method`, `headers`, `json_field` (dots lead into objects) or `plain_text`,"
-        " `expires_in`",
+        (
+            "a central token server: `url`, `method`, `headers`, `json_field` (dots lead into objects) or `plain_text`,"
+            " `expires_in`"
+        ),
         "nothing more",
     ),
     "authorizer": (
-        "a third-party platform: `component_appid`, `component_token_file` or `component_token_url`,"
-        " `refresh_token_file`",
+        (
+            "a third-party platform: `component_appid`, `component_token_file` or `component_token_url`,"
+            " `refresh_token_file`"
+        ),
         "the app's authorization with permission set 18 (or 21); the exporter's address in the platform's IP list",
     ),
     "cloud_function": (
@@ -47,8 +51,10 @@ WAYS_IN_WORDS = {
         "the same, a timer that keeps each week, and an HTTP path",
     ),
     "cloud_hosting": (
-        "from inside WeChat Cloud Hosting, without a token; `from_appid` where another account lends the environment, or"
-        " `cloudbase_token_file`, read every ten minutes",
+        (
+            "from inside WeChat Cloud Hosting, without a token; `from_appid` where another account lends the"
+            " environment, or `cloudbase_token_file`, read every ten minutes"
+        ),
         f"the open interface service switched on, and `{WEEKLY.path}` allowed",
     ),
 }

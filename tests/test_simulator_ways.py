@@ -1,0 +1,132 @@
+"""The other ways in, as the simulator offers them: it checks what the real ones check (wechat-api.md 3 and 5)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from rig import Wall
+
+from exporter.periods import newest_wanted_week
+from exporter.reports import WEEKLY
+from exporter.wechat.access.sources import AUTHORIZER_TOKEN_PATH
+from exporter.wechat.access.ways import INVOKE_FUNCTION_PATH
+from exporter.wechat.simulator import Answer, Asked, SimulatedApp, Simulator, Surroundings
+from exporter.wechat.simulator.ways import HTTP_ACCESS, KEY_HEADER, TOKEN_SERVER
+
+NOW = 1_795_320_000.0  # Sun 2026-11-22 12:00 Beijing
+WEEK = newest_wanted_week(NOW, 0.0)
+APP = SimulatedApp("wx1", "s", refresh_token="REFRESH", cloud_env="prod-1", cloudbase_token="CONTAINER")
+AROUND = Surroundings(component_appid="wxc", component_token="COMPONENT", hosting_appid="wx1", key="KEY")
+EVENT = {"beginDate": WEEK.begin_date, "endDate": WEEK.end_date}
+DATES = {"begin_date": WEEK.begin_date, "end_date": WEEK.end_date}
+
+
+def said(answer: Answer) -> dict[str, Any]:
+    assert isinstance(answer.body, bytes)
+    return json.loads(answer.body) if answer.status == 200 else {"status": answer.status}
+
+
+def ask(
+    path: str,
+    body: object = None,
+    app: SimulatedApp = APP,
+    around: Surroundings = AROUND,
+    headers: dict[str, str] | None = None,
+    **query: str,
+) -> dict[str, Any]:
+    wechat = Simulator([app], Wall(NOW), surroundings=around)
+    if query.get("access_token") == "good":
+        query["access_token"] = wechat.live_token(app.appid)[0]
+    return said(wechat.answer(Asked("POST", path, query, json.dumps(body).encode(), headers or {})))
+
+
+AUTHORIZE = {"component_appid": "wxc", "authorizer_appid": "wx1", "authorizer_refresh_token": "REFRESH"}
+PLATFORM = [
+    ({}, "", 41001),
+    ({}, "another", 40001),
+    ({"component_appid": "wxd"}, "COMPONENT", 40013),
+    ({"authorizer_refresh_token": "old"}, "COMPONENT", 61007),
+    ({"authorizer_appid": "wx2"}, "COMPONENT", 61007),
+]
+
+
+@pytest.mark.parametrize(("changes", "token", "code"), PLATFORM)
+def test_a_platform_must_be_the_one_that_the_app_has_authorized(changes: dict[str, str], token: str, code: int) -> None:
+    assert len(PLATFORM) == 5
+    assert ask(AUTHORIZER_TOKEN_PATH, AUTHORIZE | changes, component_access_token=token)["errcode"] == code
+
+
+def test_a_platform_gets_a_token_and_perhaps_a_new_refresh_token() -> None:
+    good = ask(AUTHORIZER_TOKEN_PATH, AUTHORIZE, component_access_token="COMPONENT")
+    assert (good["expires_in"], good["authorizer_refresh_token"]) == (7200, "REFRESH")
+    renewed = replace(APP, next_refresh_token="NEXT")
+    assert (
+        ask(AUTHORIZER_TOKEN_PATH, AUTHORIZE, renewed, component_access_token="COMPONENT")["authorizer_refresh_token"]
+        == "NEXT"
+    )
+
+
+INVOKED = [
+    ({"access_token": ""}, APP, 41001),
+    ({"access_token": "another"}, APP, 40001),
+    ({"env": ""}, APP, 40101),
+    ({}, replace(APP, cloud_env=""), 85088),
+    ({"env": "test-1"}, APP, -501000),
+    ({"name": "other"}, APP, -501000),
+]
+
+
+@pytest.mark.parametrize(("changes", "app", "code"), INVOKED)
+def test_a_function_is_invoked_where_token_environment_and_name_are_right(
+    changes: dict[str, str], app: SimulatedApp, code: int
+) -> None:
+    assert len(INVOKED) == 6
+    query = {"access_token": "good", "env": "prod-1", "name": "weeklyVisitTrend"} | changes
+    assert ask(INVOKE_FUNCTION_PATH, EVENT, app, **query)["errcode"] == code
+
+
+def test_a_function_answers_in_text_with_the_names_of_a_cloud_call_or_the_error_that_it_met() -> None:
+    query = {"access_token": "good", "env": "prod-1", "name": "weeklyVisitTrend"}
+    good = ask(INVOKE_FUNCTION_PATH, EVENT, **query)
+    assert (good["errcode"], good["errmsg"]) == (0, "ok")
+    returned = json.loads(good["resp_data"])
+    assert returned["errMsg"] == "openapi.analysis.getWeeklyVisitTrend:ok"
+    assert set(returned["list"][0]) == {"refDate", *(field.camel for field in WEEKLY.fields)}
+    for event, app, code in (
+        ({}, APP, 61500),
+        (EVENT | {"endDate": WEEK.after().end_date}, APP, 61501),
+        (EVENT, replace(APP, cloud_permission=False), -604101),
+    ):
+        assert json.loads(ask(INVOKE_FUNCTION_PATH, event, app, **query)["resp_data"])["errCode"] == code
+
+
+@pytest.mark.parametrize("path", [TOKEN_SERVER, HTTP_ACCESS])
+def test_the_services_beside_wechat_demand_their_key_and_know_their_apps(path: str) -> None:
+    assert ask(f"{path}wx1", EVENT) == {"status": 401}
+    assert ask(f"{path}wx1", EVENT, headers={KEY_HEADER: "other"}) == {"status": 401}
+    assert ask(f"{path}wx2", EVENT, headers={KEY_HEADER: "KEY"}) == {"status": 404}
+    assert set(ask(f"{path}wx1", EVENT, headers={KEY_HEADER: "KEY"})) & {"data", "list"}
+
+
+HOSTED = [
+    ({}, AROUND, "list"),
+    ({"from_appid": "wx1"}, AROUND, "list"),
+    ({"cloudbase_access_token": "CONTAINER"}, replace(AROUND, hosting_appid=""), "list"),
+    ({"from_appid": "wx2"}, AROUND, 40013),
+    ({}, replace(AROUND, hosting_appid=""), 41001),
+    ({"from_appid": "wx1"}, replace(AROUND, hosting_appid=""), 41001),
+    ({"cloudbase_access_token": ""}, AROUND, 40001),
+    ({"access_token": "CONTAINER"}, AROUND, 40001),
+]
+
+
+@pytest.mark.parametrize(("query", "around", "outcome"), HOSTED)
+def test_a_container_is_known_without_a_token_and_by_its_own_token_alone(
+    query: dict[str, str], around: Surroundings, outcome: object
+) -> None:
+    assert len(HOSTED) == 8
+    found = ask(WEEKLY.path, DATES, around=around, **query)
+    assert found.get("errcode", "list") == outcome
