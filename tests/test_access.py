@@ -29,7 +29,7 @@ from exporter.config import (
 from exporter.config.ways import Tokens as TokensOf
 from exporter.periods import Week
 from exporter.reports import WEEKLY, Reading
-from exporter.wechat.access import ENDPOINTS, TOKENS, WAYS, way_in
+from exporter.wechat.access import TOKENS, WAYS, endpoints_of, way_in
 from exporter.wechat.access.sources import source_of
 from exporter.wechat.codes import Failed, NotReady, Refused, Unanswered
 from exporter.wechat.exchange import Call, Reply
@@ -547,14 +547,21 @@ def test_what_the_console_of_cloud_hosting_must_allow_is_said(
 def test_every_way_and_every_source_of_tokens_has_its_class() -> None:
     assert set(WAYS) == set(Way.__args__)  # type: ignore[attr-defined]
     assert set(TOKENS) == set(TokensOf.__args__)  # type: ignore[attr-defined]
-    assert set(ENDPOINTS) == {
-        "stable_token",
-        "token_url",
-        "api_authorizer_token",
-        "weekly",
-        "invokecloudfunction",
-        "http_function",
-    }
+
+
+ENDPOINTS = (
+    (Datacube(BY_SECRET), ("stable_token", "weekly")),
+    (Datacube(SERVER), ("token_url", "weekly")),
+    (CloudFunction(SERVER, "e", "f"), ("token_url", "invokecloudfunction")),
+    (HTTP, ("http_function",)),
+    (CloudHosting(), ("weekly",)),
+)
+
+
+@pytest.mark.parametrize(("way", "endpoints"), ENDPOINTS)
+def test_the_endpoints_of_a_way_are_those_of_its_calls(way: Way, endpoints: tuple[str, ...]) -> None:
+    assert len(ENDPOINTS) == 5
+    assert endpoints_of(way) == endpoints
 
 
 def test_a_source_hides_all_that_it_ever_sent(platform: Authorizer) -> None:

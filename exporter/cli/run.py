@@ -17,7 +17,7 @@ from exporter.poller import Poller
 from exporter.reports import WEEKLY
 from exporter.store import MEMORY, Lock, Store
 from exporter.web import Pages, Site, Surroundings
-from exporter.wechat.access import ENDPOINTS
+from exporter.wechat.access import endpoints_of
 from exporter.wechat.client import Client
 from exporter.wechat.transport import Transport
 
@@ -69,7 +69,8 @@ def engine(
     The long-running exporter measures its process, and asks refused and failed apps at its start.
     """
     store = Store(storage_path, config.api.host, clock)
-    meters = Meters(lambda: not store.problem, ENDPOINTS, process=long_running)
+    endpoints = dict.fromkeys(endpoint for app in config.apps for endpoint in endpoints_of(app.way))
+    meters = Meters(lambda: not store.problem, endpoints, process=long_running)
     meters.config_taken(clock(), [broken.file for broken in config.broken_files])
     transport = Transport(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
     client = Client(transport, config.api.base_url, clock, meters.observe)

@@ -9,9 +9,6 @@ One more way is one class and one line in ``WAYS``, one more source of tokens on
 
 from exporter.wechat.access.conversation import Clock, Conversation
 from exporter.wechat.access.sources import TOKENS, TokenSource
-from exporter.wechat.access.ways import WAYS, Access, way_in
+from exporter.wechat.access.ways import WAYS, Access, endpoints_of, way_in
 
-ENDPOINTS = tuple(dict.fromkeys(endpoint for kind in (*TOKENS.values(), *WAYS.values()) for endpoint in kind.ENDPOINTS))
-"""Every value that the ``endpoint`` label of a call can have."""
-
-__all__ = ["ENDPOINTS", "TOKENS", "WAYS", "Access", "Clock", "Conversation", "TokenSource", "way_in"]
+__all__ = ["TOKENS", "WAYS", "Access", "Clock", "Conversation", "TokenSource", "endpoints_of", "way_in"]

@@ -15,13 +15,13 @@ from exporter.config import (
 )
 from exporter.reports import WEEKLY
 from exporter.wechat.access.conversation import Clock, Conversation, discreetly, read_headers
-from exporter.wechat.access.sources import FileToken, source_of
+from exporter.wechat.access.sources import TOKENS, FileToken, source_of
 from exporter.wechat.codes import Failed, Refused
 from exporter.wechat.exchange import JSON, Call, Reply
 from exporter.wechat.protocol import event_body, parse_function, parse_invoked, parse_rows, report_body
 
 if TYPE_CHECKING:
-    from exporter.config import App
+    from exporter.config import App, Way
     from exporter.periods import Week
     from exporter.reports import Reading, Report
 
@@ -165,6 +165,13 @@ def way_in(app: App, base_url: str, clock: Clock) -> Access:
     """The way that an app's configuration chose."""
     way: Access = WAYS[type(app.way)](app.way, app, base_url, clock)
     return way
+
+
+def endpoints_of(way: Way) -> tuple[str, ...]:
+    """The ``endpoint`` labels that the calls by a way can have."""
+    own: tuple[str, ...] = WAYS[type(way)].ENDPOINTS
+    source: tuple[str, ...] = TOKENS[type(way.tokens)].ENDPOINTS if isinstance(way, Datacube | CloudFunction) else ()
+    return (*source, *own)
 
 
 def _call(report: Report, week: Week, base_url: str, *query: tuple[str, str]) -> Call:

@@ -40,7 +40,7 @@ class Fault:
 
     Args:
         kind: an ``errcode`` as text, or a name from ``KINDS``.
-        endpoint: ``weekly`` or ``stable_token``.
+        endpoint: the ``endpoint`` label of the call that is spoilt.
         weeks: the only weeks it holds for; empty for all.
 
     Raises:
