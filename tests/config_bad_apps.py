@@ -293,4 +293,25 @@ BAD_APPS = (
         "config.yaml:3: apps[0].cloud_hosting.from_appid: the container's own token names the account; keep one of the"
         " two",
     ),
+    bad(
+        "one refresh token for two apps",
+        "apps:\n"
+        + "".join(
+            f"- appid: wx{n}123456789abcdef\n"
+            "  authorizer: {component_appid: c, component_token_file: t, refresh_token_file: r}\n"
+            for n in (0, 1)
+        ),
+        "config.yaml:5: apps[1].authorizer: its refresh_token_file is already that of the app in config.yaml:3",
+        files={"t": "T", "r": "R"},
+    ),
+    bad(
+        "ways that are no mappings",
+        "apps:\n- {appid: wx0123456789abcdef, token_url: 'https://{M}'}\n- {appid: wx1123456789abcdef, authorizer: x}\n"
+        "- {appid: wx2123456789abcdef, http_function: []}\n"
+        "- {appid: wx3123456789abcdef, secret: x, cloud_function: f}\n",
+        "config.yaml:2: apps[0].token_url: must be a mapping, not text",
+        "config.yaml:3: apps[1].authorizer: must be a mapping, not text",
+        "config.yaml:4: apps[2].http_function: must be a mapping, not a list",
+        "config.yaml:5: apps[3].cloud_function: must be a mapping, not text",
+    ),
 )

@@ -294,6 +294,15 @@ def test_what_is_no_token_is_told_from_what_a_person_must_mend(
     assert words in str(reason)
 
 
+@pytest.mark.parametrize(
+    "body", [b"<html></html>", b'{"errcode":40013,"errmsg":"invalid_appid"}', b"", "令牌".encode()]
+)
+def test_a_plain_text_that_is_none_of_a_token_is_not_sent_to_wechat(body: bytes) -> None:
+    calls, reason = asked(Datacube(replace(SERVER, plain_text=True)), Reply(200, body))
+    assert isinstance(reason, Failed)
+    assert (reason.errcode, len(calls)) == ("malformed", 1)
+
+
 def test_a_rejected_token_of_a_server_is_asked_for_once_more() -> None:
     calls, reason = asked(Datacube(SERVER), reply(access_token="T1"), REJECTED, reply(access_token="T1"))
     assert isinstance(reason, Refused)
@@ -301,10 +310,32 @@ def test_a_rejected_token_of_a_server_is_asked_for_once_more() -> None:
     assert str(reason).endswith("the token server gave the same token again: it must renew it")
 
 
-def test_a_header_that_a_server_echoes_is_cut_out() -> None:
+def test_keys_in_headers_and_address_that_a_server_echoes_are_cut_out() -> None:
+    headers = (
+        ("X-Key", LiteralSecret("key-of-the-exporter")),
+        ("Authorization", LiteralSecret("Bearer second-key")),
+    )
+    server = replace(SERVER, url="https://tokens.example.org/t?key=key-in-the-query", headers=headers)
+    echo = "no key-of-the-exporter second-key key-in-the-query"
+    for way in (Datacube(server), HttpFunction(server.url, headers)):
+        calls, reason = asked(way, error(1, echo))
+        assert str(reason).startswith("1 no <SECRET> <SECRET> <SECRET>:")
+        assert "key-in-the-query" not in repr(calls)
+
+
+def test_a_header_that_cannot_be_sent_is_a_refusal() -> None:
+    calls, reason = asked(HttpFunction("https://e.example/", (("X-Key", LiteralSecret("密钥")),)))
+    assert isinstance(reason, Refused)
+    assert (calls, str(reason)) == ([], "the value of a header holds characters that no header can")
+
+
+def test_an_appid_is_quoted_in_an_address() -> None:
+    calls, _ = talk(way_in(App("a&b#c", HTTP), BASE, Wall(NOW)).converse(WEEKLY, WEEK), reply(**CAMEL))
+    assert calls[0].url == "https://env.example.com/a%26b%23c/weekly"
+
+
+def test_nothing_of_a_token_server_shows_in_its_repr() -> None:
     server = replace(SERVER, headers=(("X-Key", LiteralSecret("key-of-the-exporter")),))
-    _, reason = asked(Datacube(server), error(1, "no key-of-the-exporter"))
-    assert str(reason).startswith("1 no <SECRET>:")
     assert "key-of-the-exporter" not in repr(server)
     assert "tokens.example.org" not in repr(server)
 
@@ -409,6 +440,24 @@ def test_one_that_cannot_be_written_is_said_loudly_and_used_until_somebody_write
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-NEW"
 
 
+def test_a_refresh_token_that_somebody_wrote_meanwhile_is_left_alone(platform: Authorizer) -> None:
+    path = platform.refresh_token.path
+    conversation = way_in(app(Datacube(platform)), BASE, Wall(NOW)).converse(WEEKLY, WEEK)
+    next(conversation)
+    path.write_text("REFRESH-OF-A-NEW-AUTHORIZATION")
+    with structlog.testing.capture_logs() as logs:
+        conversation.send(authorized("T1", "REFRESH-TWO"))
+    assert path.read_text() == "REFRESH-OF-A-NEW-AUTHORIZATION"
+    assert [entry["event"] for entry in logs] == ["the refresh token file was written meanwhile: left as it is"]
+
+
+def test_what_others_renew_is_looked_at_again_soon(tmp_path: Path) -> None:
+    _, gone = asked(Datacube(by_file(tmp_path / "none")))
+    _, same = asked(Datacube(SERVER), reply(access_token="T1"), REJECTED, reply(access_token="T1"))
+    _, ours = asked(Datacube(BY_SECRET), token("T1"), REJECTED, token("T1"))
+    assert [reason.retry_after for reason in (gone, same, ours)] == [60.0, 60.0, 0.0]  # type: ignore[attr-defined]
+
+
 # --- through functions in the cloud ----------------------------------------------------------------------
 
 FUNCTION = CloudFunction(BY_SECRET, "prod-1", "weeklyVisitTrend")
@@ -444,6 +493,7 @@ INSIDE = [
     ({"errCode": -604101, "errMsg": "no permission"}, Refused, "-604101", "in its config.json, and upload it"),
     ({"errCode": 40001, "errMsg": "missing wxCloudApiToken"}, Failed, "40001", "inside the function: 40001"),
     ({"errCode": 45009, "errMsg": "quota"}, Unanswered, "45009", "nothing is asked until tomorrow"),
+    ({"errCode": -504002, "errMsg": "missing wxCloudApiToken"}, Failed, "other", "the function's log"),
     ({"errCode": -1, "errMsg": "system error"}, NotReady, "-1", "WeChat is busy"),
     ({"errMsg": "oops"}, Failed, "malformed", "no list of rows"),
     ({"list": [{"refDate": "20170306-20170312", "visitUv": 1}]}, Failed, "malformed", "its ref_date is not"),
@@ -455,7 +505,7 @@ INSIDE = [
 def test_what_a_function_says_is_understood_by_both_ways(
     way: Way, returned: dict[str, object], decision: type[Unanswered], errcode: str, words: str
 ) -> None:
-    assert len(INSIDE) == 8
+    assert len(INSIDE) == 9
     replies = (token("T1"), invoked(**returned)) if way is FUNCTION else (reply(**returned),)
     _, reason = asked(way, *replies)
     assert isinstance(reason, decision)

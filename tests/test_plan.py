@@ -61,6 +61,7 @@ WAITS: list[tuple[str, Answer, float]] = [
     ),
     ("not ready waits interval afterwards", answer(State.NOT_READY, beijing("11-24T10:00")), 6 * HOUR),
     ("refused waits interval", answer(State.REFUSED), 6 * HOUR),
+    ("what somebody else renews waits retry_interval", answer(State.REFUSED, retry_after=60.0), 30 * MINUTE),
     ("the first failure waits retry_interval", answer(State.FAILED, failures=1), 30 * MINUTE),
     ("the second failure waits twice that", answer(State.FAILED, failures=2), HOUR),
     ("the fourth failure eight times", answer(State.FAILED, failures=4), 4 * HOUR),
@@ -94,7 +95,7 @@ def test_an_app_is_left_alone_for_as_long_as_its_answer_says(why: str, last: Ans
 
 
 def test_the_table_of_waits_is_whole() -> None:
-    assert len({row[0] for row in WAITS}) == 16
+    assert len({row[0] for row in WAITS}) == 17
 
 
 TURN = beijing("11-23T10:00") + 30 * MINUTE * SPREAD

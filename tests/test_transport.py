@@ -695,22 +695,21 @@ def test_a_proxy_may_itself_speak_tls(local: Authority, monkeypatch: pytest.Monk
     assert error.fault == "connection"
 
 
-def test_plain_http_goes_through_the_proxy_of_the_environment(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with closing(Server(good)) as proxy:
-        through(monkeypatch, proxy.port)
-        assert transport.send(call_to(1)).body == b"ok"
-    assert proxy.seen[0].startswith(b"POST http://127.0.0.1:1/path?")
-
-
-def test_no_proxy_names_the_hosts_that_are_asked_directly(
+def test_plain_http_is_for_this_machine_and_no_proxy_sees_it(
     transport: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(Server(good)) as server, closing(Server(good)) as proxy:
         through(monkeypatch, proxy.port)
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
         assert transport.send(call_to(server.port)).body == b"ok"
+        assert (proxy.accepted, server.accepted) == (0, 1)
+
+
+def test_no_proxy_names_the_hosts_that_are_asked_directly(local: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(Server(good, local.tls)) as server, closing(Server(good)) as proxy, trusting(local) as transport:
+        through(monkeypatch, proxy.port)
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+        assert transport.send(call_to(server.port, "https")).body == b"ok"
         assert (proxy.accepted, server.accepted) == (0, 1)
 
 

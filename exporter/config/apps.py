@@ -10,6 +10,7 @@ from exporter.config.sections import Section, parse_word
 from exporter.config.settings import ALERT_OPTIONS, read_alerts
 from exporter.config.types import App
 from exporter.config.way_sections import WAY_OPTIONS, WayReader
+from exporter.config.ways import Authorizer, CloudFunction, Datacube, Way
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,6 +32,7 @@ class AppReader:
         self._environ = environ
         self._defaults = defaults
         self._places: dict[str, str] = {}
+        self._refresh_tokens: dict[Path, str] = {}
 
     def read(self, nodes: Iterable[Node], field: str, file: Path, notes: Findings) -> tuple[App, ...]:
         """Reads one file's list of apps; those with problems are left out.
@@ -55,7 +57,18 @@ class AppReader:
         alerts = read_alerts(section.section("alerts", ALERT_OPTIONS), self._defaults.alerts)
         if appid is None or way is None:
             return None
-        return App(appid, way, name or "", alerts)
+        return None if self._is_shared(way, section, notes) else App(appid, way, name or "", alerts)
+
+    def _is_shared(self, way: Way, section: Section, notes: Findings) -> bool:
+        """Whether the app would write its refresh token over that of another."""
+        tokens = way.tokens if isinstance(way, Datacube | CloudFunction) else None
+        if not isinstance(tokens, Authorizer):
+            return False
+        place = f"{notes.file}:{section.line_of('authorizer')}"
+        first = self._refresh_tokens.setdefault(tokens.refresh_token.path.resolve(), place)
+        if first != place:
+            section.problem("authorizer", f"its refresh_token_file is already that of the app in {first}")
+        return first != place
 
     def _appid(self, section: Section, notes: Findings) -> str | None:
         if "appid" not in section:

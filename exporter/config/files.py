@@ -6,6 +6,7 @@ import errno
 import os
 import stat
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 _OTHERS_MAY_READ = 0o004
@@ -50,9 +51,14 @@ def write_private(path: Path, text: str) -> None:
     place = path.resolve()
     if place.exists() and not os.access(place, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    with tempfile.NamedTemporaryFile("w", dir=place.parent, prefix=f".{place.name}.", delete=False) as file:
+    with tempfile.NamedTemporaryFile(
+        "w", dir=place.parent, prefix=f".{place.name}.", delete=False, encoding="utf-8"
+    ) as file:
         beside = Path(file.name)  # made with mode 0600
         try:
+            if place.exists():
+                with suppress(PermissionError):
+                    os.fchown(file.fileno(), place.stat().st_uid, place.stat().st_gid)
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -1,4 +1,4 @@
-"""The ways to an AppSecret. A secret is read anew whenever it is needed and never shows itself."""
+"""Where secrets stand: AppSecrets, tokens, headers. Each is read anew whenever it is needed and never shows itself."""
 
 from __future__ import annotations
 

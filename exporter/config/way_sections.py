@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, TypeVar
@@ -99,12 +100,12 @@ class WayReader:
         secret = section.value(name, kinds[name.removeprefix("secret_")])
         return secret and _noted(section, name, secret)
 
-    def _token_file(self, section: Section, name: str) -> FileSecret | None:
+    def _token_file(self, section: Section, name: str, subject: str = "the token file") -> FileSecret | None:
         """A file that others write, now or later: what it holds is no part of the configuration."""
         path = section.value(name, parse_path)
         if path is None:
             return None
-        file = FileSecret(self.folder / path, subject="the token file")
+        file = FileSecret(self.folder / path, subject=subject)
         try:
             file.read()
         except SecretUnavailable as error:
@@ -114,6 +115,8 @@ class WayReader:
 
     def _token_url(self, section: Section, name: str) -> TokenUrl | None:
         inner = section.section(name, TOKEN_URL_OPTIONS)
+        if not inner.usable:
+            return None
         plain_text = inner.value("plain_text", _truth) or False
         if plain_text:
             for option in ("json_field", "expires_in"):
@@ -136,12 +139,16 @@ class WayReader:
         )
 
     def _authorizer(self, inner: Section) -> Authorizer | None:
+        if not inner.usable:
+            return None
         component_appid = inner.required("component_appid", parse_word)
         refresh_token = inner.required("refresh_token_file", parse_path)
         file = None
         if refresh_token is not None:
             file = FileSecret(self.folder / refresh_token, subject="the refresh token file")
             file = _readable(inner, "refresh_token_file", file)
+            if file is not None and not os.access(file.path.resolve().parent, os.W_OK):
+                inner.warning("refresh_token_file", "its folder takes no writes: a changed refresh token would be lost")
         component = self._component_token(inner)
         if component_appid is None or component is None or file is None:
             return None
@@ -155,16 +162,20 @@ class WayReader:
             return None
         if given == ["component_token_url"]:
             return self._token_url(inner, "component_token_url")
-        file = self._token_file(inner, "component_token_file")
+        file = self._token_file(inner, "component_token_file", "the component token file")
         return None if file is None else TokenFile(file)
 
     def _cloud_function(self, section: Section, tokens: Tokens | None) -> CloudFunction | None:
         inner = section.section("cloud_function", CLOUD_FUNCTION_OPTIONS)
+        if not inner.usable:
+            return None
         env, name = (inner.required(option, parse_word) for option in CLOUD_FUNCTION_OPTIONS)
         return None if tokens is None or env is None or name is None else CloudFunction(tokens, env, name)
 
     def _http_function(self, section: Section) -> HttpFunction | None:
         inner = section.section("http_function", HTTP_FUNCTION_OPTIONS)
+        if not inner.usable:
+            return None
         url, headers = inner.required("url", parse_url), self._headers(inner)
         return None if url is None else HttpFunction(url, headers)
 

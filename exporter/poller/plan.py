@@ -65,6 +65,8 @@ def wait(answer: Answer, fetch: Fetch) -> float:
             return next_midnight(answer.at) + fetch.ready_after - answer.at
         case State.QUOTA_SPENT:
             return fetch.retry_interval
+        case State.REFUSED if answer.retry_after:  # what was refused may be renewed by somebody else
+            return min(max(fetch.retry_interval, answer.retry_after), fetch.interval)
         case _:
             return fetch.interval
 

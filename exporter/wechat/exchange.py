@@ -20,8 +20,8 @@ class Call:
     endpoint: str
     """The ``endpoint`` label of its duration: ``stable_token``."""
     method: str
-    url: str
-    """Absolute, without a query."""
+    url: str = field(repr=False)
+    """Absolute; that of another service may have a query, and in it a key."""
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)

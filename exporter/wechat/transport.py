@@ -202,6 +202,8 @@ class Transport:
         return explain(cause)
 
     def _converse(self, call: Call) -> Reply:
+        # Plain HTTP is for this machine and for WeChat's own network alone: no proxy may see it.
+        proxies = {"http": None, "all": None} if call.url.startswith("http://") else None
         with self._session.request(
             call.method,
             call.url,
@@ -211,6 +213,7 @@ class Transport:
             timeout=self._timeout,
             allow_redirects=False,
             stream=True,
+            proxies=proxies,  # type: ignore[arg-type]  # None is how requests is told of no proxy
         ) as response:
             if response.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
                 raise TransportError("malformed", "the answer is compressed, which was not asked for")

@@ -75,8 +75,31 @@ test('a missing permission keeps its code', async () => {
 test('a broken cloud is an error as data, too', async () => {
   door.broken = { code: 'SYS_ERR', message: 'resource system error' }
   const said = await trend(WEEK, NOW)
-  assert.ok(said.errCode < 0)
+  assert.ok(said.errCode < -500000)
   assert.deepEqual(Object.keys(said), ['errCode', 'errMsg'])
+})
+
+test('nobody calls them from within the Mini Program', async () => {
+  process.env.TCB_SOURCE = 'wx_client'
+  const said = [await trend(WEEK, NOW), await keep(NOW)]
+  delete process.env.TCB_SOURCE
+  assert.deepEqual(said.map(({ errCode }) => errCode), [-504002, -504002])
+  assert.deepEqual(door.asked, [])
+})
+
+test('an error without a code of WeChat is one of the cloud, never WeChat being busy', () => {
+  const { asData } = require('../../deploy/cloudfunction/weeklyVisitTrend/week')
+  for (const error of [new Error('missing wxCloudApiToken'), 'text', null, { errCode: 0 }, { errCode: 'x' }]) {
+    assert.equal(asData(error).errCode, -504002)
+  }
+  assert.equal(asData({ errCode: '-604101', errMsg: 'no permission' }).errCode, -604101)
+  assert.equal(asData({ errCode: -1 }).errCode, -1)
+})
+
+test('a newest week that is not there yet does not keep older ones away', async () => {
+  door.answer = (begin, end) => (begin === '20261116' ? { errcode: 61503, errmsg: 'data not ready' } : wire(begin, end))
+  const said = await keep(NOW)
+  assert.deepEqual([said.kept.length, said.errCode], [7, 61503])
 })
 
 test('the timer keeps the last eight weeks, and after that asks for the newest alone', async () => {

@@ -8,12 +8,15 @@ const { asData, finishedWeek } = require('./week')
 
 const COLLECTION = 'weekly_visit_trend'
 const WEEKS = 8
+const NOT_YET = new Set([-1, 61503, 61504]) // of one week; another may be there
 
 cloud.init({ env: cloud.DYNAMIC_CURRENT_ENV })
 
 async function keep(now) {
+  if (/wx_client/.test(cloud.getWXContext().SOURCE)) return { errCode: -504002, errMsg: 'not for the Mini Program itself' }
   const rows = cloud.database().collection(COLLECTION)
   const kept = []
+  let wrong = null
   for (let weeksAgo = 1; weeksAgo <= WEEKS; weeksAgo++) {
     const week = finishedWeek(now, weeksAgo)
     const _id = `${week.beginDate}-${week.endDate}`
@@ -24,10 +27,11 @@ async function keep(now) {
       await rows.doc(_id).set({ data: list[0] })
       kept.push(_id)
     } catch (error) {
-      return { kept, ...asData(error) }
+      wrong = wrong || asData(error)
+      if (!NOT_YET.has(wrong.errCode)) break
     }
   }
-  return { kept }
+  return { kept, ...wrong }
 }
 
 exports.keep = keep

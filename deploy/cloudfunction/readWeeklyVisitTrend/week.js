@@ -42,9 +42,12 @@ function mistake({ beginDate, endDate }, now) {
   return null
 }
 
+/** A cloud code: the function failed. An error without a code of WeChat's must not look like WeChat being busy (-1). */
+const FUNCTION_FAILED = -504002
+
 /** An error as data: what the SDK threw, and nothing of where. */
 function asData(error) {
-  const errCode = Number.isInteger(error && error.errCode) && error.errCode !== 0 ? error.errCode : -1
+  const errCode = Number(error && error.errCode) || FUNCTION_FAILED
   return { errCode, errMsg: String((error && (error.errMsg || error.message)) || error) }
 }
 

@@ -8,6 +8,7 @@ const { asData, mistake } = require('./week')
 cloud.init({ env: cloud.DYNAMIC_CURRENT_ENV })
 
 async function answer(event, now) {
+  if (/wx_client/.test(cloud.getWXContext().SOURCE)) return { errCode: -504002, errMsg: 'not for the Mini Program itself' }
   const { beginDate, endDate } = event || {}
   const wrong = mistake({ beginDate, endDate }, now)
   if (wrong) return wrong

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import parse_qsl, quote, urlsplit
 
-from exporter.config import SecretUnavailable
+from exporter.config import APPID_PLACE, SecretUnavailable
 from exporter.wechat.codes import Refused, Unanswered
 from exporter.wechat.exchange import Call, Reply
 
@@ -26,7 +27,7 @@ _SHORTEST_SECRET = 8  # a shorter one is a word of every answer
 
 def discreetly(parse: Callable[[Reply], T], reply: Reply, hidden: Iterable[str]) -> T:
     """Parses a reply; from the words of a reason what is hidden is cut out, should the server echo it."""
-    ours = [text for text in hidden if len(text) >= _SHORTEST_SECRET]
+    ours = sorted({text for text in hidden if len(text) >= _SHORTEST_SECRET}, key=len, reverse=True)
     try:
         return parse(reply)
     except Unanswered:
@@ -59,6 +60,20 @@ def read_headers(headers: Headers) -> tuple[tuple[str, str], ...]:
     """Headers with their values as they are now.
 
     Raises:
-        Refused: a value cannot be had.
+        Refused: a value cannot be had, or cannot be sent.
     """
-    return tuple((name, read_secret(value)) for name, value in headers)
+    values = tuple((name, read_secret(value)) for name, value in headers)
+    if not all(value.isascii() and value.isprintable() for _, value in values):
+        raise Refused("the value of a header holds characters that no header can")
+    return values
+
+
+def addressed(url: str, appid: str) -> str:
+    """The address of another service, for one app."""
+    return url.replace(APPID_PLACE, quote(appid, safe=""))
+
+
+def keys_in(url: str, headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """What may be a key in an address's query and in headers, whole and by their words (``Bearer ...``)."""
+    values = [value for _, value in headers] + [value for _, value in parse_qsl(urlsplit(url).query)]
+    return tuple(text for value in values for text in (value, *value.split()))

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import structlog
 
-from exporter.config import APPID_PLACE, AppSecret, Authorizer, SecretUnavailable, TokenFile, TokenUrl
-from exporter.wechat.access.conversation import Clock, Conversation, discreetly, read_headers, read_secret
+from exporter.config import AppSecret, Authorizer, SecretUnavailable, TokenFile, TokenUrl
+from exporter.wechat.access.conversation import (
+    Clock,
+    Conversation,
+    addressed,
+    discreetly,
+    keys_in,
+    read_headers,
+    read_secret,
+)
 from exporter.wechat.codes import Refused, TokenRejected
 from exporter.wechat.exchange import JSON, Call
 from exporter.wechat.protocol import (
@@ -34,6 +42,8 @@ TOKEN_URL = "token_url"  # noqa: S105 (an endpoint's name)
 AUTHORIZER_TOKEN = "api_authorizer_token"  # noqa: S105 (an endpoint's name)
 AUTHORIZER_TOKEN_PATH = "/cgi-bin/component/api_authorizer_token"  # noqa: S105 (a path)
 
+_LOOK_AGAIN = 60.0
+
 log = structlog.get_logger()
 
 
@@ -42,6 +52,8 @@ class TokenSource(ABC):
 
     ENDPOINTS: ClassVar[tuple[str, ...]] = ()
     """The ``endpoint`` labels of its calls."""
+    RENEWED_BY_OTHERS: ClassVar[float] = 0.0
+    """Seconds after which somebody else may have renewed it; 0 where nobody does."""
     SAME_AGAIN: ClassVar[str]
     """What to say where the token that was rejected is all that it has."""
 
@@ -87,7 +99,8 @@ class TokenSource(ABC):
             other = yield from self.fresh()
             if other == token:
                 self._token = ""
-                raise Refused(f"{rejected}; {self.SAME_AGAIN}", rejected.errcode) from None
+                words = f"{rejected}; {self.SAME_AGAIN}"
+                raise Refused(words, rejected.errcode, retry_after=self.RENEWED_BY_OTHERS) from None
         try:
             return (yield from attempt(other))
         except TokenRejected as rejected:
@@ -129,6 +142,7 @@ class StableToken(TokenSource):
 class FileToken(TokenSource):
     """A token from a file that somebody else keeps fresh; the file is read anew ``every`` so many seconds."""
 
+    RENEWED_BY_OTHERS = _LOOK_AGAIN
     SAME_AGAIN = "the token file still holds the same: whatever writes it must renew it"
 
     def __init__(self, way: TokenFile, _appid: str, _base_url: str, clock: Clock, every: float = 0.0) -> None:
@@ -138,25 +152,29 @@ class FileToken(TokenSource):
 
     def _fetch(self) -> Conversation[Token]:
         yield from ()
-        return Token(read_secret(self._file), self._every)
+        try:
+            return Token(self._file.read(), self._every)
+        except SecretUnavailable as unavailable:
+            raise Refused(str(unavailable), retry_after=self.RENEWED_BY_OTHERS) from None
 
 
 class UrlToken(TokenSource):
     """A token from a central token server."""
 
     ENDPOINTS = (TOKEN_URL,)
+    RENEWED_BY_OTHERS = _LOOK_AGAIN
     SAME_AGAIN = "the token server gave the same token again: it must renew it"
 
     def __init__(self, way: TokenUrl, appid: str, _base_url: str, clock: Clock) -> None:
         super().__init__(clock)
         self._way = way
-        self._url = way.url.replace(APPID_PLACE, appid)
+        self._url = addressed(way.url, appid)
         self._headers: tuple[tuple[str, str], ...] = ()
 
     @property
     def hidden(self) -> tuple[str, ...]:
-        """The values of the headers, too."""
-        return (*(value for _, value in self._headers), *super().hidden)
+        """What is a key in its address and headers, too."""
+        return (*keys_in(self._url, self._headers), *super().hidden)
 
     def _fetch(self) -> Conversation[Token]:
         self._headers = read_headers(self._way.headers)
@@ -189,7 +207,8 @@ class AuthorizerToken(TokenSource):
         return (yield from self._component.try_with(self._exchange))
 
     def _exchange(self, component_token: str) -> Conversation[Token]:
-        self._sent = self._refresh_token()
+        held = read_secret(self._way.refresh_token)
+        self._sent = self._refresh_token(held)
         reply = yield Call(
             AUTHORIZER_TOKEN,
             "POST",
@@ -202,20 +221,23 @@ class AuthorizerToken(TokenSource):
             lambda reply: parse_authorizer_token(reply, self._clock()), reply, self.hidden
         )
         if refresh_token not in {"", self._sent}:
-            self._unsaved = (self._sent if self._unsaved is None else self._unsaved[0], refresh_token)
+            self._unsaved = (held, refresh_token)
         if self._unsaved is not None:
-            self._save(self._unsaved[1])
+            self._save(*self._unsaved)
         return token
 
-    def _refresh_token(self) -> str:
+    def _refresh_token(self, held: str) -> str:
         """What the file holds, unless that is what a newer one could not replace."""
-        held = read_secret(self._way.refresh_token)
         if self._unsaved is not None and held != self._unsaved[0]:
             self._unsaved = None  # somebody wrote a newer one
         return held if self._unsaved is None else self._unsaved[1]
 
-    def _save(self, refresh_token: str) -> None:
+    def _save(self, held: str, refresh_token: str) -> None:
         try:
+            if self._way.refresh_token.read() != held:
+                self._unsaved = None
+                log.warning("the refresh token file was written meanwhile: left as it is", appid=self._appid)
+                return
             self._way.refresh_token.keep(refresh_token)
         except SecretUnavailable as error:
             problem = str(error)

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from exporter.config import (
-    APPID_PLACE,
     CloudFunction,
     CloudHosting,
     Datacube,
@@ -14,7 +13,7 @@ from exporter.config import (
     TokenFile,
 )
 from exporter.reports import WEEKLY
-from exporter.wechat.access.conversation import Clock, Conversation, discreetly, read_headers
+from exporter.wechat.access.conversation import Clock, Conversation, addressed, discreetly, keys_in, read_headers
 from exporter.wechat.access.sources import TOKENS, FileToken, source_of
 from exporter.wechat.codes import Failed, Refused
 from exporter.wechat.exchange import JSON, Call, Reply
@@ -100,7 +99,7 @@ class OverHttpAccess:
 
     def __init__(self, way: HttpFunction, app: App, _base_url: str, clock: Clock) -> None:
         self._way = way
-        self._url = way.url.replace(APPID_PLACE, app.appid)
+        self._url = addressed(way.url, app.appid)
         self._clock = clock
 
     def converse(self, report: Report, week: Week) -> Conversation[Reading]:
@@ -108,7 +107,7 @@ class OverHttpAccess:
         headers = read_headers(self._way.headers)
         reply = yield Call(HTTP_FUNCTION, "POST", self._url, headers=(*JSON, *headers), body=event_body(week))
         parse = partial(parse_function, report=report, week=week, now=self._clock())
-        return discreetly(parse, reply, (value for _, value in headers))
+        return discreetly(parse, reply, keys_in(self._url, headers))
 
 
 class InsideCloudHosting:

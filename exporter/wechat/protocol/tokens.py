@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from exporter.wechat.exchange import Reply
 
 _LONGEST_TOKEN = 4096
+_TOKEN = re.compile(r"[!#-;=?-z|~]+")  # no white space, and nothing that begins JSON or HTML
 _LONGEST_LIFE = 7200.0
 
 
@@ -104,7 +106,7 @@ def _token_answer(reply: Reply, now: float) -> dict[str, Any]:
 
 
 def _token(value: object, whose: str) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TOKEN or not value.isprintable() or " " in value:
+    if not isinstance(value, str) or len(value) > _LONGEST_TOKEN or not _TOKEN.fullmatch(value):
         raise Failed(f"{whose} holds no token", MALFORMED)
     return value
 
