@@ -38,7 +38,9 @@ const WRONG = [
   [undefined, 61500],
   [{ beginDate: '2026-11-16', endDate: '2026-11-22' }, 61500],
   [{ beginDate: '20261131', endDate: '20261206' }, 61500],
-  [{ beginDate: 20261116, endDate: null }, 61500],
+  [{ beginDate: 20261116, endDate: 20261122 }, 61500],
+  [{ beginDate: ['20261116'], endDate: ['20261122'] }, 61500],
+  [{ beginDate: '20261116', endDate: null }, 61500],
   [{ beginDate: '20261117', endDate: '20261123' }, 61501],
   [{ beginDate: '20261116', endDate: '20261121' }, 61501],
   [{ beginDate: '20261109', endDate: '20261122' }, 61501],
@@ -100,6 +102,14 @@ test('a newest week that is not there yet does not keep older ones away', async 
   door.answer = (begin, end) => (begin === '20261116' ? { errcode: 61503, errmsg: 'data not ready' } : wire(begin, end))
   const said = await keep(NOW)
   assert.deepEqual([said.kept.length, said.errCode], [7, 61503])
+})
+
+test('a spent quota ends the run and is what it says, whatever it met before', async () => {
+  const spent = { errcode: 45009, errmsg: 'reach max api daily quota limit' }
+  door.answer = (begin) => (begin === '20261116' ? { errcode: 61503, errmsg: 'data not ready' } : spent)
+  const said = await keep(NOW)
+  assert.deepEqual([said.kept, said.errCode], [[], 45009])
+  assert.deepEqual(door.asked, ['20261116-20261122', '20261109-20261115'])
 })
 
 test('the timer keeps the last eight weeks, and after that asks for the newest alone', async () => {

@@ -27,8 +27,9 @@ async function keep(now) {
       await rows.doc(_id).set({ data: list[0] })
       kept.push(_id)
     } catch (error) {
-      wrong = wrong || asData(error)
-      if (!NOT_YET.has(wrong.errCode)) break
+      const met = asData(error)
+      if (!NOT_YET.has(met.errCode)) return { kept, ...met }
+      wrong = wrong || met
     }
   }
   return { kept, ...wrong }
