@@ -65,12 +65,12 @@ def test_who_calls_the_api_has_its_permission_and_nobody_else_has_any() -> None:
         assert (f"cloud.openapi.{WEEKLY.api}(" in (FUNCTIONS / name / "index.js").read_text()) == bool(granted)
 
 
-def test_the_timer_runs_on_monday_after_ten_and_on_tuesday() -> None:
-    triggers = content("keepWeeklyVisitTrend", "config.json")["triggers"]
-    when = [trigger["config"].split() for trigger in triggers]
-    assert all(len(fields) == 7 for fields in when)
-    assert [fields[5] for fields in when] == ["MON", "TUE"]
-    assert all(int(hour) >= 10 for fields in when for hour in fields[2].split(","))
+def test_one_timer_for_wechat_allows_no_more_runs_on_monday_and_tuesday_after_ten() -> None:
+    (trigger,) = content("keepWeeklyVisitTrend", "config.json")["triggers"]
+    _second, _minute, hours, day, month, weekdays, year = trigger["config"].split()
+    assert (trigger["type"], weekdays) == ("timer", "MON,TUE")
+    assert {day, month, year} == {"*"}, "a day of the month would be one more day, not a condition"
+    assert all(int(hour) >= 10 for hour in hours.split(","))
 
 
 def test_the_configurations_that_are_shown_can_be_loaded(tmp_path: Path) -> None:
