@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ import pytest
 import yaml
 
 from exporter import config
+from exporter.periods import Week
 from exporter.reports import WEEKLY
+from exporter.wechat.codes import Failed, Refused
+from exporter.wechat.exchange import Reply
+from exporter.wechat.protocol import event_body, parse_function, parse_invoked, parse_rows
 
 ROOT = Path(__file__).parent.parent
 FUNCTIONS = ROOT / "deploy" / "cloudfunction"
@@ -26,24 +31,51 @@ def content(name: str, file: str) -> dict[str, Any]:
     return json.loads((FUNCTIONS / name / file).read_text())  # type: ignore[no-any-return]
 
 
-def test_the_cloud_functions_pass_their_own_tests_with_the_real_sdk() -> None:
+def node(*arguments: str | Path, said: str = "") -> subprocess.CompletedProcess[str]:
+    """Runs Node.js where the functions find the real SDK; ``said`` is its standard input."""
     packages = TESTS / "node_modules"
     if not packages.exists():
         pytest.skip("wx-server-sdk is not here; tests/get-node-packages says why")
-    node = Path(sys.executable).parent / "node"
-    result = subprocess.run(
-        [node, "--test", "--test-reporter=tap", TESTS / "functions.test.js"],
+    return subprocess.run(
+        [Path(sys.executable).parent / "node", *arguments],
         env=os.environ | {"NODE_PATH": str(packages)},
+        input=said,
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_the_cloud_functions_pass_their_own_tests_with_the_real_sdk() -> None:
+    result = node("--test", "--test-reporter=tap", TESTS / "functions.test.js")
     assert result.returncode == 0, result.stdout
     assert re.findall(r"^# (pass|fail|skipped) (\d+)$", result.stdout, re.MULTILINE) == [
         ("pass", "34"),
         ("fail", "0"),
         ("skipped", "0"),
     ]
+
+
+def test_what_the_functions_answer_is_what_the_exporter_reads() -> None:
+    week = Week(date(2026, 11, 16))
+    now = week.end
+    row = {"ref_date": week.label} | {field.wechat: 100 + number for number, field in enumerate(WEEKLY.fields)}
+    event = event_body(week).decode()
+    result = node(TESTS / "converse.js", said=json.dumps({"event": event, "row": row, "now": now * 1000}))
+    assert result.returncode == 0, result.stderr
+    said = json.loads(result.stdout)
+    assert set(said["invoked"]["list"][0]) == {"refDate", *(field.camel for field in WEEKLY.fields)}
+    invoked = {"errcode": 0, "errmsg": "ok", "resp_data": json.dumps(said["invoked"])}
+
+    def over_http(name: str) -> Reply:
+        return Reply(said[name]["statusCode"], said[name]["body"].encode())
+
+    direct = parse_rows(Reply(200, json.dumps({"list": [row]}).encode()), WEEKLY, week, now)
+    assert parse_invoked(Reply(200, json.dumps(invoked).encode()), WEEKLY, week, now) == direct
+    assert parse_function(over_http("kept"), WEEKLY, week, now) == direct
+    for name, decision in (("a wrong key", Refused), ("no variable", Failed)):
+        with pytest.raises(decision):
+            parse_function(over_http(name), WEEKLY, week, now)
 
 
 def test_each_function_is_whole_for_it_is_uploaded_alone() -> None:
