@@ -45,9 +45,13 @@ LINES = {
     "Sessions as published": PUBLISHED,
     "States": {state.words for state in State if state is not State.PENDING},
     "Calls to WeChat per hour": {"stable_token", "weekly"},
-    "Errors per hour": {"40164", "61503", "http_5xx"},  # 45009 was met only now: a rate needs two samples
+    "Errors per hour": {"40164", "61503", "http_5xx"},
     "Duration of calls": {"median", "9 of 10", "99 of 100"},
 }
+
+
+MET_ONLY_NOW = {"45009"}
+"""A rate needs two samples: whether Prometheus has taken the second one yet is a matter of moments."""
 
 
 @pytest.fixture(scope="module")
@@ -250,7 +254,7 @@ def test_bars_of_an_app_with_one_week_keep_their_title(look: Callable[[str], dic
 @pytest.mark.parametrize("panel", LINES)
 def test_lines_are_named_in_words(shown: dict[str, Frames], panel: str) -> None:
     assert len(LINES) == 6
-    assert {frame[1]["title"] for frame in shown[panel]} == LINES[panel]
+    assert {frame[1]["title"] for frame in shown[panel]} - MET_ONLY_NOW == LINES[panel]
 
 
 def test_states_have_the_colours_of_their_words(shown: dict[str, Frames]) -> None:

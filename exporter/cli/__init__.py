@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (Locked, ListenError, OSError) as error:
         print(error, file=sys.stderr)
         return FAILED
+    finally:
+        _let_go_of_the_log()
 
 
 def _dispatch(options: Options) -> int:
@@ -104,6 +107,15 @@ def _open_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def _let_go_of_the_log() -> None:
+    """What a reader who went away did not take must not spoil the exit code, as Python's own last flush would."""
+    try:
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        with Path(os.devnull).open("w") as nowhere, suppress(OSError, ValueError):
+            os.dup2(nowhere.fileno(), sys.stderr.fileno())
 
 
 def _hold_signals() -> None:
