@@ -65,13 +65,12 @@ class _Fall:
     baseline: _Baseline
     share: str
     """Of the app's own ratio."""
-    words: str
 
 
 FALLS = (
-    _Fall("Collapsed", "critical", PREVIOUS_WEEK, f" * {COLLAPSED}", "collapsed"),
-    _Fall("BelowNormal", "warning", MEDIAN_WEEK, "", "are below normal"),
-    _Fall("Dropped", "warning", PREVIOUS_WEEK, "", "dropped"),
+    _Fall("Collapsed", "critical", PREVIOUS_WEEK, f" * {COLLAPSED}"),
+    _Fall("BelowNormal", "warning", MEDIAN_WEEK, ""),
+    _Fall("Dropped", "warning", PREVIOUS_WEEK, ""),
 )
 """The strongest first: an earlier one silences the later ones about the same figure of the same app and week."""
 

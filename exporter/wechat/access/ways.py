@@ -64,7 +64,8 @@ class WithToken:
 
         def attempt(token: str) -> Conversation[Reading]:
             reply = yield _call(report, week, self._base_url, ("access_token", token))
-            return discreetly(partial(_rows, report, week, self._clock()), reply, self._tokens.hidden)
+            parse = partial(parse_rows, report=report, week=week, now=self._clock())
+            return discreetly(parse, reply, self._tokens.hidden)
 
         return (yield from self._tokens.try_with(attempt))
 
@@ -137,7 +138,7 @@ class InsideCloudHosting:
     def _rows(self, report: Report, week: Week, reply: Reply) -> Reading:
         """Reads the rows; what is wrong may be the container's settings."""
         try:
-            return _rows(report, week, self._clock(), reply)
+            return parse_rows(reply, report, week, self._clock())
         except Failed as failed:
             if failed.errcode == _SWITCHED_OFF:
                 raise Refused(
@@ -175,7 +176,3 @@ def endpoints_of(way: Way) -> tuple[str, ...]:
 
 def _call(report: Report, week: Week, base_url: str, *query: tuple[str, str]) -> Call:
     return Call(report.name, "POST", base_url + report.path, query, JSON, report_body(week))
-
-
-def _rows(report: Report, week: Week, now: float, reply: Reply) -> Reading:
-    return parse_rows(reply, report, week, now)

@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from exporter.wechat.codes import CODES, MALFORMED, OTHER, Failed, Refused, Unanswered
+from exporter.wechat.codes import CODES, MALFORMED, OTHER, Failed, NotReady, Refused, Unanswered
 
 if TYPE_CHECKING:
     from exporter.wechat.exchange import Reply
@@ -55,13 +55,18 @@ def retry_after_seconds(text: str, now: float) -> float:
 def read_answer(reply: Reply, now: float, *, about_week: bool) -> dict[str, Any]:
     """The object of an answer that is none of WeChat's errors.
 
+    That WeChat is busy means "not ready" only where the answer is about a week.
+
     Raises:
         Unanswered: as the table of codes says; ``Failed`` for what is no such object.
     """
     answer = read_object(reply, now)
     number = errcode_of(answer)
     if number:
-        raise decide(number, errmsg_of(answer), about_week=about_week)
+        decision = decide(number, errmsg_of(answer), about_week=about_week)
+        if isinstance(decision, NotReady) and not about_week:
+            raise Failed(str(decision), decision.errcode)
+        raise decision
     return answer
 
 

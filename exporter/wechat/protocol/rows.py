@@ -58,10 +58,7 @@ def parse_invoked(reply: Reply, report: Report, week: Week, now: float) -> Readi
     Raises:
         Unanswered: as for ``parse_rows``; that WeChat is busy calling the function says nothing about the week.
     """
-    try:
-        answer = read_answer(reply, now, about_week=False)
-    except NotReady as busy:
-        raise Failed(str(busy), busy.errcode) from None
+    answer = read_answer(reply, now, about_week=False)
     return _reading(_said_by_function(decode_function(answer)), report, week)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from exporter.wechat.codes import CODES, MALFORMED, WRONG_SECRET, Failed, NotReady, Refused, TokenRejected
+from exporter.wechat.codes import CODES, MALFORMED, WRONG_SECRET, Failed, Refused, TokenRejected
 from exporter.wechat.protocol.answers import demand_entry, http_failure, read_answer
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def parse_token(reply: Reply, now: float) -> Token:
         Failed: anything else; here -1, 61503 and 61504 do not mean "not ready".
     """
     try:
-        answer = _token_answer(reply, now)
+        answer = read_answer(reply, now, about_week=False)
     except TokenRejected as wrong:
         errcode = wrong.errcode
         raise Refused(f"{errcode} {CODES[int(errcode)].errmsg}: {WRONG_SECRET}", errcode) from None
@@ -68,7 +68,7 @@ def parse_authorizer_token(reply: Reply, now: float) -> tuple[Token, str]:
         TokenRejected: the component's token is not accepted.
         Refused, QuotaSpent, Failed: as for ``parse_token``.
     """
-    answer = _token_answer(reply, now)
+    answer = read_answer(reply, now, about_week=False)
     token = _token(answer.get("authorizer_access_token"), "WeChat's answer")
     refresh_token = answer.get("authorizer_refresh_token") or ""
     if refresh_token:
@@ -90,19 +90,11 @@ def parse_served_token(reply: Reply, source: TokenUrl, now: float) -> Token:
         text = reply.body.decode("utf-8-sig", "replace").strip()
         return Token(_token(text, "the token server's answer"), _LONGEST_LIFE)
     try:
-        answer = _token_answer(reply, now)
+        answer = read_answer(reply, now, about_week=False)
     except TokenRejected as rejected:
         raise Refused(f"the token server passes on: {rejected}", rejected.errcode) from None
     token = _token(_inside(answer, source.json_field), "the token server's answer")
     return Token(token, _life(_inside(answer, source.expires_in)) if source.expires_in else _LONGEST_LIFE)
-
-
-def _token_answer(reply: Reply, now: float) -> dict[str, Any]:
-    """An answer about a token; that WeChat is busy does not mean there that a week is not ready."""
-    try:
-        return read_answer(reply, now, about_week=False)
-    except NotReady as busy:
-        raise Failed(str(busy), busy.errcode) from None
 
 
 def _token(value: object, whose: str) -> str:
