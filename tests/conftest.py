@@ -13,6 +13,8 @@ from stage import Stage, played
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytest_plugins = ["measured"]
+
 ROOT = Path(__file__).parent.parent
 UNPACKED = ROOT / ".cache" / "prometheus" / "usr" / "bin"
 
