@@ -150,8 +150,8 @@ def _refusal_of(error: h11.RemoteProtocolError) -> Response:
 
 def _head_of(response: Response) -> h11.Response:
     headers = [("Date", formatdate(usegmt=True)), *response.headers]
-    if isinstance(response.body, bytes) and response.status not in _WITHOUT_BODY:
-        headers.append(("Content-Length", str(len(response.body))))
+    if response.length is not None and response.status not in _WITHOUT_BODY:
+        headers.append(("Content-Length", str(response.length)))
     try:
         reason = HTTPStatus(response.status).phrase
     except ValueError:

@@ -50,12 +50,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a handler answers. Date is added, and Content-Length where the body is whole."""
+    """What a handler answers. Date is added, and Content-Length where the whole body is there."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
-    body: bytes | Iterable[bytes] = field(default=b"", repr=False)
-    """Pieces are sent as they are made."""
+    body: bytes | tuple[bytes, ...] | Iterable[bytes] = field(default=b"", repr=False)
+    """Pieces are sent as they are made; those of a tuple are all there."""
     raw: bool = False
     """The body is everything that is sent, no status line and no headers; then the connection is closed."""
 
@@ -63,6 +63,11 @@ class Response:
     def pieces(self) -> Iterable[bytes]:
         """The body, piece by piece."""
         return (self.body,) if isinstance(self.body, bytes) else self.body
+
+    @property
+    def length(self) -> int | None:
+        """Bytes of the body; None while it is not all there."""
+        return sum(map(len, self.pieces)) if isinstance(self.body, bytes | tuple) else None
 
 
 Handler = Callable[[Request], Response]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from exporter.httpd import Request, Response
-from exporter.metrics import compose
+from exporter.metrics import pieces
 from exporter.web.negotiation import accepts_gzip, preferred_format
 from exporter.web.statuspage import StatusPage
 
@@ -68,7 +68,7 @@ class Site:
         headers = [("Content-Type", format_.value), ("Vary", "Accept, Accept-Encoding")]
         if gzip:
             headers.append(("Content-Encoding", "gzip"))
-        return Response(200, tuple(headers), compose(generation.page, self.live, format_, gzip=gzip))
+        return Response(200, tuple(headers), pieces(generation.page, self.live, format_, gzip=gzip))
 
     def _status_page(self, _request: Request) -> Response:
         generation = self.pages.current
