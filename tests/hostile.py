@@ -1,0 +1,199 @@
+"""Clients that mean harm, over real sockets, plain or TLS: each kind of attack goes on while its context is open."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import socket
+import struct
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    Attack = Callable[["Door"], AbstractContextManager[None]]
+
+PATIENCE = 20.0
+"""Seconds that a client waits for what must come at once."""
+DRIP_SECONDS = 1.0
+_SMALL_WINDOW = 4096
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True)
+class Door:
+    """An address of the exporter, and how one gets in."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None = None
+
+    def knock(self) -> socket.socket:
+        """A TCP connection with a small window, and nothing more."""
+        client = socket.socket()
+        client.settimeout(PATIENCE)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_WINDOW)
+        try:
+            client.connect((self.host, self.port))
+        except OSError:
+            client.close()
+            raise
+        return client
+
+    def enter(self) -> socket.socket:
+        """A connection over which HTTP can be spoken."""
+        client = self.knock()
+        return self.tls.wrap_socket(client, server_hostname="localhost") if self.tls else client
+
+    def scrape(self) -> float:
+        """Seconds for one scrape as Prometheus makes it, over a connection of its own."""
+        began = time.perf_counter()
+        if self.tls:
+            client: HTTPConnection = HTTPSConnection(self.host, self.port, timeout=PATIENCE, context=self.tls)
+        else:
+            client = HTTPConnection(self.host, self.port, timeout=PATIENCE)
+        with contextlib.closing(client):
+            client.request("GET", "/metrics", headers={"Accept-Encoding": "gzip", "Connection": "close"})
+            answer = client.getresponse()
+            assert len(answer.read()) == int(answer.headers["Content-Length"])
+        assert answer.status == 200
+        return time.perf_counter() - began
+
+
+def waiting(clients: int, start: bytes = b"", *, drip: bytes = b"", reads: bool = False, enters: bool = True) -> Attack:
+    """Clients that say something, then wait; once a second each adds a drip, or reads one byte."""
+
+    @contextlib.contextmanager
+    def attack(door: Door) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            with ThreadPoolExecutor(8) as pool:
+                knocked = pool.map(lambda _: door.enter() if enters else door.knock(), range(clients))
+                sockets = [stack.enter_context(client) for client in knocked]
+            for client in sockets:
+                client.sendall(start)
+            with going_on(lambda: _drip(sockets, drip, reads=reads), DRIP_SECONDS):
+                yield
+
+    return attack
+
+
+def busy(act: Callable[[Door], None]) -> Attack:
+    """Something that one client does over and over, and that is checked each time."""
+
+    def attack(door: Door) -> AbstractContextManager[None]:
+        return going_on(lambda: act(door))
+
+    return attack
+
+
+@contextlib.contextmanager
+def going_on(act: Callable[[], None], pause: float = 0) -> Iterator[None]:
+    """Does it in a thread until the context ends, and at least once; what it raised is raised here."""
+    over = threading.Event()
+
+    def repeat() -> None:
+        act()
+        while not over.wait(pause):
+            act()
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(repeat)
+        try:
+            yield
+        finally:
+            over.set()
+        done.result()
+
+
+def told(request: bytes, answer: bytes, *, enters: bool = True) -> Callable[[Door], None]:
+    """A client that sends a request, and must get an answer that begins so, and the end of the connection."""
+
+    def act(door: Door) -> None:
+        with door.enter() if enters else door.knock() as client:
+            with contextlib.suppress(OSError):  # the server may end it while more is being sent
+                client.sendall(request)
+            received = rest(client)
+        assert received.startswith(answer), received[:200]
+
+    return act
+
+
+def endless_headers(door: Door) -> None:
+    """Header lines until the server has enough."""
+    line = b"X-Name: value\r\n" * 100
+    with door.enter() as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n")
+        deadline = time.monotonic() + PATIENCE
+        with contextlib.suppress(ConnectionError):
+            while True:
+                assert time.monotonic() < deadline, "they were taken for as long as they came"
+                client.sendall(line)
+        rest(client)
+
+
+def body_on_get(door: Door) -> None:
+    """A GET whose body looks like a request: what follows it must be answered as what it is."""
+    inside = b"GET /inside HTTP/1.1\r\nHost: h\r\n\r\n"
+    outer = b"GET /-/healthy HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s" % (len(inside), inside)
+    last = b"GET /-/ready HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+    with door.enter() as client:
+        for request, words in (outer, b"healthy\n"), (outer, b"healthy\n"), (last, b"ready\n"):
+            client.sendall(request)
+            with HTTPResponse(client) as answer:
+                answer.begin()
+                assert (answer.status, answer.read()) == (200, words)
+        assert rest(client) == b""
+
+
+def pipelined(door: Door) -> None:
+    """A hundred requests at once: each is answered, in order."""
+    paths = [b"/-/healthy", b"/nowhere"] * 50
+    requests = [b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path for path in paths]
+    requests[-1] = requests[-1].replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    with door.enter() as client:
+        client.sendall(b"".join(requests))
+        statuses = re.findall(rb"HTTP/1\.1 (\d+) ", rest(client))
+    assert statuses == [b"200", b"404"] * 50
+
+
+STAGES = (b"", b"GET /met", b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n")
+
+
+def resets(door: Door) -> None:
+    """500 connections that end with a reset, at every stage of a request."""
+    for number in range(500):
+        with door.enter() if number % 2 else door.knock() as client:
+            with contextlib.suppress(OSError):
+                client.sendall(STAGES[number % len(STAGES)])
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+
+
+def no_records(door: Door) -> None:
+    """A finished handshake, then bytes that are no TLS."""
+    with door.enter() as client:
+        os.write(client.fileno(), bytes(range(256)) * 4)
+        rest(client)
+
+
+def rest(client: socket.socket) -> bytes:
+    """Everything up to the end of the connection, which must come, be it with a reset."""
+    received = bytearray()
+    with contextlib.suppress(ConnectionError):
+        while chunk := client.recv(65536):
+            received += chunk
+    return bytes(received)
+
+
+def _drip(sockets: list[socket.socket], drip: bytes, *, reads: bool) -> None:
+    for client in sockets:
+        with contextlib.suppress(OSError):  # cut, as it should be
+            client.sendall(drip) if drip else None
+            client.recv(1) if reads else None

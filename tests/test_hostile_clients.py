@@ -1,0 +1,191 @@
+"""The exporter as a process, under attack: it answers scrapes meanwhile, and afterwards it is as it was before."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socket
+import statistics
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from footprint import Footprint, at_rest, back_at
+from hostile import (
+    Door,
+    body_on_get,
+    busy,
+    endless_headers,
+    pipelined,
+    resets,
+    told,
+    waiting,
+)
+from rig import Running, running
+
+from exporter.httpd import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from hostile import Attack
+    from measured import Measured
+
+APPS = 5000
+LARGE = 3_000_000
+"""Bytes that the page has at least: more than any socket holds for a client that does not read."""
+WITHIN = 1.0
+"""Seconds: a scrape answers at the latest, whatever goes on."""
+SCRAPES = 5
+"""So many are made during an attack; the median counts, for the machine may be busy with other things."""
+BETWEEN = 0.1
+"""Seconds between two of them."""
+PEAK = 64.0
+"""MiB that the memory may grow by meanwhile: less than sixteen copies of the page."""
+LIMITS = Limits()
+GRACE = 4.0
+"""Seconds after a deadline: the server looks once a second, and so does the test."""
+
+HALF = b"GET / HTTP/1.1\r\nHost: h\r\nX-Name: "
+METRICS = b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n"
+BOTH_LENGTHS = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+MIB_OF_HEADERS = b"GET / HTTP/1.1\r\nHost: h\r\n" + (b"X-Name: " + b"a" * 90 + b"\r\n") * 10_486 + b"\r\n"
+
+ATTACKS: dict[str, Attack] = {
+    "200 silent connections": waiting(200),
+    "200 that send one header byte a second": waiting(200, HALF, drip=b"a"),
+    "50 that read one byte a second": waiting(50, METRICS, reads=True),
+    "50 that do not read": waiting(50, METRICS),
+    "50 that pipeline and do not read": waiting(50, METRICS * 50),
+    "600 silent connections, more than the cap": waiting(600),
+    "endless headers": busy(endless_headers),
+    "1 MiB of headers": busy(told(MIB_OF_HEADERS, b"HTTP/1.1 431 ")),
+    "a request line of 70 kB": busy(told(b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n", b"HTTP/1.1 431 ")),
+    "garbage": busy(told(bytes(range(256)) * 256 + b"\r\n\r\n", b"HTTP/1.1 400 ")),
+    "200 requests of HTTP/0.9, which has no headers": waiting(200, b"GET /\r\n"),
+    "HTTP/0.9": busy(told(b"GET /\r\n\r\n", b"HTTP/1.1 400 ")),
+    "HTTP/9.9": busy(told(b"GET / HTTP/9.9\r\nHost: h\r\n\r\n", b"HTTP/1.1 505 ")),
+    "no Host": busy(told(b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 ")),
+    "a length and a transfer coding": busy(told(BOTH_LENGTHS, b"HTTP/1.1 400 ")),
+    "a GET with a body": busy(body_on_get),
+    "pipelined requests": busy(pipelined),
+    "500 connections that reset": busy(resets),
+}
+
+
+@dataclass(frozen=True)
+class Besieged:
+    """An exporter that looks after many apps, of which WeChat says nothing: a large page, and calls that hang."""
+
+    exporter: Running
+    door: Door
+    began: float
+
+    @property
+    def pid(self) -> int:
+        return self.exporter.process.pid
+
+    def lines(self) -> Counter[str]:
+        """How often each kind of line was logged since it began, the first ones left out."""
+        messages = (re.search(r'msg=("[^"]*"|\S+)', line) for line in self.exporter.log)
+        return Counter(message[1] for message in messages if message)
+
+    def assert_quiet(self) -> None:
+        """At most one line a minute was logged of each kind, and nothing of a fault."""
+        minutes = (time.monotonic() - self.began) / 60
+        assert all(count <= 1 + minutes for count in self.lines().values()), self.lines()
+        assert "Traceback" not in "".join(self.exporter.log)
+
+
+@contextlib.contextmanager
+def exporting(folder: Path) -> Iterator[Besieged]:
+    apps = [{"appid": f"wx{n:016x}", "name": f"App {n}", "secret": f"secret-{n:04x}-xxxxxxxx"} for n in range(APPS)]
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        base_url = f"http://127.0.0.1:{mute.getsockname()[1]}"
+        main = {"fetch": {"timeout": "5m"}, "api": {"base_url": base_url}, "apps": apps}
+        (folder / "config.yaml").write_text(json.dumps(main))
+        (folder / "config.yaml").chmod(0o600)
+        with running(folder, "--storage.path=:memory:") as exporter:
+            host, _, port = exporter.address.rpartition(":")
+            besieged = Besieged(exporter, Door(host, int(port)), time.monotonic())
+            assert len(exporter.get(headers={"Accept-Encoding": "identity"}).content) > LARGE
+            with waiting(200)(besieged.door):  # it keeps some memory for its first threads
+                besieged.door.scrape()
+            yield besieged
+            assert exporter.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def besieged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
+    with exporting(tmp_path_factory.mktemp("besieged")) as exporter:
+        yield exporter
+
+
+def test_the_table_of_attacks_is_whole() -> None:
+    assert len(ATTACKS) == 18
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_a_scrape_answers_meanwhile_and_afterwards_everything_is_back(
+    besieged: Besieged, name: str, measured: Measured
+) -> None:
+    before = at_rest(besieged.pid)
+    scrapes = []
+    with ATTACKS[name](besieged.door):
+        for _ in range(SCRAPES):
+            time.sleep(BETWEEN)
+            scrapes.append(besieged.door.scrape())
+    after = back_at(before, besieged.pid)
+    measured("Hostile clients", row(name, besieged, scrapes, before, after))
+    assert statistics.median(scrapes) < WITHIN
+    assert after.is_back_at(before), (before, after)
+    assert after.peak < before.memory + PEAK
+    besieged.assert_quiet()
+
+
+SIEGE = {
+    "200 silent connections": 200,
+    "200 that send one header byte a second": 200,
+    "50 that read one byte a second": 50,
+}
+
+
+def test_whoever_does_not_go_is_put_out_at_his_deadline(besieged: Besieged, measured: Measured) -> None:
+    before = at_rest(besieged.pid)
+    scrapes: list[float] = []
+    with contextlib.ExitStack() as stack:
+        began = time.monotonic()
+        for name in SIEGE:
+            stack.enter_context(ATTACKS[name](besieged.door))
+        inside = time.monotonic()
+        most = 0
+        while (clients := Footprint.of(besieged.pid).descriptors - before.descriptors) > 0 or not most:
+            most = max(most, clients)
+            now = time.monotonic()
+            assert now < began + LIMITS.write_seconds + GRACE
+            assert clients <= 50 or now < inside + LIMITS.header_seconds + GRACE
+            scrapes.append(besieged.door.scrape())
+            time.sleep(1)
+        after = back_at(before, besieged.pid)
+    measured("Hostile clients", row("the first three together, until put out", besieged, scrapes, before, after))
+    assert most == sum(SIEGE.values())
+    assert statistics.median(scrapes) < WITHIN
+    assert after.is_back_at(before), (before, after)
+    besieged.assert_quiet()
+
+
+def row(name: str, besieged: Besieged, scrapes: list[float], before: Footprint, after: Footprint) -> dict[str, object]:
+    """What is printed of an attack."""
+    return {
+        "attack": name,
+        "TLS": "yes" if besieged.door.tls else "no",
+        "scrape (ms)": round(statistics.median(scrapes) * 1000),
+        "worst": round(max(scrapes) * 1000),
+        "memory (MiB)": f"{before.memory:.0f} > {after.peak:.0f} > {after.memory:.0f}",
+        "threads": f"{before.threads} > {after.threads}",
+        "descriptors": f"{before.descriptors} > {after.descriptors}",
+    }
