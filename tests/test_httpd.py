@@ -954,7 +954,7 @@ def test_the_same_failure_is_logged_once_a_minute_and_another_at_once() -> None:
 
 def test_a_log_that_cannot_be_written_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
-        def error(self, *_: object, **__: object) -> None:
+        def log(self, *_: object, **__: object) -> None:
             raise BrokenPipeError
 
     monkeypatch.setattr("exporter.httpd.server._log", Broken())

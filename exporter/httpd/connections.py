@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from exporter.httpd.tls import Tls, TlsStream
+
 if TYPE_CHECKING:
     from exporter.httpd.messages import Request
 
@@ -69,18 +71,33 @@ class Connection:
         self.deadline = 0.0
         """On the monotonic clock."""
         self._socket = accepted
+        self._stream: socket.socket | TlsStream = accepted
         self.allow(limits.header_seconds)
 
     def allow(self, seconds: float = math.inf) -> None:
         """Sets the deadline for what comes next."""
         self.deadline = time.monotonic() + seconds
 
+    def secure(self, tls: Tls) -> None:
+        """Shakes hands; from then on what is received and sent is encrypted.
+
+        Raises:
+            PlainTextError, HandshakeError: as in ``TlsStream``.
+            GoneError: the client left, or the connection was cut.
+        """
+        stream = TlsStream(self._socket, tls)
+        try:
+            stream.handshake()
+        except OSError:
+            raise GoneError from None
+        self._stream = stream
+
     def receive(self) -> bytes:
         """What comes next; at least one byte, or GoneError."""
         if self.cut:  # what the kernel had already received can still be read after a shutdown
             raise GoneError
         try:
-            received = self._socket.recv(_CHUNK)
+            received = self._stream.recv(_CHUNK)
         except OSError:
             raise GoneError from None
         if not received:
@@ -93,7 +110,7 @@ class Connection:
             raise GoneError
         self.answering = True
         try:
-            self._socket.sendall(data)
+            self._stream.sendall(data)
         except OSError:
             raise GoneError from None
 
@@ -102,12 +119,10 @@ class Connection:
 
         To close with bytes unread would reset the connection, and the client might lose the answer.
         """
-        try:
-            self._socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            raise GoneError from None
-        while True:
-            self.receive()
+        with contextlib.suppress(OSError):
+            self._stream.shutdown(socket.SHUT_WR)
+            while not self.cut and self._socket.recv(_CHUNK):
+                pass
 
     def put_out(self) -> None:
         """Cuts the connection from any thread; its worker wakes and closes it."""

@@ -16,10 +16,12 @@ import h11
 
 from exporter.httpd.connections import GoneError
 from exporter.httpd.messages import Headers, RefusalError, Request, Response, plain, split_target
+from exporter.httpd.tls import HandshakeError, PlainTextError
 
 if TYPE_CHECKING:
     from exporter.httpd.connections import Connection, Limits
     from exporter.httpd.messages import Handler
+    from exporter.httpd.tls import Tls
 
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
@@ -33,18 +35,28 @@ class Conversation:
         self._limits = limits
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.header_bytes)
 
-    def run(self) -> None:
-        """Answers until one side ends it; a client that leaves is no error, so only a handler's escape."""
+    def run(self, tls: Tls | None) -> None:
+        """Answers until one side ends it; a client that leaves is no error, so only a handler's escape.
+
+        Raises:
+            HandshakeError: the client cannot or may not connect.
+        """
         with contextlib.suppress(GoneError):
             try:
+                if tls is not None:
+                    self._connection.secure(tls)
                 while self._exchange():
                     self._await_next()
             except RefusalError as refusal:
                 self._end_with(refusal.response)
             except h11.RemoteProtocolError as error:
                 self._end_with(_refusal_of(error))
-            self._connection.allow(self._limits.linger_seconds)
-            self._connection.drain()
+            except PlainTextError:
+                self._end_with(plain(HTTPStatus.BAD_REQUEST, "this address speaks HTTPS, not HTTP"))
+            except HandshakeError:
+                self._linger()
+                raise
+            self._linger()
 
     def fail(self) -> None:
         """Answers that the handler failed, or breaks the connection if a part of its answer is out."""
@@ -53,6 +65,10 @@ class Conversation:
             return
         with contextlib.suppress(GoneError):
             self._end_with(plain(HTTPStatus.INTERNAL_SERVER_ERROR, "see the log"))
+
+    def _linger(self) -> None:
+        self._connection.allow(self._limits.linger_seconds)
+        self._connection.drain()
 
     def _await_next(self) -> None:
         self._http.start_next_cycle()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import math
 import selectors
 import socket
@@ -19,11 +20,13 @@ import structlog
 from exporter.httpd.addresses import Address, Endpoint, ListenError, endpoints, parse_address
 from exporter.httpd.connections import Connections, Limits
 from exporter.httpd.conversation import Conversation
+from exporter.httpd.tls import HandshakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from exporter.httpd.messages import Handler
+    from exporter.httpd.tls import Tls
 
 _log = structlog.get_logger()
 
@@ -43,17 +46,29 @@ _WORDS = {
 class Server:
     """Serves a handler on every address; bound by the constructor, answering between start and stop.
 
+    Args:
+        addresses: where to listen, as ``parse_address`` reads them.
+        handler: what answers.
+        limits: what one client may take.
+        tls: asked for each connection, in its worker thread; None: this one is plain HTTP.
+
     Raises:
         ListenError: an address cannot be had; those already bound are given back.
     """
 
-    def __init__(self, addresses: Sequence[str], handler: Handler, limits: Limits = Limits()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        addresses: Sequence[str],
+        handler: Handler,
+        limits: Limits = Limits(),  # noqa: B008 - frozen
+        tls: Callable[[], Tls | None] = lambda: None,
+    ) -> None:
         self._limits = limits
         self._connections = Connections(limits)
         self._stopping = threading.Event()
         if not addresses:
             raise ListenError("no address to listen on")
-        service = _Service(handler, limits, self._connections, self._stopping)
+        service = _Service(handler, limits, tls, self._connections, self._stopping)
         with contextlib.ExitStack() as bound:
             self._listeners = [bound.enter_context(_bind(parse_address(text), service)) for text in addresses]
             self._selector = bound.enter_context(selectors.DefaultSelector())
@@ -99,26 +114,41 @@ class Server:
 class _Service:
     """What all listeners of a server share."""
 
-    def __init__(self, handler: Handler, limits: Limits, connections: Connections, stopping: threading.Event) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        tls: Callable[[], Tls | None],
+        connections: Connections,
+        stopping: threading.Event,
+    ) -> None:
         self.connections = connections
         self.stopping = stopping
         self._handler = handler
         self._limits = limits
+        self._tls = tls
         self._logged: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def conversation(self, accepted: socket.socket) -> Conversation:
         return Conversation(self.connections.of(accepted), self._handler, self._limits)
 
-    def complain(self, kind: str, words: str, **facts: object) -> None:
-        """Logs an error, each kind at most once a minute."""
+    def serve(self, accepted: socket.socket) -> None:
+        """Talks with a client, in its worker, with the deadline for the first head running."""
+        try:
+            self.conversation(accepted).run(self._tls())
+        except HandshakeError as error:
+            self.complain(f"handshake {error}", "TLS handshake failed", logging.DEBUG, err=str(error))
+
+    def complain(self, kind: str, words: str, level: int = logging.ERROR, **facts: object) -> None:
+        """Logs a trouble, each kind at most once a minute."""
         now = time.monotonic()
         with self._lock:
             if now - self._logged.get(kind, -math.inf) < _LOG_PAUSE:
                 return
             self._logged[kind] = now
         with contextlib.suppress(OSError, ValueError):  # a log that nobody reads any more ends no server
-            _log.error(words, **facts)
+            _log.log(level, words, **facts)
 
 
 class _Listener(ThreadingMixIn, TCPServer):
@@ -166,8 +196,7 @@ class _Listener(ThreadingMixIn, TCPServer):
         super().process_request(request, client_address)
 
     def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as in socketserver
-        # In the worker, with the deadline for the first head running: a TLS handshake belongs here.
-        self._service.conversation(request).run()
+        self._service.serve(request)
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as in socketserver
         if self._service.connections.leave(request).cut:

@@ -1,0 +1,89 @@
+"""Certificates for tests: an authority, and what it signs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Key = ec.EllipticCurvePrivateKey
+
+_DAY = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A certificate and its key, as files."""
+
+    cert: Path
+    key: Path
+
+    @property
+    def number(self) -> int:
+        """The serial number: by it a test knows a certificate again."""
+        return x509.load_pem_x509_certificate(self.cert.read_bytes()).serial_number
+
+
+class Authority:
+    """Signs certificates; its own is in ``cert``."""
+
+    def __init__(self, folder: Path, name: str = "a test's authority") -> None:
+        self._folder = folder
+        self._key = ec.generate_private_key(ec.SECP256R1())
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.cert = folder / f"{name.replace(' ', '-')}.crt"
+        made = _builder(self._name, self._name, self._key, ca=True).sign(self._key, hashes.SHA256())
+        self.cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+
+    def sign(self, file: str, *names: str, expired: bool = False) -> Pair:
+        """Makes ``file``.crt and ``file``.key for names: DNS, IP, e-mail and URI are told apart by their looks."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file)])
+        builder = _builder(subject, self._name, key, ca=False, expired=expired)
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(map(_general_name, names)), critical=False)
+        made = builder.sign(self._key, hashes.SHA256())
+        pair = Pair(self._folder / f"{file}.crt", self._folder / f"{file}.key")
+        pair.cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+        pair.key.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+        )
+        return pair
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: Key, *, ca: bool, expired: bool = False
+) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - 2 * _DAY)
+        .not_valid_after(now - _DAY if expired else now + _DAY)
+        .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+    )
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    if "://" in name:
+        return x509.UniformResourceIdentifier(name)
+    if "@" in name:
+        return x509.RFC822Name(name)
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
