@@ -343,7 +343,7 @@ def test_other_peoples_programs_understand_it(program: str, authority: Authority
     with serving(Tls(server_context(ours, authority.cert))) as server:
         port = port_of(server)
         commands = {
-            "openssl": f"s_client -connect 127.0.0.1:{port} -servername localhost -quiet -verify_quiet -verify_return_error -CAfile",
+            "openssl": f"s_client -connect 127.0.0.1:{port} -servername localhost -quiet -verify_quiet -CAfile",
             "curl": f"https://localhost:{port}/good --silent --show-error --cacert",
         }
         files = [authority.cert, "-cert" if program == "openssl" else "--cert", client.cert]
