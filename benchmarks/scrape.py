@@ -64,7 +64,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--apps", type=int, default=10_000)
     statuses = tuple(status(number) for number in range(parser.parse_args().apps))
-    live = Meters(lambda: True, ["stable_token", WEEKLY.name], process=True).registry
+    meters = Meters(lambda: True, process=True)
+    meters.config_taken(0, ["stable_token", WEEKLY.name], ())
+    live = meters.registry
     renderer = Renderer(WEEKLY)
     page = renderer.render(statuses)
     naive = Naive(statuses)

@@ -19,7 +19,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import demo
-from exporter.cli.run import Engine, engine
+from exporter.cli.engine import Engine
 from exporter.config import Api, App, AppSecret, Config, Datacube, Fetch, LiteralSecret
 from exporter.metrics import Format, Renderer, compose
 from exporter.reports import WEEKLY
@@ -86,7 +86,7 @@ def wired(
         fetch=Fetch(**fetch),  # type: ignore[arg-type]
         api=Api(base_url=base_url),
     )
-    rooms = engine(config, storage, clock)
+    rooms = Engine(config, storage, clock)
     try:
         yield rooms
     finally:

@@ -18,11 +18,11 @@ import requests
 from rig import Wall
 
 from exporter import demo
-from exporter.cli.run import _site, engine
+from exporter.cli.engine import Engine
 from exporter.httpd import Server
 from exporter.periods import DAY, newest_wanted_week
 from exporter.reports import WEEKLY
-from exporter.web import Pages
+from exporter.web import Pages, Site, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -115,9 +115,11 @@ class Exporter:
     """An exporter in this process, on a clock of the stage's, that looks at WeChat when told to."""
 
     def __init__(self, config: Config, clock: Wall, address: str) -> None:
-        self._rooms = engine(config, ":memory:", clock)
+        self._rooms = Engine(config, ":memory:", clock)
         self._pages = Pages(WEEKLY, self._rooms.poller.statuses)
-        self._server = Server((address,), _site(config, "/metrics", self._rooms, self._pages))
+        surroundings = Surroundings(WEEKLY, "/metrics", "", ())
+        site = Site("/metrics", self._pages, self._rooms.meters.registry, lambda: surroundings)
+        self._server = Server((address,), site)
         self.look()
         self._server.start()
 

@@ -19,6 +19,7 @@ import yaml
 from stage import Prometheus, free_address
 
 from exporter import demo
+from exporter.cli.reload import Source
 from exporter.cli.run import Settings, run
 from exporter.config import Fetch
 from exporter.periods import newest_wanted_week
@@ -198,7 +199,8 @@ def exporter_of(roles: tuple[demo.Role, ...], base_url: str) -> Iterator[str]:
         listening.set()
 
     settings = Settings(("127.0.0.1:0",), "/metrics", MEMORY)
-    thread = threading.Thread(target=run, args=(config, settings, time.time, stop.wait, told))
+    source = Source(lambda _last: config, lambda _config: None)
+    thread = threading.Thread(target=run, args=(source, settings, time.time, lambda _reload: stop.wait(), told))
     thread.start()
     try:
         assert listening.wait(10)

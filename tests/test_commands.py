@@ -37,6 +37,10 @@ def wanted() -> str:
 # --- flags ---------------------------------------------------------------------------------------
 
 FLAGS = [
+    (
+        ["--config.auto-reload-interval=1m30s", "--web.enable-lifecycle"],
+        Options(auto_reload_interval=90.0, enable_lifecycle=True),
+    ),
     ([], Options()),
     (["check"], Options("check")),
     (["check", "--config.file", "a"], Options("check", Path("a"))),
@@ -66,6 +70,9 @@ def test_flags_may_stand_before_or_after_the_command(argv: list[str], options: O
 
 
 WRONG_USAGE = [
+    ["--config.auto-reload-interval=30"],
+    ["--config.auto-reload-interval=500ms"],
+    ["--web.enable-lifecycle=yes"],
     ["--config"],
     ["--web.listen", ":1"],
     ["--nonsense"],
@@ -93,7 +100,7 @@ def test_wrong_usage_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]
 
 
 def test_the_tables_of_flags_are_whole() -> None:
-    assert (len(FLAGS), len(WRONG_USAGE)) == (14, 15)
+    assert (len(FLAGS), len(WRONG_USAGE)) == (15, 18)
     assert {options.command for _, options in FLAGS} == {"run", *COMMANDS}
 
 

@@ -59,7 +59,9 @@ def samples(*statuses: Status) -> dict[tuple[str, ...], float]:
 
 
 def meters(*, up: bool = True, process: bool = True) -> Meters:
-    return Meters(lambda: up, ["stable_token", "weekly"], process=process)
+    made = Meters(lambda: up, process=process)
+    made.config_taken(12.0, ["stable_token", "weekly"], ())
+    return made
 
 
 def test_every_figure_stands_beside_the_figure_of_the_week_before_under_the_same_labels() -> None:
@@ -253,7 +255,7 @@ def test_the_exporter_measures_itself_at_the_moment_of_the_scrape() -> None:
     measured.observe("weekly", 0.3)
     measured.beat(123.0)
     measured.stumbled()
-    measured.config_taken(45.0, ["apps.d/a.yaml"])
+    measured.config_taken(45.0, (), ["apps.d/a.yaml"])
     assert value("api_request_duration_seconds_count", endpoint="weekly") == 1
     assert value("poller_last_run_timestamp_seconds") == 123.0
     assert value("poller_errors_total") == 1

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,19 +16,21 @@ import structlog
 
 from exporter import config, demo, logs
 from exporter.cli import commands, health
-from exporter.cli.flags import RUN, Options, UsageError, parse
+from exporter.cli.flags import LISTEN_ADDRESS, RUN, STORAGE_PATH, Options, UsageError, parse
+from exporter.cli.reload import Source, announce
 from exporter.cli.run import Settings, run
 from exporter.httpd import ListenError
 from exporter.store import MEMORY, Locked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 FINE, FAILED, UNUSABLE = 0, 1, 2
 """Exit codes: all is well; the work failed; wrong usage, or a configuration that cannot be started with."""
 INTERRUPTED = 130
 
 STOP = {signal.SIGINT, signal.SIGTERM}
+RELOAD = signal.SIGHUP
 LONG_RUNNING = (RUN, "demo", "simulator")
 
 log = structlog.get_logger()
@@ -39,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(sys.argv[1:] if argv is None else argv)
     logs.configure(options.log_level, options.log_format)
     if options.command in LONG_RUNNING:
-        _hold_signals()
+        _hold_signals(STOP | {RELOAD} if options.command == RUN else STOP)
     try:
         return _dispatch(options)
     except KeyboardInterrupt:
@@ -67,13 +70,17 @@ def _dispatch(options: Options) -> int:
     }
     if options.command in without_configuration:
         return without_configuration[options.command](options)
-    loaded = config.load(options.config_file, os.environ)
+    source = Source(
+        load=partial(config.load, options.config_file, os.environ),
+        look=partial(config.fingerprint, options.config_file),
+    )
     if options.command == "check":
-        return commands.check(loaded, options, _clock)
-    _announce(loaded)
+        return commands.check(source.load(None), options, _clock)
     if options.command == "fetch":
+        loaded = source.load(None)
+        announce(loaded)
         return commands.fetch(loaded, options, _clock)
-    run(loaded, Settings(options.addresses(), options.telemetry_path, options.storage()), _clock, _wait)
+    run(source, _settings(options), _clock, _wait)
     return FINE
 
 
@@ -81,23 +88,26 @@ def _demo(options: Options) -> int:
     roles = demo.cast(_clock())
     wechat = demo.serve(demo.simulator(roles, _clock, options.seed), "127.0.0.1:0")
     pretended = demo.configuration(roles, f"http://{wechat.addresses[0]}")
-    settings = Settings(options.addresses(demo.LISTEN_ADDRESS), options.telemetry_path, options.storage(MEMORY))
-    run(pretended, settings, _clock, _wait, _invite)
+    settings = _settings(options, demo.LISTEN_ADDRESS, MEMORY)
+    run(Source(lambda _last: pretended, lambda _config: None), settings, _clock, _wait, _invite)
     wechat.stop()
     return FINE
+
+
+def _settings(options: Options, address: str = LISTEN_ADDRESS, storage: str = STORAGE_PATH) -> Settings:
+    """What was said on the command line, the command's own defaults filled in."""
+    return Settings(
+        options.addresses(address),
+        options.telemetry_path,
+        options.storage(storage),
+        options.enable_lifecycle,
+        options.auto_reload_interval,
+    )
 
 
 def _invite(addresses: tuple[str, ...]) -> None:
     for address in addresses:
         print(f"status page: http://{address}/", f"metrics:     http://{address}/metrics", sep="\n", flush=True)
-
-
-def _announce(loaded: config.Config) -> None:
-    """Says in the log what of a usable configuration is not as it should be."""
-    for warning in loaded.warnings:
-        log.warning("configuration", problem=str(warning))
-    for problem in loaded.problems:
-        log.error("configuration file is broken, its apps are missing", problem=str(problem))
 
 
 def _open_streams() -> None:
@@ -118,18 +128,20 @@ def _let_go_of_the_log() -> None:
             os.dup2(nowhere.fileno(), sys.stderr.fileno())
 
 
-def _hold_signals() -> None:
-    """Keeps the stop signals for ``_wait``: a handler could meet a lock, or a thread that is not the main one.
+def _hold_signals(signals: set[signal.Signals]) -> None:
+    """Keeps signals for ``_wait``: a handler could meet a lock, or a thread that is not the main one.
 
     Called before any thread starts, for threads inherit it.
     """
-    for number in STOP:
+    for number in signals:
         signal.signal(number, signal.SIG_DFL)  # a shell starts its background jobs with SIGINT ignored
-    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
 
 
-def _wait() -> None:
-    signal.sigwait(STOP)
+def _wait(reload: Callable[[], object] = lambda: None) -> None:
+    """Returns when it is time to stop."""
+    while signal.sigwait(STOP | {RELOAD}) == RELOAD:
+        reload()
 
 
 def _clock() -> float:

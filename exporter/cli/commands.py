@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter import dashboards, demo, rules
+from exporter.cli.engine import Engine
 from exporter.cli.flags import UsageError
-from exporter.cli.run import engine
 from exporter.metrics import Format, Renderer, compose
 from exporter.periods import newest_wanted_week
 from exporter.poller import STATES
@@ -46,7 +46,7 @@ def check(config: Config, options: Options, clock: Callable[[], float]) -> int:
 def fetch(config: Config, options: Options, clock: Callable[[], float]) -> int:
     """Fetches what is due, once, and gives out the metrics; 1 if WeChat does not answer for some app as it should."""
     output = None if options.output is None else _checked(options.output)
-    rooms = engine(config, options.storage(), clock, long_running=False)
+    rooms = Engine(config, options.storage(), clock, long_running=False)
     rooms.poller.drain()
     statuses = rooms.poller.statuses()
     page = Renderer(WEEKLY).render(statuses)
@@ -97,7 +97,7 @@ def print_dashboard(_options: Options) -> int:
 def _check_live(config: Config, clock: Callable[[], float]) -> int:
     """Asks WeChat for one finished week of each app and prints a line for each; returns how many failed."""
     transport = Transport(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
-    client = Client(transport, config.api.base_url, clock, lambda _endpoint, _seconds: None)
+    client = Client(config.apps, config.api.base_url, sender=transport, clock=clock)
     week = newest_wanted_week(clock(), config.fetch.ready_after)
 
     def ask(app: App) -> tuple[bool, str]:

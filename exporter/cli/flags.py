@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter import __version__, demo, logs, rules
+from exporter.config import parse_duration
 from exporter.httpd import ListenError, parse_address
 from exporter.store import MEMORY
 
@@ -49,7 +50,9 @@ class Options:
     config_file: Path = Path("config.yaml")
     listen_addresses: tuple[str, ...] = ()
     telemetry_path: str = TELEMETRY_PATH
+    enable_lifecycle: bool = False
     storage_path: str | None = None
+    auto_reload_interval: float = 0.0
     log_level: str = "info"
     log_format: str = "logfmt"
     live: bool = False
@@ -153,6 +156,14 @@ def _shared_flags() -> argparse.ArgumentParser:
         help="the configuration (default: config.yaml)",
     )
     flags.add_argument(
+        "--config.auto-reload-interval",
+        dest="auto_reload_interval",
+        type=_interval,
+        metavar="DURATION",
+        help="how often to look whether a file of the configuration or of a secret has changed, and then to read"
+        " the configuration again; 1s or more, 0 is never (default: 0)",
+    )
+    flags.add_argument(
         "--web.listen-address",
         dest="listen_addresses",
         type=_address,
@@ -167,6 +178,12 @@ def _shared_flags() -> argparse.ArgumentParser:
         type=_path,
         metavar="PATH",
         help=f"where the metrics are (default: {TELEMETRY_PATH})",
+    )
+    flags.add_argument(
+        "--web.enable-lifecycle",
+        dest="enable_lifecycle",
+        action="store_true",
+        help="let POST and PUT /-/reload read the configuration again, as SIGHUP does (default: off)",
     )
     flags.add_argument(
         "--storage.path",
@@ -189,6 +206,16 @@ def _address(text: str) -> str:
     except ListenError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def _interval(text: str) -> float:
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if 0 < seconds < 1:
+        raise argparse.ArgumentTypeError("must be 0 or at least 1s")
+    return seconds
 
 
 def _link(text: str) -> str:

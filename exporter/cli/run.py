@@ -1,4 +1,4 @@
-"""The long-running exporter: everything is wired here, once, and stopped in the other direction."""
+"""The long-running exporter: web, engine and threads are started here, once, and stopped in the other direction."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter import __version__
+from exporter.cli.engine import Engine
+from exporter.cli.reload import Reloader, announce
 from exporter.httpd import Server
-from exporter.metrics import Meters
-from exporter.poller import Poller
 from exporter.reports import WEEKLY
-from exporter.store import MEMORY, Lock, Store
+from exporter.store import MEMORY, Lock
 from exporter.web import Pages, Site, Surroundings
-from exporter.wechat.access import endpoints_of
-from exporter.wechat.client import Client
-from exporter.wechat.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.config import Config
+    from exporter.cli.reload import Source
+    from exporter.poller import Poller
 
 _FINISH_SECONDS = 0.5
 
@@ -38,72 +36,40 @@ class Settings:
     addresses: tuple[str, ...]
     telemetry_path: str
     storage_path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Engine:
-    """The rooms below the web, wired: what asks, keeps and measures."""
-
-    store: Store
-    transport: Transport
-    meters: Meters
-    poller: Poller
-
-    def close(self) -> None:
-        """Ends what is under way, and keeps what is in."""
-        self.transport.close()
-        self.poller.close()
-        self.store.close()
-
-
-def engine(
-    config: Config,
-    storage_path: str,
-    clock: Callable[[], float],
-    *,
-    changed: Callable[[], None] = lambda: None,
-    long_running: bool = True,
-) -> Engine:
-    """Wires everything from the store to the poller; nothing is asked yet.
-
-    The long-running exporter measures its process, and asks refused and failed apps at its start.
-    """
-    store = Store(storage_path, config.api.host, clock)
-    endpoints = dict.fromkeys(endpoint for app in config.apps for endpoint in endpoints_of(app.way))
-    meters = Meters(lambda: not store.problem, endpoints, process=long_running)
-    meters.config_taken(clock(), [broken.file for broken in config.broken_files])
-    transport = Transport(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
-    client = Client(transport, config.api.base_url, clock, meters.observe)
-    poller = Poller(
-        config, WEEKLY, asker=client, store=store, clock=clock, pulse=meters, changed=changed, retry=long_running
-    )
-    return Engine(store, transport, meters, poller)
+    enable_lifecycle: bool = False
+    """Whether ``/-/reload`` is open to whoever can reach it."""
+    auto_reload_interval: float = 0.0
+    """Seconds between two looks at the files of the configuration; 0: nobody looks."""
 
 
 def run(
-    config: Config,
+    source: Source,
     settings: Settings,
     clock: Callable[[], float],
-    wait: Callable[[], None],
+    wait: Callable[[Callable[[], object]], None],
     listening: Callable[[tuple[str, ...]], None] = lambda _addresses: None,
 ) -> None:
-    """Runs the exporter until ``wait`` returns; tells ``listening`` where it does.
+    """Runs the exporter until ``wait`` returns, which is handed what to call for a reload; tells ``listening`` where.
 
     Raises:
+        ConfigError: the configuration cannot be used.
         Locked: another exporter runs on the same storage.
         ListenError: an address cannot be had.
     """
+    config = source.load(None)
+    announce(config)
     with ExitStack() as undo:
         if settings.storage_path != MEMORY:
             _lock(Path(settings.storage_path), undo)
         pages = Pages(
             WEEKLY,
-            lambda: rooms.poller.statuses(),  # noqa: PLW0108 (the poller is wired below)
-            lambda action: rooms.poller.guarded(action),  # noqa: PLW0108 (the same)
+            lambda: engine.poller.statuses(),  # noqa: PLW0108 (the poller is wired below)
+            lambda action: engine.poller.guarded(action),  # noqa: PLW0108 (the same)
         )
-        rooms = engine(config, settings.storage_path, clock, changed=pages.changed)
-        undo.callback(rooms.close)
-        server = Server(settings.addresses, _site(config, settings.telemetry_path, rooms, pages))
+        engine = Engine(config, settings.storage_path, clock, changed=pages.changed)
+        undo.callback(engine.close)
+        reloader = Reloader(source, engine, pages.render, settings.auto_reload_interval)
+        server = Server(settings.addresses, _site(settings, engine, pages, reloader))
         undo.callback(server.stop)
         server.start()
         log.info(
@@ -115,7 +81,8 @@ def run(
         )
         pages.render()
         listening(server.addresses)
-        _work(rooms.poller, pages, wait)
+        threading.Thread(target=reloader.run, name="reloader", daemon=True).start()
+        _work(engine.poller, pages, lambda: wait(reloader.ask))
         log.info("stopping")
     log.info("stopped")
 
@@ -145,10 +112,9 @@ def _lock(folder: Path, undo: ExitStack) -> None:
         log.warning("storage takes no lock", path=str(folder), error=error.strerror)
 
 
-def _site(config: Config, telemetry_path: str, rooms: Engine, pages: Pages) -> Site:
-    problems = tuple(map(str, config.problems))
-
+def _site(settings: Settings, engine: Engine, pages: Pages, reloader: Reloader) -> Site:
     def surroundings() -> Surroundings:
-        return Surroundings(WEEKLY, telemetry_path, rooms.store.problem, problems)
+        return Surroundings(WEEKLY, settings.telemetry_path, engine.store.problem, reloader.problems)
 
-    return Site(telemetry_path, pages, rooms.meters.registry, surroundings)
+    reload = (lambda: reloader.ask().result()) if settings.enable_lifecycle else None
+    return Site(settings.telemetry_path, pages, engine.meters.registry, surroundings, reload)

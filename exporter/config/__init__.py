@@ -6,6 +6,7 @@ from exporter.config.load import load
 from exporter.config.problems import ConfigError, Problem
 from exporter.config.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
 from exporter.config.types import Api, App, BrokenFile, Config, Defaults, Fetch
+from exporter.config.watch import fingerprint
 from exporter.config.ways import (
     AppSecret,
     Authorizer,
@@ -45,6 +46,7 @@ __all__ = [
     "Tokens",
     "Way",
     "duration_words",
+    "fingerprint",
     "load",
     "parse_duration",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from exporter.config.apps import AppReader
@@ -22,7 +23,7 @@ from exporter.config.settings import (
 from exporter.config.types import App, BrokenFile, Config
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
 MAIN_OPTIONS = ("fetch", "api", "defaults", "apps", "app_config_files")
@@ -31,7 +32,7 @@ _WILDCARDS = frozenset("*?[")
 _NO_SUCH_FILE = "no such file, or its folder is closed (relative names begin in this file's folder)"
 
 
-def load(path: Path, environ: Mapping[str, str]) -> Config:
+def load(path: Path, environ: Mapping[str, str], last: Config | None = None) -> Config:
     """Reads the main file and the app files that it names; checks that every secret can be had.
 
     A broken app file costs only its own apps and is listed in ``broken_files``.
@@ -39,6 +40,7 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     Args:
         path: the main file; paths within it are relative to its folder.
         environ: where ``secret_env`` looks, now and whenever the secret is read.
+        last: the configuration that holds now, if this is a reload: a broken app file keeps its last good apps.
 
     Raises:
         ConfigError: the main file is broken; it holds the problems of all files.
@@ -49,25 +51,32 @@ def load(path: Path, environ: Mapping[str, str]) -> Config:
     api = read_api(section.section("api", API_OPTIONS))
     defaults = read_defaults(section.section("defaults", DEFAULTS_OPTIONS))
     reader = AppReader(environ, defaults)
-    apps = list(reader.read(section.nodes("apps"), "apps", path, notes))
-    files = [notes]
-    for file in _app_files(section, path, notes):
-        found = Findings(file)
-        listed = _read_app_file(file, reader, found)
-        apps += () if found.problems else listed
-        files.append(found)
-    if not apps and not any(found.problems for found in files[1:]):
+    own = reader.read(section.nodes("apps"), "apps", path, notes)
+    read = dict(_read_app_file(file, reader) for file in _app_files(section, path, notes))
+    files = (notes, *read)
+    if not own and not any(read.values()) and not any(found.problems for found in read):
         _demand_apps(notes)
     if notes.problems:
         raise ConfigError(problem for found in files for problem in found.problems)
+    apps_of_files = _with_last_good(read, own, last)
     return Config(
-        apps=tuple(apps),
+        apps=(*own, *chain.from_iterable(apps_of_files.values())),
         fetch=fetch,
         api=api,
         defaults=defaults,
-        broken_files=tuple(BrokenFile(found.file, found.problems) for found in files if found.problems),
+        broken_files=tuple(
+            BrokenFile(found.file, found.problems, len(apps_of_files[found.file])) for found in read if found.problems
+        ),
         warnings=tuple(warning for found in files for warning in found.warnings),
+        apps_of_files=apps_of_files,
+        app_config_files=tuple(node.value for node in section.nodes("app_config_files") if isinstance(node, Text)),
     )
+
+
+def app_files(patterns: Iterable[str], folder: Path) -> set[Path]:
+    """The files that patterns name now, relative ones in ``folder``."""
+    found = chain.from_iterable(glob.iglob(pattern, root_dir=folder, recursive=True) for pattern in patterns)  # noqa: PTH207 (Path.glob knows no absolute patterns)
+    return {file for name in found if not _is_folder(file := folder / name)}
 
 
 def _open_main(path: Path, notes: Findings) -> Section:
@@ -82,16 +91,33 @@ def _open_main(path: Path, notes: Findings) -> Section:
     return Section(tree, tree.line, "", MAIN_OPTIONS, notes)
 
 
-def _read_app_file(file: Path, reader: AppReader, notes: Findings) -> tuple[App, ...]:
+def _read_app_file(file: Path, reader: AppReader) -> tuple[Findings, tuple[App, ...]]:
+    """What is found in one app file, and its apps: none of them if there is a problem."""
+    notes = Findings(file)
     try:
         tree = read_document(file)
     except DocumentError as error:
         notes.problem(error.line, "", str(error))
-        return ()
+        return notes, ()
     if not isinstance(tree, Items):
         notes.problem(tree.line, "", f"must be a list of apps (- appid: ...), not {kind(tree)}")
-        return ()
-    return reader.read(tree.nodes, "", file, notes)
+        return notes, ()
+    apps = reader.read(tree.nodes, "", file, notes)
+    return notes, () if notes.problems else apps
+
+
+def _with_last_good(
+    read: Mapping[Findings, tuple[App, ...]], own: Collection[App], last: Config | None
+) -> dict[str, tuple[App, ...]]:
+    """The apps of each app file; of a broken one its last good apps, but for those that now stand elsewhere."""
+    before = {} if last is None else last.apps_of_files
+    elsewhere = {app.appid for app in chain(own, *read.values())}
+    return {
+        found.file: tuple(app for app in before.get(found.file, ()) if app.appid not in elsewhere)
+        if found.problems
+        else listed
+        for found, listed in read.items()
+    }
 
 
 def _app_files(section: Section, main: Path, notes: Findings) -> list[Path]:
@@ -125,11 +151,10 @@ def _matches(node: Node, field: str, folder: Path, notes: Findings) -> list[Path
 
 
 def _matches_of_wildcard(pattern: str, line: int, field: str, folder: Path, notes: Findings) -> list[Path]:
-    found = glob.glob(pattern, root_dir=folder, recursive=True)  # noqa: PTH207 (Path.glob knows no absolute patterns)
-    files = [folder / name for name in found if not _is_folder(folder / name)]
+    files = app_files([pattern], folder)
     if not files:
         notes.warning(line, field, "matches no file (relative patterns begin in this file's folder)")
-    return files
+    return list(files)
 
 
 def _is_folder(path: Path) -> bool:

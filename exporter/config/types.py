@@ -10,6 +10,8 @@ from exporter.config.durations import HOUR, MINUTE
 from exporter.reports import Thresholds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.config.problems import Problem
     from exporter.config.ways import Way
 
@@ -66,10 +68,12 @@ class Defaults:
 
 @dataclass(frozen=True, slots=True)
 class BrokenFile:
-    """An app file that could not be used: none of its apps are in the configuration."""
+    """An app file that could not be used: of its apps, those of its last good state are in the configuration."""
 
     file: str
     problems: tuple[Problem, ...]
+    kept: int = 0
+    """How many apps of its last good state go on: none at a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,10 @@ class Config:
     defaults: Defaults = field(default_factory=Defaults)
     broken_files: tuple[BrokenFile, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    apps_of_files: Mapping[str, tuple[App, ...]] = field(default_factory=dict)
+    """The apps of each app file, so that the next reload knows its last good state."""
+    app_config_files: tuple[str, ...] = ()
+    """Names and patterns of the app files, as the main file says them."""
 
     @property
     def problems(self) -> tuple[Problem, ...]:

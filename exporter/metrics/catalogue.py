@@ -97,7 +97,7 @@ RELOAD_SUCCESS_TIME = _gauge(
 CONFIG_FILE_ERRORS = _gauge(
     "exporter_config_file_errors",
     "file",
-    "1 for each app file that is broken, and whose apps are therefore missing.",
+    "1 for each app file that is broken: of its apps, those of its last good state go on, if there was one.",
 )
 
 THRESHOLDS = {

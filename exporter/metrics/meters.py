@@ -33,16 +33,13 @@ class Meters:
 
     Args:
         store_up: asked at each scrape.
-        endpoints: the values that the ``endpoint`` label can have, there at 0 from the start.
         process: whether ``process_*`` and ``python_info`` belong to it.
     """
 
-    def __init__(self, store_up: Callable[[], bool], endpoints: Iterable[str], *, process: bool) -> None:
+    def __init__(self, store_up: Callable[[], bool], *, process: bool) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no type here
         self.registry = CollectorRegistry()
         self._duration = self._made(Histogram, catalogue.REQUEST_DURATION, buckets=_SECONDS)
-        for endpoint in endpoints:
-            self._duration.labels(endpoint)
         self._last_run = self._made(Gauge, catalogue.POLLER_LAST_RUN)
         self._errors = self._made(Counter, catalogue.POLLER_ERRORS)
         self._made(Gauge, catalogue.STORE_UP).set_function(store_up)
@@ -66,13 +63,25 @@ class Meters:
         """The poller survived a fault of the exporter."""
         self._errors.inc()
 
-    def config_taken(self, now: float, broken_files: Iterable[str]) -> None:
-        """A configuration was read and taken, apart from those of its app files."""
+    def config_taken(self, now: float, endpoints: Iterable[str], broken_files: Iterable[str]) -> None:
+        """A configuration was read and taken, apart from its broken app files.
+
+        Args:
+            now: Unix seconds.
+            endpoints: the values of the ``endpoint`` label that its calls can have; they are there, at 0 at first.
+            broken_files: by name.
+        """
+        for endpoint in endpoints:
+            self._duration.labels(endpoint)
         self._reload_successful.set(1)
         self._reload_success_time.set(now)
         self._file_errors.clear()
         for file in broken_files:
             self._file_errors.labels(file).set(1)
+
+    def config_refused(self) -> None:
+        """A configuration was read and not taken: the one before goes on."""
+        self._reload_successful.set(0)
 
     def _made(self, kind: type[M], info: MetricInfo, **options: Any) -> M:  # noqa: ANN401 (each kind has its own)
         return kind(info.name, info.help, info.labels, registry=self.registry, **options)

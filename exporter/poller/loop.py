@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import structlog
 
 from exporter.poller.agenda import Agenda
+from exporter.poller.askers import Asker, Askers, Task
+from exporter.poller.handover import Turnover, next_ledgers
 from exporter.poller.ledger import Ledger, absorb_history, absorb_newest, opened
-from exporter.poller.plan import Look, next_fetch, plan
+from exporter.poller.plan import next_fetch, plan
 from exporter.status import State, Status
 from exporter.wechat.client import Outcome
 from exporter.wechat.codes import OTHER, Failed
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterable
 
     from exporter.config import App, Config
-    from exporter.periods import Week
     from exporter.reports import Report
-    from exporter.store import Change, Store
+    from exporter.store import Change, Known, Store
 
 HEARTBEAT = 1.0
 """Seconds between two steps at the most: so often the wall clock is looked at."""
@@ -33,14 +35,6 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _OUR_FAULT = Outcome(Failed("a fault of the exporter, its log has the traceback: please report it", OTHER), (OTHER,))
-
-
-class Asker(Protocol):
-    """The door to WeChat: ``wechat.client.Client``."""
-
-    def ask(self, app: App, report: Report, week: Week) -> Outcome:
-        """Asks for one week of one app."""
-        ...
 
 
 class Pulse(Protocol):
@@ -57,13 +51,19 @@ class Pulse(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    app: App
-    look: Look
+    task: Task
     outcome: Outcome
 
 
+@dataclass(frozen=True, slots=True)
+class _Handover:
+    config: Config
+    asker: Asker
+    done: Future[Turnover | None]
+
+
 class Poller:
-    """Looks after all apps of a configuration.
+    """Looks after all apps of a configuration, and of the next one when it is handed over.
 
     Args:
         config: the apps, and when to ask.
@@ -88,28 +88,25 @@ class Poller:
         changed: Callable[[], None],
         retry: bool,
     ) -> None:
-        self._fetch = config.fetch
+        self._config = config
         self._report = report
         self._asker = asker
         self._store = store
         self._clock = clock
         self._pulse = pulse
         self._changed = changed
-        self._tasks: SimpleQueue[tuple[App, Look] | None] = SimpleQueue()
-        self._inbox: SimpleQueue[_Arrival | None] = SimpleQueue()
+        self._inbox: SimpleQueue[_Arrival | _Handover | None] = SimpleQueue()
         self._agenda = Agenda()
-        self._busy: set[str] = set()
+        self._under_way = 0
+        self._busy: dict[str, Task] = {}
+        """The task under way for an app; one whose app left or changed meanwhile is in here no more."""
         self._last_now = clock()
-        weeks = config.fetch.history_weeks
-        self._ledgers = {
-            app.appid: opened(app, store.read(app.appid, report, weeks), retry=retry) for app in config.apps
-        }
+        self._ledgers = {app.appid: opened(app, self._read(app, config), retry=retry) for app in config.apps}
         self._told = dict.fromkeys(self._ledgers, State.PENDING)
         self._statuses: dict[str, Status] = {}
-        for appid in self._ledgers:
-            self._enter(appid, self._last_now)
-        for number in range(config.fetch.concurrency):
-            threading.Thread(target=self._work, name=f"asker-{number}", daemon=True).start()
+        self._enter_all(self._last_now)
+        self._askers = Askers(self._carry_out)
+        self._askers.become(config.fetch.concurrency)
 
     def statuses(self) -> tuple[Status, ...]:
         """How it stands with every app, in the order of the configuration; for any thread."""
@@ -125,7 +122,7 @@ class Poller:
         """Asks everything that is due now, and returns when the last answer is in; what gets due meanwhile waits."""
         now = self._clock()
         self._step((), lambda: now)
-        while self._busy:
+        while self._under_way:
             self._step(self._wait(), lambda: now)
 
     def wake(self) -> None:
@@ -134,28 +131,43 @@ class Poller:
 
     def close(self) -> None:
         """Lets the askers go; those with a request under way end after it."""
-        for _ in range(self._fetch.concurrency):
-            self._tasks.put(None)
+        self._askers.become(0)
 
-    def _wait(self) -> tuple[_Arrival, ...]:
+    def take(self, config: Config, asker: Asker) -> Turnover | None:
+        """Goes over to the next configuration, while ``run`` runs; returns when it holds.
+
+        Apps that stay keep everything that is known of them. What is new or was changed is asked at once. What is
+        under way for an app that left, or by a way in that it has no more, ends without a trace.
+
+        Returns:
+            None if a fault of the exporter prevented it; then the configuration before goes on.
+        """
+        done: Future[Turnover | None] = Future()
+        self._inbox.put(_Handover(config, asker, done))
+        return done.result()
+
+    def _wait(self) -> tuple[_Arrival | _Handover, ...]:
         """Everything that came in, after a heartbeat at the latest."""
-        arrivals = []
+        messages = []
         timeout = HEARTBEAT
         while True:
             try:
-                arrivals.append(self._inbox.get(timeout=timeout))
+                messages.append(self._inbox.get(timeout=timeout))
             except Empty:
-                return tuple(arrival for arrival in arrivals if arrival is not None)
+                return tuple(message for message in messages if message is not None)
             timeout = 0
 
-    def _step(self, arrivals: Iterable[_Arrival], clock: Callable[[], float]) -> None:
+    def _step(self, messages: Iterable[_Arrival | _Handover], clock: Callable[[], float]) -> None:
         now = clock()
         changes: list[Change] = []
-        for arrival in arrivals:
-            changes += self.guarded(partial(self._absorb, arrival, now)) or ()
-        if changes:
-            self._changed()
-            self.guarded(partial(self._store.save, changes))
+        for message in messages:
+            if isinstance(message, _Arrival):
+                changes += self.guarded(partial(self._absorb, message, now)) or ()
+            else:
+                self._keep(changes)
+                changes = []
+                message.done.set_result(self.guarded(partial(self._go_over, message.config, message.asker, now)))
+        self._keep(changes)
         if now < self._last_now:
             self._enter_all(now)
         self._last_now = now
@@ -163,11 +175,45 @@ class Poller:
         self._store.mend()
         self._pulse.beat(now)
 
+    def _keep(self, changes: list[Change]) -> None:
+        if changes:
+            self._changed()
+            self.guarded(partial(self._store.save, changes))
+
+    def _go_over(self, config: Config, asker: Asker, now: float) -> Turnover:
+        """Builds the next ledgers whole, then swaps them in."""
+        moved = config.api != self._config.api
+        if moved:
+            self._store.turn_to(config.api.host)
+        ledgers, turnover = next_ledgers(self._ledgers, self._config, config, lambda app: self._read(app, config))
+        self._config, self._asker, self._ledgers = config, asker, ledgers
+        self._told = {appid: self._told.get(appid, State.PENDING) for appid in ledgers}
+        self._busy = {
+            appid: task
+            for appid, task in self._busy.items()
+            if appid in ledgers and task.app.way == ledgers[appid].app.way and not moved
+        }
+        self._statuses = {
+            appid: ledger.status(next_fetch(ledger, config.fetch, now)) for appid, ledger in ledgers.items()
+        }
+        self._agenda = Agenda()
+        self._enter_all(now)
+        self._askers.become(config.fetch.concurrency)
+        self._changed()
+        return turnover
+
+    def _read(self, app: App, config: Config) -> Known:
+        return self._store.read(app.appid, self._report, config.fetch.history_weeks)
+
     def _absorb(self, arrival: _Arrival, now: float) -> tuple[Change, ...]:
-        appid, look = arrival.app.appid, arrival.look
+        self._under_way -= 1
+        task, look = arrival.task, arrival.task.look
+        appid = task.app.appid
+        if self._busy.get(appid) is not task:
+            return ()
         before = self._ledgers[appid]
         absorb = absorb_history if look.history else absorb_newest
-        self._busy.discard(appid)
+        del self._busy[appid]
         try:
             after, changes = absorb(before, self._report, look.week, arrival.outcome, now)
             self._ledgers[appid] = after
@@ -177,31 +223,30 @@ class Poller:
         return changes
 
     def _enter_all(self, now: float) -> None:
-        """A clock that was set back makes every entry of the agenda too late."""
+        """Of use at the beginning, and when a clock was set back, which makes every entry of the agenda too late."""
         for appid in self._ledgers:
             if appid not in self._busy:
                 self._enter(appid, now)
 
     def _enter(self, appid: str, now: float) -> None:
         ledger = self._ledgers[appid]
-        newest_at = next_fetch(ledger, self._fetch, now)
-        self._agenda.put(appid, plan(ledger, self._fetch, now), newest_at)
+        newest_at = next_fetch(ledger, self._config.fetch, now)
+        self._agenda.put(appid, plan(ledger, self._config.fetch, now), newest_at)
         self._statuses[appid] = ledger.status(newest_at)
 
     def _dispatch(self, now: float) -> None:
-        while len(self._busy) < self._fetch.concurrency:
+        while self._under_way < self._askers.number:
             appid = self._agenda.take_due(now)
             if appid is None:
                 return
             ledger = self._ledgers[appid]
-            self._busy.add(appid)
-            self._tasks.put((ledger.app, plan(ledger, self._fetch, now)))
+            task = self._busy[appid] = Task(self._asker, ledger.app, plan(ledger, self._config.fetch, now))
+            self._under_way += 1
+            self._askers.put(task)
 
-    def _work(self) -> None:
-        while (task := self._tasks.get()) is not None:
-            app, look = task
-            outcome = self.guarded(partial(self._asker.ask, app, self._report, look.week))
-            self._inbox.put(_Arrival(app, look, outcome or _OUR_FAULT))
+    def _carry_out(self, task: Task) -> None:
+        outcome = self.guarded(partial(task.asker.ask, task.app, self._report, task.look.week))
+        self._inbox.put(_Arrival(task, outcome or _OUR_FAULT))
 
     def guarded(self, action: Callable[[], T]) -> T | None:
         """Does it; a fault of the exporter is logged and counted, and everything else goes on."""

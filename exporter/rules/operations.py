@@ -139,7 +139,7 @@ def _surroundings() -> Iterator[Alert]:
         "ConfigFileBroken",
         f"max by (job, instance, file) ({catalogue.CONFIG_FILE_ERRORS.name}) > 0",
         "{{ $labels.file }} is broken",
-        f"Apps of that file are missing on {_INSTANCE}, or as they were; `check` says what is wrong with it.",
+        f"The apps of that file are as they were on {_INSTANCE}, or missing; `check` says what is wrong with it.",
     )
     yield _of_exporter(
         "StoreBroken",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,7 +47,7 @@ class Store:
 
     Args:
         folder: where the database stands, or ``:memory:``.
-        host: the API host that figures come from; it is part of every key.
+        host: the API host that figures come from; it is part of every key. Another one may take its place.
         clock: the wall clock, Unix seconds.
     """
 
@@ -55,7 +56,8 @@ class Store:
         self._host = host
         self._clock = clock
         self._lock = threading.Lock()
-        self._unsaved: dict[object, Change] = {}
+        self._unsaved: dict[str, dict[object, Change]] = defaultdict(dict)
+        """By host, what the file lacks."""
         self._db: sqlite3.Connection
         self._identity: tuple[int, int] | None = None
         self._closed = False
@@ -66,6 +68,11 @@ class Store:
             self._db = open_memory()
         else:
             self._open(self._folder)
+
+    def turn_to(self, host: str) -> None:
+        """What is read and saved from now on comes from another API host."""
+        with self._lock:
+            self._host = host
 
     def read(self, appid: str, report: Report, newest_weeks: int) -> Known:
         """What is known of one app's report."""
@@ -83,13 +90,13 @@ class Store:
             if self._closed:
                 return
             if self.problem:
-                self._unsaved |= {change.key: change for change in changes}
+                self._unsaved[self._host] |= {change.key: change for change in changes}
                 write(self._db, self._host, changes)
                 return
             try:
                 write(self._db, self._host, changes)
             except sqlite3.Error as error:
-                self._unsaved |= {change.key: change for change in changes}
+                self._unsaved[self._host] |= {change.key: change for change in changes}
                 self._go_on_from_memory(error)
 
     def mend(self) -> None:
@@ -123,15 +130,15 @@ class Store:
         self._unsaved.clear()
 
     def _return_to(self, folder: Path) -> None:
-        memory, unsaved = self._db, tuple(self._unsaved.values())
+        memory, saved = self._db, sum(map(len, self._unsaved.values()))
         try:
             db = open_database(folder)
-            write(db, self._host, unsaved)
+            self._write_unsaved(db)
         except (sqlite3.Error, OSError, NewerSchema):
             return
         memory.close()
         self._use(db, folder)
-        log.info("store is back", path=str(folder), saved=len(unsaved))
+        log.info("store is back", path=str(folder), saved=saved)
 
     def _write_anew(self, folder: Path) -> None:
         """Somebody took the file away; what it held is still open here."""
@@ -157,8 +164,12 @@ class Store:
         if is_corrupt(error) and self._start_afresh(folder, error):
             return
         self._db = open_memory() if is_corrupt(error) else rescue(folder)
-        write(self._db, self._host, self._unsaved.values())
+        self._write_unsaved(self._db)
         self._say(error, folder)
+
+    def _write_unsaved(self, db: sqlite3.Connection) -> None:
+        for host, changes in self._unsaved.items():
+            write(db, host, changes.values())
 
     def _say(self, error: Exception, folder: Path) -> None:
         self._tried = self._clock()
@@ -169,7 +180,7 @@ class Store:
         try:
             aside = move_aside(folder, self._clock())
             db = open_database(folder)
-            write(db, self._host, self._unsaved.values())
+            self._write_unsaved(db)
         except (sqlite3.Error, OSError):
             return False
         self._use(db, folder)

@@ -46,6 +46,7 @@ class Pages:
         self._renderer = Renderer(report)
         self._statuses = statuses
         self._changed = threading.Event()
+        self._rendering = threading.Lock()
         self.current: Generation | None = None
         """None until the first rendering."""
 
@@ -54,9 +55,10 @@ class Pages:
         self._changed.set()
 
     def render(self) -> None:
-        """Makes the next generation, then swaps it in."""
-        statuses = self._statuses()
-        self.current = Generation(statuses, self._renderer.render(statuses))
+        """Makes the next generation, then swaps it in; for any thread."""
+        with self._rendering:
+            statuses = self._statuses()
+            self.current = Generation(statuses, self._renderer.render(statuses))
 
     def run(self, stopping: threading.Event) -> None:
         """Renders after changes until told to stop; ``changed`` makes it notice that at once."""

@@ -29,6 +29,16 @@ def text(status: int, words: str, *headers: tuple[str, str]) -> Response:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of a reload."""
+
+    taken: bool
+    """Whether the next configuration holds; else the one before goes on."""
+    words: str
+    """What changed or what is wrong, for people, on one line or more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """The exporter's web site: a handler for ``httpd``."""
 
@@ -38,6 +48,8 @@ class Site:
     """The families that are rendered at each scrape."""
     surroundings: Callable[[], Surroundings]
     """What the status page says beside the apps."""
+    reload: Callable[[], Verdict] | None = None
+    """Has the configuration read again; None where that is not allowed over HTTP."""
     status_page: StatusPage = field(default_factory=StatusPage)
 
     def __call__(self, request: Request) -> Response:
@@ -93,4 +105,7 @@ class Site:
         return text(503, "not ready yet") if self.pages.current is None else text(200, "ready")
 
     def _reload(self, _request: Request) -> Response:
-        return text(403, "reloading over HTTP is not enabled")
+        if self.reload is None:
+            return text(403, "reloading over HTTP is not enabled (--web.enable-lifecycle); send SIGHUP")
+        verdict = self.reload()
+        return text(200 if verdict.taken else 500, verdict.words)

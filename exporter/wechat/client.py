@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
@@ -15,11 +16,13 @@ from exporter.wechat.exchange import Call, Reply, TransportError
 from exporter.wechat.protocol import error_label
 
 if TYPE_CHECKING:
-    from exporter.config import App
+    from exporter.config import App, Way
     from exporter.periods import Week
     from exporter.reports import Reading, Report
 
 T = TypeVar("T")
+WayKey = tuple[str, str, "Way"]
+"""What must be the same for a way in, and so its token, to be gone on with: API address, appid, configuration."""
 Observe = Callable[[str, float], None]
 """Is told of each call: its endpoint and how many seconds it took."""
 
@@ -44,33 +47,51 @@ class Outcome:
 
 
 class Client:
-    """Asks for reports. Each app has its own way in, and so its own token, for as long as it is configured.
+    """Asks for reports. Each app has its own way in, and so its own token, for as long as it is configured so.
 
     Safe for use from several threads as long as no app is asked about by two of them at once.
+
+    Args:
+        apps: those that can be asked about.
+        base_url: where WeChat is.
+        sender: the door to the network.
+        clock: the wall clock, Unix seconds.
+        observe: is told of each call.
+        known: the ways in of the client before, which are gone on with where they are the same.
     """
 
-    def __init__(self, sender: Sender, base_url: str, clock: Clock, observe: Observe) -> None:
-        self._sender = sender
+    def __init__(  # noqa: PLR0913 (the wires of the composition root)
+        self,
+        apps: Iterable[App],
+        base_url: str,
+        *,
+        sender: Sender,
+        clock: Clock,
+        observe: Observe = lambda _endpoint, _seconds: None,
+        known: Mapping[WayKey, Access] = MappingProxyType({}),
+    ) -> None:
         self._base_url = base_url
-        self._clock = clock
+        self._sender = sender
         self._observe = observe
-        self._ways: dict[App, Access] = {}
+        self.ways: dict[WayKey, Access] = {}
+        """The way into each app; it holds the app's token."""
+        for app in apps:
+            key = self._key(app)
+            self.ways[key] = known.get(key) or way_in(app, base_url, clock)
 
     def ask(self, app: App, report: Report, week: Week) -> Outcome:
         """Asks for one week of one app."""
         errors: list[str] = []
         try:
-            return Outcome(self._drive(app, self._way(app).converse(report, week), errors), tuple(errors))
+            way = self.ways[self._key(app)]
+            return Outcome(self._drive(app, way.converse(report, week), errors), tuple(errors))
         except Unanswered as reason:
             if reason.errcode == MALFORMED:
                 errors.append(MALFORMED)
             return Outcome(reason, tuple(errors))
 
-    def _way(self, app: App) -> Access:
-        way = self._ways.get(app)
-        if way is None:
-            way = self._ways[app] = way_in(app, self._base_url, self._clock)
-        return way
+    def _key(self, app: App) -> WayKey:
+        return self._base_url, app.appid, app.way
 
     def _drive(self, app: App, conversation: Conversation[T], errors: list[str]) -> T:
         """Carries calls and replies between the conversation and the network until it returns or raises."""

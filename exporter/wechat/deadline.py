@@ -15,8 +15,10 @@ Cut = Literal["", "timeout", "closed"]
 class Exchange:
     """One request under way, with a handle on whatever socket serves it just now."""
 
-    def __init__(self, lock: threading.Condition, deadline: float) -> None:
-        self.deadline = deadline
+    def __init__(self, lock: threading.Condition, seconds: float) -> None:
+        self.seconds = seconds
+        """The time it was given."""
+        self.deadline = time.monotonic() + seconds
         self.cut: Cut = ""
         self._lock = lock
         self._handle: socket.socket | None = None
@@ -64,23 +66,21 @@ class Exchange:
 
 
 class Watchdog:
-    """Ends exchanges that are older than ``timeout`` seconds, and all of them at ``close``.
+    """Ends exchanges whose time is over, and all of them at ``close``.
 
     Its thread starts with the first exchange.
     """
 
-    def __init__(self, timeout: float) -> None:
-        self._timeout = timeout
+    def __init__(self) -> None:
         self._changed = threading.Condition()
-        # Every exchange gets the same time, so the order of beginning is the order of the deadlines.
-        self._under_way: dict[Exchange, None] = {}
+        self._under_way: set[Exchange] = set()
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def begin(self) -> Exchange:
+    def begin(self, seconds: float) -> Exchange:
         """Start the clock of an exchange, which is ended at once if this watchdog is closed."""
         with self._changed:
-            exchange = Exchange(self._changed, time.monotonic() + self._timeout)
+            exchange = Exchange(self._changed, seconds)
             if self._closed:
                 exchange.cut = "closed"
                 return exchange
@@ -88,15 +88,15 @@ class Watchdog:
                 thread = threading.Thread(target=self._run, name="transport-watchdog", daemon=True)
                 thread.start()
                 self._thread = thread
-            self._under_way[exchange] = None
-            if len(self._under_way) == 1:
+            self._under_way.add(exchange)
+            if self._first() is exchange:
                 self._changed.notify()
             return exchange
 
     def finish(self, exchange: Exchange) -> Cut:
         """Stop watching an exchange, after which nothing ends it any more; returns what ended it before."""
         with self._changed:
-            self._under_way.pop(exchange, None)
+            self._under_way.discard(exchange)
             exchange.forget()
             return exchange.cut
 
@@ -114,11 +114,15 @@ class Watchdog:
     def _run(self) -> None:
         with self._changed:
             while not self._closed:
-                first = next(iter(self._under_way), None)
+                first = self._first()
                 if first is None:
                     self._changed.wait()
                 elif (left := first.deadline - time.monotonic()) > 0:
                     self._changed.wait(left)
                 else:
-                    del self._under_way[first]
+                    self._under_way.remove(first)
                     first.end("timeout")
+
+    def _first(self) -> Exchange | None:
+        """The one whose time is over first."""
+        return min(self._under_way, key=lambda exchange: exchange.deadline, default=None)

@@ -135,6 +135,16 @@ class _Adapter(HTTPAdapter):
 
 
 class _Session(requests.Session):
+    def __init__(self, concurrency: int) -> None:
+        super().__init__()
+        self.auth = lambda request: request  # or else .netrc is asked
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.headers["User-Agent"] = f"wechat-miniprogram-exporter/{__version__}"
+        self.headers["Accept-Encoding"] = "identity"
+        adapter = _Adapter(pool_maxsize=concurrency, max_retries=0)
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
     def get_redirect_target(self, resp: requests.Response) -> None:
         """Never follow: not even to look, for which requests would read the whole body."""
 
@@ -153,15 +163,16 @@ class Transport:
 
     def __init__(self, *, timeout: float, concurrency: int) -> None:
         self._timeout = timeout
-        self._watchdog = Watchdog(timeout)
-        self._session = _Session()
-        self._session.auth = lambda request: request  # or else .netrc is asked
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.headers["User-Agent"] = f"wechat-miniprogram-exporter/{__version__}"
-        self._session.headers["Accept-Encoding"] = "identity"
-        adapter = _Adapter(pool_maxsize=concurrency, max_retries=0)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._concurrency = concurrency
+        self._watchdog = Watchdog()
+        self._session = _Session(concurrency)
+
+    def adapt(self, *, timeout: float, concurrency: int) -> None:
+        """What holds for the requests from now on; those under way end as they began."""
+        self._timeout = timeout
+        if concurrency != self._concurrency:
+            # The old one must not be closed under those who use it: it goes with the last of them.
+            self._concurrency, self._session = concurrency, _Session(concurrency)
 
     def send(self, call: Call) -> Reply:
         """Send one request and read its answer, whatever its status; redirects are answers like any other.
@@ -170,11 +181,11 @@ class Transport:
             TransportError: ``timeout``: no complete answer in time. ``malformed``: not HTTP, compressed
                 unasked, or over 1 MiB. ``connection``: anything else, an answer that broke off included.
         """
-        exchange = self._watchdog.begin()
+        exchange = self._watchdog.begin(self._timeout)
         mark = _UNDER_WAY.set((self._watchdog, exchange))
         cause: BaseException | None = None
         try:
-            reply = self._converse(call)
+            reply = self._converse(call, exchange.seconds)
             if not exchange.cut:  # or else a body without a length only looks complete
                 return reply
         except (requests.RequestException, HTTPError, TransportError, OSError, ValueError) as error:
@@ -198,10 +209,10 @@ class Transport:
         if exchange.cut == "closed":
             return "connection", "the exporter is stopping"
         if exchange.cut or cause is None or is_timeout(cause):
-            return "timeout", f"no complete answer within {self._timeout:g}s"
+            return "timeout", f"no complete answer within {exchange.seconds:g}s"
         return explain(cause)
 
-    def _converse(self, call: Call) -> Reply:
+    def _converse(self, call: Call, seconds: float) -> Reply:
         # Plain HTTP is for this machine and for WeChat's own network alone: no proxy may see it.
         proxies = {"http": None, "all": None} if call.url.startswith("http://") else None
         with self._session.request(
@@ -210,7 +221,7 @@ class Transport:
             params=call.query,
             headers=dict(call.headers),
             data=call.body,
-            timeout=self._timeout,
+            timeout=seconds,
             allow_redirects=False,
             stream=True,
             proxies=proxies,  # type: ignore[arg-type]  # None is how requests is told of no proxy

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exporter import demo
-from exporter.cli.run import engine
+from exporter.cli.engine import Engine
 from exporter.config import Fetch
 from exporter.metrics import Format, Renderer, compose
 from exporter.reports import PREFIX, WEEKLY
@@ -60,7 +60,7 @@ def _pages(now: int) -> Iterator[tuple[int, str]]:
 
     server = demo.serve(demo.simulator(roles, clock), "127.0.0.1:0")
     config = replace(demo.configuration(roles, f"http://{server.addresses[0]}"), fetch=Fetch())
-    rooms = engine(config, ":memory:", clock)
+    rooms = Engine(config, ":memory:", clock)
     renderer = Renderer(WEEKLY)
     for moment in range(now - SPAN, now + 1, STEP):
         rooms.poller.drain()

@@ -1,0 +1,101 @@
+"""The rooms below the web, wired in one place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.metrics import Meters
+from exporter.poller import Poller, Turnover
+from exporter.reports import WEEKLY
+from exporter.store import Store
+from exporter.wechat.access import endpoints_of
+from exporter.wechat.client import Client
+from exporter.wechat.transport import Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from exporter.config import Config
+    from exporter.wechat.access import Access
+    from exporter.wechat.client import WayKey
+
+
+class Engine:
+    """What asks, keeps and measures, from the store to the poller; nothing is asked before the poller runs.
+
+    Args:
+        config: the configuration that holds first.
+        storage_path: where the store is.
+        clock: the wall clock, Unix seconds.
+        changed: is called when the state of some app changed.
+        long_running: measures its process, and asks refused and failed apps at its start.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        storage_path: str,
+        clock: Callable[[], float],
+        *,
+        changed: Callable[[], None] = lambda: None,
+        long_running: bool = True,
+    ) -> None:
+        self._clock = clock
+        self.config = config
+        """The configuration that holds."""
+        self.store = Store(storage_path, config.api.host, clock)
+        self.meters = Meters(lambda: not self.store.problem, process=long_running)
+        self._transport = Transport(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
+        self._client = self._next_client(config, {})
+        self.poller = Poller(
+            config,
+            WEEKLY,
+            asker=self._client,
+            store=self.store,
+            clock=clock,
+            pulse=self.meters,
+            changed=changed,
+            retry=long_running,
+        )
+        self._taken()
+
+    def take(self, config: Config) -> Turnover | None:
+        """Goes over to the next configuration, while the poller runs; returns when it holds.
+
+        Returns:
+            What it changed; None if a fault of the exporter prevented it.
+        """
+        turnover: Turnover | None = Turnover(added=0, changed=0, removed=0)
+        if config != self.config:
+            self._transport.adapt(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
+            client = self._next_client(config, self._client.ways)
+            turnover = self.poller.take(config, client)
+            if turnover is None:
+                self.meters.config_refused()
+                return None
+            self.config, self._client = config, client
+        self._taken()
+        return turnover
+
+    def close(self) -> None:
+        """Ends what is under way, and keeps what is in."""
+        self._transport.close()
+        self.poller.close()
+        self.store.close()
+
+    def _next_client(self, config: Config, known: Mapping[WayKey, Access]) -> Client:
+        return Client(
+            config.apps,
+            config.api.base_url,
+            sender=self._transport,
+            clock=self._clock,
+            observe=self.meters.observe,
+            known=known,
+        )
+
+    def _taken(self) -> None:
+        self.meters.config_taken(
+            self._clock(),
+            dict.fromkeys(endpoint for app in self.config.apps for endpoint in endpoints_of(app.way)),
+            (broken.file for broken in self.config.broken_files),
+        )

@@ -1,0 +1,135 @@
+"""Reading the configuration again while the exporter runs: asked for by signal or HTTP, or because files changed."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING
+
+import structlog
+
+from exporter.config import Config, ConfigError, Problem
+from exporter.web import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from exporter.cli.engine import Engine
+
+log = structlog.get_logger()
+
+_APPS_GO_ON = "configuration file is broken, its last good apps go on"
+_APPS_MISSING = "configuration file is broken, its apps are missing"
+
+_FAULT = Verdict(taken=False, words="a fault of the exporter, see its log; the configuration before goes on")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the configuration comes from."""
+
+    load: Callable[[Config | None], Config]
+    """Reads it, given the one that holds; raises ConfigError."""
+    look: Callable[[Config], object]
+    """How all that it was read from looks at this moment."""
+
+
+def announce(config: Config, before: Config | None = None) -> None:
+    """Says in the log what of a usable configuration is not as it should be, and was not said before."""
+    said = set() if before is None else {*before.warnings, *before.broken_files}
+    for warning in config.warnings:
+        if warning not in said:
+            log.warning("configuration", problem=str(warning))
+    for broken in config.broken_files:
+        if broken not in said:
+            for problem in broken.problems:
+                log.error(_APPS_GO_ON if broken.kept else _APPS_MISSING, problem=str(problem))
+
+
+class Reloader:
+    """Replaces the configuration when it is told to: one reload at a time, however many ask for it.
+
+    Args:
+        source: where the configuration comes from.
+        engine: what takes it.
+        render: shows what was taken.
+        interval: seconds between two looks at the files; 0: nobody looks.
+    """
+
+    def __init__(self, source: Source, engine: Engine, render: Callable[[], None], interval: float) -> None:
+        self._source = source
+        self._engine = engine
+        self._render = render
+        self._interval = interval
+        self._asked: SimpleQueue[Future[Verdict]] = SimpleQueue()
+        self._refused: tuple[Problem, ...] = ()
+        self._seen: object = None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong in the files as they were last read, a line each."""
+        return tuple(map(str, self._refused or self._engine.config.problems))
+
+    def ask(self) -> Future[Verdict]:
+        """Has the configuration read again; the verdict comes when the next one holds, or was refused."""
+        asked: Future[Verdict] = Future()
+        self._asked.put(asked)
+        return asked
+
+    def run(self) -> None:
+        """Reloads whenever somebody asks for it or a file has changed; never returns."""
+        guarded = self._engine.poller.guarded
+        while True:
+            waiting = self._next()
+            if waiting:
+                verdict = guarded(self._reload) or _FAULT
+                for asked in waiting:
+                    asked.set_result(verdict)
+            else:
+                guarded(self._reload_if_changed)
+
+    def _next(self) -> list[Future[Verdict]]:
+        """Everybody who asks for a reload; nobody when it is time for a look at the files."""
+        waiting: list[Future[Verdict]] = []
+        try:
+            waiting.append(self._asked.get(timeout=self._interval or None))
+            while True:
+                waiting.append(self._asked.get_nowait())
+        except Empty:
+            return waiting
+
+    def _reload_if_changed(self) -> None:
+        """What is wrong is read again every time: it may be mended where nobody looks."""
+        seen, self._seen = self._seen, self._source.look(self._engine.config)  # before the reading, or a change is lost
+        if seen != self._seen or self.problems:
+            self._reload(quiet=True)
+
+    def _reload(self, *, quiet: bool = False) -> Verdict:
+        """Reads the configuration and takes it; ``quiet`` says nothing where nothing is new."""
+        before = self._engine.config
+        try:
+            config = self._source.load(before)
+        except ConfigError as error:
+            return self._refuse(error, quiet=quiet)
+        turnover = self._engine.take(config)
+        if turnover is None:
+            return _FAULT
+        self._refused = ()
+        self._render()
+        announce(config, before)
+        words = "configuration unchanged" if config == before else "configuration reloaded"
+        facts = {"apps": len(config.apps), **asdict(turnover)}
+        if not quiet or config != before:
+            log.info(words, **facts)
+        summary = f"{words}: {', '.join(f'{number} {what}' for what, number in facts.items())}"
+        return Verdict(taken=True, words="\n".join((summary, *self.problems)))
+
+    def _refuse(self, error: ConfigError, *, quiet: bool) -> Verdict:
+        """Nothing changes, and that loudly."""
+        if not quiet or error.problems != self._refused:
+            for problem in error.problems:
+                log.error("configuration refused, the one before goes on", problem=str(problem))
+        self._refused = error.problems
+        self._engine.meters.config_refused()
+        return Verdict(taken=False, words=str(error))

@@ -1,0 +1,53 @@
+"""Whether what a configuration was read from has changed since: files are looked at, not read."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING
+
+from exporter.config.load import app_files
+from exporter.config.secrets import FileSecret
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from exporter.config.types import Config
+
+Look = tuple[int, ...]
+"""What of a file changes with its content: none of it for one that is not there."""
+Fingerprint = dict["Path", Look]
+
+
+def fingerprint(path: Path, config: Config) -> Fingerprint:
+    """How the main file, the app files that its patterns name now, and the files of secrets look at this moment.
+
+    A token file is none of them: others renew it, and it is read whenever it is needed.
+
+    Args:
+        path: the main file.
+        config: what was last read from it.
+    """
+    secrets = {file for app in config.apps for file in _secret_files(app.way)}
+    return {file: _look(file) for file in ({path} | app_files(config.app_config_files, path.parent) | secrets)}
+
+
+def _secret_files(value: object) -> Iterator[Path]:
+    """The files of secrets that were read at load, wherever in a way they are."""
+    if isinstance(value, FileSecret):
+        if value.trace:
+            yield value.path
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _secret_files(item)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _secret_files(getattr(value, field.name))
+
+
+def _look(file: Path) -> Look:
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

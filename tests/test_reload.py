@@ -1,0 +1,551 @@
+"""Taking the next configuration while running: the command as a process, WeChat as a simulator over HTTP."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from footprint import at_rest, back_at
+from rig import Running, Samples, running, served
+
+from exporter.periods import newest_wanted_week
+from exporter.store.files import DATABASE
+from exporter.wechat.simulator import Audience, Fault, SimulatedApp, Simulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from measured import Measured
+
+APPS = tuple(
+    SimulatedApp(f"wx000000000000000{number}", f"secret-of-app-number-{number}", Audience(1000 * number))
+    for number in range(1, 7)
+)
+ONE, TWO, THREE, FOUR, FIVE, SIX = (app.appid for app in APPS)
+MAIN = "config.yaml"
+WEEK = newest_wanted_week(time.time(), 36_000)
+FIGURE = "weekly_visitors"
+
+
+@dataclass
+class Files:
+    """A configuration on disk: two weeks of history, each secret in a file of its own."""
+
+    folder: Path
+    base_url: str
+    fetch: dict[str, object] = field(default_factory=lambda: {"history_weeks": 2, "timeout": "2s"})
+
+    def write(self, *appids: str, patterns: tuple[str, ...] = (), name: str = "") -> None:
+        """The main file with these apps."""
+        main = {
+            "fetch": self.fetch,
+            "api": {"base_url": self.base_url},
+            "apps": [self.entry(appid, name) for appid in appids],
+            "app_config_files": list(patterns),
+        }
+        self.put(MAIN, json.dumps(main, indent=1))
+
+    def entry(self, appid: str, name: str = "") -> dict[str, str]:
+        """An app with its secret in a file, which is written if it is not there."""
+        secret = self.folder / f"secret-{appid[-1]}"
+        if not secret.exists():
+            self.put(secret.name, next(app.secret for app in APPS if app.appid == appid))
+        return {"appid": appid, "name": name or f"App {appid[-1]}", "secret_file": str(secret)}
+
+    def put(self, name: str, text: str) -> None:
+        """A file, whole or not at all: what looks at files must never see a half."""
+        file = self.folder / name
+        file.parent.mkdir(exist_ok=True)
+        beside = file.with_name(f".{file.name}.new")
+        beside.write_text(text)
+        beside.chmod(0o600)
+        beside.replace(file)
+
+
+@contextmanager
+def reloadable(folder: Path, *arguments: str) -> Iterator[tuple[Simulator, Files, Callable[..., Running]]]:
+    """A simulator, a configuration for it, and what starts the exporter on it and waits for the weeks of its apps."""
+    with served(APPS) as (wechat, base_url), ExitStack() as stack:
+        files = Files(folder, base_url)
+
+        def start(*appids: str) -> Running:
+            exporter = stack.enter_context(running(folder, "--web.enable-lifecycle", *arguments))
+            exporter.scrape_until(lambda samples: all(settled(samples, appid) for appid in appids))
+            return exporter
+
+        yield wechat, files, start
+
+
+def settled(samples: Samples, appid: str, fetches: int = 2) -> bool:
+    return samples.get(("fetches_total", appid), 0) >= fetches
+
+
+def reload(exporter: Running) -> requests.Response:
+    return requests.post(f"http://{exporter.address}/-/reload", timeout=10)
+
+
+def shown(samples: Samples) -> set[str]:
+    """The apps that a scrape shows anything of."""
+    return {value for key in samples for value in key[1:] if value in {app.appid for app in APPS}}
+
+
+def of(samples: Samples, appid: str) -> Samples:
+    return {key: value for key, value in samples.items() if appid in key}
+
+
+def calls_about(wechat: Simulator, appid: str) -> list[str]:
+    return [call.endpoint for call in wechat.calls if call.appid == appid]
+
+
+TRIGGERS: dict[str, Callable[[Running], object]] = {
+    "SIGHUP": lambda exporter: exporter.process.send_signal(signal.SIGHUP),
+    "POST": reload,
+    "PUT": lambda exporter: requests.put(f"http://{exporter.address}/-/reload", timeout=10),
+}
+
+
+@pytest.mark.parametrize("trigger", TRIGGERS)
+def test_a_reload_takes_new_apps_and_lets_go_of_those_that_left(tmp_path: Path, trigger: str) -> None:
+    assert len(TRIGGERS) == 3
+    with reloadable(tmp_path) as (wechat, files, start):
+        files.write(ONE, TWO)
+        exporter = start(ONE, TWO)
+        files.write(TWO, THREE)
+        TRIGGERS[trigger](exporter)
+        line = exporter.logged('msg="configuration reloaded"')
+        assert "apps=2 added=1 changed=0 removed=1" in line
+        samples = exporter.scrape()
+        assert shown(samples) == {TWO, THREE}
+        assert samples["app_info", THREE, "App 3"] == 1
+        samples = exporter.scrape_until(lambda samples: settled(samples, THREE))
+        assert samples[FIGURE, THREE, WEEK.label] == wechat.row(THREE, WEEK)["visit_uv"]
+        assert exporter.stop() == 0
+
+
+def test_the_answer_of_a_reload_says_what_changed_and_the_next_scrape_shows_it(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (_, files, start):
+        files.write(ONE, TWO)
+        exporter = start(ONE, TWO)
+        for apps in ((ONE,), (ONE, TWO, THREE), (THREE,), (FOUR, FIVE)):
+            files.write(*apps)
+            answer = reload(exporter)
+            assert shown(exporter.scrape()) == set(apps)
+            assert answer.status_code == 200, answer.text
+        assert answer.text == "configuration reloaded: 2 apps, 2 added, 0 changed, 1 removed\n"
+        assert reload(exporter).text == "configuration unchanged: 2 apps, 0 added, 0 changed, 0 removed\n"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "GET", "DELETE"])
+def test_without_the_flag_nobody_reloads_over_http(tmp_path: Path, method: str) -> None:
+    with served(APPS) as (_, base_url):
+        files = Files(tmp_path, base_url)
+        files.write(ONE)
+        with running(tmp_path) as exporter:
+            files.write(ONE, TWO)
+            answer = requests.request(method, f"http://{exporter.address}/-/reload", timeout=10)
+            assert answer.status_code == (403 if method in {"POST", "PUT"} else 405)
+            assert answer.headers.get("Allow", "POST, PUT") == "POST, PUT"
+            assert TWO not in shown(exporter.scrape())
+            assert not any("reloaded" in line for line in exporter.log)
+
+
+def test_an_app_that_stays_keeps_figures_state_waits_counters_and_token(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (wechat, files, start):
+        files.write(ONE, TWO)
+        exporter = start(ONE, TWO)
+        before, calls = of(exporter.scrape(), ONE), calls_about(wechat, ONE)
+        files.write(THREE, ONE)
+        assert reload(exporter).status_code == 200
+        exporter.scrape_until(lambda samples: settled(samples, THREE))
+        assert of(exporter.scrape(), ONE) == before
+        assert calls_about(wechat, ONE) == calls == ["stable_token", "weekly", "weekly"]
+
+
+def test_a_renamed_app_is_asked_at_once_with_the_token_that_it_has(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (wechat, files, start):
+        files.write(ONE)
+        exporter = start(ONE)
+        files.write(ONE, name="Another Name")
+        assert "1 changed" in reload(exporter).text
+        samples = exporter.scrape_until(lambda samples: settled(samples, ONE, 3))
+        assert samples["app_info", ONE, "Another Name"] == 1
+        assert calls_about(wechat, ONE) == ["stable_token", "weekly", "weekly", "weekly"]
+
+
+def test_an_app_whose_secret_changed_is_asked_at_once_with_the_new_one(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (wechat, files, start):
+        files.put("secret-1", "a-secret-that-is-wrong")
+        files.write(ONE, TWO)
+        exporter = start(TWO)
+        samples = exporter.scrape_until(lambda samples: ("fetch_state", ONE, "refused") in samples)
+        files.put("secret-1", APPS[0].secret)
+        assert "1 changed" in reload(exporter).text
+        samples = exporter.scrape_until(lambda samples: ("fetch_state", ONE, "ok") in samples)
+        assert samples[FIGURE, ONE, WEEK.label] == wechat.row(ONE, WEEK)["visit_uv"]
+        assert samples["fetch_failures_total", ONE] == 1, "counters go on"
+        assert calls_about(wechat, TWO) == ["stable_token", "weekly", "weekly"], "the other one is left alone"
+        assert "lasted_seconds" in exporter.logged('msg="app is well again"')
+
+
+BROKEN = {
+    "no_yaml": ("apps: [", "config.yaml:1: not valid YAML"),
+    "empty": ("", "config.yaml: the file is empty"),
+    "unknown_option": ('{"aps": []}', "config.yaml:1: aps: unknown option; did you mean apps?"),
+    "no_secret": (
+        json.dumps({"apps": [{"appid": ONE, "secret_file": "nowhere"}, {"appid": "", "secret": "x"}]}),
+        "apps[0].secret_file: the secret file does not exist",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_refused_configuration_changes_nothing_and_is_said_everywhere(tmp_path: Path, fault: str) -> None:
+    assert len(BROKEN) == 4
+    text, words = BROKEN[fault]
+    with reloadable(tmp_path) as (wechat, files, start):
+        files.write(ONE, TWO)
+        exporter = start(ONE, TWO)
+        before, calls = exporter.scrape(), len(wechat.calls)
+        files.put(MAIN, text)
+        answer = reload(exporter)
+        assert answer.status_code == 500
+        assert words in answer.text
+        for problem in answer.text.splitlines():
+            assert "the one before goes on" in exporter.logged(f'problem="{problem}"')
+        samples = exporter.scrape()
+        assert samples["exporter_config_last_reload_successful",] == 0
+        assert {key: value for key, value in samples.items() if shown({key: value})} == {
+            key: value for key, value in before.items() if shown({key: value})
+        }
+        since = ("exporter_config_last_reload_success_timestamp_seconds",)
+        assert samples[since] == before[since]
+        assert words in exporter.get("/").text.replace("&#39;", "'")
+        assert len(wechat.calls) == calls
+        files.write(ONE, TWO)
+        assert reload(exporter).status_code == 200
+        samples = exporter.scrape()
+        assert samples["exporter_config_last_reload_successful",] == 1
+        assert samples[since] > before[since]
+        assert words not in exporter.get("/").text
+
+
+def test_all_problems_of_all_files_are_answered_at_once(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (_, files, start):
+        files.write(ONE)
+        exporter = start(ONE)
+        files.put("apps.d/a.yaml", "- appid: wx0123456789abcdef\n")
+        files.put(MAIN, "fetch: {interval: 6, timeout: 0s}\napp_config_files: [apps.d/*.yaml]\napps: [{appid: x}]\n")
+        answer = reload(exporter)
+        assert answer.status_code == 500
+        places = [line.split(": ")[:2] for line in answer.text.splitlines()]
+        assert [place for _, place in places] == ["fetch.interval", "fetch.timeout", "apps[0]", "[0]"]
+
+
+def test_a_fetch_under_way_for_an_app_that_left_ends_without_a_trace(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (wechat, files, start):
+        wechat.put(replace(APPS[0], faults=(Fault("hang"),)))
+        files.fetch = {"timeout": "3s", "history_weeks": 2}
+        files.write(ONE, TWO)
+        exporter = start(TWO)
+        assert calls_about(wechat, ONE) == ["stable_token", "weekly"], "it hangs"
+        files.write(TWO)
+        assert reload(exporter).status_code == 200
+        time.sleep(3.5)
+        assert ONE not in shown(exporter.scrape())
+        assert not any(ONE in line for line in exporter.log)
+        assert exporter.stop() == 0
+        with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as db:
+            assert db.execute("SELECT appid FROM subject").fetchall() == [(TWO,)]
+
+
+def test_an_app_that_left_and_came_back_does_not_get_the_answer_of_its_former_life(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (wechat, files, start):
+        wechat.put(replace(APPS[0], faults=(Fault("hang"),)))
+        files.fetch = {"timeout": "3s", "history_weeks": 2}
+        files.write(ONE, TWO)
+        exporter = start(TWO)
+        files.write(TWO)
+        assert reload(exporter).status_code == 200
+        wechat.put(APPS[0])
+        files.write(ONE, TWO)
+        assert reload(exporter).status_code == 200
+        exporter.scrape_until(lambda samples: settled(samples, ONE), seconds=2.5)
+        time.sleep(3.5)
+        samples = exporter.scrape()
+        assert samples["fetch_state", ONE, "ok"] == 1
+        assert samples["fetch_failures_total", ONE] == 0
+        assert not any("trouble" in line for line in exporter.log)
+
+
+def test_a_fetch_under_way_with_a_secret_that_changed_is_not_waited_for(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (wechat, files, start):
+        wechat.put(replace(APPS[0], faults=(Fault("hang"),)))
+        files.fetch = {"timeout": "60s", "history_weeks": 2}
+        files.put("secret-1", APPS[0].secret)
+        files.write(ONE, TWO)
+        exporter = start(TWO)
+        wechat.put(replace(APPS[0], secret="a-new-secret"))
+        files.put("secret-1", "a-new-secret")
+        assert reload(exporter).status_code == 200
+        exporter.scrape_until(lambda samples: settled(samples, ONE), seconds=10)
+        began = time.monotonic()
+        assert exporter.stop() == 0
+        assert time.monotonic() - began < 2
+
+
+def test_a_broken_app_file_keeps_its_last_good_apps_but_for_those_that_stand_elsewhere_now(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (wechat, files, start):
+        entry = files.entry
+        files.write(ONE, patterns=("apps.d/*.yaml",))
+        files.put("apps.d/a.yaml", json.dumps([entry(TWO), entry(THREE)]))
+        exporter = start(ONE, TWO, THREE)
+        before, calls = exporter.scrape(), len(wechat.calls)
+        files.put("apps.d/a.yaml", "- appid: [")
+        answer = reload(exporter)
+        assert answer.status_code == 200
+        assert answer.text.startswith("configuration reloaded: 3 apps, 0 added, 0 changed, 0 removed\napps.d/a.yaml:")
+        samples = exporter.scrape()
+        assert of(samples, TWO) == of(before, TWO)
+        assert samples["exporter_config_file_errors", "apps.d/a.yaml"] == 1
+        assert samples["exporter_config_last_reload_successful",] == 1
+        assert "last good apps go on" in exporter.logged("apps.d/a.yaml:")
+        assert "apps.d/a.yaml" in exporter.get("/").text
+        files.put("apps.d/b.yaml", json.dumps([entry(THREE), entry(FOUR)]))
+        assert "4 apps, 1 added, 0 changed, 0 removed" in reload(exporter).text, "THREE has moved house"
+        assert len([call for call in wechat.calls if call.appid == THREE]) == calls / 3
+        files.put("apps.d/a.yaml", json.dumps([entry(TWO)]))
+        answer = reload(exporter)
+        assert answer.text == "configuration reloaded: 4 apps, 0 added, 0 changed, 0 removed\n"
+        assert not any(key[0] == "exporter_config_file_errors" for key in exporter.scrape())
+        (tmp_path / "apps.d" / "a.yaml").unlink()
+        assert "3 apps, 0 added, 0 changed, 1 removed" in reload(exporter).text, "a file that left is not broken"
+
+
+def test_other_waits_hold_at_once_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (wechat, files, start):
+        files.write(ONE, TWO)
+        exporter = start(ONE, TWO)
+        calls, before = len(wechat.calls), exporter.scrape()
+        files.fetch |= {"interval": "3h", "concurrency": 32, "timeout": "4s"}
+        files.write(ONE, TWO)
+        assert "0 changed" in reload(exporter).text
+        samples = exporter.scrape()
+        for appid in (ONE, TWO):
+            wait = samples["next_fetch_timestamp_seconds", appid] - time.time()
+            assert wait == pytest.approx((before["next_fetch_timestamp_seconds", appid] - time.time()) / 2, rel=0.01), (
+                "three hours in place of six"
+            )
+        assert len(wechat.calls) == calls
+
+
+def test_a_longer_history_asks_only_for_the_weeks_that_the_store_lacks(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (wechat, files, start):
+        files.fetch["history_weeks"] = 8
+        files.write(ONE)
+        exporter = start()
+        exporter.scrape_until(lambda samples: settled(samples, ONE, 8))
+        files.fetch["history_weeks"] = 2
+        files.write(ONE)
+        assert reload(exporter).status_code == 200
+        assert exporter.stop() == 0
+        exporter = start()
+        files.fetch["history_weeks"] = 10
+        files.write(ONE)
+        assert reload(exporter).status_code == 200
+        exporter.scrape_until(lambda samples: settled(samples, ONE, 2))
+        weeks = [call.week for call in wechat.calls if call.endpoint == "weekly"]
+        assert weeks == [WEEK.before(number).label if number else WEEK.label for number in range(10)]
+
+
+def test_another_api_address_shows_its_own_figures_only_and_the_way_back_is_remembered(tmp_path: Path) -> None:
+    other = replace(APPS[0], audience=Audience(77))
+    with reloadable(tmp_path) as (wechat, files, start), served([other]) as (elsewhere, base_url):
+        files.write(ONE)
+        exporter = start(ONE)
+        home, files.base_url = files.base_url, base_url
+        files.write(ONE)
+        assert reload(exporter).status_code == 200
+        samples = exporter.scrape_until(lambda samples: settled(samples, ONE, 4))
+        assert samples[FIGURE, ONE, WEEK.label] == elsewhere.row(ONE, WEEK)["visit_uv"]
+        files.base_url = home
+        wechat.put(replace(APPS[0], faults=(Fault("http_502"),)))
+        files.write(ONE)
+        assert reload(exporter).status_code == 200
+        samples = exporter.scrape_until(lambda samples: settled(samples, ONE, 5))
+        assert samples[FIGURE, ONE, WEEK.label] == wechat.row(ONE, WEEK)["visit_uv"]
+        assert samples["fetch_state", ONE, "failed"] == 1
+
+
+CHANGES: dict[str, Callable[[Files], object]] = {
+    "main_file": lambda files: files.write(ONE, TWO, patterns=("apps.d/*.yaml",)),
+    "app_file": lambda files: files.put("apps.d/a.yaml", json.dumps([files.entry(FOUR, name="Another Name")])),
+    "new_app_file": lambda files: files.put("apps.d/new.yaml", json.dumps([files.entry(SIX)])),
+    "app_file_that_left": lambda files: (files.folder / "apps.d" / "a.yaml").unlink(),
+    "secret_file": lambda files: files.put("secret-1", "another-secret-of-app-1"),
+    "link_to_another_file": lambda files: link(files, "second.yaml"),
+}
+
+
+def link(files: Files, target: str) -> None:
+    """What a mounted ConfigMap does: the name stays, and leads elsewhere."""
+    beside = files.folder / "beside"
+    beside.symlink_to(files.folder / target)
+    beside.replace(files.folder / "apps.d" / "linked.yaml")
+
+
+def test_with_an_interval_every_kind_of_changed_file_is_taken_by_itself_and_said_once(tmp_path: Path) -> None:
+    assert len(CHANGES) == 6
+    with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (_, files, start):
+        files.write(ONE, patterns=("apps.d/*.yaml",))
+        files.put("apps.d/a.yaml", json.dumps([files.entry(FOUR)]))
+        files.put("first.yaml", json.dumps([files.entry(THREE)]))
+        files.put("second.yaml", json.dumps([files.entry(FIVE)]))
+        link(files, "first.yaml")
+        exporter = start(ONE, THREE, FOUR)
+
+        def said() -> list[str]:
+            return [line for line in exporter.log if 'msg="configuration ' in line]
+
+        time.sleep(2.5)
+        assert said() == [], "nothing changed"
+        for number, (change, make) in enumerate(CHANGES.items(), start=1):
+            make(files)
+            deadline = time.monotonic() + 10
+            while len(said()) < number:
+                assert time.monotonic() < deadline, change
+                time.sleep(0.05)
+        time.sleep(2.5)
+        assert len(said()) == len(CHANGES), said()
+
+
+def test_with_an_interval_a_refused_configuration_is_said_once_and_taken_when_it_is_mended_anywhere(
+    tmp_path: Path,
+) -> None:
+    with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (_, files, start):
+        files.write(ONE)
+        exporter = start(ONE)
+        files.write(ONE, TWO)
+        (tmp_path / "secret-2").rename(tmp_path / "not-there-yet")
+        files.write(ONE, *[])
+        main = json.loads((tmp_path / MAIN).read_text())
+        main["apps"].append({"appid": TWO, "secret_file": "secret-2"})
+        files.put(MAIN, json.dumps(main))
+        exporter.logged("the secret file does not exist")
+        assert exporter.scrape()["exporter_config_last_reload_successful",] == 0
+        time.sleep(2.5)
+        assert sum("does not exist" in line for line in exporter.log) == 1
+        (tmp_path / "not-there-yet").rename(tmp_path / "secret-2")
+        samples = exporter.scrape_until(lambda samples: settled(samples, TWO))
+        assert samples["exporter_config_last_reload_successful",] == 1
+
+
+def test_a_token_file_that_others_renew_is_no_reason_to_reload(tmp_path: Path) -> None:
+    with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (wechat, files, start):
+        files.put("token", wechat.live_token(ONE)[0])
+        app = {"appid": ONE, "token_file": str(tmp_path / "token")}
+        files.put(MAIN, json.dumps({"fetch": files.fetch, "api": {"base_url": files.base_url}, "apps": [app]}))
+        exporter = start(ONE)
+        for _ in range(3):
+            files.put("token", wechat.live_token(ONE, forced=True)[0])
+            time.sleep(1)
+        assert not any('msg="configuration ' in line for line in exporter.log)
+        assert calls_about(wechat, ONE).count("weekly") == 2
+
+
+def test_a_hundred_who_ask_at_once_are_all_answered(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (_, files, start):
+        files.write(ONE)
+        exporter = start(ONE)
+        files.write(ONE, TWO)
+        with ThreadPoolExecutor(100) as pool:
+            answers = list(pool.map(lambda _: reload(exporter), range(100)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert sum("configuration reloaded" in line for line in exporter.log) == 1
+        assert all("2 apps" in answer.text for answer in answers)
+
+
+def test_a_reload_neither_waits_for_a_hanging_wechat_nor_keeps_the_exporter_from_stopping(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (wechat, files, start):
+        for app in APPS:
+            wechat.put(replace(app, faults=(Fault("hang"),)))
+        files.fetch = {"timeout": "60s", "concurrency": 3}
+        files.write(ONE, TWO, THREE)
+        exporter = start()
+        while len(wechat.calls) < 6:
+            time.sleep(0.05)
+        files.write(ONE, FOUR, FIVE)
+        answer = reload(exporter)
+        assert answer.text == "configuration reloaded: 3 apps, 2 added, 0 changed, 2 removed\n"
+        assert shown(exporter.scrape()) == {ONE, FOUR, FIVE}
+        threading.Thread(target=lambda: [reload_quietly(exporter) for _ in range(20)], daemon=True).start()
+        began = time.monotonic()
+        assert exporter.stop() == 0
+        assert time.monotonic() - began < 2
+
+
+def reload_quietly(exporter: Running) -> None:
+    try:
+        reload(exporter)
+    except requests.ConnectionError:
+        time.sleep(0.01)
+
+
+FLEET = tuple(SimulatedApp(f"wx{number:016x}", f"secret-of-fleet-{number}") for number in range(50))
+FLAT = 4.0
+"""MiB that resident memory may differ by after a thousand reloads: a tenth of a kilobyte for an app and reload."""
+
+
+def test_a_thousand_reloads_leave_threads_descriptors_connections_and_memory_as_they_were(
+    tmp_path: Path, measured: Measured
+) -> None:
+    def reload_times(exporter: Running, session: requests.Session, times: int) -> None:
+        """Each changes something: an app leaves or returns, another one's secret, all waits, requests under way."""
+        for index in range(times):
+            apps = [{"appid": app.appid, "secret": app.secret} for app in FLEET[index % 2 :]]
+            apps[2]["name"] = f"Name {index}"
+            apps[3 + index % 40]["secret"] += " "
+            fetch = {"history_weeks": 2, "interval": f"{3 + index % 4}h", "concurrency": 4 + index % 5}
+            main.write_text(json.dumps({"fetch": fetch, "api": {"base_url": base_url}, "apps": apps}))
+            answer = session.post(f"http://{exporter.address}/-/reload", timeout=20)
+            assert answer.text.startswith("configuration reloaded: "), answer.text
+
+    with served(FLEET) as (_, base_url), ExitStack() as stack:
+        main = tmp_path / MAIN
+        main.write_text(json.dumps({"api": {"base_url": base_url}, "apps": [{"appid": ONE, "secret": "s"}]}))
+        exporter = stack.enter_context(running(tmp_path, "--web.enable-lifecycle"))
+        session = stack.enter_context(requests.Session())
+        looks = []
+        for times in (100, 500, 500):
+            reload_times(exporter, session, times)
+            exporter.scrape_until(lambda samples: len(states(samples, "ok")) == len(FLEET) - 1)
+            looks.append(back_at(looks[0], exporter.process.pid) if looks else at_rest(exporter.process.pid))
+            measured(
+                "reloads of 50 apps",
+                {
+                    "reloads": sum((100, 500, 500)[: len(looks)]),
+                    "resident MiB": looks[-1].memory,
+                    "threads": looks[-1].threads,
+                    "descriptors": looks[-1].descriptors,
+                    "of them sockets": sockets(exporter.process.pid),
+                },
+            )
+        assert looks[-1].is_back_at(looks[0])
+        assert looks[-1].memory <= looks[0].memory + FLAT
+
+
+def states(samples: Samples, state: str) -> set[str]:
+    return {key[1] for key in samples if key[0] == "fetch_state" and key[2] == state}
+
+
+def sockets(pid: int) -> int:
+    return sum(file.readlink().name.startswith("socket:") for file in Path(f"/proc/{pid}/fd").iterdir())
