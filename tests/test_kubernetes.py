@@ -78,8 +78,8 @@ def test_there_is_one_exporter_and_the_old_one_leaves_before_the_new_one_comes()
     assert DEPLOYMENT["spec"]["strategy"] == {"type": "Recreate"}
 
 
-def test_its_arguments_are_those_of_the_image() -> None:
-    assert CONTAINER["args"] == IMAGE.exec_form("CMD")
+def test_its_arguments_are_those_of_the_image_and_it_takes_a_changed_secret_by_itself() -> None:
+    assert CONTAINER["args"] == [*IMAGE.exec_form("CMD"), "--config.auto-reload-interval=1m"]
     assert OPTIONS.command == RUN
     assert "command" not in CONTAINER, "the image's ENTRYPOINT"
 
