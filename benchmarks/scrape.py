@@ -20,7 +20,7 @@ from exporter.metrics import Format, Meters, Renderer, compose
 from exporter.metrics.families import families
 from exporter.periods import week_containing
 from exporter.reports import WEEKLY, Reading, Thresholds
-from exporter.status import Answer, Counters, Kept, Recent, State, Status
+from exporter.status import TRAIL_WEEKS, Answer, Counters, Kept, Recent, State, Status, Trail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -42,9 +42,12 @@ class Naive:
 
 
 def status(number: int) -> Status:
-    """One app with five weeks complete: the live one and those of its baselines."""
+    """One app whose weeks are complete: the live one, those of its baselines, those of its trail."""
     values = (2470 + number, 8913, 754, 248, 226.4748, 69.1344, 1.9798)
-    recent = Recent(tuple(Kept(Reading(WEEKLY, WEEK.before(weeks), values), 1.0) for weeks in range(5)))
+    recent = Recent(
+        tuple(Kept(Reading(WEEKLY, WEEK.before(weeks), values), 1.0) for weeks in range(5)),
+        Trail.of({WEEK.before(weeks): 754.0 + number * weeks % 97 for weeks in range(TRAIL_WEEKS)}),
+    )
     answer = Answer(WEEK, State.OK, 1.0, 1.0, succeeded=1.0)
     return Status(f"wx{number:016x}", f"App {number}", State.OK, answer, recent, 2.0, Counters(9), Thresholds())
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from exporter.config import Api, App, AppSecret, Config, Datacube, Fetch, LiteralSecret
 from exporter.httpd import Request, Response, Server
 from exporter.periods import DAY, newest_wanted_week
+from exporter.status import TRAIL_WEEKS
 from exporter.wechat.access.sources import STABLE_TOKEN
 from exporter.wechat.simulator import Asked, Audience, Fault, SimulatedApp, Simulator
 
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 LISTEN_ADDRESS = "127.0.0.1:10717"
 SIMULATOR_ADDRESS = "127.0.0.1:10718"
 
-FETCH = Fetch(interval=30.0, retry_interval=10.0, timeout=2.0)
-"""The demo asks often, so that a visitor sees things move."""
+FETCH = Fetch(interval=30.0, retry_interval=10.0, timeout=2.0, history_weeks=TRAIL_WEEKS)
+"""The demo asks often, so that a visitor sees things move, and for as many weeks as the status page draws."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,6 +52,8 @@ class Field:
     unit: Unit
     threshold: str = ""
     """Its attribute of ``Thresholds``: how far it may fall; empty if no alert watches it."""
+    leads: bool = False
+    """It stands for the whole report where there is room for one figure."""
 
     @property
     def camel(self) -> str:
@@ -89,6 +91,11 @@ class Report:
     def median_metric(self, field: Field) -> str:
         """The gauge of a field's median over the four periods before, with the same labels."""
         return f"{PREFIX}{self.median}_{field.metric}"
+
+    @property
+    def leading(self) -> Field:
+        """The figure that stands for the report where there is room for one."""
+        return next(field for field in self.fields if field.leads)
 
     @property
     def watched(self) -> tuple[Field, ...]:
@@ -138,6 +145,7 @@ WEEKLY = Report(
             "visitors, de-duplicated over the week",
             Unit.COUNT,
             "visitors_min_ratio",
+            leads=True,
         ),
         Field("visit_uv_new", "new_visitors", "New visitors", "new visitors, de-duplicated", Unit.COUNT),
         Field(

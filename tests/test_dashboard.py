@@ -16,10 +16,10 @@ from rig import command
 
 from exporter.dashboards import dashboard
 from exporter.dashboards.looks import STATE_COLOURS
-from exporter.dashboards.promql import SEVERITY, TROUBLE
+from exporter.dashboards.promql import TROUBLE
 from exporter.metrics import catalogue
 from exporter.reports import WEEKLY
-from exporter.status import State
+from exporter.status import SEVERITY, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,6 +8,7 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from datetime import date
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -57,6 +58,10 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Store]]:
         store.close()
 
 
+def recent(*weeks: Kept) -> Recent:
+    return reduce(Recent.with_week, weeks, Recent())
+
+
 def known(store: Store, appid: str = APPID) -> Known:
     return store.read(appid, WEEKLY, 520)
 
@@ -64,7 +69,7 @@ def known(store: Store, appid: str = APPID) -> Known:
 def test_what_is_kept_is_there_after_a_restart(opened: Callable[..., Store]) -> None:
     everything = (change(kept(W3)), change(kept(W2, 0)), change(Miss(W1, 7.0, final=True)), change(ANSWER))
     opened().save(everything)
-    expected = Known(ANSWER, Recent((kept(W3), kept(W2, 0))), frozenset({W2, W3}), (Miss(W1, 7.0, final=True),))
+    expected = Known(ANSWER, recent(kept(W3), kept(W2, 0)), frozenset({W2, W3}), (Miss(W1, 7.0, final=True),))
     assert known(opened()) == expected
 
 
@@ -89,7 +94,7 @@ def test_a_revision_replaces_the_whole_row_and_a_row_ends_a_miss(opened: Callabl
     store.save([change(kept(W3)), change(Miss(W2, 1.0, final=False))])
     revised = Kept(Reading(WEEKLY, W3, (1, None, None, None, None, None, None)), 1.0)
     store.save([change(revised), change(kept(W2))])
-    assert known(store) == Known(None, Recent((revised, kept(W2))), frozenset({W2, W3}))
+    assert known(store) == Known(None, recent(revised, kept(W2)), frozenset({W2, W3}))
 
 
 def test_the_week_before_is_given_only_if_it_is_exactly_that(opened: Callable[..., Store]) -> None:
@@ -106,7 +111,7 @@ def test_every_week_is_kept_and_as_many_are_named_as_were_asked_for(opened: Call
     assert known(store).held == set(weeks)
     assert store.read(APPID, WEEKLY, 8).held == set(weeks[:8])
     for wanted in (2, 8):
-        assert store.read(APPID, WEEKLY, wanted).recent == Recent(tuple(map(kept, weeks[:5])))
+        assert store.read(APPID, WEEKLY, wanted).recent.weeks == tuple(map(kept, weeks[:5]))
 
 
 def test_figures_of_one_host_never_mix_with_those_of_another(opened: Callable[..., Store]) -> None:
@@ -304,7 +309,7 @@ def test_a_file_that_is_taken_away_while_running_is_written_anew(opened: Callabl
         store.mend()
     assert [line["event"] for line in logs] == ["store was taken away while running: written anew"]
     assert store.problem == ""
-    assert known(opened()) == known(store) == Known(ANSWER, Recent((kept(W3),)), held=frozenset({W3}))
+    assert known(opened()) == known(store) == Known(ANSWER, recent(kept(W3)), held=frozenset({W3}))
 
 
 def test_a_file_that_is_taken_away_for_good_leaves_the_figures_in_memory(

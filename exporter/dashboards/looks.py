@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exporter.dashboards.promql import SEVERITY
-from exporter.status import State
+from exporter.status import SEVERITY, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

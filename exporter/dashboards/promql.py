@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from exporter.metrics import catalogue
 from exporter.reports import WEEKLY
-from exporter.status import State
+from exporter.status import SEVERITY, State
 
 if TYPE_CHECKING:
     from exporter.reports import Field
@@ -24,10 +24,8 @@ ONE_APP = f'{JOB}, appid="$app"'
 
 FIGURES = {field.metric: field for field in WEEKLY.fields}
 
-SEVERITY = (State.OK, State.NOT_READY, State.PENDING, State.QUOTA_SPENT, State.FAILED, State.REFUSED)
-"""The states from good to bad; in a table a state is its place here."""
 TROUBLE = SEVERITY.index(State.QUOTA_SPENT)
-"""From here on it is bad."""
+"""In a table a state is its place in ``SEVERITY``; from here on it is bad."""
 
 _LINGER = "1h"
 """How long a figure holds in a line after its last sample: bridges gaps, and the hours between backfilled samples."""

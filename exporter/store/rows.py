@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from exporter.periods import BEIJING, Week
 from exporter.reports import Reading, Report
-from exporter.status import BASELINE_WEEKS, Answer, Kept, Recent, State
+from exporter.status import BASELINE_WEEKS, TRAIL_WEEKS, Answer, Kept, Recent, State, Trail
 
 if TYPE_CHECKING:
     import sqlite3
@@ -231,8 +231,18 @@ def _read_recent(
             Kept(Reading(report, week, tuple(figures[week].get(number) for number in numbers)), weeks[week])
             for week in weeks
             if week >= oldest
-        )
+        ),
+        _read_trail(db, key, max(weeks), terms.find(report.leading.wechat)),
     )
+
+
+def _read_trail(db: sqlite3.Connection, key: tuple[int, int], newest: Week, field: int | None) -> Trail:
+    rows = db.execute(
+        "SELECT period, value FROM figure WHERE subject = ? AND report = ? AND period >= ? AND field = ?"
+        " AND dimension = ''",
+        (*key, _period(newest.before(TRAIL_WEEKS - 1)), field),
+    )
+    return Trail.of({newest: None} | {_week(period): float(value) for period, value in rows})
 
 
 def _period(week: Week) -> int:
