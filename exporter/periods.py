@@ -63,6 +63,11 @@ class Week:
         return f"{begin}-{last.day} {last:%b} {last.year}"
 
     @property
+    def iso(self) -> str:
+        """The week as ISO 8601 and HTML write it: ``2026-W47``."""
+        return f"{self.monday:%G-W%V}"
+
+    @property
     def start(self) -> float:
         """The instant the week began: Monday 00:00 Beijing."""
         return _midnight(self.monday)
@@ -116,6 +121,16 @@ def next_midnight(instant: float) -> float:
 def beijing_words(instant: float) -> str:
     """An instant for people: ``Mon 2026-11-23 10:04 Beijing``."""
     return f"{datetime.fromtimestamp(instant, BEIJING):%a %Y-%m-%d %H:%M} Beijing"
+
+
+def beijing_stamp(instant: float) -> str:
+    """An instant for people in a table that says whose time it is: ``2026-11-23 10:04``."""
+    return f"{datetime.fromtimestamp(instant, BEIJING):%Y-%m-%d %H:%M}"
+
+
+def rfc3339(instant: float) -> str:
+    """An instant for programs that may show it to people: ``2026-11-23T10:04:00+08:00``."""
+    return datetime.fromtimestamp(instant, BEIJING).isoformat(timespec="seconds")
 
 
 def utc_stamp(instant: float) -> str:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import gzip
 import threading
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,24 +10,22 @@ import requests
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from test_metrics import FULL, HOSTILE, NEW, W2
+from test_metrics import FULL, NEW
 
-from exporter import __version__
 from exporter.httpd import Server
 from exporter.metrics import Format
-from exporter.reports import WEEKLY, Reading, Thresholds
-from exporter.status import Answer, Counters, Kept, Recent, State, Status
+from exporter.reports import WEEKLY
 from exporter.web import Pages, Site, Surroundings
 from exporter.web.negotiation import accepts_gzip, preferred_format
-from exporter.web.statuspage import StatusPage, status_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from exporter.periods import Week
+    from exporter.status import Status
+
 
 TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
-SURROUNDINGS = Surroundings(WEEKLY, "/metrics", "", ())
+SURROUNDINGS = Surroundings(WEEKLY, "/metrics", "", (), 1_795_500_000.0)
 
 # --- negotiation -----------------------------------------------------------------------------------
 
@@ -127,6 +124,7 @@ READ = {"GET": 200, "HEAD": 200, "POST": 405, "PUT": 405, "DELETE": 405, "OPTION
 ROUTES = [
     ("/metrics", READ),
     ("/", READ),
+    ("/api/v1/apps", READ),
     ("/-/healthy", READ),
     ("/-/ready", READ),
     ("/metrics?name[]=x", READ),
@@ -152,14 +150,16 @@ def test_each_path_answers_its_methods_and_refuses_the_others(
 
 
 def test_the_table_of_routes_is_whole() -> None:
-    assert len(ROUTES) == 9
+    assert len(ROUTES) == 10
 
 
 def test_before_the_first_page_it_is_healthy_and_not_ready(url: str, pages: Pages) -> None:
     codes = {
-        path: requests.get(url + path, timeout=5).status_code for path in ("/-/healthy", "/-/ready", "/metrics", "/")
+        path: requests.get(url + path, timeout=5).status_code
+        for path in ("/-/healthy", "/-/ready", "/metrics", "/", "/api/v1/apps")
     }
-    assert codes == {"/-/healthy": 200, "/-/ready": 503, "/metrics": 503, "/": 503}
+    assert codes == {"/-/healthy": 200, "/-/ready": 503, "/metrics": 503, "/": 503, "/api/v1/apps": 503}
+    assert requests.get(f"{url}/api/v1/apps", timeout=5).json()["status"] == "error"
     pages.render()
     assert requests.get(f"{url}/-/ready", timeout=5).status_code == 200
 
@@ -180,6 +180,20 @@ def test_metrics_come_in_the_format_and_encoding_that_was_asked_for(
     parse = parse_text if format_ is TEXT else parse_openmetrics
     names = {family.name for family in parse(body.decode())}
     assert {"live", "wechat_miniprogram_weekly_visitors"} <= names
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+@pytest.mark.parametrize(("path", "begin"), [("/", b"<!doctype html>"), ("/api/v1/apps", b'{"status":"success"')])
+def test_page_and_json_come_in_the_encoding_that_was_asked_for_and_are_kept_nowhere(
+    url: str, pages: Pages, path: str, begin: bytes, encoding: str
+) -> None:
+    pages.render()
+    with requests.get(url + path, headers={"Accept-Encoding": encoding}, timeout=5, stream=True) as answer:
+        raw = answer.raw.read(decode_content=False)
+    assert answer.headers.get("Content-Encoding") == ("gzip" if encoding == "gzip" else None)
+    assert (answer.headers["Vary"], answer.headers["Cache-Control"]) == ("Accept-Encoding", "no-store")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert (gzip.decompress(raw) if encoding == "gzip" else raw).startswith(begin)
 
 
 def test_several_accept_headers_are_one_list(url: str, pages: Pages) -> None:
@@ -263,80 +277,3 @@ def test_a_generation_is_not_touched_by_the_next() -> None:
     assert first.statuses == (FULL,)
     assert pages.current is not None
     assert pages.current.statuses == (NEW,)
-
-
-# --- status page -----------------------------------------------------------------------------------
-
-
-def test_the_page_shows_every_app_with_week_figures_change_state_error_and_next_look() -> None:
-    broken = replace(
-        FULL, appid="wx3", state=State.REFUSED, answer=Answer(W2, State.REFUSED, 5.0, 5.0, "40164", "40164 add the IP")
-    )
-    page = status_page([FULL, NEW, broken], SURROUNDINGS)
-    for words in (
-        "Shop",
-        "wx1",
-        "wx2",
-        "16-22 Nov 2026",
-        "2,470",
-        "8,913",
-        "226.5 s",
-        "1.98",
-        "+37600.0%",
-        "refused: a person must act",
-        "40164 add the IP",
-        "Thu 1970-01-01 08:00 Beijing",
-        f"wechat-miniprogram-exporter {__version__}",
-        'href="/metrics"',
-        'href="/-/healthy"',
-        "1 not asked yet, 1 up to date, 1 refused: a person must act.",
-    ):
-        assert words in page, words
-
-
-def test_the_page_is_rendered_once_for_what_it_shows() -> None:
-    page = StatusPage()
-    statuses = (FULL, NEW)
-    first = page.body(statuses, SURROUNDINGS)
-    assert page.body(statuses, SURROUNDINGS) is first
-    assert b"the disk is full" in page.body(statuses, replace(SURROUNDINGS, store_problem="the disk is full"))
-    assert b"wx2" not in page.body((FULL,), SURROUNDINGS)
-
-
-def test_a_hostile_name_or_message_is_escaped() -> None:
-    answer = Answer(W2, State.FAILED, 5.0, 5.0, "other", "<img src=x onerror=alert(1)>")
-    page = status_page([replace(HOSTILE, state=State.FAILED, answer=answer)], SURROUNDINGS)
-    assert "<script>" not in page
-    assert "&lt;script&gt;" in page
-    assert "<img" not in page
-
-
-def test_the_page_says_what_is_wrong_with_store_and_configuration() -> None:
-    surroundings = Surroundings(WEEKLY, "/m", "the disk is full", ("apps.d/a.yaml:2: <b>",))
-    page = status_page([], surroundings)
-    assert "the disk is full" in page
-    assert "apps.d/a.yaml:2: &lt;b&gt;" in page
-    assert 'href="/m"' in page
-
-
-def test_the_page_loads_nothing_from_elsewhere_and_may_not(url: str, pages: Pages) -> None:
-    pages.render()
-    answer = requests.get(url, timeout=5)
-    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
-    assert "src=" not in answer.text
-    assert "http://" not in answer.text
-
-
-CHANGES = [(100, 50, "+100.0%"), (50, 100, "-50.0%"), (0, 10, "-100.0%"), (5, 0, ""), (5, None, ""), (None, 5, "")]
-
-
-@pytest.mark.parametrize(("now", "before", "words"), CHANGES)
-def test_a_change_has_its_sign_and_needs_a_base(now: float | None, before: float | None, words: str) -> None:
-    def kept(value: float | None, week: Week) -> Kept:
-        return Kept(Reading(WEEKLY, week, (value, *[None] * 6)), 1.0)
-
-    recent = Recent((kept(now, W2), kept(before, W2.before())))
-    status = Status("wx1", "", State.OK, None, recent, 1.0, Counters(), Thresholds())
-    page = status_page([status], SURROUNDINGS)
-    assert (f"<small>{words}</small>" in page) if words else "%</small>" not in page
-    assert len(CHANGES) == 6

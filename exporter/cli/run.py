@@ -69,7 +69,7 @@ def run(
         engine = Engine(config, settings.storage_path, clock, changed=pages.changed)
         undo.callback(engine.close)
         reloader = Reloader(source, engine, pages.render, settings.auto_reload_interval)
-        server = Server(settings.addresses, _site(settings, engine, pages, reloader))
+        server = Server(settings.addresses, _site(settings, engine, pages, reloader, clock))
         undo.callback(server.stop)
         server.start()
         log.info(
@@ -112,9 +112,9 @@ def _lock(folder: Path, undo: ExitStack) -> None:
         log.warning("storage takes no lock", path=str(folder), error=error.strerror)
 
 
-def _site(settings: Settings, engine: Engine, pages: Pages, reloader: Reloader) -> Site:
+def _site(settings: Settings, engine: Engine, pages: Pages, reloader: Reloader, clock: Callable[[], float]) -> Site:
     def surroundings() -> Surroundings:
-        return Surroundings(WEEKLY, settings.telemetry_path, engine.store.problem, reloader.problems)
+        return Surroundings(WEEKLY, settings.telemetry_path, engine.store.problem, reloader.problems, clock())
 
     reload = (lambda: reloader.ask().result()) if settings.enable_lifecycle else None
     return Site(settings.telemetry_path, pages, engine.meters.registry, surroundings, reload)

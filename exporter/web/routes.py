@@ -7,18 +7,22 @@ from typing import TYPE_CHECKING
 
 from exporter.httpd import Request, Response
 from exporter.metrics import pieces
+from exporter.web import appsjson, statuspage
+from exporter.web.documents import Document
 from exporter.web.negotiation import accepts_gzip, preferred_format
-from exporter.web.statuspage import StatusPage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from prometheus_client.registry import Collector
 
+    from exporter.web.documents import Surroundings
     from exporter.web.pages import Pages
-    from exporter.web.statuspage import Surroundings
 
 READ = ("GET", "HEAD")
+APPS = "/api/v1/apps"
+
+_NOT_YET = "the first page is not rendered yet"
 
 Route = tuple[tuple[str, ...], "Callable[[Request], Response]"]
 
@@ -47,10 +51,11 @@ class Site:
     live: Collector
     """The families that are rendered at each scrape."""
     surroundings: Callable[[], Surroundings]
-    """What the status page says beside the apps."""
+    """What the status page and the JSON say beside the apps."""
     reload: Callable[[], Verdict] | None = None
     """Has the configuration read again; None where that is not allowed over HTTP."""
-    status_page: StatusPage = field(default_factory=StatusPage)
+    page: Document = field(default_factory=lambda: Document(statuspage.StatusPage()))
+    apps: Document = field(default_factory=lambda: Document(appsjson.AppsJson()))
 
     def __call__(self, request: Request) -> Response:
         """Answers one request."""
@@ -65,6 +70,7 @@ class Site:
     def _routes(self) -> dict[str, Route]:
         return {
             "/": (READ, self._status_page),
+            APPS: (READ, self._apps),
             "/-/healthy": (READ, self._healthy),
             "/-/ready": (READ, self._ready),
             "/-/reload": (("POST", "PUT"), self._reload),
@@ -74,7 +80,7 @@ class Site:
     def _metrics(self, request: Request) -> Response:
         generation = self.pages.current
         if generation is None:
-            return text(503, "the first page is not rendered yet")
+            return text(503, _NOT_YET)
         format_ = preferred_format(request.headers.get("Accept", ""))
         gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
         headers = [("Content-Type", format_.value), ("Vary", "Accept, Accept-Encoding")]
@@ -82,21 +88,33 @@ class Site:
             headers.append(("Content-Encoding", "gzip"))
         return Response(200, tuple(headers), pieces(generation.page, self.live, format_, gzip=gzip))
 
-    def _status_page(self, _request: Request) -> Response:
+    def _status_page(self, request: Request) -> Response:
+        report = self.surroundings().report
+        headers = (("Content-Security-Policy", statuspage.policy(report)), ("Referrer-Policy", "no-referrer"))
+        return self._written(self.page, request, "text/html; charset=utf-8", *headers) or text(503, _NOT_YET)
+
+    def _apps(self, request: Request) -> Response:
+        not_yet = Response(503, (("Content-Type", appsjson.MEDIA_TYPE),), appsjson.problem(_NOT_YET))
+        return self._written(self.apps, request, appsjson.MEDIA_TYPE) or not_yet
+
+    def _written(
+        self, document: Document, request: Request, media_type: str, *more: tuple[str, str]
+    ) -> Response | None:
+        """A document about the current generation; None before the first."""
         generation = self.pages.current
         if generation is None:
-            return text(503, "the first page is not rendered yet")
-        body = self.status_page.body(generation.statuses, self.surroundings())
-        headers = (
-            ("Content-Type", "text/html; charset=utf-8"),
-            (
-                "Content-Security-Policy",
-                "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-            ),
+            return None
+        gzipped = accepts_gzip(request.headers.get("Accept-Encoding", ""))
+        headers = [
+            ("Content-Type", media_type),
+            ("Vary", "Accept-Encoding"),
             ("X-Content-Type-Options", "nosniff"),
             ("Cache-Control", "no-store"),
-        )
-        return Response(200, headers, body)
+            *more,
+        ]
+        if gzipped:
+            headers.append(("Content-Encoding", "gzip"))
+        return Response(200, tuple(headers), document.body(generation.statuses, self.surroundings(), gzipped=gzipped))
 
     def _healthy(self, _request: Request) -> Response:
         return text(200, "healthy")
