@@ -5,6 +5,7 @@ from exporter.config.durations import duration_words, parse_duration
 from exporter.config.load import load
 from exporter.config.problems import ConfigError, Problem
 from exporter.config.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
+from exporter.config.tls import TlsServer
 from exporter.config.types import Api, App, BrokenFile, Config, Defaults, Fetch
 from exporter.config.watch import fingerprint
 from exporter.config.ways import (
@@ -19,6 +20,7 @@ from exporter.config.ways import (
     TokenUrl,
     Way,
 )
+from exporter.config.web import WebConfig, load_web
 
 __all__ = [
     "APPID_PLACE",
@@ -41,12 +43,15 @@ __all__ = [
     "Problem",
     "Secret",
     "SecretUnavailable",
+    "TlsServer",
     "TokenFile",
     "TokenUrl",
     "Tokens",
     "Way",
+    "WebConfig",
     "duration_words",
     "fingerprint",
     "load",
+    "load_web",
     "parse_duration",
 ]

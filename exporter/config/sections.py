@@ -114,6 +114,16 @@ class Section:
         self.problem(option, f"must be a list, not {kind(node)}")
         return ()
 
+    def words(self, option: str) -> tuple[tuple[int, str], ...]:
+        """The list of texts under an option, each with its line."""
+        found = []
+        for index, node in enumerate(self.nodes(option)):
+            if isinstance(node, Text) and not node.nothing:
+                found.append((node.line, node.value))
+            else:
+                self.problem_at(node.line, f"{option}[{index}]", f"must be a single value, not {kind(node)}")
+        return tuple(found)
+
     def _given(self, option: str) -> tuple[int, Node | None]:
         line, node = self._values.get(option, (self.line, None))
         return line, None if isinstance(node, Text) and node.nothing else node
@@ -162,6 +172,28 @@ def parse_word(text: str) -> str:
     if not required(text).isprintable() or any(map(str.isspace, text)):
         raise ValueError("must not hold white space or characters that cannot be shown")
     return text
+
+
+def parse_truth(text: str) -> bool:
+    """``true`` or ``false``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if text not in {"true", "false"}:
+        raise ValueError("must be true or false")
+    return text == "true"
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """A parser for one of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be {' or '.join(filter(None, (', '.join(choices[:-1]), choices[-1])))}")
+        return text
+
+    return parse
 
 
 def kind(node: Node) -> str:

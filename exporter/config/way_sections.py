@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from exporter.config.addresses import parse_url
 from exporter.config.files import parse_path, readable_by_others
 from exporter.config.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
-from exporter.config.sections import parse_word, required
+from exporter.config.sections import one_of, parse_truth, parse_word, required
 from exporter.config.ways import (
     AppSecret,
     Authorizer,
@@ -117,14 +117,14 @@ class WayReader:
         inner = section.section(name, TOKEN_URL_OPTIONS)
         if not inner.usable:
             return None
-        plain_text = inner.value("plain_text", _truth) or False
+        plain_text = inner.value("plain_text", parse_truth) or False
         if plain_text:
             for option in ("json_field", "expires_in"):
                 if option in inner:
                     inner.problem(option, "a plain text has no fields; leave it or plain_text out")
         url = inner.required("url", parse_url)
         given = {
-            "method": inner.value("method", _method),
+            "method": inner.value("method", one_of(*_METHODS)),
             "json_field": inner.value("json_field", _field),
             "expires_in": inner.value("expires_in", _field),
         }
@@ -235,18 +235,6 @@ def _readable(section: Section, name: str, file: FileSecret) -> FileSecret | Non
 def _warn_if_readable_by_others(section: Section, name: str, file: FileSecret) -> None:
     if readable_by_others(file.path):
         section.warning(name, "every user of this machine can read the file; chmod o-r it")
-
-
-def _truth(text: str) -> bool:
-    if text not in {"true", "false"}:
-        raise ValueError("must be true or false")
-    return text == "true"
-
-
-def _method(text: str) -> str:
-    if text not in _METHODS:
-        raise ValueError(f"must be {' or '.join(_METHODS)}")
-    return text
 
 
 def _field(text: str) -> str:
