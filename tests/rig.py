@@ -105,11 +105,13 @@ class Running:
 
     process: subprocess.Popen[str]
     log: list[str]
+    session: requests.Session
     address: str = ""
+    scheme: str = "http"
 
     def get(self, path: str = "/metrics", **options: object) -> requests.Response:
         """One request to it."""
-        return requests.get(f"http://{self.address}{path}", timeout=10, **options)  # type: ignore[arg-type]
+        return self.session.get(f"{self.scheme}://{self.address}{path}", timeout=10, **options)  # type: ignore[arg-type]
 
     def scrape(self) -> Samples:
         """What it exposes now."""
@@ -143,8 +145,10 @@ class Running:
 
 
 @contextmanager
-def running(folder: Path, *arguments: str, **environ: str) -> Iterator[Running]:
-    """The exporter as a process in a folder, listening on a free port of the loopback."""
+def running(
+    folder: Path, *arguments: str, session: requests.Session | None = None, **environ: str
+) -> Iterator[Running]:
+    """The exporter as a process in a folder, listening on a free port of the loopback; asked by a session."""
     command = [*COMMAND, *arguments, "--web.listen-address=127.0.0.1:0"]
     process = subprocess.Popen(
         command,
@@ -158,11 +162,11 @@ def running(folder: Path, *arguments: str, **environ: str) -> Iterator[Running]:
     assert process.stderr is not None
     reader = threading.Thread(target=lambda stream=process.stderr: lines.extend(stream), daemon=True)
     reader.start()
-    run = Running(process, lines)
+    run = Running(process, lines, session or requests.Session())
     try:
-        found = re.search(r"addresses=\"?(\S+)", run.logged("msg=listening"))
+        found = re.search(r"addresses=\"?(\S+) scheme=(\w+)", run.logged("msg=listening"))
         assert found is not None
-        run.address = found[1]
+        run.address, run.scheme = found.groups()
         while run.get("/-/ready").status_code != 200:
             time.sleep(0.02)
         yield run
@@ -171,6 +175,7 @@ def running(folder: Path, *arguments: str, **environ: str) -> Iterator[Running]:
             process.kill()
         process.wait()
         reader.join()
+        run.session.close()
         assert process.stdout is not None
         process.stdout.close()
         process.stderr.close()

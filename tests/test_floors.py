@@ -59,6 +59,8 @@ DOORS = {
     "argparse": {"exporter.cli"},
     "signal": {"exporter.cli"},
     "jinja2": {"exporter.web"},
+    "bcrypt": {"exporter.config", "exporter.web"},
+    "ssl": {"exporter.config", "exporter.httpd", "exporter.wechat", "exporter.cli"},
     "prometheus_client": {"exporter.metrics", "exporter.web"},
 }
 """Who may import what leads out of the house."""

@@ -317,7 +317,7 @@ def tls_of(folder: Path, text: str) -> TlsServer:
 def test_what_says_nothing_asks_for_nothing(made: Path, text: str) -> None:
     config = load(made, text)
     assert (config.tls, config.headers, config.users) == (None, (), ())
-    assert [trace.path.name for trace in config.traces] == ["web.yml"]
+    assert [file.name for file, _ in config.files] == ["web.yml"]
 
 
 def test_the_defaults_are_those_of_the_toolkit(made: Path) -> None:
@@ -389,7 +389,7 @@ def test_certificates_may_stand_in_the_file_itself(made: Path) -> None:
     config = load(made, text)
     assert config.tls is not None
     assert len(config.tls.context.get_ca_certs()) == 1
-    assert [trace.path.name for trace in config.traces] == ["web.yml"]
+    assert [file.name for file, _ in config.files] == ["web.yml"]
 
 
 def test_an_authority_may_stand_among_remarks_and_others(made: Path) -> None:
@@ -402,7 +402,7 @@ def test_an_authority_may_stand_among_remarks_and_others(made: Path) -> None:
 def test_paths_begin_in_the_folder_of_the_file(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
     config = load(made, TLS)
-    assert [trace.path for trace in config.traces] == [made / name for name in ("web.yml", "server.crt", "server.key")]
+    assert [file for file, _ in config.files] == [made / name for name in ("web.yml", "server.crt", "server.key")]
 
 
 def test_a_key_that_others_can_read_is_a_warning(made: Path) -> None:

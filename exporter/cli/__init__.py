@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from io import TextIOWrapper
 from pathlib import Path
@@ -21,6 +22,7 @@ from exporter.cli.reload import Source, announce
 from exporter.cli.run import Settings, run
 from exporter.httpd import ListenError
 from exporter.store import MEMORY, Locked
+from exporter.web import Protection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -74,27 +76,53 @@ def _dispatch(options: Options) -> int:
         load=partial(config.load, options.config_file, os.environ),
         look=partial(config.fingerprint, options.config_file),
     )
-    if options.command == "check":
-        return commands.check(source.load(None), options, _clock)
     if options.command == "fetch":
         loaded = source.load(None)
         announce(loaded)
         return commands.fetch(loaded, options, _clock)
-    run(source, _settings(options), _clock, _wait)
+    web = _web_configuration(options, lambda: source.load(None))
+    if options.command == "check":
+        loaded = source.load(None)
+        return commands.check(replace(loaded, warnings=(*loaded.warnings, *web.warnings)), options, _clock)
+    run(source, _settings(options, web), _clock, _wait)
     return FINE
+
+
+def _web_configuration(options: Options, other: Callable[[], config.Config] | None = None) -> config.WebConfig:
+    """The web configuration, if there is one.
+
+    Raises:
+        ConfigError: it is broken; the problems of the other configuration are said with its own.
+    """
+    if options.web_config_file is None:
+        return config.WebConfig()
+    try:
+        return config.load_web(options.web_config_file)
+    except config.ConfigError as error:
+        raise config.ConfigError((*_problems_of(other), *error.problems)) from None
+
+
+def _problems_of(load: Callable[[], config.Config] | None) -> tuple[config.Problem, ...]:
+    try:
+        return load().problems if load else ()
+    except config.ConfigError as error:
+        return error.problems
 
 
 def _demo(options: Options) -> int:
     roles = demo.cast(_clock())
     wechat = demo.serve(demo.simulator(roles, _clock, options.seed), "127.0.0.1:0")
     pretended = demo.configuration(roles, f"http://{wechat.addresses[0]}")
-    settings = _settings(options, demo.LISTEN_ADDRESS, MEMORY)
-    run(Source(lambda _last: pretended, lambda _config: None), settings, _clock, _wait, _invite)
+    settings = _settings(options, _web_configuration(options), demo.LISTEN_ADDRESS, MEMORY)
+    invite = partial(_invite, settings.protection.scheme)
+    run(Source(lambda _last: pretended, lambda _config: None), settings, _clock, _wait, invite)
     wechat.stop()
     return FINE
 
 
-def _settings(options: Options, address: str = LISTEN_ADDRESS, storage: str = STORAGE_PATH) -> Settings:
+def _settings(
+    options: Options, web: config.WebConfig, address: str = LISTEN_ADDRESS, storage: str = STORAGE_PATH
+) -> Settings:
     """What was said on the command line, the command's own defaults filled in."""
     return Settings(
         options.addresses(address),
@@ -102,12 +130,14 @@ def _settings(options: Options, address: str = LISTEN_ADDRESS, storage: str = ST
         options.storage(storage),
         options.enable_lifecycle,
         options.auto_reload_interval,
+        Protection(options.web_config_file, web),
     )
 
 
-def _invite(addresses: tuple[str, ...]) -> None:
+def _invite(scheme: str, addresses: tuple[str, ...]) -> None:
     for address in addresses:
-        print(f"status page: http://{address}/", f"metrics:     http://{address}/metrics", sep="\n", flush=True)
+        place = f"{scheme}://{address}"
+        print(f"status page: {place}/", f"metrics:     {place}/metrics", sep="\n", flush=True)
 
 
 def _open_streams() -> None:

@@ -50,6 +50,7 @@ class Options:
     config_file: Path = Path("config.yaml")
     listen_addresses: tuple[str, ...] = ()
     telemetry_path: str = TELEMETRY_PATH
+    web_config_file: Path | None = None
     enable_lifecycle: bool = False
     storage_path: str | None = None
     auto_reload_interval: float = 0.0
@@ -178,6 +179,13 @@ def _shared_flags() -> argparse.ArgumentParser:
         type=_path,
         metavar="PATH",
         help=f"where the metrics are (default: {TELEMETRY_PATH})",
+    )
+    flags.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        type=Path,
+        metavar="FILE",
+        help="TLS, passwords and headers, in the format of Prometheus' exporter-toolkit (default: none of them)",
     )
     flags.add_argument(
         "--web.enable-lifecycle",

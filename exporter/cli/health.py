@@ -9,9 +9,12 @@ from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from exporter.cli.flags import UsageError
+from exporter.config import ConfigError, load_web
 from exporter.httpd import parse_address
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from exporter.cli.flags import Options
 
 _SECONDS = 5.0
@@ -20,36 +23,55 @@ _SECONDS = 5.0
 def healthcheck(options: Options) -> int:
     """0 if every address answers: HTTP of any status, plain or over TLS, or a TLS alert.
 
-    A status such as 401 or 503 is the answer of a living process. So is an alert: it is how a server that demands a
-    client certificate refuses one who has none. The server's certificate is not verified, for the process asks itself,
-    by an address that no certificate need name; nothing secret is sent.
+    Where the web configuration can be read, it says which of the two is spoken; else both are tried. A status such as
+    401 or 503 is the answer of a living process. So is an alert: it is how a server that demands a client certificate
+    refuses one who has none. The server's certificate is not verified, for the process asks itself, by an address that
+    no certificate need name; nothing secret is sent.
     """
+    knock = _knock(options)
     for address in options.addresses():
         place = parse_address(address)
         if place.port == 0:
             raise UsageError(f"{address}: a health check needs the real port, not 0")
         try:
-            _probe(_reachable(place.host), place.port)
+            knock(_reachable(place.host), place.port)
         except (OSError, UnicodeError, http.client.HTTPException) as error:
             print(f"{address}: no answer: {error}", file=sys.stderr)
             return 1
     return 0
 
 
-def _probe(host: str, port: int) -> None:
-    """Returns once something answers.
+def _knock(options: Options) -> Callable[[str, int], None]:
+    """How to ask. All three return once something answers.
 
     Raises:
         OSError, UnicodeError, HTTPException: nothing does, or it is no answer.
     """
+    if options.web_config_file is None:
+        return _try_both
     try:
-        _ask(http.client.HTTPConnection(host, port, timeout=_SECONDS))
+        return _ask_plain if load_web(options.web_config_file).tls is None else _ask_tls
+    except ConfigError:  # the exporter may go on with the last good one
+        return _try_both
+
+
+def _try_both(host: str, port: int) -> None:
+    try:
+        _ask_plain(host, port)
     except (http.client.HTTPException, ConnectionResetError):  # so ends plain HTTP to a server of TLS
-        try:
-            _ask(http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=_unverified()))
-        except ssl.SSLError as error:
-            if "_ALERT_" not in str(error.reason):
-                raise
+        _ask_tls(host, port)
+
+
+def _ask_plain(host: str, port: int) -> None:
+    _ask(http.client.HTTPConnection(host, port, timeout=_SECONDS))
+
+
+def _ask_tls(host: str, port: int) -> None:
+    try:
+        _ask(http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=_unverified()))
+    except ssl.SSLError as error:
+        if "_ALERT_" not in str(error.reason):
+            raise
 
 
 def _ask(connection: http.client.HTTPConnection) -> None:

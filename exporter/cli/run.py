@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from exporter.cli.reload import Reloader, announce
 from exporter.httpd import Server
 from exporter.reports import WEEKLY
 from exporter.store import MEMORY, Lock
-from exporter.web import Pages, Site, Surroundings
+from exporter.web import Pages, Protection, Site, Surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +40,7 @@ class Settings:
     """Whether ``/-/reload`` is open to whoever can reach it."""
     auto_reload_interval: float = 0.0
     """Seconds between two looks at the files of the configuration; 0: nobody looks."""
+    protection: Protection = field(default_factory=Protection)
 
 
 def run(
@@ -69,12 +70,14 @@ def run(
         engine = Engine(config, settings.storage_path, clock, changed=pages.changed)
         undo.callback(engine.close)
         reloader = Reloader(source, engine, pages.render, settings.auto_reload_interval)
-        server = Server(settings.addresses, _site(settings, engine, pages, reloader, clock))
+        site = settings.protection.guarded(_site(settings, engine, pages, reloader, clock))
+        server = Server(settings.addresses, site, tls=settings.protection.tls)
         undo.callback(server.stop)
         server.start()
         log.info(
             "listening",
             addresses=" ".join(server.addresses),
+            scheme=settings.protection.scheme,
             telemetry_path=settings.telemetry_path,
             version=__version__,
             apps=len(config.apps),

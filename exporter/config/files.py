@@ -7,9 +7,10 @@ import os
 import stat
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+
+Look = tuple[int, ...]
+"""What of a file changes with its content: none of it for one that is not there."""
 
 _OTHERS_MAY_READ = 0o004
 
@@ -23,27 +24,13 @@ class FileUnreadableError(Exception):
         """The line at which it goes wrong, where there is one."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileTrace:
-    """What tells, without reading it, that a file was changed or replaced."""
-
-    path: Path
-    stamp: tuple[int, ...]
-    """Empty where the file cannot be looked at."""
-
-    @classmethod
-    def of(cls, path: Path) -> Self:
-        """The trace of a file as it is now; links are followed."""
-        try:
-            now = path.stat()
-        except OSError:
-            return cls(path, ())
-        return cls(path, (now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns, now.st_ctime_ns))
-
-    @property
-    def changed(self) -> bool:
-        """Whether the file is another one by now."""
-        return self != type(self).of(self.path)
+def look(path: Path) -> Look:
+    """How a file looks at this moment; links are followed."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def read_text(path: Path, limit: int) -> str:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.config.files import FileTrace, FileUnreadableError, parse_path, read_text, readable_by_others
+from exporter.config.files import FileUnreadableError, Look, look, parse_path, read_text, readable_by_others
 from exporter.config.sections import one_of, parse_truth, required
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class TlsServer:
 
 
 class TlsReader:
-    """Reads the section; ``traces`` are those of the files that it names.
+    """Reads the section; ``looks`` are those of the files that it names, from just before they were read.
 
     Args:
         section: the section, given and not empty.
@@ -78,7 +78,7 @@ class TlsReader:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.options |= ssl.OP_NO_RENEGOTIATION
         self._context.set_alpn_protocols(["http/1.1"])
-        self.traces: list[FileTrace] = []
+        self.looks: list[tuple[Path, Look]] = []
 
     def read(self) -> TlsServer:
         """What the section says; only of use if no problem was noted."""
@@ -181,7 +181,7 @@ class TlsReader:
         if path is None:
             return None
         place = self._folder / path
-        self.traces.append(FileTrace.of(place))
+        self.looks.append((place, look(place)))
         try:
             text = read_text(place, MAX_BYTES)
         except FileUnreadableError as error:

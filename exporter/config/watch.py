@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING
 
+from exporter.config.files import Look, look
 from exporter.config.load import app_files
 from exporter.config.secrets import FileSecret
 
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from exporter.config.types import Config
 
-Look = tuple[int, ...]
-"""What of a file changes with its content: none of it for one that is not there."""
 Fingerprint = dict["Path", Look]
 
 
@@ -29,7 +28,7 @@ def fingerprint(path: Path, config: Config) -> Fingerprint:
         config: what was last read from it.
     """
     secrets = {file for app in config.apps for file in _secret_files(app.way)}
-    return {file: _look(file) for file in ({path} | app_files(config.app_config_files, path.parent) | secrets)}
+    return {file: look(file) for file in ({path} | app_files(config.app_config_files, path.parent) | secrets)}
 
 
 def _secret_files(value: object) -> Iterator[Path]:
@@ -43,11 +42,3 @@ def _secret_files(value: object) -> Iterator[Path]:
     elif is_dataclass(value):
         for field in fields(value):
             yield from _secret_files(getattr(value, field.name))
-
-
-def _look(file: Path) -> Look:
-    try:
-        found = file.stat()
-    except OSError:
-        return ()
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns

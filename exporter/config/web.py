@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import bcrypt
 
 from exporter.config.documents import DocumentError, Entries, read_document
-from exporter.config.files import FileTrace
+from exporter.config.files import Look, look
 from exporter.config.problems import ConfigError, Findings, Problem
 from exporter.config.sections import Section, kind, one_of, parse_truth
 from exporter.config.tls import TLS_OPTIONS, TlsReader
@@ -47,9 +47,14 @@ class WebConfig:
     """Set in every answer, in place of the exporter's own of that name."""
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Names and bcrypt hashes; none: no password is asked for."""
-    traces: tuple[FileTrace, ...] = ()
-    """Of the file itself and those that it names, from just before they were read."""
+    files: tuple[tuple[Path, Look], ...] = ()
+    """The file itself and those that it names, and how each looked just before it was read."""
     warnings: tuple[Problem, ...] = ()
+
+    @property
+    def outdated(self) -> bool:
+        """Whether one of the files has changed since."""
+        return any(look(file) != seen for file, seen in self.files)
 
 
 def load_web(path: Path) -> WebConfig:
@@ -58,7 +63,7 @@ def load_web(path: Path) -> WebConfig:
     Raises:
         ConfigError: it is broken; it holds all problems.
     """
-    notes, trace = Findings(path), FileTrace.of(path)
+    notes, seen = Findings(path), look(path)
     try:
         tree = read_document(path)
     except DocumentError as error:
@@ -77,7 +82,7 @@ def load_web(path: Path) -> WebConfig:
     users = _users(section)
     if notes.problems:
         raise ConfigError(notes.problems)
-    return WebConfig(tls, headers, users, (trace, *reader.traces), notes.warnings)
+    return WebConfig(tls, headers, users, ((path, seen), *reader.looks), notes.warnings)
 
 
 def _headers(section: Section) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,356 @@
+"""``--web.config.file`` through the front door: the command as a process, certificates and passwords as they come."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import bcrypt
+import pytest
+import requests
+from certificates import Authority, Pair
+from rig import Running, command, running
+from stage import JOB, Prometheus
+
+from exporter import logs
+from exporter.config import load_web
+from exporter.httpd import Request, Response
+from exporter.web import Protection, protection
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+HASH = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
+USERS = f"basic_auth_users:\n  prometheus: {HASH}\n"
+TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
+CLIENTS = f"{TLS}  client_ca_file: authority.crt\n  client_auth_type: RequireAndVerifyClientCert\n"
+WEB = "--web.config.file=web.yml"
+DEMO = ("demo", "--log.level=debug", WEB)
+APP = "apps: [{appid: wx0123456789abcdef, secret: '0123456789abcdef'}]\n"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder with an authority, a certificate of the server's and a web configuration."""
+
+    folder: Path
+    authority: Authority
+    server: Pair
+
+    def web(self, text: str) -> None:
+        (self.folder / "web.yml").write_text(text)
+
+    def session(self, pair: Pair | None = None, *, user: str = "prometheus", password: str = "right") -> Session:  # noqa: S107
+        return Session(self, pair, user, password)
+
+
+class Session(requests.Session):
+    """A client that knows the authority, and says a password."""
+
+    def __init__(self, place: Place, pair: Pair | None, user: str, password: str) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.verify = str(place.authority.cert)
+        self.cert = (str(pair.cert), str(pair.key)) if pair else None
+        self.auth = (user, password) if user else None
+        self.headers["Connection"] = "close"  # each request is a handshake
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    authority = Authority(tmp_path, "authority")
+    server = authority.sign("server", "localhost", "127.0.0.1")
+    server.key.chmod(0o600)
+    return Place(tmp_path, authority, server)
+
+
+def status(run: Running, path: str = "/-/healthy", method: str = "GET", **options: object) -> int:
+    url = f"{run.scheme}://{run.address}{path}"
+    return run.session.request(method, url, timeout=10, **options).status_code  # type: ignore[arg-type]
+
+
+def shown(run: Running, place: Place) -> int:
+    """The serial number of the certificate that a connection made now is shown."""
+    context = ssl.create_default_context(cafile=str(place.authority.cert))
+    host, port = run.address.split(":")
+    with (
+        socket.create_connection((host, int(port)), 10) as raw,
+        context.wrap_socket(raw, server_hostname="localhost") as client,
+    ):
+        certificate = client.getpeercert()
+    assert certificate is not None
+    return int(str(certificate["serialNumber"]), 16)
+
+
+def noticed(run: Running, words: str) -> bool:
+    """Whether the log comes to say something while clients come and go; it is they who make it look."""
+
+    def poke() -> bool:
+        with socket.create_connection(tuple(run.address.split(":"))) as client:  # type: ignore[arg-type]
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            client.recv(1)
+        return any(words in line for line in run.log)
+
+    return eventually(poke)
+
+
+def eventually(truth: Callable[[], bool], seconds: float = 6) -> bool:
+    deadline = time.monotonic() + seconds
+    while not truth():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+PATHS = ("/", "/metrics", "/-/healthy", "/-/ready", "/-/reload", "/favicon.ico", "/%00")
+
+
+def test_every_path_needs_the_password_and_the_same_over_tls(place: Place) -> None:
+    place.web(TLS + USERS)
+    with running(place.folder, *DEMO, session=place.session()) as run:
+        assert run.scheme == "https"
+        for path in PATHS:
+            for method in ("GET", "HEAD", "POST", "BREW"):
+                run.session.auth = None
+                assert status(run, path, method) == 401
+        run.session.auth = ("prometheus", "wrong")
+        assert status(run) == 401
+        run.session.auth = ("prometheus", "right")
+        assert [status(run, path) for path in PATHS] == [200, 200, 200, 200, 405, 404, 404]
+        assert run.stop() == 0
+        assert run.process.stdout is not None
+        said = run.process.stdout.read()
+    assert said.splitlines()[0] == f"status page: https://{run.address}/"
+    everything = said + "".join(run.log)
+    assert "Traceback" not in everything
+    assert [secret for secret in (HASH[7:], "wrong", "cHJvbWV0aGV1czpyaWdodA") if secret in everything] == []
+
+
+def test_clients_show_a_certificate_of_the_authority_for_an_allowed_name(place: Place, tmp_path: Path) -> None:
+    place.web(f"{CLIENTS}  client_allowed_sans: [prometheus.example]\n")
+    good = place.authority.sign("good", "prometheus.example")
+    (tmp_path / "elsewhere").mkdir()
+    stranger = Authority(tmp_path / "elsewhere", "stranger").sign("other", "prometheus.example")
+    with running(place.folder, *DEMO, session=place.session(good)) as run:
+        assert status(run) == 200
+        for refused in (None, stranger, place.authority.sign("unnamed", "grafana.example")):
+            with place.session(refused) as session, pytest.raises(requests.ConnectionError):
+                session.get(f"https://{run.address}/-/healthy", timeout=10)
+        assert status(run) == 200
+        assert "the client's certificate is for no name that is allowed" in run.logged("allowed")
+
+
+VERSIONS = [
+    ("min_version: TLS13", {"tls1_2": False, "tls1_3": True}),
+    ("max_version: TLS12", {"tls1_2": True, "tls1_3": False}),
+    ("cipher_suites: [TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256]", {"tls1_2": True, "tls1_3": True}),
+    ("cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]", {"tls1_2": False, "tls1_3": True}),
+]
+
+
+@pytest.mark.parametrize(("option", "spoken"), VERSIONS, ids=[row[0] for row in VERSIONS])
+def test_openssl_speaks_the_versions_and_suites_that_are_allowed_and_no_others(
+    place: Place, option: str, spoken: dict[str, bool]
+) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not on this machine")
+    place.web(f"{TLS}  {option}\n")
+    with running(place.folder, *DEMO, session=place.session()) as run:
+        for version, allowed in spoken.items():
+            done = subprocess.run(
+                ["openssl", "s_client", "-connect", run.address, f"-{version}", "-CAfile", place.authority.cert],
+                input=b"",
+                capture_output=True,
+                timeout=20,
+                check=False,
+            )
+            assert (done.returncode == 0) is allowed
+            if allowed and "CHACHA20" in option and version == "tls1_2":
+                assert b"Cipher is ECDHE-ECDSA-CHACHA20-POLY1305" in done.stdout
+    assert len(VERSIONS) == 4
+
+
+def test_headers_stand_in_every_answer_in_place_of_our_own(place: Place) -> None:
+    place.web(
+        "http_server_config:\n  headers:\n    X-Frame-Options: deny\n"
+        "    Content-Security-Policy: default-src 'self'\n" + USERS
+    )
+    with running(place.folder, *DEMO, session=place.session()) as run:
+        assert run.scheme == "http"
+        for path, auth in (("/", None), ("/nothing", run.session.auth), ("/", run.session.auth)):
+            run.session.auth = auth
+            headers = run.get(path).headers
+            assert headers["X-Frame-Options"] == "deny"
+            assert headers["Content-Security-Policy"] == "default-src 'self'"
+        assert headers["X-Content-Type-Options"] == "nosniff"  # the status page's own stays
+
+
+def test_a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never(place: Place) -> None:
+    place.web(TLS)
+    with running(place.folder, *DEMO, session=place.session()) as run:
+        assert shown(run, place) == place.server.number
+        renewed = place.authority.sign("renewed", "localhost")
+        renewed.key.chmod(0o600)
+        # The certificate first, its key after a while: in between they do not fit, and the old ones go on.
+        shutil.move(renewed.cert, place.server.cert)
+        old = shown(run, place)
+        assert noticed(run, "the last good one goes on")
+        for _ in range(20):
+            assert shown(run, place) == old != renewed_number(place)
+            time.sleep(0.1)
+        broken = [line for line in run.log if "goes on" in line]
+        assert len(broken) == 1
+        assert "web.yml:3: tls_server_config.key_file: the key is not that of the certificate" in broken[0]
+        shutil.move(renewed.key, place.server.key)
+        assert eventually(lambda: shown(run, place) == renewed_number(place))
+        assert noticed(run, "web configuration read again")
+        place.server.key.unlink()
+        assert noticed(run, "tls_server_config.key_file: the file does not exist")
+        assert shown(run, place) == renewed_number(place)
+    assert "Traceback" not in "".join(run.log)
+
+
+def renewed_number(place: Place) -> int:
+    return place.server.number  # of the file as it is now
+
+
+def test_passwords_and_tls_come_and_go_with_the_file(place: Place) -> None:
+    place.web("{}")
+    with running(place.folder, *DEMO, session=place.session(user="")) as run:
+        assert (run.scheme, status(run)) == ("http", 200)
+        place.web(USERS)
+        assert eventually(lambda: status(run) == 401)
+        place.web(USERS.replace("prometheus", "promotheus").replace(HASH, "oops"))
+        assert noticed(run, "goes on")
+        run.session.auth = ("prometheus", "right")
+        assert status(run) == 200
+        place.web("")  # as some editors leave it for a moment: the doors stay closed
+        assert noticed(run, "the file is empty")
+        run.session.auth = None
+        assert status(run) == 401
+        place.web(TLS)
+        assert eventually(lambda: status(run) == 400)  # plain HTTP to HTTPS
+        run.scheme = "https"
+        assert status(run) == 200
+        assert noticed(run, 'web configuration read again" scheme=https')
+        place.web("{}")
+        run.scheme = "http"
+        assert eventually(lambda: _plain(run) == 200)
+
+
+def _plain(run: Running) -> int:
+    try:
+        return status(run)
+    except requests.ConnectionError:
+        return 0
+
+
+def test_a_removed_user_is_out_and_a_renewed_certificate_costs_nobody_a_check(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logs.configure("error", "logfmt")
+    monkeypatch.setattr(protection, "LOOK_AGAIN", 0.0)
+    asked = Request("GET", "/", headers=_headers("cHJvbWV0aGV1czpyaWdodA=="))
+    checks: list[object] = []
+    check = bcrypt.checkpw
+    monkeypatch.setattr(bcrypt, "checkpw", lambda *args: checks.append(args) or check(*args))
+    place.web(TLS + USERS)
+    web = place.folder / "web.yml"
+    guard = Protection(web, load_web(web))
+    site = guard.guarded(lambda _request: Response(200))
+    checks.clear()
+    assert [site(asked).status for _ in range(3)] == [200] * 3
+    assert len(checks) == 1
+    before = guard.tls()
+    place.authority.sign("server", "localhost").key.chmod(0o600)
+    assert site(asked).status == 200
+    assert guard.tls() is not before
+    tries = [password for password, _ in checks if password]  # each reading tries the hashes with an empty one
+    assert tries == [b"right"]
+    place.web(TLS + USERS.replace("prometheus:", "other:"))
+    assert site(asked).status == 401
+
+
+def _headers(encoded: str) -> dict[str, str]:
+    return {"Authorization": f"Basic {encoded}"}
+
+
+def test_a_broken_web_configuration_ends_the_start_with_2_and_check_says_the_same_with_1(place: Place) -> None:
+    (place.folder / "config.yaml").write_text("fetch: {timeout: 0s}\n" + APP)
+    place.web(f"{TLS}  min_version: TLS11\nrate_limit: {{}}\n{USERS}  bob: {HASH[:-1]}\n")
+    run, check = command(place.folder, WEB), command(place.folder, "check", WEB)
+    lines = check.stdout.splitlines()
+    assert (run.returncode, check.returncode) == (2, 1)
+    assert run.stderr == check.stdout
+    assert [line.split(": ")[0] for line in lines] == ["config.yaml:1", "web.yml:4", "web.yml:5", "web.yml:8"]
+    (place.folder / "config.yaml").write_text(APP)
+    assert command(place.folder, "check", WEB).stdout.splitlines() == lines[1:]
+    assert command(place.folder, "demo", WEB).returncode == 2
+    assert command(place.folder, "check", "--web.config.file=nowhere.yml").stdout == (
+        "nowhere.yml: the file does not exist\n"
+    )
+
+
+def test_check_reads_a_good_web_configuration_and_warns_of_an_open_key(place: Place) -> None:
+    (place.folder / "config.yaml").write_text(APP)
+    (place.folder / "config.yaml").chmod(0o600)
+    place.web(TLS + USERS)
+    assert command(place.folder, "check", WEB).stdout == "SUCCESS: 1 apps\n"
+    place.server.key.chmod(0o644)
+    done = command(place.folder, "check", WEB)
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0].startswith("warning: web.yml:3: tls_server_config.key_file: every user")
+
+
+WAYS_IN = {
+    "TLS": TLS,
+    "TLS and passwords": TLS + USERS,
+    "client certificates": CLIENTS,
+    "passwords": USERS,
+    "none": "{}",
+}
+
+
+@pytest.mark.parametrize("text", WAYS_IN.values(), ids=WAYS_IN)
+def test_the_health_check_knows_the_way_in_from_the_same_flags(place: Place, text: str) -> None:
+    place.web(text)
+    session = place.session(place.authority.sign("client", "localhost"))
+    with running(place.folder, *DEMO, session=session) as run:
+        ask = ("healthcheck", f"--web.listen-address={run.address}")
+        assert command(place.folder, *ask, WEB).returncode == 0
+        assert command(place.folder, *ask).returncode == 0
+        place.web("[")  # which breaks the way that is known, not the exporter
+        assert command(place.folder, *ask, WEB).returncode == 0
+    assert command(place.folder, *ask, WEB).returncode == 1
+
+
+def test_prometheus_scrapes_over_tls_with_a_password_and_a_certificate(place: Place, prometheus: str) -> None:
+    place.web(CLIENTS + USERS)
+    client = place.authority.sign("client", "prometheus.example")
+    scrape = {
+        "job_name": JOB,
+        "scheme": "https",
+        "basic_auth": {"username": "prometheus", "password": "right"},
+        "tls_config": {
+            "ca_file": str(place.authority.cert),
+            "cert_file": str(client.cert),
+            "key_file": str(client.key),
+        },
+    }
+    with running(place.folder, *DEMO, session=place.session(client)) as run:
+        job = scrape | {"static_configs": [{"targets": [run.address]}]}
+        server = Prometheus(prometheus, place.folder, [], {"scrape_configs": [job]})
+        server.start()
+        try:
+            server.wait_for_scrapes()
+            (apps,) = server.ask("query", query="count(wechat_miniprogram_app_info)")
+        finally:
+            server.stop()
+    assert apps["value"][1] == "8"
