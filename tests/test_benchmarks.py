@@ -14,3 +14,13 @@ def test_the_benchmark_of_scrapes_still_measures_what_there_is() -> None:
     result = subprocess.run([sys.executable, script, "--apps", "20"], capture_output=True, text=True, check=True)
     assert result.stdout.startswith("20 apps, ")
     assert result.stdout.count("ratio") == 2
+
+
+def test_the_benchmark_of_passwords_still_measures_what_there_is() -> None:
+    script = BENCHMARKS / "passwords.py"
+    result = subprocess.run([sys.executable, script, "--cost", "4"], capture_output=True, text=True, check=True)
+    assert [line.partition(":")[0] for line in result.stdout.splitlines()] == [
+        "no password",
+        "a known one",
+        "one checked at a cost of 4",
+    ]

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
+import sys
 import tomllib
 from typing import TYPE_CHECKING
 
+import bcrypt
 import pytest
+import requests
 import yaml
+from certificates import Authority
 from readme_tables import README, TABLES, WAYS_IN_WORDS, written
+from rig import running
 
 from exporter import config
 from exporter.config.way_sections import (
@@ -91,11 +97,50 @@ def test_the_first_configuration_of_the_readme_can_be_loaded(text: str, tmp_path
         assert loaded.warnings == ()
 
 
-def test_the_scrape_configuration_of_the_readme_is_one_that_prometheus_takes(tmp_path: Path, promtool: str) -> None:
-    (block,) = [block for block in re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL) if "scrape_configs" in block]
-    assert yaml.safe_load(block)["scrape_configs"][0]["job_name"] == "wechat-miniprogram"
-    (tmp_path / "prometheus.yml").write_text(block)
-    subprocess.run([promtool, "check", "config", tmp_path / "prometheus.yml"], check=True, capture_output=True)
+def blocks_with(word: str, text: str = TEXT) -> list[str]:
+    return [block for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) if word in block]
+
+
+def test_the_scrape_configurations_of_the_readme_are_ones_that_prometheus_takes(tmp_path: Path, promtool: str) -> None:
+    Authority(tmp_path, "ca")
+    (tmp_path / "password").write_text("example")
+    plain, secure = blocks_with("scrape_configs")
+    for block in (plain, secure):
+        assert yaml.safe_load(block)["scrape_configs"][0]["job_name"] == "wechat-miniprogram"
+        (tmp_path / "prometheus.yml").write_text(block)
+        subprocess.run([promtool, "check", "config", tmp_path / "prometheus.yml"], check=True, capture_output=True)
+    assert yaml.safe_load(secure)["scrape_configs"][0]["basic_auth"]["username"] == "prometheus"
+
+
+@pytest.mark.parametrize("text", [TEXT, CHINESE], ids=["English", "Chinese"])
+def test_the_web_configuration_of_the_readme_protects_the_exporter(text: str, tmp_path: Path) -> None:
+    (block,) = blocks_with("tls_server_config", text)
+    authority = Authority(tmp_path, "clients")
+    authority.sign("server", "localhost", "127.0.0.1").key.chmod(0o600)
+    options = re.sub(r"^  # (?=\w+: )", "  ", block, flags=re.MULTILINE)
+    client = authority.sign("client", "prometheus.example.com")
+    for written_block in {block, options}:
+        (tmp_path / "web.yml").write_text(written_block)
+        session = requests.Session()
+        session.trust_env = False  # this machine's own authorities are not asked
+        session.verify, session.cert = str(authority.cert), (str(client.cert), str(client.key))
+        session.auth = ("prometheus", "example")
+        with running(tmp_path, "demo", "--web.config.file=web.yml", session=session) as run:
+            assert (run.scheme, run.get().status_code) == ("https", 200)
+            session.auth = None
+            assert run.get().status_code == 401
+
+
+def test_the_readme_makes_a_hash_that_the_exporter_takes(tmp_path: Path) -> None:
+    (line,) = re.findall(r"/bin/python (-c 'import bcrypt.*')$", TEXT, re.MULTILINE)
+    python = [sys.executable, *shlex.split(line)]
+    made = subprocess.run(  # without a terminal, the password comes from standard input
+        python, input="example\n", capture_output=True, text=True, check=True, start_new_session=True
+    )
+    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{prometheus: {made.stdout.splitlines()[-1]}}}")
+    ((user, hashed),) = config.load_web(tmp_path / "web.yml").users
+    assert user == "prometheus"
+    assert bcrypt.checkpw(b"example", hashed.encode())
 
 
 def test_every_query_of_the_readme_is_one_that_prometheus_takes(tmp_path: Path, promtool: str) -> None:
