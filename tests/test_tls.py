@@ -319,6 +319,27 @@ def test_a_client_certificate_for_no_allowed_name_ends_the_connection_unanswered
             rest(client_socket)
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_resumed_session_is_that_of_the_same_client(
+    authority: Authority, ours: Pair, version: ssl.TLSVersion
+) -> None:
+    tls = Tls(server_context(ours, authority.cert), frozenset({"scraper.example"}))
+    context = client_context(authority, authority.sign("client", "scraper.example"))
+    context.maximum_version = version
+    with serving(tls) as server:
+        with secured(server, context) as client:
+            client.sendall(LAST)
+            assert next_answer(client).status == 200
+            session = client.session
+        with (
+            connect(server) as raw,
+            context.wrap_socket(raw, server_hostname="localhost", session=session) as client,
+        ):
+            client.sendall(LAST)
+            assert client.session_reused
+            assert next_answer(client).status == 200
+
+
 def test_a_client_certificate_must_be_of_the_authority_and_in_its_time(
     tmp_path: Path, authority: Authority, ours: Pair
 ) -> None:
