@@ -13,7 +13,7 @@ from stage import Stage, played
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytest_plugins = ["measured"]
+pytest_plugins = ["measured", "whole_run"]
 
 ROOT = Path(__file__).parent.parent
 UNPACKED = ROOT / ".cache" / "prometheus" / "usr" / "bin"

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
+from secrets_search import RUN, hidden_in, place
 
 from exporter import demo
 from exporter.cli.engine import Engine
@@ -74,6 +75,10 @@ def served(
         yield wechat, f"http://{server.addresses[0]}"
     finally:
         server.stop()
+        around = wechat.surroundings
+        RUN.hide(around.key, around.component_token, *(token.value for token in wechat._tokens))
+        for app in wechat.apps.values():
+            RUN.hide(app.secret, app.refresh_token, app.next_refresh_token, app.cloudbase_token)
 
 
 @contextmanager
@@ -111,7 +116,12 @@ class Running:
 
     def get(self, path: str = "/metrics", **options: object) -> requests.Response:
         """One request to it."""
-        return self.session.get(f"{self.scheme}://{self.address}{path}", timeout=10, **options)  # type: ignore[arg-type]
+        if isinstance(auth := options.get("auth", self.session.auth), tuple):
+            RUN.hide(*auth[1:])
+        answer = self.session.get(f"{self.scheme}://{self.address}{path}", timeout=10, **options)  # type: ignore[arg-type]
+        RUN.written(place(path), "\n".join(f"{name}: {value}" for name, value in answer.headers.items()))
+        RUN.written(place(path), answer.content)
+        return answer
 
     def scrape(self) -> Samples:
         """What it exposes now."""
@@ -150,6 +160,7 @@ def running(
 ) -> Iterator[Running]:
     """The exporter as a process in a folder, listening on a free port of the loopback; asked by a session."""
     command = [*COMMAND, *arguments, "--web.listen-address=127.0.0.1:0"]
+    RUN.hide(*hidden_in(folder, environ))
     process = subprocess.Popen(
         command,
         cwd=folder,
@@ -177,12 +188,16 @@ def running(
         reader.join()
         run.session.close()
         assert process.stdout is not None
+        RUN.written(place("log"), "".join(lines))
+        RUN.written(place("standard output"), process.stdout.read())
+        RUN.hide(*hidden_in(folder, environ))
         process.stdout.close()
         process.stderr.close()
 
 
 def command(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Runs the command to its end."""
+    RUN.hide(*hidden_in(folder, environ))
     return subprocess.run(
         [*COMMAND, *arguments],
         cwd=folder,

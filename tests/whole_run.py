@@ -1,0 +1,78 @@
+"""A search of everything that a test run wrote for every secret that the tests gave to the exporter.
+
+Written is what processes printed and logged, the answers that ``rig`` read, what tests printed, and each file left in a
+test's folder that no test wrote itself: those are what the exporter was given. The run fails for a find.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from secrets_search import LARGEST, RUN, Find, files, place
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_given: set[str] = set()
+"""Every file that this process opened for writing."""
+_result = pytest.StashKey[tuple[list[Find], float]]()
+
+
+def note_opened(event: str, arguments: tuple[object, ...]) -> None:
+    if event == "os.rename" and str(arguments[0]) in _given:
+        _given.add(os.path.abspath(str(arguments[1])))  # noqa: PTH100 (called for every file that is opened)
+    if event == "open" and isinstance(arguments[0], str) and arguments[2]:
+        flags = arguments[2]
+        if isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR):
+            _given.add(os.path.abspath(arguments[0]))  # noqa: PTH100 (the same)
+
+
+def pytest_configure() -> None:
+    sys.addaudithook(note_opened)
+    subprocess.Popen.communicate = _overheard(subprocess.Popen.communicate)  # type: ignore[method-assign]
+
+
+def _overheard(communicate: Callable[..., tuple[str | bytes, str | bytes]]) -> Callable[..., object]:
+    def overheard(self: subprocess.Popen[str], *arguments: object, **options: object) -> object:
+        printed = communicate(self, *arguments, **options)
+        for name, content in zip(("standard output", "standard error"), printed, strict=True):
+            RUN.written(place(name), content)
+        return printed
+
+    return overheard
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    for name, content in report.sections:
+        RUN.written(f"{report.nodeid}: {name}", content)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    began = time.perf_counter()
+    factory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+    folder = factory._basetemp
+    for file in files(folder) if folder else ():
+        if str(file) not in _given and file.stat().st_blocks * 512 < LARGEST:
+            RUN.written(str(file.relative_to(folder)), file.read_bytes())
+    finds = list(RUN.finds())
+    session.config.stash[_result] = finds, time.perf_counter() - began
+    if finds:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    finds, seconds = config.stash.get(_result, ([], 0.0))
+    terminalreporter.section("Search for secrets")
+    terminalreporter.write_line(
+        f"{len(RUN.secrets)} secrets and tokens, and whatever looks like one of the simulator's,"
+        f" looked for in {RUN.size / 1e6:.1f} MB from {len(RUN.places)} places ({seconds:.1f} s):"
+        f" {len(finds) or 'nothing'} found"
+    )
+    for find in finds[:50]:
+        terminalreporter.write_line(f"{find.place}: {find.around}", red=True)
