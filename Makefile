@@ -14,7 +14,7 @@ demo: $(INSTALLED)
 ## All tests with branch coverage; promtool and prometheus come from the machine or from Debian's package, Grafana's
 ## data engine from npm.
 test: $(INSTALLED)
-	tests/get-prometheus
+	tests/get-debian-packages
 	tests/get-node-packages $(BIN)
 	rm -rf .cache/coverage && mkdir -p .cache/coverage
 	$(BIN)/coverage run -m pytest $(PYTEST_FLAGS)
@@ -45,7 +45,7 @@ readme: $(INSTALLED)
 ## Draws the pictures of the dashboard: Grafana's components, in Chromium, on twelve weeks of the demo in a Prometheus.
 pictures: export PATH := $(CURDIR)/$(BIN):$(PATH):$(CURDIR)/.cache/prometheus/usr/bin
 pictures: $(INSTALLED) generated
-	tests/get-prometheus
+	tests/get-debian-packages
 	grafana/pictures/get-chromium
 	npm --prefix grafana/pictures ci --loglevel=error
 	npm --prefix grafana/pictures run build

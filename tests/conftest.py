@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from stage import Stage, played
+from systemd import Systemd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ def _program(name: str) -> str:
     unpacked = UNPACKED / name
     found = shutil.which(name) or (str(unpacked) if unpacked.exists() else None)
     if found is None:
-        pytest.skip(f"{name} is not on this machine; tests/get-prometheus says why")
+        pytest.skip(f"{name} is not on this machine; tests/get-debian-packages says why")
     return found
 
 
@@ -56,6 +57,17 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="session")
 def amtool() -> str:
     return _program("amtool")
+
+
+@pytest.fixture(scope="session")
+def systemd() -> Systemd:
+    """What judges units; it needs no systemd at work."""
+    unpacked = ROOT / ".cache" / "systemd"
+    if found := shutil.which("systemd-analyze"):
+        return Systemd(found)
+    if not (program := unpacked / "usr" / "bin" / "systemd-analyze").exists():
+        pytest.skip("systemd-analyze is not on this machine; tests/get-debian-packages says why")
+    return Systemd(str(program), unpacked)
 
 
 @pytest.fixture(scope="session")

@@ -156,10 +156,14 @@ class Running:
 
 @contextmanager
 def running(
-    folder: Path, *arguments: str, session: requests.Session | None = None, **environ: str
+    folder: Path,
+    *arguments: str,
+    session: requests.Session | None = None,
+    within: Sequence[str] = (),
+    **environ: str,
 ) -> Iterator[Running]:
-    """The exporter as a process in a folder, listening on a free port of the loopback; asked by a session."""
-    command = [*COMMAND, *arguments, "--web.listen-address=127.0.0.1:0"]
+    """The exporter as a process in a folder, on a free port of the loopback; asked by a session, started by ``within``."""
+    command = [*within, *COMMAND, *arguments, "--web.listen-address=127.0.0.1:0"]
     RUN.hide(*hidden_in(folder, environ))
     process = subprocess.Popen(
         command,

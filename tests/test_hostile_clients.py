@@ -113,6 +113,7 @@ def exporting(folder: Path) -> Iterator[Besieged]:
             host, _, port = exporter.address.rpartition(":")
             besieged = Besieged(exporter, Door(host, int(port)), time.monotonic())
             assert len(exporter.get(headers={"Accept-Encoding": "identity"}).content) > LARGE
+            exporter.session.close()
             with waiting(200)(besieged.door):  # it keeps some memory for its first threads
                 besieged.door.scrape()
             yield besieged

@@ -98,7 +98,7 @@ def test_every_secret_that_a_configuration_leads_to_is_looked_for(tmp_path: Path
 PLANTED = "a-secret-that-was-planted"
 PRETENDED_TOKEN = f"{PRETENDED[0]}0123456789abcdef"
 RUN_WITH_PLANTS = """
-import subprocess, sys, threading
+import requests, subprocess, sys, threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from rig import Running, running
 from secrets_search import RUN
@@ -137,7 +137,7 @@ def test_header(tmp_path):
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.handle_request).start()
-        Running(None, [], "127.0.0.1:%d" % server.server_port).get("/header")
+        Running(None, [], requests.Session(), "127.0.0.1:%d" % server.server_port).get("/header")
 
 
 def test_store(tmp_path):

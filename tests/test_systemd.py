@@ -1,0 +1,208 @@
+"""``deploy/systemd``, held against the program and systemd's own judgement, and its restrictions put on the program."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import yaml
+from rig import COMMAND, command, running, served
+
+from exporter.cli import UNUSABLE
+from exporter.cli.flags import NAME, RUN, parse
+from exporter.httpd import Limits
+from exporter.store.files import DATABASE
+from exporter.wechat.simulator import SimulatedApp
+
+if TYPE_CHECKING:
+    from systemd import Systemd
+
+FOLDER = Path(__file__).parent.parent / "deploy" / "systemd"
+UNIT = FOLDER / f"{NAME}.service"
+README = (FOLDER / "README.md").read_text()
+SETTINGS = [
+    (key, value)
+    for line in UNIT.read_text().replace("\\\n", " ").splitlines()
+    if "=" in line and not line.startswith("#")
+    for key, _, value in [line.partition("=")]
+]
+ONE = dict(SETTINGS)
+"""The last value of each setting."""
+PROGRAM, *ARGUMENTS = shlex.split(ONE["ExecStart"].replace("$ARGS", ""))
+OPTIONS = parse(ARGUMENTS)
+RELOAD = ONE["ExecReload"].split()[1].lstrip("-")
+"""A signal."""
+CREDENTIALS = Path("/run/credentials") / UNIT.name
+(EXAMPLE,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+CONFIGURATION = yaml.safe_load(EXAMPLE)
+
+
+def test_it_starts_the_exporter_with_flags_that_it_has() -> None:
+    assert OPTIONS.command == RUN
+    assert OPTIONS.config_file.is_absolute()
+    assert OPTIONS.storage_path == f"/var/lib/{ONE['StateDirectory']}"
+    assert Path(PROGRAM).name == NAME
+
+
+def test_a_configuration_that_cannot_be_started_with_is_not_tried_again(tmp_path: Path) -> None:
+    assert ONE["RestartPreventExitStatus"] == str(UNUSABLE)
+    assert command(tmp_path).returncode == UNUSABLE
+
+
+def test_there_are_tasks_for_every_connection_and_every_request_that_can_be_configured(tmp_path: Path) -> None:
+    too_many = int(ONE["TasksMax"]) - Limits().connections - 32
+    (tmp_path / "config.yaml").write_text(json.dumps({"fetch": {"concurrency": too_many}, **CONFIGURATION}))
+    assert "fetch.concurrency: " in command(tmp_path, "check").stdout
+
+
+def test_the_readme_names_the_paths_of_the_unit() -> None:
+    credential, _, source = ONE["LoadCredential"].partition(":")
+    shop = f"{CREDENTIALS}/{credential}_shop"
+    defaults = ONE["EnvironmentFile"].removeprefix("-")
+    for path in (str(Path(PROGRAM).parent.parent), str(OPTIONS.config_file), f"{source}/shop", defaults):
+        assert path in README, path
+    assert [app["secret_file"] for app in CONFIGURATION["apps"]] == [shop]
+
+
+# --- as systemd sees it ----------------------------------------------------------------------------
+
+
+def test_systemd_finds_nothing_wrong_with_it(systemd: Systemd, tmp_path: Path) -> None:
+    here = tmp_path / UNIT.name
+    here.write_text(UNIT.read_text().replace(PROGRAM, COMMAND[0]))
+    assert complaints(systemd, here) == []
+    here.write_text(here.read_text().replace("PrivateTmp=yes", "PrivateTmpp=yes"))
+    assert any("PrivateTmpp" in line for line in complaints(systemd, here))
+
+
+def complaints(systemd: Systemd, unit: Path) -> list[str]:
+    """What it says of the unit; what it says of others is theirs."""
+    result = systemd.analyze("verify", "--man=no", str(unit))
+    return [line for line in result.stderr.splitlines() if NAME in line]
+
+
+def test_the_readme_says_the_exposure_that_systemd_computes(systemd: Systemd) -> None:
+    said = re.search(r"\(systemd (\d+)\) prints an exposure level of ([\d.]+) (\w+)", " ".join(README.split()))
+    assert said is not None
+    printed = systemd.analyze("security", "--offline=true", "--no-pager", str(UNIT)).stdout
+    computed = re.search(r"Overall exposure level for \S+: ([\d.]+) (\w+)", printed)
+    assert computed is not None, printed
+    assert computed[2] == said[3]
+    if systemd.version != said[1]:
+        pytest.skip(f"systemd {systemd.version} counts otherwise: {computed[1]}")
+    assert computed[1] == said[2]
+
+
+# --- confined ----------------------------------------------------------------------------------------
+
+APP = SimulatedApp(CONFIGURATION["apps"][0]["appid"], "secret-that-systemd-hands-over")
+PROBE = """
+import mmap, os, socket
+def refused(act):
+    try:
+        act()
+    except (OSError, PermissionError):
+        return True
+print(*(name for name, act in {
+    "write": lambda: open("/etc/written", "w"),
+    "execute": lambda: mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC),
+    "netlink": lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+    "packet": lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW),
+    "chown": lambda: os.chown(".", 1, 1),
+    "priority": lambda: os.setpriority(os.PRIO_PROCESS, 0, 1),
+    "root": lambda: os.setresuid(1, 1, 1),
+    "chroot": lambda: os.chroot("/"),
+}.items() if refused(act)))
+"""
+
+
+@dataclass(frozen=True)
+class Jail:
+    """The unit's view of the machine, and its restrictions, around a program."""
+
+    folder: Path
+    around: tuple[str, ...]
+    """What stands before the program."""
+    user: int
+
+    def run(self, *line: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([*self.around, *line], capture_output=True, text=True, check=False, timeout=60)
+
+
+JAIL = """set -eu
+mount --make-rprivate /
+mkdir -p "$1/etc/wechat-miniprogram-exporter" "$1/run/credentials"
+for file in hosts nsswitch.conf ld.so.cache localtime ssl; do
+    [ ! -e "/etc/$file" ] || cp -a "/etc/$file" "$1/etc"
+done
+for place in etc run var/lib; do
+    mount --bind "$1/$place" "/$place"
+done
+mount --bind "$1/given" /etc/wechat-miniprogram-exporter
+mount --bind "$1/credentials" /run/credentials
+mount --bind /var/lib/wechat-miniprogram-exporter /var/lib/wechat-miniprogram-exporter
+for place in /etc/wechat-miniprogram-exporter /etc /run/credentials /run /var/lib /; do
+    mount -o remount,bind,ro "$place"
+done
+unset COVERAGE_PROCESS_CONFIG COVERAGE_PROCESS_START
+cd /
+shift
+exec "$@"
+"""
+
+
+@pytest.fixture
+def jail(systemd: Systemd, tmp_path: Path) -> Jail:
+    """As near to the unit as one comes without systemd at work: mounts, capabilities, memory and system calls."""
+    if os.geteuid() or shutil.which("unshare") is None:
+        pytest.skip("only root can confine a program")
+    user = 65534 if all(stat.S_IMODE(path.stat().st_mode) & 1 for path in Path(sys.executable).resolve().parents) else 0
+    allowed: set[str] = set()
+    for key, value in SETTINGS:
+        if key == "SystemCallFilter":
+            calls = systemd.calls(value.lstrip("~").split())
+            allowed = allowed - calls if value.startswith("~") else allowed | calls
+    confinement = {"user": user, "calls": sorted(allowed), "families": ONE["RestrictAddressFamilies"].split()}
+    (tmp_path / "confinement.json").write_text(json.dumps(confinement))
+    for folder in ("given/secrets", f"credentials/{UNIT.name}", f"var/lib/{NAME}"):
+        (tmp_path / folder).mkdir(parents=True)
+    os.chown(tmp_path / "var" / "lib" / NAME, user, user)
+    confined = (sys.executable, str(Path(__file__).parent / "confined.py"), str(tmp_path / "confinement.json"))
+    return Jail(tmp_path, ("unshare", "--mount", "sh", "-c", JAIL, "sh", str(tmp_path), *confined), user)
+
+
+def test_what_the_unit_forbids_is_refused_and_the_exporter_does_not_miss_it(jail: Jail) -> None:
+    refused = jail.run(sys.executable, "-c", PROBE)
+    assert refused.stdout.split() == re.findall(r'^    "(\w+)": lambda', PROBE, re.MULTILINE), refused.stderr
+    credential = jail.folder / "credentials" / UNIT.name / "secret_shop"
+    credential.write_text(APP.secret)
+    os.chown(credential, jail.user, jail.user)
+    credential.chmod(0o440)  # as systemd's look
+    with served([APP]) as (_, base_url):
+        main = {**CONFIGURATION, "api": {"base_url": base_url}}
+        (jail.folder / "given" / "config.yaml").write_text(json.dumps(main))
+        with running(jail.folder, *ARGUMENTS, within=jail.around) as exporter:
+            samples = exporter.scrape_until(lambda samples: samples.get(("fetches_total", APP.appid)) == 8)
+            assert samples["up", APP.appid] == 1
+            assert samples["exporter_store_up",] == 1
+            assert samples["process_start_time_seconds",] == pytest.approx(time.time(), abs=60)
+            assert APP.appid in exporter.get("/").text
+            exporter.process.send_signal(getattr(signal, f"SIG{RELOAD}"))
+            exporter.logged("configuration unchanged")
+            began = time.monotonic()
+            assert exporter.stop() == 0
+            assert time.monotonic() - began < float(ONE["TimeoutStopSec"].removesuffix("s"))
+            assert not [line for line in exporter.log if "level=warn" in line or "level=error" in line]
+    assert (jail.folder / "var" / "lib" / NAME / DATABASE).stat().st_size > 0
