@@ -162,7 +162,7 @@ def running(
     within: Sequence[str] = (),
     **environ: str,
 ) -> Iterator[Running]:
-    """The exporter as a process in a folder, on a free port of the loopback; asked by a session, started by ``within``."""
+    """The exporter as a process in a folder, on a free port of the loopback; asked by a session, started ``within``."""
     command = [*within, *COMMAND, *arguments, "--web.listen-address=127.0.0.1:0"]
     RUN.hide(*hidden_in(folder, environ))
     process = subprocess.Popen(
