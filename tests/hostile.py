@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import socket
+import ssl
 import struct
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +17,9 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
-    import ssl
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
@@ -132,7 +136,7 @@ def endless_headers(door: Door) -> None:
     with door.enter() as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n")
         deadline = time.monotonic() + PATIENCE
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(OSError):
             while True:
                 assert time.monotonic() < deadline, "they were taken for as long as they came"
                 client.sendall(line)
@@ -183,10 +187,30 @@ def no_records(door: Door) -> None:
         rest(client)
 
 
+def open_ssl(version: str, letter: bytes, words: bytes) -> Callable[[Door], None]:
+    """OpenSSL's own client, told a hundred times by a letter what to do to the connection; it says so in words."""
+
+    def act(door: Door) -> None:
+        if shutil.which("openssl") is None:
+            pytest.skip("openssl is not on this machine")
+        line = ["openssl", "s_client", "-connect", f"{door.host}:{door.port}", version]
+        with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
+            assert client.stdin is not None
+            with contextlib.suppress(BrokenPipeError):
+                for _ in range(100):
+                    client.stdin.write(letter + b"\n")
+                    client.stdin.flush()
+                    time.sleep(0.002)  # it takes a letter only at the beginning of what it reads
+            said, _ = client.communicate(timeout=PATIENCE)
+        assert words in said, said[-500:]
+
+    return act
+
+
 def rest(client: socket.socket) -> bytes:
     """Everything up to the end of the connection, which must come, be it with a reset."""
     received = bytearray()
-    with contextlib.suppress(ConnectionError):
+    with contextlib.suppress(ConnectionError, ssl.SSLError):  # a connection that was broken on purpose
         while chunk := client.recv(65536):
             received += chunk
     return bytes(received)

@@ -6,19 +6,25 @@ import contextlib
 import json
 import re
 import socket
+import ssl
 import statistics
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
+from certificates import Authority
 from footprint import Footprint, at_rest, back_at
 from hostile import (
     Door,
     body_on_get,
     busy,
     endless_headers,
+    no_records,
+    open_ssl,
     pipelined,
     resets,
     told,
@@ -75,6 +81,19 @@ ATTACKS: dict[str, Attack] = {
     "pipelined requests": busy(pipelined),
     "500 connections that reset": busy(resets),
 }
+HELLO = bytes.fromhex("1603010200010001fc0303")
+"""How a TLS handshake begins: a record of 512 bytes."""
+
+ATTACKS_ON_TLS: dict[str, Attack] = {
+    "200 silent before the handshake": waiting(200, enters=False),
+    "200 with half a ClientHello": waiting(200, HELLO + bytes(200), enters=False),
+    "200 that send a ClientHello byte by byte": waiting(200, HELLO, drip=b"\0", enters=False),
+    "plain HTTP": busy(told(METRICS, b"HTTP/1.1 400 ", enters=False)),
+    "garbage in place of a handshake": busy(told(HELLO + bytes(range(256)) * 2, b"\x15\x03", enters=False)),
+    "garbage after the handshake": busy(no_records),
+    "renegotiation": busy(open_ssl("-tls1_2", b"R", b"RENEGOTIATING")),
+    "a hundred new keys": busy(open_ssl("-tls1_3", b"K", b"KEYUPDATE")),
+}
 
 
 @dataclass(frozen=True)
@@ -102,16 +121,24 @@ class Besieged:
 
 
 @contextlib.contextmanager
-def exporting(folder: Path) -> Iterator[Besieged]:
+def exporting(folder: Path, *, secured: bool) -> Iterator[Besieged]:
     apps = [{"appid": f"wx{n:016x}", "name": f"App {n}", "secret": f"secret-{n:04x}-xxxxxxxx"} for n in range(APPS)]
     with socket.create_server(("127.0.0.1", 0)) as mute:
         base_url = f"http://127.0.0.1:{mute.getsockname()[1]}"
         main = {"fetch": {"timeout": "5m"}, "api": {"base_url": base_url}, "apps": apps}
         (folder / "config.yaml").write_text(json.dumps(main))
         (folder / "config.yaml").chmod(0o600)
-        with running(folder, "--storage.path=:memory:") as exporter:
+        session, flags, context = requests.Session(), [], None
+        session.trust_env = False  # or the environment has its own authorities
+        if secured:
+            authority = Authority(folder)
+            authority.sign("server", "localhost", "127.0.0.1")
+            (folder / "web.yml").write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}")
+            session.verify = str(authority.cert)
+            flags, context = ["--web.config.file=web.yml"], ssl.create_default_context(cafile=authority.cert)
+        with running(folder, "--storage.path=:memory:", *flags, session=session) as exporter:
             host, _, port = exporter.address.rpartition(":")
-            besieged = Besieged(exporter, Door(host, int(port)), time.monotonic())
+            besieged = Besieged(exporter, Door(host, int(port), context), time.monotonic())
             assert len(exporter.get(headers={"Accept-Encoding": "identity"}).content) > LARGE
             exporter.session.close()
             with waiting(200)(besieged.door):  # it keeps some memory for its first threads
@@ -121,22 +148,37 @@ def exporting(folder: Path) -> Iterator[Besieged]:
 
 
 @pytest.fixture(scope="module")
-def besieged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
-    with exporting(tmp_path_factory.mktemp("besieged")) as exporter:
-        yield exporter
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
+    with exporting(tmp_path_factory.mktemp("plain"), secured=False) as besieged:
+        yield besieged
 
 
-def test_the_table_of_attacks_is_whole() -> None:
-    assert len(ATTACKS) == 18
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
+    with exporting(tmp_path_factory.mktemp("secured"), secured=True) as besieged:
+        yield besieged
+
+
+def test_the_tables_of_attacks_are_whole() -> None:
+    assert (len(ATTACKS), len(ATTACKS_ON_TLS)) == (18, 8)
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_scrape_answers_meanwhile_and_afterwards_everything_is_back(
-    besieged: Besieged, name: str, measured: Measured
+    plain: Besieged, name: str, measured: Measured
 ) -> None:
+    bears(plain, name, ATTACKS[name], measured)
+
+
+@pytest.mark.parametrize("name", ATTACKS_ON_TLS | ATTACKS)
+def test_with_tls_it_is_the_same(secured: Besieged, name: str, measured: Measured) -> None:
+    bears(secured, name, (ATTACKS_ON_TLS | ATTACKS)[name], measured)
+
+
+def bears(besieged: Besieged, name: str, attack: Attack, measured: Measured) -> None:
     before = at_rest(besieged.pid)
     scrapes = []
-    with ATTACKS[name](besieged.door):
+    with attack(besieged.door):
         for _ in range(SCRAPES):
             time.sleep(BETWEEN)
             scrapes.append(besieged.door.scrape())
@@ -155,7 +197,12 @@ SIEGE = {
 }
 
 
-def test_whoever_does_not_go_is_put_out_at_his_deadline(besieged: Besieged, measured: Measured) -> None:
+def test_whoever_does_not_go_is_put_out_at_his_deadline(plain: Besieged, secured: Besieged, measured: Measured) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda besieged: outlasts(besieged, measured), (plain, secured)))
+
+
+def outlasts(besieged: Besieged, measured: Measured) -> None:
     before = at_rest(besieged.pid)
     scrapes: list[float] = []
     with contextlib.ExitStack() as stack:
@@ -167,13 +214,14 @@ def test_whoever_does_not_go_is_put_out_at_his_deadline(besieged: Besieged, meas
         while (clients := Footprint.of(besieged.pid).descriptors - before.descriptors) > 0 or not most:
             most = max(most, clients)
             now = time.monotonic()
-            assert now < began + LIMITS.write_seconds + GRACE
+            assert now < inside + LIMITS.write_seconds + GRACE
             assert clients <= 50 or now < inside + LIMITS.header_seconds + GRACE
             scrapes.append(besieged.door.scrape())
             time.sleep(1)
         after = back_at(before, besieged.pid)
+    assert time.monotonic() - began > LIMITS.write_seconds
     measured("Hostile clients", row("the first three together, until put out", besieged, scrapes, before, after))
-    assert most == sum(SIEGE.values())
+    assert most >= sum(SIEGE.values())
     assert statistics.median(scrapes) < WITHIN
     assert after.is_back_at(before), (before, after)
     besieged.assert_quiet()
