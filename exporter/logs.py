@@ -30,7 +30,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
     """
     renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
     if form == "logfmt":
-        renderer = structlog.processors.LogfmtRenderer(key_order=["ts", "level", "msg"])
+        renderer = structlog.processors.LogfmtRenderer()
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -39,6 +39,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
             structlog.processors.format_exc_info,
             structlog.processors.EventRenamer("msg"),
             redact,
+            _in_order,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger("warning" if level == "warn" else level),
@@ -62,6 +63,11 @@ def _redacted(value: Any) -> Any:  # noqa: ANN401 (an event's values are of any 
 def _prometheus_level(_logger: object, _method: str, event: EventDict) -> EventDict:
     event["level"] = "warn" if event["level"] == "warning" else event["level"]
     return event
+
+
+def _in_order(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """What every line has stands first, as in Prometheus' own logs."""
+    return {key: event[key] for key in ("ts", "level", "msg")} | dict(event)
 
 
 class _Unbreakable:

@@ -179,7 +179,7 @@ def running(
     reader.start()
     run = Running(process, lines, session or requests.Session())
     try:
-        found = re.search(r"addresses=\"?(\S+) scheme=(\w+)", run.logged("msg=listening"))
+        found = re.search(r"addresses\W+([\w.:]+)\W+scheme\W+(\w+)", run.logged("listening"))
         assert found is not None
         run.address, run.scheme = found.groups()
         while run.get("/-/ready").status_code != 200:

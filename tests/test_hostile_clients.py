@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,7 +37,6 @@ from exporter.httpd import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from hostile import Attack
     from measured import Measured
@@ -147,6 +147,17 @@ def exporting(folder: Path, *, secured: bool) -> Iterator[Besieged]:
             assert exporter.stop() == 0
 
 
+def test_what_is_promised_are_the_limits_of_the_server() -> None:
+    promise = " ".join((Path(__file__).parent.parent / "SECURITY.md").read_text().split())
+    for words in (
+        f"{LIMITS.connections} connections at once",
+        f"headers ({LIMITS.header_seconds:.0f} s), bodies ({LIMITS.body_seconds:.0f} s)",
+        f"reading an answer ({LIMITS.write_seconds:.0f} s) and idling ({LIMITS.idle_seconds:.0f} s)",
+        f"{LIMITS.header_bytes // 1024} KiB of headers, {LIMITS.body_bytes // 1024**2} MiB of body",
+    ):
+        assert words in promise, words
+
+
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
     with exporting(tmp_path_factory.mktemp("plain"), secured=False) as besieged:
@@ -225,6 +236,17 @@ def outlasts(besieged: Besieged, measured: Measured) -> None:
     assert statistics.median(scrapes) < WITHIN
     assert after.is_back_at(before), (before, after)
     besieged.assert_quiet()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_it_stops_within_two_seconds_with_all_of_them_in_and_calls_that_hang(tmp_path: Path, *, tls: bool) -> None:
+    with exporting(tmp_path, secured=tls) as besieged, contextlib.ExitStack() as stack:
+        for name in SIEGE:
+            stack.enter_context(ATTACKS[name](besieged.door))
+        began = time.monotonic()
+        assert besieged.exporter.stop() == 0
+        assert time.monotonic() - began < 2
+        besieged.assert_quiet()
 
 
 def row(name: str, besieged: Besieged, scrapes: list[float], before: Footprint, after: Footprint) -> dict[str, object]:

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+import ast
 import io
 import json
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from rig import running, served
+from test_floors import MODULES
 
 from exporter import logs
+from exporter.wechat.simulator import Fault, SimulatedApp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -31,7 +36,7 @@ def test_json_has_the_same_fields(stream: io.StringIO) -> None:
     logs.configure("info", "json", stream)
     structlog.get_logger().info("week published", appid="wx1", name="店")
     line = json.loads(stream.getvalue())
-    assert set(line) == {"ts", "level", "msg", "appid", "name"}
+    assert list(line) == ["ts", "level", "msg", "appid", "name"]
     assert (line["level"], line["msg"], line["name"]) == ("info", "week published", "店")
 
 
@@ -107,3 +112,92 @@ def test_a_stream_that_breaks_is_not_the_exporters_end() -> None:
     logs.configure("info", "logfmt", Broken())
     structlog.get_logger().info("words")
     structlog.reset_defaults()
+
+
+# --- the exporter's own lines ------------------------------------------------------------------------------
+
+GOOD = SimulatedApp("wx00000000000000a0", "secret-of-the-good-app")
+BAD = SimulatedApp("wx00000000000000b0", "secret-of-the-bad-app-", faults=(Fault("40164", "stable_token"),))
+MUTE = SimulatedApp("wx00000000000000c0", "secret-of-the-mute-app", faults=(Fault("hang"),))
+FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^ ]*)(?: |$)')
+
+
+def of_logfmt(line: str) -> dict[str, str]:
+    fields = FIELD.findall(line)
+    assert "".join(f"{name}={value} " for name, value in fields) == f"{line} ", "nothing stands between the fields"
+    return {name: json.loads(value) if value.startswith('"') else value for name, value in fields}
+
+
+def of_json(line: str) -> dict[str, str]:
+    return {name: str(value) for name, value in json.loads(line).items()}
+
+
+READERS: dict[str, Callable[[str], dict[str, str]]] = {"logfmt": of_logfmt, "json": of_json}
+
+
+@pytest.mark.parametrize("form", logs.FORMATS)
+def test_each_line_of_a_whole_run_is_one_fact_and_each_call_is_shown_without_its_token(
+    tmp_path: Path, form: str
+) -> None:
+    assert tuple(READERS) == logs.FORMATS
+    with served([GOOD, BAD, MUTE]) as (wechat, base_url):
+        entries = [{"appid": app.appid, "secret": app.secret} for app in (GOOD, BAD, MUTE)]
+        fetch = {"timeout": "500ms", "history_weeks": 2}
+        main = {"api": {"base_url": base_url}, "apps": entries, "fetch": fetch}
+        (tmp_path / "config.yaml").write_text(json.dumps(main))
+        (tmp_path / "config.yaml").chmod(0o600)
+        with running(tmp_path, "--log.level=debug", f"--log.format={form}") as exporter:
+            exporter.scrape_until(lambda samples: sum(key[0] == "up" for key in samples) == len(entries))
+            exporter.scrape_until(lambda samples: samples["fetches_total", GOOD.appid] == 2)
+            exporter.stop()
+        tokens = [token.value for token in wechat._tokens]
+    lines = [READERS[form](line.removesuffix("\n")) for line in exporter.log]
+    assert all(list(line)[:3] == ["ts", "level", "msg"] for line in lines)
+    assert {line["level"] for line in lines} == {"debug", "info", "warn"}
+    calls = [line for line in lines if line["msg"] in {"called", "call failed"}]
+    assert len(calls) == len(wechat.calls)
+    shown = {(line["appid"], line["endpoint"], line.get("errcode", ""), line["msg"]) for line in calls}
+    assert shown == {
+        (GOOD.appid, "stable_token", "", "called"),
+        (GOOD.appid, "weekly", "", "called"),
+        (BAD.appid, "stable_token", "40164", "called"),
+        (MUTE.appid, "stable_token", "", "called"),
+        (MUTE.appid, "weekly", "", "call failed"),
+    }
+    assert sorted(line["appid"] for line in lines if line["msg"] == "app in trouble") == [BAD.appid, MUTE.appid]
+    assert len(tokens) == 3
+    assert not [token for token in tokens if token in "".join(exporter.log)]
+
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+
+
+def texts(node: ast.expr, module: ast.Module) -> list[str]:
+    """Every text that an expression may come to, as far as its module tells."""
+    if isinstance(node, ast.IfExp):
+        return [*texts(node.body, module), *texts(node.orelse, module)]
+    if isinstance(node, ast.Name):
+        assigned = [found for found in ast.walk(module) if isinstance(found, ast.Assign)]
+        values = (found.value for found in assigned if ast.unparse(found.targets[0]) == node.id)
+        return [text for value in values for text in texts(value, module)]
+    return [node.value] if isinstance(node, ast.Constant) else []
+
+
+def messages() -> set[str]:
+    """Every message that the exporter may log, those of ``debug`` left out."""
+    found = set()
+    for module in MODULES.values():
+        for call in (node for node in ast.walk(module) if isinstance(node, ast.Call)):
+            name = ast.unparse(call.func).rpartition(".")
+            if name[0].endswith("log") and name[2] in {"info", "warning", "error", "exception"}:
+                found |= set(texts(call.args[0], module))
+            if name[2] == "complain" and "DEBUG" not in ast.unparse(call):
+                found |= set(texts(call.args[1], module))
+    return found
+
+
+def test_the_readme_knows_every_message() -> None:
+    (table,) = re.findall(r"\| `msg` \| .*?\n\n", README, re.DOTALL)
+    for message in messages():
+        assert message.partition(", and it cannot be")[0] in table, message
+    assert len(messages()) == 26
