@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import bcrypt
 import pytest
 import requests
+import structlog.testing
 from certificates import Authority, Pair
 from rig import Running, command, running
 from stage import JOB, Prometheus
 
-from exporter import logs
 from exporter.config import load_web
 from exporter.httpd import Request, Response
 from exporter.web import Protection, protection
@@ -255,7 +255,6 @@ def _plain(run: Running) -> int:
 def test_a_removed_user_is_out_and_a_renewed_certificate_costs_nobody_a_check(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    logs.configure("error", "logfmt")
     monkeypatch.setattr(protection, "LOOK_AGAIN", 0.0)
     asked = Request("GET", "/", headers=_headers("cHJvbWV0aGV1czpyaWdodA=="))
     checks: list[object] = []
@@ -269,13 +268,16 @@ def test_a_removed_user_is_out_and_a_renewed_certificate_costs_nobody_a_check(
     assert [site(asked).status for _ in range(3)] == [200] * 3
     assert len(checks) == 1
     before = guard.tls()
-    place.authority.sign("server", "localhost").key.chmod(0o600)
-    assert site(asked).status == 200
-    assert guard.tls() is not before
-    tries = [password for password, _ in checks if password]  # each reading tries the hashes with an empty one
-    assert tries == [b"right"]
-    place.web(TLS + USERS.replace("prometheus:", "other:"))
-    assert site(asked).status == 401
+    with structlog.testing.capture_logs() as logged:
+        place.authority.sign("server", "localhost").key.chmod(0o600)
+        assert site(asked).status == 200
+        assert guard.tls() is not before
+        tries = [password for password, _ in checks if password]  # each reading tries the hashes with an empty one
+        assert tries == [b"right"]
+        place.web(TLS + USERS.replace("prometheus:", "other:"))
+        assert site(asked).status == 401
+    again = {"event": "web configuration read again", "scheme": "https", "users": 1, "log_level": "info"}
+    assert logged == [again, again]
 
 
 def _headers(encoded: str) -> dict[str, str]:
