@@ -12,10 +12,11 @@ demo: $(INSTALLED)
 	$(BIN)/wechat-miniprogram-exporter demo
 
 ## All tests with branch coverage; promtool and prometheus come from the machine or from Debian's package, Grafana's
-## data engine from npm.
+## data engine from npm, Chromium from the machine or, as root on Debian, from the distribution.
 test: $(INSTALLED)
 	tests/get-debian-packages
 	tests/get-node-packages $(BIN)
+	tests/get-chromium || echo "so the tests in a browser are skipped"
 	rm -rf .cache/coverage && mkdir -p .cache/coverage
 	$(BIN)/coverage run -m pytest $(PYTEST_FLAGS)
 	$(BIN)/coverage combine --quiet
@@ -42,14 +43,16 @@ generated: $(INSTALLED)
 readme: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python -m readme_tables
 
-## Draws the pictures of the dashboard: Grafana's components, in Chromium, on twelve weeks of the demo in a Prometheus.
+## Draws the pictures of the dashboard (Grafana's components, in Chromium, on twelve weeks of the demo in a Prometheus)
+## and of the status page.
 pictures: export PATH := $(CURDIR)/$(BIN):$(PATH):$(CURDIR)/.cache/prometheus/usr/bin
 pictures: $(INSTALLED) generated
 	tests/get-debian-packages
-	grafana/pictures/get-chromium
+	tests/get-chromium
 	npm --prefix grafana/pictures ci --loglevel=error
 	npm --prefix grafana/pictures run build
 	PYTHONPATH=tests $(BIN)/python grafana/pictures/draw.py
+	PYTHONPATH=tests $(BIN)/python docs/pictures/statuspage.py
 
 clean:
 	rm -rf $(VENV) .cache dist tests/*/node_modules grafana/pictures/node_modules

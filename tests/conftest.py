@@ -71,6 +71,14 @@ def systemd() -> Systemd:
 
 
 @pytest.fixture(scope="session")
+def chromium() -> str:
+    found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("Chromium is not on this machine; tests/get-chromium says why")
+    return found
+
+
+@pytest.fixture(scope="session")
 def node() -> str:
     """Node.js, with Grafana's data engine beside ``tests/grafana``."""
     if not (ROOT / "tests" / "grafana" / "node_modules").exists():

@@ -69,11 +69,12 @@ class Document:
 
     def _make(self, statuses: Sequence[Status], surroundings: Surroundings) -> None:
         before, self._pieces = self._pieces, {}
+        pieces = []
         for status in statuses:
             known = before.get(status.appid)
             if known is None or known[0] != status:
                 known = (status, self._form.piece(status, surroundings.report))
             self._pieces[status.appid] = known
-        pieces = [piece for _, piece in self._pieces.values()]
+            pieces.append(known[1])
         self._parts = self._form.whole(statuses, pieces, surroundings)
         self._bodies = {}

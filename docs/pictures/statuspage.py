@@ -1,0 +1,61 @@
+"""Photographs the status page, light and dark: eight days of the demo's apps with the default configuration."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from browser import FLAGS, opened, served
+from playwright.sync_api import sync_playwright
+
+from exporter import demo, logs
+from exporter.cli.run import engine
+from exporter.config import Fetch
+from exporter.periods import DAY
+from exporter.status import TRAIL_WEEKS, Status
+
+HERE = Path(__file__).parent
+STEP = 7200
+"""Seconds between two looks at the clock."""
+
+
+def statuses(now: float) -> tuple[Status, ...]:
+    """What the exporter knows after eight days."""
+    roles = demo.cast(now)
+    moment = now
+
+    def clock() -> float:
+        return moment
+
+    server = demo.serve(demo.simulator(roles, clock), "127.0.0.1:0")
+    config = demo.configuration(roles, f"http://{server.addresses[0]}")
+    moment = now - 8 * DAY
+    rooms = engine(replace(config, fetch=Fetch(history_weeks=TRAIL_WEEKS)), ":memory:", clock)
+    while moment <= now:
+        rooms.poller.drain()
+        moment += STEP
+    found = rooms.poller.statuses()
+    rooms.close()
+    server.stop()
+    return found
+
+
+def main() -> None:
+    """Draws both pictures into this folder."""
+    logs.configure("error", "logfmt")  # what becomes of the demo's apps is drawn
+    with served(statuses(time.time())) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
+        for scheme in ("light", "dark"):
+            size = {"width": 1440, "height": 800}
+            with opened(browser, address, color_scheme=scheme, viewport=size) as (page, _):
+                bottom = page.locator("table").bounding_box()
+                clip = {"x": 0, "y": 0, "width": size["width"], "height": bottom["y"] + bottom["height"] + 16}
+                page.screenshot(path=HERE / f"status-page-{scheme}.png", clip=clip, full_page=True)
+            print(f"docs/pictures/status-page-{scheme}.png")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

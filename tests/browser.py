@@ -1,0 +1,67 @@
+"""The status page in a real browser: Debian's Chromium, driven by Playwright; nothing goes unheard that it says."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry
+
+from exporter.httpd import Server
+from exporter.reports import WEEKLY
+from exporter.web import Pages, Site, Surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+    from exporter.status import Status
+
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+"""Chromium as root, without a screen, and silent towards the network."""
+
+
+@dataclass
+class Heard:
+    """What a page said and asked for that nobody sees."""
+
+    complaints: list[str] = field(default_factory=list)
+    """Errors of the script, of the console (the policy's are among them), dialogs."""
+    requests: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def served(statuses: tuple[Status, ...], *problems: str) -> Iterator[str]:
+    """The exporter's web site about these apps, over real HTTP; its address."""
+    pages = Pages(WEEKLY, lambda: statuses)
+    pages.render()
+    registry = CollectorRegistry()
+    site = Site("/metrics", pages, registry, lambda: Surroundings(WEEKLY, "/metrics", "", problems, time.time()))
+    server = Server(["127.0.0.1:0"], site)
+    server.start()
+    try:
+        yield f"http://{server.addresses[0]}"
+    finally:
+        server.stop()
+
+
+@contextmanager
+def opened(browser: Browser, address: str, **context: object) -> Iterator[tuple[Page, Heard]]:
+    """A page in a profile of its own."""
+    profile = browser.new_context(**context)  # type: ignore[arg-type]
+    page, heard = profile.new_page(), Heard()
+    page.on("console", lambda message: heard.complaints.append(message.text))
+    page.on("pageerror", lambda error: heard.complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (heard.complaints.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: heard.requests.append(request.url))
+    try:
+        page.goto(address)
+        yield page, heard
+    finally:
+        profile.close()

@@ -1,0 +1,403 @@
+from __future__ import annotations
+
+import re
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from browser import FLAGS, opened, served
+from playwright.sync_api import expect, sync_playwright
+
+from exporter.periods import beijing_stamp, week_containing
+from exporter.reports import WEEKLY, Reading, Thresholds
+from exporter.status import SEVERITY, Answer, Counters, Kept, Recent, State, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from measured import Measured
+    from playwright.sync_api import Browser, Page
+
+NOW = time.time()
+WEEK = week_containing(NOW).before()
+HOUR = 3600.0
+NAMES = (
+    "Corner Bakery",
+    "<script>alert(1)</script>",
+    "\"quoted\" 'twice' & <b>bold</b>",
+    "مطعم \u202eעברית",
+    "x" * 200,
+    "店" * 200,
+)
+Opened = "Callable[..., Any]"
+
+
+def app(number: int, name: str, state: State, level: float | None, change: float = 1.0) -> Status:
+    """An app whose figures all differ from those of the others; without a level it has none."""
+    recent = Recent()
+    if level is not None:
+        for weeks, factor in ((6, 1.1), (1, 1.0), (0, change)):
+            visitors = round(level * factor)
+            values = (visitors * 3, visitors * 9 + number, visitors, visitors // 3, 70.5 - number, 30.25 + number, 2.5)
+            recent = recent.with_week(Kept(Reading(WEEKLY, WEEK.before(weeks + number % 2), values), NOW))
+    words = "" if state is State.OK else f"40164 do something about <i>{name[:9]}</i>"
+    answer = Answer(WEEK, state, NOW, NOW - 30 * HOUR, "40164", words, succeeded=NOW - number * HOUR if level else None)
+    known = None if state is State.PENDING else answer
+    appid = f"wx{number:016x}"
+    return Status(appid, name, state, known, recent, NOW + 600 * (9 - number), Counters(), Thresholds())
+
+
+APPS = (
+    app(1, NAMES[0], State.OK, 12_400, 0.98),
+    app(2, NAMES[1], State.OK, 960, 0.5),
+    app(3, NAMES[2], State.REFUSED, None),
+    app(4, NAMES[3], State.FAILED, 5_100, 1.3),
+    app(5, NAMES[4], State.NOT_READY, 88, 1.01),
+    app(6, NAMES[5], State.QUOTA_SPENT, 1_234_567, 0.69),
+    app(7, "", State.PENDING, None),
+    app(8, "Tea House", State.OK, 310, 2.0),
+)
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with served(APPS, "apps.d/a.yaml:2: <b>broken</b>") as address:
+        yield address
+
+
+@pytest.fixture
+def shown(browser: Browser, address: str) -> Callable[..., Any]:
+    """Opens the page; whatever a test does with it, it complains of nothing and asks nobody else for anything."""
+
+    @contextmanager
+    def show(fragment: str = "", **context: object) -> Iterator[Page]:
+        with opened(browser, f"{address}/{fragment}", **context) as (page, heard):
+            yield page
+            assert heard.complaints == []
+            assert {url for url in heard.requests if not url.startswith(f"{address}/")} == set()
+
+    return show
+
+
+def names(page: Page) -> list[str]:
+    """The numbers of the apps that are to be seen, from top to bottom."""
+    texts = page.locator("tbody:not([hidden]) th").all_text_contents()
+    return [number_of(text) for text in texts]
+
+
+def number_of(text: str) -> str:
+    return re.findall(r"wx0*([1-9a-f][0-9a-f]*)", text)[-1]
+
+
+def test_nothing_else_than_the_page_is_asked_for(browser: Browser, address: str) -> None:
+    with opened(browser, address) as (_, heard):
+        assert heard.requests == [f"{address}/"]
+
+
+def test_the_policy_is_in_force_and_a_breach_would_be_heard(browser: Browser, address: str) -> None:
+    with opened(browser, address) as (page, heard):
+        page.evaluate(
+            "const script = document.createElement('script'); script.textContent = 'window.ran = true';"
+            "document.body.append(script); document.body.setAttribute('style', 'color: red')"
+        )
+        assert page.evaluate("window.ran") is None
+        page.wait_for_timeout(50)
+        assert len([words for words in heard.complaints if "Content Security Policy" in words]) == 2
+
+
+def test_hostile_names_are_shown_as_they_are(shown: Callable[..., Any]) -> None:
+    with shown() as page:
+        texts = page.locator("tbody th").evaluate_all("heads => heads.map(head => head.firstChild.textContent)")
+        assert set(NAMES) < set(texts)
+        assert page.locator("tbody :is(script, i)").count() == 0
+        expect(page.locator(".problem")).to_have_text("apps.d/a.yaml:2: <b>broken</b>")
+
+
+# --- filter and sort -----------------------------------------------------------------------------------
+
+FILTERS = [
+    ("bakery", ["1"]),
+    ("  BAKERY ", ["1"]),
+    ("<script>", ["2"]),
+    ("עברית", ["4"]),
+    ("wx0000000000000007", ["7"]),
+    ("no such app", []),
+]
+
+
+def test_the_text_filters_by_name_and_appid(shown: Callable[..., Any]) -> None:
+    assert len(FILTERS) == 6
+    with shown() as page:
+        box = page.get_by_role("searchbox", name="Filter")
+        for words, found in FILTERS:
+            box.fill(words)
+            expect(page.locator("output")).to_have_text(f"{len(found)} of 8 found")
+            assert names(page) == found, words
+        box.fill("")
+        expect(page.locator("output")).to_have_text("")
+        assert len(names(page)) == 8
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_total_filters_by_its_state_and_lets_go_when_pressed_again(shown: Callable[..., Any], state: State) -> None:
+    with shown() as page:
+        everything = names(page)
+        total = page.get_by_role("button", name=state.words)
+        total.click()
+        assert sorted(names(page)) == [number_of(app.appid) for app in APPS if app.state is state]
+        expect(total).to_have_attribute("aria-pressed", "true")
+        total.click()
+        assert names(page) == everything
+        expect(page.get_by_role("button", name="8 apps")).to_have_attribute("aria-pressed", "true")
+
+
+def figure(place: int) -> Callable[[Status], float | None]:
+    def value(status: Status) -> float | None:
+        return status.recent.current and status.recent.current.reading.values[place]
+
+    return value
+
+
+def share(status: Status) -> float | None:
+    known = [figure for figure in status.recent.trail.figures.values() if figure is not None]
+    return round(known[-1] / max(known), 4) if known else None
+
+
+COLUMNS: list[tuple[str, Callable[[Status], Any], bool]] = [
+    ("App", lambda status: ((status.name or "") + status.appid).lower(), False),
+    ("State", lambda status: -SEVERITY.index(status.state), False),
+    ("Week", lambda status: status.recent.current and status.recent.current.week, True),
+    ("Visitors, half a year", share, True),
+    *((field.title, figure(place), True) for place, field in enumerate(WEEKLY.fields)),
+    ("Last success", lambda status: status.answer.succeeded if status.answer else None, True),
+    ("Next fetch", lambda status: status.next_fetch, True),
+]
+
+
+def in_order(status_key: Callable[[Status], Any], before: list[str], *, descending: bool) -> list[str]:
+    """What a stable sort makes of an order; apps without a value come last either way."""
+    by_number = {number_of(app.appid): status_key(app) for app in APPS}
+    known = [number for number in before if by_number[number] is not None]
+    known.sort(key=lambda number: by_number[number])
+    if descending:
+        known.sort(key=lambda number: by_number[number], reverse=True)
+    return known + [number for number in before if by_number[number] is None]
+
+
+def test_each_column_sorts_both_ways_and_gives_back_the_first_order(shown: Callable[..., Any]) -> None:
+    assert len(COLUMNS) == 13
+    with shown() as page:
+        first = names(page)
+        for title, key, descending in COLUMNS:
+            head = page.get_by_role("columnheader", name=title, exact=True)
+            button = head.get_by_role("button")
+            for turned in (descending, not descending):
+                button.click()
+                assert names(page) == in_order(key, first, descending=turned), (title, turned)
+                expect(head).to_have_attribute("aria-sort", "descending" if turned else "ascending")
+            button.click()
+            assert names(page) == first
+            expect(head).to_have_attribute("aria-sort", "none")
+
+
+def test_figures_can_be_sorted_by_their_change(shown: Callable[..., Any]) -> None:
+    with shown() as page:
+        page.get_by_label("sort figures by their change").check()
+        page.get_by_role("button", name="Visitors", exact=True).click()
+        assert names(page)[:6] == ["8", "4", "5", "1", "6", "2"]
+
+
+def test_everything_can_be_done_with_the_keyboard(shown: Callable[..., Any]) -> None:
+    with shown() as page:
+        page.get_by_role("link", name="Docs").focus()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        assert names(page) == ["3"]
+        page.keyboard.press("Space")
+        assert len(names(page)) == 8
+        page.get_by_role("searchbox", name="Filter").focus()
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("columnheader", name="App", exact=True)).to_have_attribute("aria-sort", "ascending")
+
+
+def test_what_is_shown_can_be_shared_as_a_link(shown: Callable[..., Any]) -> None:
+    with shown() as page:
+        page.get_by_label("sort figures by their change").check()
+        page.get_by_role("button", name="Sessions", exact=True).click()
+        page.get_by_role("button", name=State.OK.words).click()
+        page.get_by_role("searchbox", name="Filter").fill("er")
+        expect(page.locator("output")).to_have_text("2 of 8 found")
+        fragment, found = page.evaluate("location.hash"), names(page)
+    assert fragment == "#q=er&state=ok&sort=sessions&dir=desc&by=change"
+    with shown(fragment) as page:
+        assert names(page) == found == ["1", "2"]
+        expect(page.get_by_role("searchbox")).to_have_value("er")
+        page.get_by_role("link", name="Docs").click()
+        assert names(page) == found
+    with shown("#state=nonsense&sort=__proto__&q=%3Cscript%3E") as page:
+        assert names(page) == ["2"]
+
+
+# --- what is read ----------------------------------------------------------------------------------------
+
+
+def test_relative_times_are_right_and_move_on(shown: Callable[..., Any]) -> None:
+    with shown() as page:
+        page.clock.install(time=NOW)
+        page.reload()
+        success, following = (page.locator(f"tbody:has-text('wx0000000000000002') td:nth-child({n})") for n in (12, 13))
+        expect(success.locator("span")).to_have_text("2 h ago")
+        expect(success.locator("time")).to_have_text(beijing_stamp(NOW - 2 * HOUR))
+        expect(following.locator("span")).to_have_text("in 70 min")
+        expect(page.locator("td[colspan] span").first).to_have_text("30 h ago")
+        page.clock.fast_forward("02:00:00")
+        expect(success.locator("span")).to_have_text("4 h ago")
+        expect(following.locator("span")).to_have_text("50 min ago")
+
+
+def test_a_clock_that_is_behind_is_not_believed(shown: Callable[..., Any]) -> None:
+    with shown() as page:
+        page.clock.install(time=NOW - 48 * HOUR)
+        page.reload()
+        expect(page.locator("#made ~ *, footer span").last).to_have_text("now")
+
+
+def test_a_trail_is_an_image_with_words(shown: Callable[..., Any]) -> None:
+    with shown() as page:
+        expect(page.get_by_role("img", name=re.compile(r"^Visitors, 7 weeks to .*; 4 not known$"))).to_have_count(6)
+
+
+def test_every_link_of_the_page_leads_somewhere(shown: Callable[..., Any], address: str) -> None:
+    with shown() as page:
+        links = page.get_by_role("link").evaluate_all("links => links.map(link => link.getAttribute('href'))")
+        assert links == ["/metrics", "/api/v1/apps", "/-/healthy", "/-/ready", "#docs"]
+        assert [page.request.get(address + link).status for link in links[:-1]] == [200] * 4
+        assert page.locator("#docs").count() == 1
+
+
+def test_without_scripts_the_table_is_whole(shown: Callable[..., Any]) -> None:
+    with shown(java_script_enabled=False) as page:
+        assert len(names(page)) == 8
+        expect(page.get_by_role("button")).to_have_count(0)
+        expect(page.get_by_role("searchbox")).to_have_count(0)
+        text = page.locator("body").inner_text()
+        assert [state for state in State if state.words not in text] == []
+        assert beijing_stamp(NOW - 2 * HOUR) in text
+        assert "Beijing" in text
+        assert " ago" not in text
+
+
+# --- how it looks ----------------------------------------------------------------------------------------
+
+CONTRASTS = """() => {
+  const numbers = color => color.match(/[\\d.]+/g).map(Number);
+  const light = color => numbers(color).slice(0, 3).map(value => value / 255)
+    .map(value => value <= .04045 ? value / 12.92 : ((value + .055) / 1.055) ** 2.4)
+    .reduce((sum, value, place) => sum + value * [.2126, .7152, .0722][place], 0);
+  const ground = element => {
+    for (let at = element; at; at = at.parentElement) {
+      const color = getComputedStyle(at).backgroundColor;
+      if (numbers(color)[3] !== 0) return color;
+    }
+  };
+  const ratio = (one, other) => {
+    const [low, high] = [light(one), light(other)].sort((a, b) => a - b);
+    return (high + .05) / (low + .05);
+  };
+  const seen = element => element.checkVisibility();
+  const all = [...document.body.querySelectorAll("*")].filter(seen);
+  const texts = all.filter(e => [...e.childNodes].some(node => node.nodeType === 3 && node.data.trim()));
+  return {
+    texts: texts.map(e => [e.tagName, e.className, e.textContent, ratio(getComputedStyle(e).color, ground(e))]),
+    marks: all.filter(e => e.matches("path[d^=M]")).map(e => ratio(getComputedStyle(e).stroke, ground(e))),
+    ground: light(ground(document.body)),
+  };
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1440])
+def test_every_text_can_be_read(shown: Callable[..., Any], measured: Measured, scheme: str, width: int) -> None:
+    with shown(color_scheme=scheme, viewport={"width": width, "height": 900}) as page:
+        found = page.evaluate(CONTRASTS)
+        page.locator("tbody").first.hover()
+        hovered = page.evaluate(CONTRASTS)
+    assert (found["ground"] < 0.05) == (scheme == "dark")
+    texts = found["texts"] + hovered["texts"]
+    assert {"up", "down", "fall"} <= {classes for _, classes, _, _ in texts}
+    assert [text for text in texts if text[3] < 4.5] == []
+    assert min(found["marks"]) >= 3
+    measured(
+        "contrast of the status page",
+        {"scheme": scheme, "width": width, "least of text": round(min(text[3] for text in texts), 2)},
+    )
+
+
+@pytest.mark.parametrize("width", [320, 390, 600, 768, 1000, 1280, 1440, 1920])
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_no_width_makes_the_page_scroll_sideways(shown: Callable[..., Any], width: int, scripts: bool) -> None:
+    with shown(viewport={"width": width, "height": 800}, java_script_enabled=scripts) as page:
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_on_a_phone_each_app_is_a_card_whose_figures_say_what_they_are(shown: Callable[..., Any]) -> None:
+    with shown(viewport={"width": 390, "height": 800}) as page:
+        labels = page.locator("tbody:has-text('Corner Bakery') td").evaluate_all(
+            "cells => cells.map(cell => getComputedStyle(cell, '::before').content.replaceAll('\"', ''))"
+        )
+        assert labels[1:] == [title for title, _, _ in COLUMNS[2:]]
+        page.get_by_role("button", name="Visitors", exact=True).click()
+        assert names(page)[0] == "6"
+
+
+# --- many apps -------------------------------------------------------------------------------------------
+
+
+def test_five_thousand_apps_are_filtered_and_sorted(browser: Browser, measured: Measured) -> None:
+    first = APPS[0]
+    many = tuple(replace(first, appid=f"wx{number:016x}", name=f"App {number}") for number in range(1, 5000))
+    with (
+        served((*many, replace(APPS[2], appid="wx9999", name="Needle"))) as address,
+        opened(browser, address) as (page, heard),
+    ):
+        times = page.evaluate("performance.getEntriesByType('navigation')[0].toJSON()")
+        expect(page.locator("tbody:not([hidden])")).to_have_count(500)
+        expect(page.locator("tbody th").first).to_contain_text("Needle")
+        began = time.monotonic()
+        page.get_by_role("searchbox").fill("app 49")
+        expect(page.locator("output")).to_have_text("111 of 5000 found")
+        filtered = time.monotonic() - began
+        assert len(names(page)) == 111
+        page.get_by_role("searchbox").fill("")
+        expect(page.locator("output")).to_have_text("")
+        page.get_by_role("button", name="Show the other 4500, too").click()
+        expect(page.locator("tbody:not([hidden])")).to_have_count(5000)
+        began = time.monotonic()
+        page.get_by_role("button", name=State.REFUSED.words).click()
+        expect(page.locator("tbody:not([hidden])")).to_have_count(1)
+        chosen = time.monotonic() - began
+        assert heard.complaints == []
+    measured(
+        "the status page of 5,000 apps in Chromium",
+        {
+            "bytes": times["decodedBodySize"],
+            "gzipped": times["encodedBodySize"],
+            "interactive in s": round(times["domInteractive"] / 1000, 2),
+            "loaded in s": round(times["loadEventEnd"] / 1000, 2),
+            "filtered in s": round(filtered, 2),
+            "state chosen in s": round(chosen, 2),
+        },
+    )
