@@ -53,7 +53,7 @@ def test_everything_that_is_copied_is_in_the_context_and_nothing_else_is() -> No
     tops = {path.partition("/")[0] for path in CONTEXT}
     assert tops == copied
     assert all((ROOT / source).exists() for source in copied)
-    assert [path for path in CONTEXT if not path.endswith((".py", ".html", "py.typed"))] == [
+    assert [path for path in CONTEXT if not path.endswith((".py", ".html", ".css", ".js", "py.typed"))] == [
         path for path in CONTEXT if path in {"pyproject.toml", "README.md", "LICENSE"}
     ]
     assert FINAL.all("COPY") == [f"--from=build {2 * f'/opt/{NAME} '}".strip()]

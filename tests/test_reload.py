@@ -505,6 +505,7 @@ FLAT = 4.0
 """MiB that resident memory may differ by after a thousand reloads: a tenth of a kilobyte for an app and reload."""
 
 
+@pytest.mark.timeout(300)
 def test_a_thousand_reloads_leave_threads_descriptors_connections_and_memory_as_they_were(
     tmp_path: Path, measured: Measured
 ) -> None:
