@@ -190,6 +190,7 @@ def test_headers_stand_in_every_answer_in_place_of_our_own(place: Place) -> None
             assert headers["X-Frame-Options"] == "deny"
             assert headers["Content-Security-Policy"] == "default-src 'self'"
         assert headers["X-Content-Type-Options"] == "nosniff"  # the status page's own stays
+        assert run.stop() == 0
 
 
 def test_a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never(place: Place) -> None:
@@ -214,6 +215,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never
         place.server.key.unlink()
         assert noticed(run, "tls_server_config.key_file: the file does not exist")
         assert shown(run, place) == renewed_number(place)
+        assert run.stop() == 0
     assert "Traceback" not in "".join(run.log)
 
 
@@ -243,6 +245,7 @@ def test_passwords_and_tls_come_and_go_with_the_file(place: Place) -> None:
         place.web("{}")
         run.scheme = "http"
         assert eventually(lambda: _plain(run) == 200)
+        assert run.stop() == 0
 
 
 def _plain(run: Running) -> int:
