@@ -14,7 +14,7 @@ from exporter.reports import WEEKLY
 from exporter.web import Pages, Site, Surroundings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser, Page
 
@@ -37,12 +37,12 @@ class Heard:
 
 
 @contextmanager
-def served(statuses: tuple[Status, ...], *problems: str) -> Iterator[str]:
+def served(statuses: tuple[Status, ...], *problems: str, clock: Callable[[], float] = time.time) -> Iterator[str]:
     """The exporter's web site about these apps, over real HTTP; its address."""
     pages = Pages(WEEKLY, lambda: statuses)
     pages.render()
     registry = CollectorRegistry()
-    site = Site("/metrics", pages, registry, lambda: Surroundings(WEEKLY, "/metrics", "", problems, time.time()))
+    site = Site("/metrics", pages, registry, lambda: Surroundings(WEEKLY, "/metrics", "", problems, clock()))
     server = Server(["127.0.0.1:0"], site)
     server.start()
     try:

@@ -31,7 +31,6 @@ NAMES = (
     "x" * 200,
     "店" * 200,
 )
-Opened = "Callable[..., Any]"
 
 
 def app(number: int, name: str, state: State, level: float | None, change: float = 1.0) -> Status:
@@ -71,7 +70,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with served(APPS, "apps.d/a.yaml:2: <b>broken</b>") as address:
+    with served(APPS, "apps.d/a.yaml:2: <b>broken</b>", clock=lambda: NOW) as address:
         yield address
 
 
