@@ -64,7 +64,7 @@ def _trails(apps: int) -> int:
 
 
 def _scrapes(statuses: tuple) -> tuple[float, float]:
-    live = Meters(lambda: True, [WEEKLY.name], process=True).registry
+    live = Meters(lambda: True, process=True).registry
     page = Renderer(WEEKLY).render(statuses)
 
     def scrape() -> bytes:

@@ -24,3 +24,11 @@ def test_the_benchmark_of_passwords_still_measures_what_there_is() -> None:
         "a known one",
         "one checked at a cost of 4",
     ]
+
+
+def test_the_benchmark_of_the_status_page_still_measures_what_there_is() -> None:
+    script = BENCHMARKS / "statuspage.py"
+    result = subprocess.run([sys.executable, script, "--apps", "20"], capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("page of 20 apps: ")
+    assert result.stdout.count("gzipped") == 2
+    assert "a scrape: alone" in result.stdout
