@@ -7,8 +7,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-MARGIN = 16.0
-"""MiB by which resident memory may differ and still count as the same: an allocator keeps what it may need again."""
+MARGIN = 32.0
+"""MiB by which resident memory may differ and still count as the same: an allocator keeps what it
+may need again, for each of many threads."""
 
 
 @dataclass(frozen=True)

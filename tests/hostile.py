@@ -89,11 +89,11 @@ def waiting(clients: int, start: bytes = b"", *, drip: bytes = b"", reads: bool 
     return attack
 
 
-def busy(act: Callable[[Door], None]) -> Attack:
-    """Something that one client does over and over, and that is checked each time."""
+def busy(act: Callable[[Door], None], pause: float = 0) -> Attack:
+    """Something that one client does over and over, and that is checked each time; seconds in between."""
 
     def attack(door: Door) -> AbstractContextManager[None]:
-        return going_on(lambda: act(door))
+        return going_on(lambda: act(door), pause)
 
     return attack
 

@@ -66,6 +66,7 @@ ATTACKS: dict[str, Attack] = {
     "200 that send one header byte a second": waiting(200, HALF, drip=b"a"),
     "50 that read one byte a second": waiting(50, METRICS, reads=True),
     "50 that do not read": waiting(50, METRICS),
+    "50 that do not read the status page": waiting(50, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
     "50 that pipeline and do not read": waiting(50, METRICS * 50),
     "600 silent connections, more than the cap": waiting(600),
     "endless headers": busy(endless_headers),
@@ -79,7 +80,7 @@ ATTACKS: dict[str, Attack] = {
     "a length and a transfer coding": busy(told(BOTH_LENGTHS, b"HTTP/1.1 400 ")),
     "a GET with a body": busy(body_on_get),
     "pipelined requests": busy(pipelined),
-    "500 connections that reset": busy(resets),
+    "500 connections that reset": busy(resets, pause=1),
 }
 HELLO = bytes.fromhex("1603010200010001fc0303")
 """How a TLS handshake begins: a record of 512 bytes."""
@@ -171,7 +172,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
 
 
 def test_the_tables_of_attacks_are_whole() -> None:
-    assert (len(ATTACKS), len(ATTACKS_ON_TLS)) == (18, 8)
+    assert (len(ATTACKS), len(ATTACKS_ON_TLS)) == (19, 8)
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -32,7 +32,7 @@ TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
 CLIENTS = f"{TLS}  client_ca_file: authority.crt\n  client_auth_type: RequireAndVerifyClientCert\n"
 WEB = "--web.config.file=web.yml"
 DEMO = ("demo", "--log.level=debug", WEB)
-APP = "apps: [{appid: wx0123456789abcdef, secret: '0123456789abcdef'}]\n"
+APP = "apps: [{appid: wx0123456789abcdef, secret: 'secret-behind-a-door'}]\n"
 
 
 @dataclass(frozen=True)
