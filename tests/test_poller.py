@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -194,6 +195,24 @@ def test_trouble_is_logged_once_when_it_begins_and_once_when_it_ends() -> None:
         ("warning", "app in trouble"),
         ("info", "app is well again"),
     ]
+    assert next(line["lasted_seconds"] for line in logs if line["event"] == "app is well again") == 21 * 3600
+
+
+def test_another_kind_of_trouble_is_said_too_and_the_end_counts_from_the_first() -> None:
+    wall = Wall(NOW + 2 * 86_400)
+    app = SimulatedApp("wx1", "s" * 20)
+    with (
+        served([app], wall) as (wechat, base_url),
+        wired([app], base_url, wall, history_weeks=2) as rooms,
+        capture_logs() as logs,
+    ):
+        rooms.poller.drain()
+        for faults in ((Fault("http_500"),), (Fault("48001"),), (Fault("48001"),), ()):
+            wechat.put(replace(app, faults=faults))
+            wall.now += 7 * 3600
+            rooms.poller.drain()
+    told = [line.get("state") for line in logs if line["event"] == "app in trouble"]
+    assert told == ["failed", "refused"]
     assert next(line["lasted_seconds"] for line in logs if line["event"] == "app is well again") == 21 * 3600
 
 

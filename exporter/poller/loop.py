@@ -103,6 +103,8 @@ class Poller:
         self._last_now = clock()
         self._ledgers = {app.appid: opened(app, self._read(app, config), retry=retry) for app in config.apps}
         self._told = dict.fromkeys(self._ledgers, State.PENDING)
+        self._ailing: dict[str, float] = {}
+        """When an app's trouble began, whatever its kinds since; Unix seconds."""
         self._statuses: dict[str, Status] = {}
         self._enter_all(self._last_now)
         self._askers = Askers(self._carry_out)
@@ -188,6 +190,7 @@ class Poller:
         ledgers, turnover = next_ledgers(self._ledgers, self._config, config, lambda app: self._read(app, config))
         self._config, self._asker, self._ledgers = config, asker, ledgers
         self._told = {appid: self._told.get(appid, State.PENDING) for appid in ledgers}
+        self._ailing = {appid: began for appid, began in self._ailing.items() if appid in ledgers}
         self._busy = {
             appid: task
             for appid, task in self._busy.items()
@@ -261,11 +264,15 @@ class Poller:
         """Says it once when an app breaks and once when it heals, and when a new week is in."""
         appid, state, answer = after.app.appid, after.state, after.answer
         told, self._told[appid] = self._told[appid], state
-        if answer is not None and state is not told and not state.up:
-            log.warning("app in trouble", appid=appid, state=state.value, errcode=answer.errcode, error=answer.message)
-        elif before.answer is not None and state.up and not before.state.up:
-            lasted = round(now - before.answer.since)
-            log.info("app is well again", appid=appid, state=state.value, lasted_seconds=lasted)
+        was_ailing = before.answer is not None and not before.state.up
+        began = self._ailing.pop(appid, before.answer.since) if before.answer and was_ailing else now
+        if answer is not None and not state.up:
+            self._ailing[appid] = began
+            if state is not told:
+                facts = {"appid": appid, "state": state.value, "errcode": answer.errcode, "error": answer.message}
+                log.warning("app in trouble", **facts)
+        elif was_ailing:
+            log.info("app is well again", appid=appid, state=state.value, lasted_seconds=round(now - began))
         live, was = after.recent.current, before.recent.current
         if live is not None and (was is None or live.week != was.week):
             log.info("week published", appid=appid, week=live.week.label)
