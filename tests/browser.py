@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.httpd import Server
 from exporter.reports import WEEKLY
-from exporter.web import Pages, Site, Surroundings
+from exporter.web import Pages, Site, Surroundings, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,12 +37,12 @@ class Heard:
 
 
 @contextmanager
-def served(statuses: tuple[Status, ...], *problems: str, clock: Callable[[], float] = time.time) -> Iterator[str]:
+def served(statuses: tuple[Status, ...], *troubles: Trouble, clock: Callable[[], float] = time.time) -> Iterator[str]:
     """The exporter's web site about these apps, over real HTTP; its address."""
     pages = Pages(WEEKLY, lambda: statuses)
     pages.render()
     registry = CollectorRegistry()
-    site = Site("/metrics", pages, registry, lambda: Surroundings(WEEKLY, "/metrics", "", problems, clock()))
+    site = Site("/metrics", pages, registry, lambda: Surroundings(WEEKLY, "/metrics", troubles, clock()))
     server = Server(["127.0.0.1:0"], site)
     server.start()
     try:

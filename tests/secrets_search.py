@@ -62,6 +62,8 @@ class Search:
     """What was written, and what must not be in it; safe to feed from several threads."""
 
     secrets: set[str] = field(default_factory=set)
+    short: set[str] = field(default_factory=set)
+    """What is too short to be looked for."""
     lines: dict[bytes, str] = field(default_factory=dict)
     """Each line that was written, once, and the place where it was first."""
     places: set[str] = field(default_factory=set)
@@ -71,8 +73,9 @@ class Search:
 
     def hide(self, *secrets: str) -> None:
         """These must not be found; lines count one by one."""
-        words = {line.strip() for secret in secrets for line in secret.splitlines()}
-        self.secrets |= {word for word in words if len(word) >= SHORTEST and not word.startswith("-----")}
+        for word in {line.strip() for secret in secrets for line in secret.splitlines()}:
+            if word and not word.startswith("-----"):
+                (self.secrets if len(word) >= SHORTEST else self.short).add(word)
 
     def written(self, place: str, content: str | bytes | None) -> None:
         """Something was written; what is gzipped is looked into."""

@@ -117,7 +117,7 @@ class Exporter:
     def __init__(self, config: Config, clock: Wall, address: str) -> None:
         self._rooms = Engine(config, ":memory:", clock)
         self._pages = Pages(WEEKLY, self._rooms.poller.statuses)
-        surroundings = Surroundings(WEEKLY, "/metrics", "", (), clock())
+        surroundings = Surroundings(WEEKLY, "/metrics", (), clock())
         site = Site("/metrics", self._pages, self._rooms.meters.registry, lambda: surroundings)
         self._server = Server((address,), site)
         self.look()

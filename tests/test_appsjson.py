@@ -15,7 +15,7 @@ from exporter import __version__
 from exporter.metrics import catalogue
 from exporter.reports import PREFIX, WEEKLY
 from exporter.status import TRAIL_WEEKS, Answer, Recent, State, Trail
-from exporter.web import Surroundings
+from exporter.web import Surroundings, Trouble
 from exporter.web.appsjson import AppsJson
 from exporter.web.documents import Document
 
@@ -43,8 +43,8 @@ TYPES = {
 }
 
 
-def answer(*statuses: Status, problem: str = "", problems: tuple[str, ...] = ()) -> dict[str, Any]:
-    surroundings = Surroundings(WEEKLY, "/metrics", problem, problems, NOW)
+def answer(*statuses: Status, troubles: tuple[Trouble, ...] = ()) -> dict[str, Any]:
+    surroundings = Surroundings(WEEKLY, "/metrics", troubles, NOW)
     whole = json.loads(Document(AppsJson()).body(statuses, surroundings))
     assert whole.keys() == {"status", "data"}
     assert whole["status"] == "success"
@@ -62,7 +62,7 @@ def fits(value: object, kinds: str) -> bool:
     return any(type(value) in TYPES[kind] for kind in kinds.split(" or "))
 
 
-EVERYTHING = answer(FULL, NEW, REFUSED, HOSTILE, problem="the disk is full", problems=("a.yaml:1: broken",))
+EVERYTHING = answer(FULL, NEW, REFUSED, HOSTILE, troubles=(Trouble("The disk is full.", ("a", "b")),))
 
 
 @pytest.mark.parametrize("data", [EVERYTHING, answer()], ids=["apps and problems", "nothing"])
@@ -153,7 +153,7 @@ def test_of_an_app_never_asked_nothing_is_claimed() -> None:
 def test_zero_is_a_figure_and_whole_numbers_are_written_as_such() -> None:
     trail = Trail.of({W2: 0, W1: 0.5})
     body = Document(AppsJson()).body(
-        (replace(FULL, recent=Recent(FULL.recent.weeks, trail)),), Surroundings(WEEKLY, "/", "", (), NOW)
+        (replace(FULL, recent=Recent(FULL.recent.weeks, trail)),), Surroundings(WEEKLY, "/", (), NOW)
     )
     assert b'"trail":{"visitors":[0.5,0]}' in body
 
@@ -165,8 +165,7 @@ def test_any_name_is_carried_whole() -> None:
 
 
 def test_the_answer_says_what_is_wrong_around_the_apps_and_which_version_it_is() -> None:
-    assert EVERYTHING["store_problem"] == "the disk is full"
-    assert EVERYTHING["config_problems"] == ["a.yaml:1: broken"]
+    assert EVERYTHING["troubles"] == [{"words": "The disk is full.", "lines": ["a", "b"]}]
     assert (EVERYTHING["version"], EVERYTHING["report"]) == (__version__, "weekly")
     assert EVERYTHING["made_timestamp_seconds"] == NOW
 

@@ -13,6 +13,7 @@ from playwright.sync_api import expect, sync_playwright
 from exporter.periods import beijing_stamp, week_containing
 from exporter.reports import WEEKLY, Reading, Thresholds
 from exporter.status import SEVERITY, Answer, Counters, Kept, Recent, State, Status
+from exporter.web import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,7 +71,9 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with served(APPS, "apps.d/a.yaml:2: <b>broken</b>", clock=lambda: NOW) as address:
+    with served(
+        APPS, Trouble("App files are broken.", ("apps.d/a.yaml:2: <b>broken</b>",)), clock=lambda: NOW
+    ) as address:
         yield address
 
 

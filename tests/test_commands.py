@@ -85,6 +85,8 @@ WRONG_USAGE = [
     ["--web.telemetry-path=/-/healthy"],
     ["--web.telemetry-path=/metrics#x"],
     ["--web.telemetry-path=/a b"],
+    ["--web.telemetry-path=//other.example/metrics"],
+    ["--web.telemetry-path=/api/v1/apps"],
     ["--web.listen-address=10717"],
     ["demo", "--seed=x"],
     ["check", "--output=x"],
@@ -100,7 +102,7 @@ def test_wrong_usage_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]
 
 
 def test_the_tables_of_flags_are_whole() -> None:
-    assert (len(FLAGS), len(WRONG_USAGE)) == (16, 17)
+    assert (len(FLAGS), len(WRONG_USAGE)) == (16, 19)
     assert {options.command for _, options in FLAGS} == {"run", *COMMANDS}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import socket
 import ssl
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-HASH = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
+PASSWORD = "the-password-that-is-right"
+ENCODED = base64.b64encode(f"prometheus:{PASSWORD}".encode()).decode()
+HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 USERS = f"basic_auth_users:\n  prometheus: {HASH}\n"
 TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
 CLIENTS = f"{TLS}  client_ca_file: authority.crt\n  client_auth_type: RequireAndVerifyClientCert\n"
@@ -46,7 +49,7 @@ class Place:
     def web(self, text: str) -> None:
         (self.folder / "web.yml").write_text(text)
 
-    def session(self, pair: Pair | None = None, *, user: str = "prometheus", password: str = "right") -> Session:  # noqa: S107
+    def session(self, pair: Pair | None = None, *, user: str = "prometheus", password: str = PASSWORD) -> Session:
         return Session(self, pair, user, password)
 
 
@@ -122,7 +125,7 @@ def test_every_path_needs_the_password_and_the_same_over_tls(place: Place) -> No
                 assert status(run, path, method) == 401
         run.session.auth = ("prometheus", "wrong")
         assert status(run) == 401
-        run.session.auth = ("prometheus", "right")
+        run.session.auth = ("prometheus", PASSWORD)
         assert [status(run, path) for path in PATHS] == [200, 200, 200, 200, 405, 404, 404]
         assert run.stop() == 0
         assert run.process.stdout is not None
@@ -130,7 +133,7 @@ def test_every_path_needs_the_password_and_the_same_over_tls(place: Place) -> No
     assert said.splitlines()[0] == f"status page: https://{run.address}/"
     everything = said + "".join(run.log)
     assert "Traceback" not in everything
-    assert [secret for secret in (HASH[7:], "wrong", "cHJvbWV0aGV1czpyaWdodA") if secret in everything] == []
+    assert [secret for secret in (HASH[7:], "wrong", ENCODED.rstrip("=")) if secret in everything] == []
 
 
 def test_clients_show_a_certificate_of_the_authority_for_an_allowed_name(place: Place, tmp_path: Path) -> None:
@@ -231,7 +234,7 @@ def test_passwords_and_tls_come_and_go_with_the_file(place: Place) -> None:
         assert eventually(lambda: status(run) == 401)
         place.web(USERS.replace("prometheus", "promotheus").replace(HASH, "oops"))
         assert noticed(run, "goes on")
-        run.session.auth = ("prometheus", "right")
+        run.session.auth = ("prometheus", PASSWORD)
         assert status(run) == 200
         place.web("")  # as some editors leave it for a moment: the doors stay closed
         assert noticed(run, "the file is empty")
@@ -259,7 +262,7 @@ def test_a_removed_user_is_out_and_a_renewed_certificate_costs_nobody_a_check(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protection, "LOOK_AGAIN", 0.0)
-    asked = Request("GET", "/", headers=_headers("cHJvbWV0aGV1czpyaWdodA=="))
+    asked = Request("GET", "/", headers=_headers(ENCODED))
     checks: list[object] = []
     check = bcrypt.checkpw
     monkeypatch.setattr(bcrypt, "checkpw", lambda *args: checks.append(args) or check(*args))
@@ -276,7 +279,7 @@ def test_a_removed_user_is_out_and_a_renewed_certificate_costs_nobody_a_check(
         assert site(asked).status == 200
         assert guard.tls() is not before
         tries = [password for password, _ in checks if password]  # each reading tries the hashes with an empty one
-        assert tries == [b"right"]
+        assert tries == [PASSWORD.encode()]
         place.web(TLS + USERS.replace("prometheus:", "other:"))
         assert site(asked).status == 401
     again = {"event": "web configuration read again", "scheme": "https", "users": 1, "log_level": "info"}
@@ -342,7 +345,7 @@ def test_prometheus_scrapes_over_tls_with_a_password_and_a_certificate(place: Pl
     scrape = {
         "job_name": JOB,
         "scheme": "https",
-        "basic_auth": {"username": "prometheus", "password": "right"},
+        "basic_auth": {"username": "prometheus", "password": PASSWORD},
         "tls_config": {
             "ca_file": str(place.authority.cert),
             "cert_file": str(client.cert),

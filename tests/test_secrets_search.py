@@ -57,7 +57,7 @@ def test_what_is_no_secret_is_not_found() -> None:
     search.hide(SECRET, "too short", "-----BEGIN PRIVATE KEY-----")
     search.written("log", f"{SECRET[1:]} {SECRET[:-1]} too short -----BEGIN PRIVATE KEY-----")
     assert list(search.finds()) == []
-    assert search.secrets == {SECRET}
+    assert (search.secrets, search.short) == ({SECRET}, {"too short"})
 
 
 CONFIGURATION = """

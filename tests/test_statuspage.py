@@ -15,7 +15,7 @@ from exporter import __version__
 from exporter.periods import Week
 from exporter.reports import WEEKLY, Reading, Thresholds
 from exporter.status import SEVERITY, TRAIL_WEEKS, Answer, Counters, Kept, Recent, State, Status, Trail
-from exporter.web import Surroundings
+from exporter.web import Surroundings, Trouble
 from exporter.web.documents import Document
 from exporter.web.sparkline import sparkline
 from exporter.web.statuspage import StatusPage, policy
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from exporter.reports import Report
 
 NOW = W2.end + 2.5 * 86_400
-SURROUNDINGS = Surroundings(WEEKLY, "/metrics", "", (), NOW)
+SURROUNDINGS = Surroundings(WEEKLY, "/metrics", (), NOW)
 
 
 def written(*statuses: Status, surroundings: Surroundings = SURROUNDINGS) -> str:
@@ -103,9 +103,9 @@ def test_a_hostile_name_or_message_is_escaped() -> None:
 
 
 def test_the_page_says_what_is_wrong_with_store_and_configuration() -> None:
-    surroundings = Surroundings(WEEKLY, "/m", "the disk is full", ("apps.d/a.yaml:2: <b>",), NOW)
+    surroundings = Surroundings(WEEKLY, "/m", (Trouble("The disk is full.", ("apps.d/a.yaml:2: <b>",)),), NOW)
     page = written(surroundings=surroundings)
-    assert "the disk is full" in page
+    assert "The disk is full." in page
     assert "apps.d/a.yaml:2: &lt;b&gt;" in page
     assert 'href="/m"' in page
     assert ">0 apps<" in page
@@ -166,7 +166,7 @@ class Counting:
         return f"{status.appid}\n".encode()
 
     def whole(self, _: Sequence[Status], pieces: Sequence[bytes], surroundings: Surroundings) -> Sequence[bytes]:
-        return [f"{surroundings.now:.0f} {surroundings.store_problem}\n".encode(), *pieces]
+        return [f"{surroundings.now:.0f} {surroundings.troubles}\n".encode(), *pieces]
 
 
 def test_only_apps_that_changed_are_written_anew_and_those_that_left_are_forgotten() -> None:
@@ -185,7 +185,7 @@ def test_a_document_is_made_anew_after_a_change_or_a_minute_and_only_then() -> N
     first = document.body(statuses, SURROUNDINGS)
     assert document.body(statuses, replace(SURROUNDINGS, now=NOW + 59)) is first
     assert document.body(statuses, replace(SURROUNDINGS, now=NOW + 60)).startswith(f"{NOW + 60:.0f} ".encode())
-    assert b"full" in document.body(statuses, replace(SURROUNDINGS, now=NOW + 60, store_problem="the disk is full"))
+    assert b"full" in document.body(statuses, replace(SURROUNDINGS, now=NOW + 60, troubles=(Trouble("full", ()),)))
 
 
 def test_gzipped_it_is_the_same_document_made_once() -> None:

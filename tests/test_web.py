@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
-SURROUNDINGS = Surroundings(WEEKLY, "/metrics", "", (), 1_795_500_000.0)
+SURROUNDINGS = Surroundings(WEEKLY, "/metrics", (), 1_795_500_000.0)
 
 # --- negotiation -----------------------------------------------------------------------------------
 

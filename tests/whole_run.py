@@ -1,7 +1,9 @@
 """A search of everything that a test run wrote for every secret that the tests gave to the exporter.
 
 Written is what processes printed and logged, the answers that ``rig`` read, what tests printed, and each file left in a
-test's folder that no test wrote itself: those are what the exporter was given. The run fails for a find.
+test's folder that the process of the tests did not write: what that wrote, the exporter was given. (What the exporter's
+code writes when a test calls it in that same process is not told apart, and not searched; the same code is run as a
+process, too.) The run fails for a find.
 """
 
 from __future__ import annotations
@@ -72,7 +74,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     terminalreporter.write_line(
         f"{len(RUN.secrets)} secrets and tokens, and whatever looks like one of the simulator's,"
         f" looked for in {RUN.size / 1e6:.1f} MB from {len(RUN.places)} places ({seconds:.1f} s):"
-        f" {len(finds) or 'nothing'} found"
+        f" {len(finds) or 'nothing'} found ({len(RUN.short)} words too short to be looked for)"
     )
     for find in finds[:50]:
         terminalreporter.write_line(f"{find.place}: {find.around}", red=True)

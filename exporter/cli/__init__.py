@@ -114,7 +114,7 @@ def _demo(options: Options) -> int:
     wechat = demo.serve(demo.simulator(roles, _clock, options.seed), "127.0.0.1:0")
     pretended = demo.configuration(roles, f"http://{wechat.addresses[0]}")
     settings = _settings(options, _web_configuration(options), demo.LISTEN_ADDRESS, MEMORY)
-    invite = partial(_invite, settings.protection.scheme)
+    invite = partial(_invite, settings.protection.scheme, settings.telemetry_path)
     run(Source(lambda _last: pretended, lambda _config: None), settings, _clock, _wait, invite)
     wechat.stop()
     return FINE
@@ -134,10 +134,10 @@ def _settings(
     )
 
 
-def _invite(scheme: str, addresses: tuple[str, ...]) -> None:
+def _invite(scheme: str, telemetry_path: str, addresses: tuple[str, ...]) -> None:
     for address in addresses:
         place = f"{scheme}://{address}"
-        print(f"status page: {place}/", f"metrics:     {place}/metrics", sep="\n", flush=True)
+        print(f"status page: {place}/", f"metrics:     {place}{telemetry_path}", sep="\n", flush=True)
 
 
 def _open_streams() -> None:

@@ -13,6 +13,7 @@ from exporter import __version__, demo, logs, rules
 from exporter.config import parse_duration
 from exporter.httpd import ListenError, parse_address
 from exporter.store import MEMORY
+from exporter.web import APPS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -233,7 +234,7 @@ def _link(text: str) -> str:
 
 
 def _path(text: str) -> str:
-    if not _PATH.fullmatch(text) or text == "/" or text.startswith("/-/"):
+    if not _PATH.fullmatch(text) or text in {"/", APPS} or text.startswith(("/-/", "//")):
         raise argparse.ArgumentTypeError(
             "must begin with /, hold letters, digits and ._~/- only, and be no other page of the exporter"
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.config import Config, ConfigError, Problem
-from exporter.web import Verdict
+from exporter.web import Trouble, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +21,9 @@ log = structlog.get_logger()
 
 _APPS_GO_ON = "configuration file is broken, its last good apps go on"
 _APPS_MISSING = "configuration file is broken, its apps are missing"
+
+_REFUSED = "The configuration in the files is refused; the one before goes on."
+_BROKEN = "App files are broken: the apps that they had before go on, or are missing where there were none."
 
 _FAULT = Verdict(taken=False, words="a fault of the exporter, see its log; the configuration before goes on")
 
@@ -67,9 +70,11 @@ class Reloader:
         self._seen: object = None
 
     @property
-    def problems(self) -> tuple[str, ...]:
-        """What is wrong in the files as they were last read, a line each."""
-        return tuple(map(str, self._refused or self._engine.config.problems))
+    def troubles(self) -> tuple[Trouble, ...]:
+        """What is wrong in the files as they were last read."""
+        refused = Trouble(_REFUSED, tuple(map(str, self._refused)))
+        broken = Trouble(_BROKEN, tuple(map(str, self._engine.config.problems)))
+        return tuple(trouble for trouble in (refused, broken) if trouble.lines)
 
     def ask(self) -> Future[Verdict]:
         """Has the configuration read again; the verdict comes when the next one holds, or was refused."""
@@ -102,7 +107,7 @@ class Reloader:
     def _reload_if_changed(self) -> None:
         """What is wrong is read again every time: it may be mended where nobody looks."""
         seen, self._seen = self._seen, self._source.look(self._engine.config)  # before the reading, or a change is lost
-        if seen != self._seen or self.problems:
+        if seen != self._seen or self.troubles:
             self._reload(quiet=True)
 
     def _reload(self, *, quiet: bool = False) -> Verdict:
@@ -123,7 +128,7 @@ class Reloader:
         if not quiet or config != before:
             log.info(words, **facts)
         summary = f"{words}: {', '.join(f'{number} {what}' for what, number in facts.items())}"
-        return Verdict(taken=True, words="\n".join((summary, *self.problems)))
+        return Verdict(taken=True, words="\n".join((summary, *map(str, config.problems))))
 
     def _refuse(self, error: ConfigError, *, quiet: bool) -> Verdict:
         """Nothing changes, and that loudly."""

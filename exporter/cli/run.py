@@ -16,7 +16,7 @@ from exporter.cli.reload import Reloader, announce
 from exporter.httpd import Server
 from exporter.reports import WEEKLY
 from exporter.store import MEMORY, Lock
-from exporter.web import Pages, Protection, Site, Surroundings
+from exporter.web import Pages, Protection, Site, Surroundings, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from exporter.poller import Poller
 
 _FINISH_SECONDS = 0.5
+_FROM_MEMORY = "The store takes no writes; the exporter goes on from memory."
 
 log = structlog.get_logger()
 
@@ -69,6 +70,7 @@ def run(
         )
         engine = Engine(config, settings.storage_path, clock, changed=pages.changed)
         undo.callback(engine.close)
+        engine.meters.web_config_watched(lambda: not settings.protection.troubles)
         reloader = Reloader(source, engine, pages.render, settings.auto_reload_interval)
         site = settings.protection.guarded(_site(settings, engine, pages, reloader, clock))
         server = Server(settings.addresses, site, tls=settings.protection.tls)
@@ -117,7 +119,9 @@ def _lock(folder: Path, undo: ExitStack) -> None:
 
 def _site(settings: Settings, engine: Engine, pages: Pages, reloader: Reloader, clock: Callable[[], float]) -> Site:
     def surroundings() -> Surroundings:
-        return Surroundings(WEEKLY, settings.telemetry_path, engine.store.problem, reloader.problems, clock())
+        store = (Trouble(_FROM_MEMORY, (engine.store.problem,)),) if engine.store.problem else ()
+        troubles = (*store, *reloader.troubles, *settings.protection.troubles)
+        return Surroundings(WEEKLY, settings.telemetry_path, troubles, clock())
 
     reload = (lambda: reloader.ask().result()) if settings.enable_lifecycle else None
     return Site(settings.telemetry_path, pages, engine.meters.registry, surroundings, reload)

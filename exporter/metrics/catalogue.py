@@ -87,7 +87,9 @@ POLLER_ERRORS = _counter("exporter_poller_errors_total", "", "Faults of the expo
 STORE_UP = _gauge("exporter_store_up", "", "1 if the store takes and gives, 0 while the exporter goes on from memory.")
 BUILD_INFO = _gauge("exporter_build_info", "version pythonversion", "The exporter's version; always 1.")
 RELOAD_SUCCESSFUL = _gauge(
-    "exporter_config_last_reload_successful", "", "1 if the configuration was last read without a refusal."
+    "exporter_config_last_reload_successful",
+    "",
+    "1 if the configuration, and the web configuration, were last read without a refusal.",
 )
 RELOAD_SUCCESS_TIME = _gauge(
     "exporter_config_last_reload_success_timestamp_seconds",

@@ -44,7 +44,10 @@ class Meters:
         self._errors = self._made(Counter, catalogue.POLLER_ERRORS)
         self._made(Gauge, catalogue.STORE_UP).set_function(store_up)
         self._made(Gauge, catalogue.BUILD_INFO).labels(__version__, platform.python_version()).set(1)
-        self._reload_successful = self._made(Gauge, catalogue.RELOAD_SUCCESSFUL)
+        self._refused = False
+        self._web_config_holds: Callable[[], bool] = lambda: True
+        successful = self._made(Gauge, catalogue.RELOAD_SUCCESSFUL)
+        successful.set_function(lambda: not self._refused and self._web_config_holds())
         self._reload_success_time = self._made(Gauge, catalogue.RELOAD_SUCCESS_TIME)
         self._file_errors = self._made(Gauge, catalogue.CONFIG_FILE_ERRORS)
         if process:
@@ -73,7 +76,7 @@ class Meters:
         """
         for endpoint in endpoints:
             self._duration.labels(endpoint)
-        self._reload_successful.set(1)
+        self._refused = False
         self._reload_success_time.set(now)
         self._file_errors.clear()
         for file in broken_files:
@@ -81,7 +84,11 @@ class Meters:
 
     def config_refused(self) -> None:
         """A configuration was read and not taken: the one before goes on."""
-        self._reload_successful.set(0)
+        self._refused = True
+
+    def web_config_watched(self, holds: Callable[[], bool]) -> None:
+        """A reload counts as successful only while the web configuration is as its files say, too."""
+        self._web_config_holds = holds
 
     def _made(self, kind: type[M], info: MetricInfo, **options: Any) -> M:  # noqa: ANN401 (each kind has its own)
         return kind(info.name, info.help, info.labels, registry=self.registry, **options)

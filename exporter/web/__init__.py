@@ -1,8 +1,8 @@
 """The exporter's web site: routes, pages, what a client may prefer, and what stands before it."""
 
-from exporter.web.documents import Surroundings
+from exporter.web.documents import Surroundings, Trouble
 from exporter.web.pages import Generation, Pages
 from exporter.web.protection import Protection
-from exporter.web.routes import Site, Verdict
+from exporter.web.routes import APPS, Site, Verdict
 
-__all__ = ["Generation", "Pages", "Protection", "Site", "Surroundings", "Verdict"]
+__all__ = ["APPS", "Generation", "Pages", "Protection", "Site", "Surroundings", "Trouble", "Verdict"]

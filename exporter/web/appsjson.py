@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from exporter import __version__
@@ -49,8 +49,7 @@ def exporter(statuses: Sequence[Status], surroundings: Surroundings) -> Facts:
         "version": __version__,
         "report": surroundings.report.name,
         "made_timestamp_seconds": surroundings.now,
-        "store_problem": surroundings.store_problem or None,
-        "config_problems": surroundings.config_problems,
+        "troubles": [asdict(trouble) for trouble in surroundings.troubles],
         "states": {state: sum(status.state is state for status in statuses) for state in State},
     }
 

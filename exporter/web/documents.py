@@ -19,15 +19,22 @@ _LEVEL = 4  # 6 takes twice as long for 5 % less
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something that is wrong with the exporter itself, not with an app."""
+
+    words: str
+    """What it means for what is shown."""
+    lines: tuple[str, ...]
+    """What a person should mend, one thing a line."""
+
+
+@dataclass(frozen=True, slots=True)
 class Surroundings:
     """What documents say beside the apps."""
 
     report: Report
     telemetry_path: str
-    store_problem: str
-    """Empty while the store takes and gives."""
-    config_problems: tuple[str, ...]
-    """Broken app files, one line each."""
+    troubles: tuple[Trouble, ...]
     now: float
     """Unix seconds."""
 

@@ -11,6 +11,7 @@ import structlog
 
 from exporter.config import ConfigError, WebConfig, load_web
 from exporter.httpd import Tls
+from exporter.web.documents import Trouble
 from exporter.web.passwords import Passwords
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ class Protection:
     def scheme(self) -> str:
         """``http`` or ``https``, as it is now."""
         return "http" if self._rules.tls is None else "https"
+
+    @property
+    def troubles(self) -> tuple[Trouble, ...]:
+        """What is wrong with the files, as they were last read."""
+        lines = tuple(self._complaint.splitlines())
+        return (Trouble("The web configuration is broken; the last good one goes on.", lines),) if lines else ()
 
     def guarded(self, site: Handler) -> Handler:
         """The site for those who may see it, with the headers that the operator wants."""
