@@ -36,12 +36,13 @@ class Pair:
 class Authority:
     """Signs certificates; its own is in ``cert``."""
 
-    def __init__(self, folder: Path, name: str = "a test's authority") -> None:
+    def __init__(self, folder: Path, name: str = "a test's authority", above: Authority | None = None) -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.cert = folder / f"{name.replace(' ', '-')}.crt"
-        made = _builder(self._name, self._name, self._key, ca=True).sign(self._key, hashes.SHA256())
+        signer = above or self
+        made = _builder(self._name, signer._name, self._key, ca=True).sign(signer._key, hashes.SHA256())
         self.cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
     def sign(self, file: str, *names: str, expired: bool = False) -> Pair:

@@ -31,8 +31,10 @@ from exporter.periods import Week
 from exporter.reports import WEEKLY, Reading
 from exporter.wechat.access import TOKENS, WAYS, endpoints_of, way_in
 from exporter.wechat.access.sources import source_of
+from exporter.wechat.client import Client
 from exporter.wechat.codes import Failed, NotReady, Refused, Unanswered
 from exporter.wechat.exchange import Call, Reply
+from exporter.wechat.transport import Transport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -438,6 +440,26 @@ def test_one_that_cannot_be_written_is_said_loudly_and_used_until_somebody_write
     wall.now += 7200
     calls, _ = talk(way.converse(WEEKLY, WEEK), authorized("T4", "REFRESH-NEW"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-NEW"
+
+
+def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configuration(
+    platform: Authorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    before = way_in(app(Datacube(platform)), BASE, Wall(NOW))
+    with monkeypatch.context() as disk:
+        disk.setattr("exporter.config.secrets.write_private", full)
+        talk(before.converse(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
+    moved = FileSecret(tmp_path / "writable", subject="the refresh token file")
+    moved.path.write_text(platform.refresh_token.path.read_text())
+    changed = app(Datacube(replace(platform, refresh_token=moved)))
+    known = {(BASE, changed.appid, Datacube(platform)): before}
+    client = Client([changed], BASE, sender=Transport(timeout=1, concurrency=1), clock=Wall(NOW), known=known)
+    calls, _ = talk(next(iter(client.ways.values())).converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+    assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
+    assert moved.path.read_text() == "REFRESH-TWO\n"
 
 
 def test_a_refresh_token_that_somebody_wrote_meanwhile_is_left_alone(platform: Authorizer) -> None:

@@ -115,7 +115,8 @@ def test_a_closed_folder_is_no_crash(open_folder: Path) -> None:
     write({"config.yaml": main, "closed/a.yaml": "[]"}, open_folder)
     (open_folder / "closed").chmod(0)
     words = "no such file, or its folder is closed (relative names begin in this file's folder)"
-    assert load_as_nobody(open_folder) == f"refused: config.yaml:1: app_config_files[0]: {words}"
+    closed = "config.yaml:1: app_config_files[1]: its folder cannot be read: permission denied"
+    assert load_as_nobody(open_folder) == f"refused: config.yaml:1: app_config_files[0]: {words}\n{closed}"
     (open_folder / "closed").chmod(0o755)
 
 

@@ -184,3 +184,17 @@ def test_whoever_waits_for_the_same_right_password_costs_no_second_check(monkeyp
         said = [basic("alice", "right")] * passwords._QUEUE
         assert set(pool.map(lambda authorization: status(guard, authorization), said)) == {200}
     assert len(checks) == 1
+
+
+def test_whoever_keeps_the_same_hash_stays_known_when_others_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = Passwords(USERS)
+    assert status(guard, basic("alice", "right")) == status(guard, basic("bob", "pass:word")) == 200
+    other = hash_of(b"another")
+    following = guard.followed_by([("alice", USERS[0][1]), ("bob", other), ("carol", other)])
+    checked: list[bytes] = []
+    monkeypatch.setattr(bcrypt, "checkpw", lambda password, _hash: bool(checked.append(password)))
+    assert status(following, basic("alice", "right")) == 200
+    assert checked == []
+    assert status(following, basic("bob", "pass:word")) == 401, "his hash is another one"
+    assert status(following, basic("long", "x" * 72)) == 401, "he is out"
+    assert len(checked) == 2

@@ -47,7 +47,9 @@ class Place:
     server: Pair
 
     def web(self, text: str) -> None:
-        (self.folder / "web.yml").write_text(text)
+        file = self.folder / "web.yml"
+        file.write_text(text)
+        file.chmod(0o600)
 
     def session(self, pair: Pair | None = None, *, user: str = "prometheus", password: str = PASSWORD) -> Session:
         return Session(self, pair, user, password)
@@ -148,6 +150,16 @@ def test_clients_show_a_certificate_of_the_authority_for_an_allowed_name(place: 
                 session.get(f"https://{run.address}/-/healthy", timeout=10)
         assert status(run) == 200
         assert "the client's certificate is for no name that is allowed" in run.logged("allowed")
+
+
+def test_an_intermediate_authority_may_stand_for_itself(place: Place, tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    below = Authority(tmp_path / "below", "intermediate", above=place.authority)
+    place.web(f"{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: {below.cert}\n")
+    with running(place.folder, *DEMO, session=place.session(below.sign("good", "prometheus.example"))) as run:
+        assert status(run) == 200
+        with place.session(place.authority.sign("above")) as session, pytest.raises(requests.ConnectionError):
+            session.get(f"https://{run.address}/", timeout=10)
 
 
 VERSIONS = [

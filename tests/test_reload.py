@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 from footprint import at_rest
-from rig import Running, Samples, running, served
+from rig import COMMAND, Running, Samples, running, served
 
 from exporter.periods import newest_wanted_week
 from exporter.store.files import DATABASE
@@ -447,6 +449,73 @@ def test_with_an_interval_a_refused_configuration_is_said_once_and_taken_when_it
         (tmp_path / "not-there-yet").rename(tmp_path / "secret-2")
         samples = exporter.scrape_until(lambda samples: settled(samples, TWO))
         assert samples["exporter_config_last_reload_successful",] == 1
+
+
+def test_with_an_interval_the_end_of_a_refusal_is_said_too(tmp_path: Path) -> None:
+    with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (_, files, start):
+        files.write(ONE)
+        exporter = start(ONE)
+        good = (tmp_path / MAIN).read_text()
+        files.put(MAIN, good.replace("apps", "aps", 1))
+        exporter.logged("the one before goes on")
+        assert "is refused; the one before goes on" in exporter.get("/").text
+        files.put(MAIN, good)
+        exporter.logged('msg="configuration unchanged"')
+        assert exporter.scrape()["exporter_config_last_reload_successful",] == 1
+        assert exporter.stop() == 0
+
+
+def test_ten_thousand_problems_are_all_answered_and_fifty_of_them_logged_and_shown(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (_, files, start):
+        files.write(ONE)
+        exporter = start(ONE)
+        files.put(MAIN, json.dumps({"apps": [{"appid": f"wx{n:016x}", "secret": ""} for n in range(10_000)]}))
+        answer = reload(exporter)
+        assert (answer.status_code, len(answer.text.splitlines())) == (500, 10_000)
+        exporter.logged('problem="and 9950 more: `check` prints them all"')
+        assert sum("the one before goes on" in line for line in exporter.log) == 51
+        assert len(exporter.get("/").text) < 100_000
+
+
+def test_trouble_at_one_address_ends_at_another(tmp_path: Path) -> None:
+    with reloadable(tmp_path) as (_, files, start):
+        home, files.base_url = files.base_url, "http://127.0.0.1:9"
+        files.write(ONE)
+        exporter = start()
+        assert "state=failed" in exporter.logged('msg="app in trouble"')
+        files.base_url = "http://127.0.0.1:10"
+        files.write(ONE)
+        assert reload(exporter).status_code == 200
+        while sum("app in trouble" in line for line in exporter.log) < 2:
+            time.sleep(0.05)
+        files.base_url = home
+        files.write(ONE)
+        assert reload(exporter).status_code == 200
+        exporter.logged('msg="app is well again"')
+
+
+def test_a_log_that_nobody_reads_holds_up_no_stop(tmp_path: Path) -> None:
+    with served(APPS) as (_, base_url):
+        Files(tmp_path, base_url).write(ONE)
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4096)
+        os.set_blocking(writer, True)
+        process = subprocess.Popen([*COMMAND, "--web.listen-address=127.0.0.1:0"], cwd=tmp_path, stderr=writer)
+        try:
+            time.sleep(3)
+            assert process.poll() is None
+            began = time.monotonic()
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(5) == 0
+            assert time.monotonic() - began < 2.5
+        finally:
+            process.kill()
+            process.wait()
+            os.close(reader)
+            os.close(writer)
 
 
 def test_a_token_file_that_others_renew_is_no_reason_to_reload(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -121,7 +122,8 @@ def test_a_large_answer_and_a_large_body_arrive_whole(authority: Authority, tls:
     body = bytes(range(256)) * 4096
     context = client_context(authority)
     context.maximum_version = version
-    with serving(tls, handler) as server, secured(server, context, window=4096) as client:
+    roomy = replace(PATIENT, body_bytes=len(body))
+    with serving(tls, handler, roomy) as server, secured(server, context, window=4096) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         assert next_answer(client).body == body * 20
         assert client.version() == f"TLSv1.{version.name[-1]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from contextlib import suppress
@@ -20,6 +19,7 @@ from exporter.cli import commands, health
 from exporter.cli.flags import LISTEN_ADDRESS, RUN, STORAGE_PATH, Options, UsageError, parse
 from exporter.cli.reload import Source, announce
 from exporter.cli.run import Settings, run
+from exporter.cli.signals import Signals
 from exporter.httpd import ListenError
 from exporter.store import MEMORY, Locked
 from exporter.web import Protection
@@ -31,8 +31,6 @@ FINE, FAILED, UNUSABLE = 0, 1, 2
 """Exit codes: all is well; the work failed; wrong usage, or a configuration that cannot be started with."""
 INTERRUPTED = 130
 
-STOP = {signal.SIGINT, signal.SIGTERM}
-RELOAD = signal.SIGHUP
 LONG_RUNNING = (RUN, "demo", "simulator")
 
 log = structlog.get_logger()
@@ -43,10 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_streams()
     options = parse(sys.argv[1:] if argv is None else argv)
     logs.configure(options.log_level, options.log_format)
+    signals = Signals()
     if options.command in LONG_RUNNING:
-        _hold_signals(STOP | {RELOAD} if options.command == RUN else STOP)
+        signals.hold(reload=options.command == RUN)
     try:
-        return _dispatch(options)
+        return _dispatch(options, signals)
     except KeyboardInterrupt:
         return INTERRUPTED
     except config.ConfigError as error:
@@ -62,13 +61,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         _let_go_of_the_log()
 
 
-def _dispatch(options: Options) -> int:
-    without_configuration = {
+def _dispatch(options: Options, signals: Signals) -> int:
+    without_configuration: dict[str, Callable[[Options], int]] = {
         "healthcheck": health.healthcheck,
         "rules": commands.print_rules,
         "dashboard": commands.print_dashboard,
-        "simulator": lambda options: commands.simulate(options, _clock, _wait),
-        "demo": _demo,
+        "simulator": lambda options: commands.simulate(options, _clock, signals.wait),
+        "demo": lambda options: _demo(options, signals),
     }
     if options.command in without_configuration:
         return without_configuration[options.command](options)
@@ -84,7 +83,7 @@ def _dispatch(options: Options) -> int:
     if options.command == "check":
         loaded = source.load(None)
         return commands.check(replace(loaded, warnings=(*loaded.warnings, *web.warnings)), options, _clock)
-    run(source, _settings(options, web), _clock, _wait)
+    run(source, _settings(options, web), _clock, signals.wait)
     return FINE
 
 
@@ -109,13 +108,13 @@ def _problems_of(load: Callable[[], config.Config] | None) -> tuple[config.Probl
         return error.problems
 
 
-def _demo(options: Options) -> int:
+def _demo(options: Options, signals: Signals) -> int:
     roles = demo.cast(_clock())
     wechat = demo.serve(demo.simulator(roles, _clock, options.seed), "127.0.0.1:0")
     pretended = demo.configuration(roles, f"http://{wechat.addresses[0]}")
     settings = _settings(options, _web_configuration(options), demo.LISTEN_ADDRESS, MEMORY)
     invite = partial(_invite, settings.protection.scheme, settings.telemetry_path)
-    run(Source(lambda _last: pretended, lambda _config: None), settings, _clock, _wait, invite)
+    run(Source(lambda _last: pretended, lambda _config: None), settings, _clock, signals.wait, invite)
     wechat.stop()
     return FINE
 
@@ -156,22 +155,6 @@ def _let_go_of_the_log() -> None:
     except (OSError, ValueError):
         with Path(os.devnull).open("w") as nowhere, suppress(OSError, ValueError):
             os.dup2(nowhere.fileno(), sys.stderr.fileno())
-
-
-def _hold_signals(signals: set[signal.Signals]) -> None:
-    """Keeps signals for ``_wait``: a handler could meet a lock, or a thread that is not the main one.
-
-    Called before any thread starts, for threads inherit it.
-    """
-    for number in signals:
-        signal.signal(number, signal.SIG_DFL)  # a shell starts its background jobs with SIGINT ignored
-    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-
-
-def _wait(reload: Callable[[], object] = lambda: None) -> None:
-    """Returns when it is time to stop."""
-    while signal.sigwait(STOP | {RELOAD}) == RELOAD:
-        reload()
 
 
 def _clock() -> float:

@@ -67,12 +67,12 @@ class Engine:
         """
         turnover: Turnover | None = Turnover(added=0, changed=0, removed=0)
         if config != self.config:
-            self._transport.adapt(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
             client = self._next_client(config, self._client.ways)
             turnover = self.poller.take(config, client)
             if turnover is None:
                 self.meters.config_refused()
                 return None
+            self._transport.adapt(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
             self.config, self._client = config, client
         self._taken()
         return turnover

@@ -184,7 +184,7 @@ def _shared_flags() -> argparse.ArgumentParser:
     flags.add_argument(
         "--web.config.file",
         dest="web_config_file",
-        type=Path,
+        type=_file_or_none,
         metavar="FILE",
         help="TLS, passwords and headers, in the format of Prometheus' exporter-toolkit (default: none of them)",
     )
@@ -215,6 +215,11 @@ def _address(text: str) -> str:
     except ListenError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     return text
+
+
+def _file_or_none(text: str) -> Path | None:
+    """An empty name is none, as for Prometheus."""
+    return Path(text) if text else None
 
 
 def _interval(text: str) -> float:

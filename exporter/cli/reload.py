@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from queue import Empty, SimpleQueue
@@ -21,6 +22,11 @@ log = structlog.get_logger()
 
 _APPS_GO_ON = "configuration file is broken, its last good apps go on"
 _APPS_MISSING = "configuration file is broken, its apps are missing"
+
+_SHOWN = 50
+"""Problems that are logged and on the page; the answer of a reload and ``check`` have all of them."""
+_REST = 20
+"""What is wrong is read again after so many times as long as it took: in all, a twentieth of a processor."""
 
 _REFUSED = "The configuration in the files is refused; the one before goes on."
 _BROKEN = "App files are broken: the apps that they had before go on, or are missing where there were none."
@@ -46,8 +52,8 @@ def announce(config: Config, before: Config | None = None) -> None:
             log.warning("configuration", problem=str(warning))
     for broken in config.broken_files:
         if broken not in said:
-            for problem in broken.problems:
-                log.error(_APPS_GO_ON if broken.kept else _APPS_MISSING, problem=str(problem))
+            for problem in _shown(broken.problems):
+                log.error(_APPS_GO_ON if broken.kept else _APPS_MISSING, problem=problem)
 
 
 class Reloader:
@@ -68,12 +74,13 @@ class Reloader:
         self._asked: SimpleQueue[Future[Verdict]] = SimpleQueue()
         self._refused: tuple[Problem, ...] = ()
         self._seen: object = None
+        self._read_at = self._reading_took = 0.0
 
     @property
     def troubles(self) -> tuple[Trouble, ...]:
         """What is wrong in the files as they were last read."""
-        refused = Trouble(_REFUSED, tuple(map(str, self._refused)))
-        broken = Trouble(_BROKEN, tuple(map(str, self._engine.config.problems)))
+        refused = Trouble(_REFUSED, _shown(self._refused))
+        broken = Trouble(_BROKEN, _shown(self._engine.config.problems))
         return tuple(trouble for trouble in (refused, broken) if trouble.lines)
 
     def ask(self) -> Future[Verdict]:
@@ -107,25 +114,30 @@ class Reloader:
     def _reload_if_changed(self) -> None:
         """What is wrong is read again every time: it may be mended where nobody looks."""
         seen, self._seen = self._seen, self._source.look(self._engine.config)  # before the reading, or a change is lost
-        if seen != self._seen or self.troubles:
+        again = self.troubles and time.monotonic() - self._read_at > _REST * self._reading_took
+        if seen != self._seen or again:
             self._reload(quiet=True)
 
     def _reload(self, *, quiet: bool = False) -> Verdict:
         """Reads the configuration and takes it; ``quiet`` says nothing where nothing is new."""
-        before = self._engine.config
+        before, self._read_at = self._engine.config, time.monotonic()
         try:
             config = self._source.load(before)
         except ConfigError as error:
             return self._refuse(error, quiet=quiet)
+        finally:
+            self._reading_took = time.monotonic() - self._read_at
         turnover = self._engine.take(config)
         if turnover is None:
             return _FAULT
+        is_news = config != before or bool(self._refused)
         self._refused = ()
-        self._render()
+        if config != before:
+            self._render()
         announce(config, before)
         words = "configuration unchanged" if config == before else "configuration reloaded"
         facts = {"apps": len(config.apps), **asdict(turnover)}
-        if not quiet or config != before:
+        if is_news or not quiet:
             log.info(words, **facts)
         summary = f"{words}: {', '.join(f'{number} {what}' for what, number in facts.items())}"
         return Verdict(taken=True, words="\n".join((summary, *map(str, config.problems))))
@@ -133,8 +145,14 @@ class Reloader:
     def _refuse(self, error: ConfigError, *, quiet: bool) -> Verdict:
         """Nothing changes, and that loudly."""
         if not quiet or error.problems != self._refused:
-            for problem in error.problems:
-                log.error("configuration refused, the one before goes on", problem=str(problem))
+            for problem in _shown(error.problems):
+                log.error("configuration refused, the one before goes on", problem=problem)
         self._refused = error.problems
         self._engine.meters.config_refused()
         return Verdict(taken=False, words=str(error))
+
+
+def _shown(problems: tuple[Problem, ...]) -> tuple[str, ...]:
+    """The first of them, and how many more there are."""
+    more = (f"and {len(problems) - _SHOWN} more: `check` prints them all",) if len(problems) > _SHOWN else ()
+    return (*map(str, problems[:_SHOWN]), *more)

@@ -152,9 +152,17 @@ def _matches(node: Node, field: str, folder: Path, notes: Findings) -> list[Path
 
 def _matches_of_wildcard(pattern: str, line: int, field: str, folder: Path, notes: Findings) -> list[Path]:
     files = app_files([pattern], folder)
-    if not files:
+    if not files and _is_closed(folder / pattern):
+        notes.problem(line, field, "its folder cannot be read: permission denied")
+    elif not files:
         notes.warning(line, field, "matches no file (relative patterns begin in this file's folder)")
     return list(files)
+
+
+def _is_closed(pattern: Path) -> bool:
+    """Whether the folder in which a pattern begins keeps its files to itself: what is in it is then not known."""
+    begin = next(part for part in pattern.parents if _WILDCARDS.isdisjoint(str(part)))
+    return begin.exists() and not os.access(begin, os.R_OK | os.X_OK)
 
 
 def _is_folder(path: Path) -> bool:

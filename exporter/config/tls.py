@@ -163,6 +163,8 @@ class TlsReader:
                 section.problem(name, "holds no certificate that OpenSSL can read")
             else:
                 self._context.load_verify_locations(cadata="\n".join(_CERTIFICATE.findall(text)))
+                # Whoever stands in the file is trusted, an intermediate too, as by the toolkit.
+                self._context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         elif mode not in {None, ssl.CERT_NONE} and "client_ca" not in section and "client_ca_file" not in section:
             section.problem("client_auth_type", "needs client_ca_file: who signs the certificates of clients?")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import bcrypt
 
 from exporter.config.documents import DocumentError, Entries, read_document
-from exporter.config.files import Look, look
+from exporter.config.files import Look, look, readable_by_others
 from exporter.config.problems import ConfigError, Findings, Problem
 from exporter.config.sections import Section, kind, one_of, parse_truth
 from exporter.config.tls import TLS_OPTIONS, TlsReader
@@ -80,6 +80,9 @@ def load_web(path: Path) -> WebConfig:
     tls = reader.read() if any(option in tls_section for option in TLS_OPTIONS) else None
     headers = _headers(section.section("http_server_config", HTTP_OPTIONS))
     users = _users(section)
+    for holder, option in ((section, "basic_auth_users"), (tls_section, "key")):
+        if option in holder and readable_by_others(path):
+            holder.warning(option, "every user of this machine can read this file; chmod o-r it")
     if notes.problems:
         raise ConfigError(notes.problems)
     return WebConfig(tls, headers, users, ((path, seen), *reader.looks), notes.warnings)

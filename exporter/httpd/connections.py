@@ -48,7 +48,8 @@ class Limits:
     """How long a client may go on sending after the last answer; closed earlier, it might never see that."""
     header_bytes: int = 32 * 1024
     """Request line and headers together."""
-    body_bytes: int = 1024 * 1024
+    body_bytes: int = 16 * 1024
+    """Held in memory until the whole of it is there, whoever sends it: 512 clients may send one each."""
 
     @property
     def tick(self) -> float:

@@ -21,7 +21,7 @@ from exporter.wechat.codes import OTHER, Failed
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from exporter.config import App, Config
     from exporter.reports import Report
@@ -103,7 +103,7 @@ class Poller:
         self._last_now = clock()
         self._ledgers = {app.appid: opened(app, self._read(app, config), retry=retry) for app in config.apps}
         self._told = dict.fromkeys(self._ledgers, State.PENDING)
-        self._ailing: dict[str, float] = {}
+        self._ailing = _troubles(self._ledgers)
         """When an app's trouble began, whatever its kinds since; Unix seconds."""
         self._statuses: dict[str, Status] = {}
         self._enter_all(self._last_now)
@@ -184,13 +184,14 @@ class Poller:
 
     def _go_over(self, config: Config, asker: Asker, now: float) -> Turnover:
         """Builds the next ledgers whole, then swaps them in."""
-        moved = config.api != self._config.api
-        if moved:
-            self._store.turn_to(config.api.host)
         ledgers, turnover = next_ledgers(self._ledgers, self._config, config, lambda app: self._read(app, config))
+        moved = config.api != self._config.api
+        self._store.turn_to(config.api.host)
         self._config, self._asker, self._ledgers = config, asker, ledgers
-        self._told = {appid: self._told.get(appid, State.PENDING) for appid in ledgers}
-        self._ailing = {appid: began for appid, began in self._ailing.items() if appid in ledgers}
+        told = {} if moved else self._told
+        self._told = {appid: told.get(appid, State.PENDING) for appid in ledgers}
+        known = {appid: began for appid, began in self._ailing.items() if appid in ledgers}
+        self._ailing = _troubles(ledgers) | known
         self._busy = {
             appid: task
             for appid, task in self._busy.items()
@@ -206,7 +207,7 @@ class Poller:
         return turnover
 
     def _read(self, app: App, config: Config) -> Known:
-        return self._store.read(app.appid, self._report, config.fetch.history_weeks)
+        return self._store.read(app.appid, self._report, config.fetch.history_weeks, config.api.host)
 
     def _absorb(self, arrival: _Arrival, now: float) -> tuple[Change, ...]:
         self._under_way -= 1
@@ -264,15 +265,23 @@ class Poller:
         """Says it once when an app breaks and once when it heals, and when a new week is in."""
         appid, state, answer = after.app.appid, after.state, after.answer
         told, self._told[appid] = self._told[appid], state
-        was_ailing = before.answer is not None and not before.state.up
-        began = self._ailing.pop(appid, before.answer.since) if before.answer and was_ailing else now
+        began = self._ailing.pop(appid, None)
         if answer is not None and not state.up:
-            self._ailing[appid] = began
+            self._ailing[appid] = now if began is None else began
             if state is not told:
                 facts = {"appid": appid, "state": state.value, "errcode": answer.errcode, "error": answer.message}
                 log.warning("app in trouble", **facts)
-        elif was_ailing:
+        elif began is not None:
             log.info("app is well again", appid=appid, state=state.value, lasted_seconds=round(now - began))
         live, was = after.recent.current, before.recent.current
         if live is not None and (was is None or live.week != was.week):
             log.info("week published", appid=appid, week=live.week.label)
+
+
+def _troubles(ledgers: Mapping[str, Ledger]) -> dict[str, float]:
+    """When the trouble of each app that is in trouble began, as far as the store knows."""
+    return {
+        appid: ledger.answer.since
+        for appid, ledger in ledgers.items()
+        if ledger.answer is not None and not ledger.state.up
+    }

@@ -70,18 +70,20 @@ class Store:
             self._open(self._folder)
 
     def turn_to(self, host: str) -> None:
-        """What is read and saved from now on comes from another API host."""
+        """What is saved from now on comes from another API host."""
         with self._lock:
             self._host = host
 
-    def read(self, appid: str, report: Report, newest_weeks: int) -> Known:
-        """What is known of one app's report."""
+    def read(self, appid: str, report: Report, newest_weeks: int, host: str = "") -> Known:
+        """What is known of one app's report; nothing after ``close``. ``host``: as another API host gave it."""
         with self._lock:
+            if self._closed:
+                return Known()
             try:
-                return read(self._db, self._host, appid, report, newest_weeks)
+                return read(self._db, host or self._host, appid, report, newest_weeks)
             except (sqlite3.Error, UnreadableRow) as error:
                 self._go_on_from_memory(error)
-                return read(self._db, self._host, appid, report, newest_weeks)
+                return read(self._db, host or self._host, appid, report, newest_weeks)
 
     def save(self, changes: Iterable[Change]) -> None:
         """Keeps all changes, in the file if it takes them, else in memory until it does."""

@@ -8,6 +8,7 @@ import hmac
 import secrets
 import threading
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import bcrypt
@@ -15,7 +16,7 @@ import bcrypt
 from exporter.web.routes import text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from exporter.httpd import Response
 
@@ -39,14 +40,24 @@ class Passwords:
 
     Args:
         users: names and bcrypt hashes; at least one.
+        key: of the hashes of passwords that are remembered.
+        right: those hashes, by user.
     """
 
-    def __init__(self, users: Iterable[tuple[str, str]]) -> None:
+    def __init__(
+        self, users: Iterable[tuple[str, str]], key: bytes = b"", right: Mapping[bytes, bytes] = MappingProxyType({})
+    ) -> None:
         self._hashes = {name.encode(): hash_.encode() for name, hash_ in users}
-        self._key = secrets.token_bytes(32)
-        self._right: dict[bytes, bytes] = {}
+        self._key = key or secrets.token_bytes(32)
+        self._right = dict(right)
         self._turn = threading.Lock()
         self._queue = threading.BoundedSemaphore(_QUEUE)
+
+    def followed_by(self, users: Iterable[tuple[str, str]]) -> Passwords:
+        """Who may come in from now on; the password of a user whose hash is the same stays known."""
+        users = tuple(users)
+        same = {name.encode() for name, hash_ in users if self._hashes.get(name.encode()) == hash_.encode()}
+        return Passwords(users, self._key, {user: digest for user, digest in self._right.items() if user in same})
 
     def refusal(self, authorization: str) -> Response | None:
         """The answer to one who may not come in.

@@ -115,11 +115,12 @@ def _warn(config: WebConfig) -> None:
 
 
 def _rules(config: WebConfig, before: _Rules | None = None) -> _Rules:
-    """The rules of a configuration; while the users are the same, their passwords stay known."""
+    """The rules of a configuration; passwords that were found right stay known."""
     tls = Tls(config.tls.context, config.tls.client_names) if config.tls else None
-    if before is not None and before.config.users == config.users:
-        return _Rules(config, tls, before.passwords)
-    return _Rules(config, tls, Passwords(config.users) if config.users else None)
+    if not config.users:
+        return _Rules(config, tls, None)
+    known = before.passwords if before else None
+    return _Rules(config, tls, known.followed_by(config.users) if known else Passwords(config.users))
 
 
 def _with_headers(response: Response, headers: tuple[tuple[str, str], ...]) -> Response:

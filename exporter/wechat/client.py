@@ -75,9 +75,13 @@ class Client:
         self._observe = observe
         self.ways: dict[WayKey, Access] = {}
         """The way into each app; it holds the app's token."""
+        former = {key[:2]: way.tokens for key, way in known.items()}
         for app in apps:
             key = self._key(app)
-            self.ways[key] = known.get(key) or way_in(app, base_url, clock)
+            way = self.ways[key] = known.get(key) or way_in(app, base_url, clock)
+            before = former.get(key[:2])
+            if way.tokens is not None and before is not None and before is not way.tokens:
+                way.tokens.succeed(before)
 
     def ask(self, app: App, report: Report, week: Week) -> Outcome:
         """Asks for one week of one app."""

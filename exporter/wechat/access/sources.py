@@ -68,6 +68,9 @@ class TokenSource(ABC):
         """What must not be seen: everything secret that it had lately."""
         return (self._token, self._before)
 
+    def succeed(self, before: TokenSource) -> None:  # noqa: B027 (most have nothing left to do)
+        """Takes over what the source of the same app under the configuration before has left to do."""
+
     def token(self) -> Conversation[str]:
         """A token, from memory while it lives.
 
@@ -202,6 +205,11 @@ class AuthorizerToken(TokenSource):
     def hidden(self) -> tuple[str, ...]:
         """Component token and refresh tokens, too."""
         return (self._sent, *(self._unsaved or ()), *self._component.hidden, *super().hidden)
+
+    def succeed(self, before: TokenSource) -> None:
+        """A refresh token that the file did not take is not lost with the configuration that named the file."""
+        if isinstance(before, AuthorizerToken) and before._way.component_appid == self._way.component_appid:  # noqa: SLF001 (its own class)
+            self._unsaved = before._unsaved  # noqa: SLF001 (the same)
 
     def _fetch(self) -> Conversation[Token]:
         return (yield from self._component.try_with(self._exchange))

@@ -14,7 +14,7 @@ from exporter.config import (
 )
 from exporter.reports import WEEKLY
 from exporter.wechat.access.conversation import Clock, Conversation, addressed, discreetly, keys_in, read_headers
-from exporter.wechat.access.sources import TOKENS, FileToken, source_of
+from exporter.wechat.access.sources import TOKENS, FileToken, TokenSource, source_of
 from exporter.wechat.codes import Failed, Refused
 from exporter.wechat.exchange import JSON, Call, Reply
 from exporter.wechat.protocol import event_body, parse_function, parse_invoked, parse_rows, report_body
@@ -40,6 +40,11 @@ class Access(Protocol):
     ENDPOINTS: ClassVar[tuple[str, ...]]
     """The ``endpoint`` labels of its own calls."""
 
+    @property
+    def tokens(self) -> TokenSource | None:
+        """Where its tokens come from, if it needs any."""
+        ...
+
     def converse(self, report: Report, week: Week) -> Conversation[Reading]:
         """Asks for one week.
 
@@ -55,7 +60,7 @@ class WithToken:
     ENDPOINTS = (WEEKLY.name,)
 
     def __init__(self, way: Datacube, app: App, base_url: str, clock: Clock) -> None:
-        self._tokens = source_of(way.tokens, app.appid, base_url, clock)
+        self.tokens = source_of(way.tokens, app.appid, base_url, clock)
         self._base_url = base_url
         self._clock = clock
 
@@ -65,9 +70,9 @@ class WithToken:
         def attempt(token: str) -> Conversation[Reading]:
             reply = yield _call(report, week, self._base_url, ("access_token", token))
             parse = partial(parse_rows, report=report, week=week, now=self._clock())
-            return discreetly(parse, reply, self._tokens.hidden)
+            return discreetly(parse, reply, self.tokens.hidden)
 
-        return (yield from self._tokens.try_with(attempt))
+        return (yield from self.tokens.try_with(attempt))
 
 
 class ThroughCloudFunction:
@@ -76,7 +81,7 @@ class ThroughCloudFunction:
     ENDPOINTS = (INVOKE_FUNCTION,)
 
     def __init__(self, way: CloudFunction, app: App, base_url: str, clock: Clock) -> None:
-        self._tokens = source_of(way.tokens, app.appid, base_url, clock)
+        self.tokens = source_of(way.tokens, app.appid, base_url, clock)
         self._function = (("env", way.env), ("name", way.name))
         self._url = base_url + INVOKE_FUNCTION_PATH
         self._clock = clock
@@ -88,9 +93,9 @@ class ThroughCloudFunction:
             query = (("access_token", token), *self._function)
             reply = yield Call(INVOKE_FUNCTION, "POST", self._url, query, JSON, event_body(week))
             parse = partial(parse_invoked, report=report, week=week, now=self._clock())
-            return discreetly(parse, reply, self._tokens.hidden)
+            return discreetly(parse, reply, self.tokens.hidden)
 
-        return (yield from self._tokens.try_with(attempt))
+        return (yield from self.tokens.try_with(attempt))
 
 
 class OverHttpAccess:
@@ -99,6 +104,7 @@ class OverHttpAccess:
     ENDPOINTS = (HTTP_FUNCTION,)
 
     def __init__(self, way: HttpFunction, app: App, _base_url: str, clock: Clock) -> None:
+        self.tokens = None
         self._way = way
         self._url = addressed(way.url, app.appid)
         self._clock = clock
@@ -120,7 +126,7 @@ class InsideCloudHosting:
         self._clock = clock
         self._from = (("from_appid", way.from_appid),) if way.from_appid else ()
         token = way.cloudbase_token
-        self._tokens = None if token is None else FileToken(TokenFile(token), "", "", clock, every=_CLOUDBASE_SECONDS)
+        self.tokens = None if token is None else FileToken(TokenFile(token), "", "", clock, every=_CLOUDBASE_SECONDS)
         self._base_url = base_url if token else base_url.replace("https://", "http://", 1)
 
     def converse(self, report: Report, week: Week) -> Conversation[Reading]:
@@ -131,9 +137,9 @@ class InsideCloudHosting:
             reply = yield _call(report, week, self._base_url, *query)
             return discreetly(partial(self._rows, report, week), reply, (token,))
 
-        if self._tokens is None:
+        if self.tokens is None:
             return (yield from attempt(""))
-        return (yield from self._tokens.try_with(attempt))
+        return (yield from self.tokens.try_with(attempt))
 
     def _rows(self, report: Report, week: Week, reply: Reply) -> Reading:
         """Reads the rows; what is wrong may be the container's settings."""
