@@ -57,6 +57,7 @@ A_MINUTE = timedelta(seconds=59)
 GRACE = 4.0
 """Seconds after a deadline: the server looks once a second, and so does the test."""
 
+POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
 HALF = b"GET / HTTP/1.1\r\nHost: h\r\nX-Name: "
 METRICS = b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n"
 BOTH_LENGTHS = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
@@ -80,6 +81,8 @@ ATTACKS: dict[str, Attack] = {
     "no Host": busy(told(b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 ")),
     "a length and a transfer coding": busy(told(BOTH_LENGTHS, b"HTTP/1.1 400 ")),
     "a GET with a body": busy(body_on_get),
+    "a body of 1 MiB": busy(told(POST % 1024**2, b"HTTP/1.1 413 ")),
+    "400 that keep the end of a body back": waiting(400, POST % LIMITS.body_bytes + bytes(LIMITS.body_bytes - 1)),
     "pipelined requests": busy(pipelined),
     "500 connections that reset": busy(resets, pause=1),
 }
@@ -171,7 +174,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
 
 
 def test_the_tables_of_attacks_are_whole() -> None:
-    assert (len(ATTACKS), len(ATTACKS_ON_TLS)) == (19, 8)
+    assert (len(ATTACKS), len(ATTACKS_ON_TLS)) == (21, 8)
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -16,7 +16,7 @@ import h11
 
 from exporter.httpd.connections import GoneError
 from exporter.httpd.messages import Headers, RefusalError, Request, Response, plain, split_target
-from exporter.httpd.tls import HandshakeError, PlainTextError
+from exporter.httpd.tls import PlainTextError
 
 if TYPE_CHECKING:
     from exporter.httpd.connections import Connection, Limits
@@ -39,7 +39,7 @@ class Conversation:
         """Answers until one side ends it; a client that leaves is no error, so only a handler's escape.
 
         Raises:
-            HandshakeError: the client cannot or may not connect.
+            HandshakeError: the client cannot or may not connect; it is left to ``linger``.
         """
         with contextlib.suppress(GoneError):
             try:
@@ -53,10 +53,7 @@ class Conversation:
                 self._end_with(_refusal_of(error))
             except PlainTextError:
                 self._end_with(plain(HTTPStatus.BAD_REQUEST, "this address speaks HTTPS, not HTTP"))
-            except HandshakeError:
-                self._linger()
-                raise
-            self._linger()
+            self.linger()
 
     def fail(self) -> None:
         """Answers that the handler failed, or breaks the connection if a part of its answer is out."""
@@ -66,9 +63,11 @@ class Conversation:
         with contextlib.suppress(GoneError):
             self._end_with(plain(HTTPStatus.INTERNAL_SERVER_ERROR, "see the log"))
 
-    def _linger(self) -> None:
+    def linger(self) -> None:
+        """Lets the client read what was said last, and come to its own end."""
         self._connection.allow(self._limits.linger_seconds)
-        self._connection.drain()
+        with contextlib.suppress(GoneError):
+            self._connection.drain()
 
     def _await_next(self) -> None:
         self._http.start_next_cycle()

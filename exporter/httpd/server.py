@@ -135,10 +135,12 @@ class _Service:
 
     def serve(self, accepted: socket.socket) -> None:
         """Talks with a client, in its worker, with the deadline for the first head running."""
+        conversation = self.conversation(accepted)
         try:
-            self.conversation(accepted).run(self._tls())
+            conversation.run(self._tls())
         except HandshakeError as error:
             self.complain(f"handshake {error}", "TLS handshake failed", logging.DEBUG, err=str(error))
+            conversation.linger()
 
     def complain(self, kind: str, words: str, level: int = logging.ERROR, **facts: object) -> None:
         """Logs a trouble, each kind at most once a minute."""

@@ -52,7 +52,8 @@ class TlsStream:
 
         Raises:
             PlainTextError: what the client says is something else; nothing was sent.
-            HandshakeError: the client is refused, and was told by an alert where TLS has one.
+            HandshakeError: the client is refused, and was told by an alert; but for a certificate of no allowed name,
+                for Python's ssl has no alert after the handshake.
             OSError: the client left, or the connection was cut.
         """
         first = self._raw.recv(_CHUNK)
