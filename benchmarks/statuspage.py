@@ -35,11 +35,11 @@ def main() -> None:
     turn = count()
     for name, form in (("page", StatusPage()), ("JSON", AppsJson())):
         document = Document(form)
-        plain, packed = (len(document.body(statuses, AROUND, gzipped=gzipped)) for gzipped in (False, True))
-        first = seconds(lambda form=form: Document(form).body(statuses, AROUND, gzipped=True), 3)
+        plain, packed = (len(document.body(lambda: (statuses, AROUND), gzipped=gzipped)) for gzipped in (False, True))
+        first = seconds(lambda form=form: Document(form).body(lambda: (statuses, AROUND), gzipped=True), 3)
         changed = seconds(
             lambda document=document: document.body(
-                (replace(statuses[0], next_fetch=float(next(turn))), *statuses[1:]), AROUND, gzipped=True
+                lambda: ((replace(statuses[0], next_fetch=float(next(turn))), *statuses[1:]), AROUND), gzipped=True
             ),
             3,
         )
@@ -71,7 +71,7 @@ def _scrapes(statuses: tuple) -> tuple[float, float]:
         return compose(page, live, Format.TEXT, gzip=True)
 
     alone = seconds(scrape)
-    making = threading.Thread(target=lambda: Document(StatusPage()).body(statuses, AROUND, gzipped=True))
+    making = threading.Thread(target=lambda: Document(StatusPage()).body(lambda: (statuses, AROUND), gzipped=True))
     making.start()
     slowest = 0.0
     while making.is_alive():

@@ -45,7 +45,7 @@ TYPES = {
 
 def answer(*statuses: Status, troubles: tuple[Trouble, ...] = ()) -> dict[str, Any]:
     surroundings = Surroundings(WEEKLY, "/metrics", troubles, NOW)
-    whole = json.loads(Document(AppsJson()).body(statuses, surroundings))
+    whole = json.loads(Document(AppsJson()).body(lambda: (statuses, surroundings)))
     assert whole.keys() == {"status", "data"}
     assert whole["status"] == "success"
     return whole["data"]
@@ -152,9 +152,8 @@ def test_of_an_app_never_asked_nothing_is_claimed() -> None:
 
 def test_zero_is_a_figure_and_whole_numbers_are_written_as_such() -> None:
     trail = Trail.of({W2: 0, W1: 0.5})
-    body = Document(AppsJson()).body(
-        (replace(FULL, recent=Recent(FULL.recent.weeks, trail)),), Surroundings(WEEKLY, "/", (), NOW)
-    )
+    statuses = (replace(FULL, recent=Recent(FULL.recent.weeks, trail)),)
+    body = Document(AppsJson()).body(lambda: (statuses, Surroundings(WEEKLY, "/", (), NOW)))
     assert b'"trail":{"visitors":[0.5,0]}' in body
 
 

@@ -4,6 +4,7 @@ import base64
 import gzip
 import hashlib
 import re
+import threading
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ SURROUNDINGS = Surroundings(WEEKLY, "/metrics", (), NOW)
 
 
 def written(*statuses: Status, surroundings: Surroundings = SURROUNDINGS) -> str:
-    return Document(StatusPage()).body(statuses, surroundings).decode()
+    return Document(StatusPage()).body(lambda: (statuses, surroundings)).decode()
 
 
 def with_visitors(now: float | None, before: float | None, appid: str = "wx1", state: State = State.OK) -> Status:
@@ -157,6 +158,12 @@ def test_a_fall_is_bold_where_it_is_beyond_what_the_app_may_fall() -> None:
 # --- a document --------------------------------------------------------------------------------------
 
 
+def told(
+    document: Document, statuses: Sequence[Status], surroundings: Surroundings = SURROUNDINGS, *, gzipped: bool = False
+) -> bytes:
+    return document.body(lambda: (statuses, surroundings), gzipped=gzipped)
+
+
 @dataclass
 class Counting:
     asked: list[str] = field(default_factory=list)
@@ -172,28 +179,48 @@ class Counting:
 def test_only_apps_that_changed_are_written_anew_and_those_that_left_are_forgotten() -> None:
     form = Counting()
     document = Document(form)
-    assert document.body((FULL, NEW), SURROUNDINGS).endswith(b"wx1\nwx2\n")
-    assert document.body((FULL, replace(NEW, next_fetch=8.0)), SURROUNDINGS).endswith(b"wx1\nwx2\n")
-    assert document.body((FULL,), SURROUNDINGS).endswith(b"\nwx1\n")
-    document.body((FULL, NEW), SURROUNDINGS)
+    assert told(document, (FULL, NEW)).endswith(b"wx1\nwx2\n")
+    assert told(document, (FULL, replace(NEW, next_fetch=8.0))).endswith(b"wx1\nwx2\n")
+    assert told(document, (FULL,)).endswith(b"\nwx1\n")
+    told(document, (FULL, NEW))
     assert form.asked == ["wx1", "wx2", "wx2", "wx2"]
 
 
 def test_a_document_is_made_anew_after_a_change_or_a_minute_and_only_then() -> None:
     document = Document(Counting())
     statuses = (FULL, NEW)
-    first = document.body(statuses, SURROUNDINGS)
-    assert document.body(statuses, replace(SURROUNDINGS, now=NOW + 59)) is first
-    assert document.body(statuses, replace(SURROUNDINGS, now=NOW + 60)).startswith(f"{NOW + 60:.0f} ".encode())
-    assert b"full" in document.body(statuses, replace(SURROUNDINGS, now=NOW + 60, troubles=(Trouble("full", ()),)))
+    first = told(document, statuses)
+    assert told(document, statuses, replace(SURROUNDINGS, now=NOW + 59)) is first
+    assert told(document, statuses, replace(SURROUNDINGS, now=NOW + 60)).startswith(f"{NOW + 60:.0f} ".encode())
+    assert b"full" in told(document, statuses, replace(SURROUNDINGS, now=NOW + 60, troubles=(Trouble("full", ()),)))
 
 
 def test_gzipped_it_is_the_same_document_made_once() -> None:
     document = Document(StatusPage())
     statuses = (FULL, NEW)
-    packed = document.body(statuses, SURROUNDINGS, gzipped=True)
-    assert gzip.decompress(packed) == document.body(statuses, SURROUNDINGS)
-    assert document.body(statuses, SURROUNDINGS, gzipped=True) is packed
+    packed = told(document, statuses, gzipped=True)
+    assert gzip.decompress(packed) == told(document, statuses)
+    assert told(document, statuses, gzipped=True) is packed
+
+
+def test_who_waited_for_another_reader_is_told_what_is_newest_then() -> None:
+    form, held, answers = Counting(), threading.Event(), []
+    document, newest = Document(form), [(FULL,)]
+
+    def slow() -> tuple[Sequence[Status], Surroundings]:
+        held.wait(10)
+        return newest[0], SURROUNDINGS
+
+    first = threading.Thread(target=document.body, args=(slow,))
+    second = threading.Thread(target=lambda: answers.append(document.body(lambda: (newest[0], SURROUNDINGS))))
+    first.start()
+    second.start()
+    newest[0] = (FULL, NEW)
+    held.set()
+    first.join()
+    second.join()
+    assert answers[0].endswith(b"wx1\nwx2\n")
+    assert form.asked == ["wx1", "wx2"]
 
 
 # --- sparklines --------------------------------------------------------------------------------------

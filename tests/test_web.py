@@ -159,7 +159,9 @@ def test_before_the_first_page_it_is_healthy_and_not_ready(url: str, pages: Page
         for path in ("/-/healthy", "/-/ready", "/metrics", "/", "/api/v1/apps")
     }
     assert codes == {"/-/healthy": 200, "/-/ready": 503, "/metrics": 503, "/": 503, "/api/v1/apps": 503}
-    assert requests.get(f"{url}/api/v1/apps", timeout=5).json()["status"] == "error"
+    not_yet = requests.get(f"{url}/api/v1/apps", timeout=5)
+    assert not_yet.json()["status"] == "error"
+    assert (not_yet.headers["Cache-Control"], not_yet.headers["X-Content-Type-Options"]) == ("no-store", "nosniff")
     pages.render()
     assert requests.get(f"{url}/-/ready", timeout=5).status_code == 200
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from exporter.reports import Report
     from exporter.status import Status
@@ -62,10 +62,14 @@ class Document:
         self._parts: Sequence[bytes] = ()
         self._bodies: dict[bool, bytes] = {}
 
-    def body(self, statuses: Sequence[Status], surroundings: Surroundings, *, gzipped: bool = False) -> bytes:
-        """The document about these apps; ``statuses`` is known again by being the same object."""
-        shown = (statuses, replace(surroundings, now=surroundings.now // _STALE))
+    def body(self, newest: Callable[[], tuple[Sequence[Status], Surroundings]], *, gzipped: bool = False) -> bytes:
+        """The document about all apps; their statuses are known again by being the same object.
+
+        ``newest`` is asked when it is the reader's turn: who waited for another shows nothing older than that one did.
+        """
         with self._lock:
+            statuses, surroundings = newest()
+            shown = (statuses, replace(surroundings, now=surroundings.now // _STALE))
             if self._shown is None or self._shown[0] is not statuses or self._shown[1] != shown[1]:
                 self._make(statuses, surroundings)
                 self._shown = shown

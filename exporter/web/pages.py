@@ -42,6 +42,7 @@ class Pages:
         statuses: Callable[[], tuple[Status, ...]],
         guarded: Callable[[Callable[[], None]], object] = lambda action: action(),
     ) -> None:
+        self.report = report
         self._guarded = guarded
         self._renderer = Renderer(report)
         self._statuses = statuses

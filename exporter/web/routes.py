@@ -12,16 +12,19 @@ from exporter.web.documents import Document
 from exporter.web.negotiation import accepts_gzip, preferred_format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from prometheus_client.registry import Collector
 
+    from exporter.status import Status
     from exporter.web.documents import Surroundings
     from exporter.web.pages import Pages
 
 READ = ("GET", "HEAD")
 APPS = "/api/v1/apps"
 
+_GUARDED = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
+"""Headers of what is about all apps: it is what it says it is, and nobody keeps it."""
 _NOT_YET = "the first page is not rendered yet"
 
 Route = tuple[tuple[str, ...], "Callable[[Request], Response]"]
@@ -89,32 +92,35 @@ class Site:
         return Response(200, tuple(headers), pieces(generation.page, self.live, format_, gzip=gzip))
 
     def _status_page(self, request: Request) -> Response:
-        report = self.surroundings().report
-        headers = (("Content-Security-Policy", statuspage.policy(report)), ("Referrer-Policy", "no-referrer"))
+        policy = statuspage.policy(self.pages.report)
+        headers = (("Content-Security-Policy", policy), ("Referrer-Policy", "no-referrer"))
         return self._written(self.page, request, "text/html; charset=utf-8", *headers) or text(503, _NOT_YET)
 
     def _apps(self, request: Request) -> Response:
-        not_yet = Response(503, (("Content-Type", appsjson.MEDIA_TYPE),), appsjson.problem(_NOT_YET))
+        not_yet = Response(503, (("Content-Type", appsjson.MEDIA_TYPE), *_GUARDED), appsjson.problem(_NOT_YET))
         return self._written(self.apps, request, appsjson.MEDIA_TYPE) or not_yet
 
     def _written(
         self, document: Document, request: Request, media_type: str, *more: tuple[str, str]
     ) -> Response | None:
-        """A document about the current generation; None before the first."""
+        """A document about the newest generation; None before the first."""
         generation = self.pages.current
         if generation is None:
             return None
+
+        def newest() -> tuple[Sequence[Status], Surroundings]:
+            return (self.pages.current or generation).statuses, self.surroundings()
+
         gzipped = accepts_gzip(request.headers.get("Accept-Encoding", ""))
         headers = [
             ("Content-Type", media_type),
             ("Vary", "Accept-Encoding"),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Cache-Control", "no-store"),
+            *_GUARDED,
             *more,
         ]
         if gzipped:
             headers.append(("Content-Encoding", "gzip"))
-        return Response(200, tuple(headers), document.body(generation.statuses, self.surroundings(), gzipped=gzipped))
+        return Response(200, tuple(headers), document.body(newest, gzipped=gzipped))
 
     def _healthy(self, _request: Request) -> Response:
         return text(200, "healthy")
