@@ -17,6 +17,7 @@ FLOORS = {
     "exporter.holidays": 2,
     "exporter.status": 3,
     "exporter.config": 3,
+    "exporter.falls": 4,
     "exporter.store": 4,
     "exporter.wechat": 4,
     "exporter.httpd": 4,

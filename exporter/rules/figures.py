@@ -1,4 +1,4 @@
-"""Rules about the figures: ratios to their baselines, and alerts where one falls.
+"""Rules about the figures: ratios to their baselines, and alerts where one falls (``exporter.falls`` in PromQL).
 
 What was tried and measured before these rules were chosen stands in docs/alerts.md, "Why these rules".
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from exporter.falls import ENOUGH_VISITORS, NOISE, Baseline
 from exporter.metrics import catalogue
 from exporter.reports import WEEKLY, Unit
 from exporter.rules.model import Alert, Recording
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
     from exporter.reports import Field
     from exporter.rules.model import Severity
 
-NOISE = 3
-"""A fall of a count must be this many times what chance alone does to two Poisson counts."""
-ENOUGH_VISITORS = 200
-"""An average (stay, depth) over fewer visitors says nothing."""
 COLLAPSED = "4 / 7"
 """Of the ratio that alerts: 0.4 where that is 0.7."""
 
@@ -46,13 +43,13 @@ class _Baseline:
 
 
 PREVIOUS_WEEK = _Baseline(
-    "the week before",
+    Baseline.PREVIOUS_WEEK.value,
     WEEKLY.previous_metric,
     "ratio_previous_week",
     (catalogue.WEEK_HOLIDAYS.name, catalogue.PREVIOUS_WEEK_HOLIDAYS.name),
 )
 MEDIAN_WEEK = _Baseline(
-    "the median of the four weeks before", WEEKLY.median_metric, "ratio_median_week", (catalogue.WEEK_HOLIDAYS.name,)
+    Baseline.MEDIAN_WEEK.value, WEEKLY.median_metric, "ratio_median_week", (catalogue.WEEK_HOLIDAYS.name,)
 )
 
 
@@ -139,11 +136,7 @@ def _ratio(field: Field, baseline: _Baseline) -> str:
 
 
 def _significant(field: Field, baseline: _Baseline) -> str:
-    """Whether there is enough behind a fall: more than noise for a count, enough visitors for an average.
-
-    What one visitor does several times is not several chances: the noise of sessions is that of the visitors behind
-    them, each worth as many sessions as usual.
-    """
+    """Whether there is enough behind a fall, as ``exporter.falls`` says."""
     visitors = (WEEKLY.metric(_VISITORS), baseline.metric(_VISITORS))
     if field.unit is not Unit.COUNT:
         return "\nand on (appid, week)\n".join(
