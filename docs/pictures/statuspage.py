@@ -11,7 +11,7 @@ from browser import FLAGS, opened, served
 from playwright.sync_api import sync_playwright
 
 from exporter import demo, logs
-from exporter.cli.run import engine
+from exporter.cli.engine import Engine
 from exporter.config import Fetch
 from exporter.periods import DAY
 from exporter.status import TRAIL_WEEKS, Status
@@ -32,7 +32,7 @@ def statuses(now: float) -> tuple[Status, ...]:
     server = demo.serve(demo.simulator(roles, clock), "127.0.0.1:0")
     config = demo.configuration(roles, f"http://{server.addresses[0]}")
     moment = now - 8 * DAY
-    rooms = engine(replace(config, fetch=Fetch(history_weeks=TRAIL_WEEKS)), ":memory:", clock)
+    rooms = Engine(replace(config, fetch=Fetch(history_weeks=TRAIL_WEEKS)), ":memory:", clock)
     while moment <= now:
         rooms.poller.drain()
         moment += STEP
