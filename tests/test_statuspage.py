@@ -80,19 +80,25 @@ def test_what_every_state_means_is_said_on_the_page() -> None:
     assert [state for state in State if state.words not in page or state.meaning not in page] == []
 
 
-def test_the_worst_state_comes_first_and_then_the_largest_fall_of_visitors() -> None:
-    calm = [with_visitors(now, before, f"app{now}") for now, before in ((99, 100), (10, 100), (150, 100), (7, None))]
+def test_the_worst_state_comes_first_and_then_the_largest_fall_beyond_a_limit() -> None:
+    calm = [
+        with_visitors(now, before, f"app{now}")
+        for now, before in ((99, 100), (500, 1000), (150, 100), (7, 20), (100, 1000))
+    ]
     troubled = [with_visitors(100, 100, state.value, state) for state in State]
     page = written(*calm, *troubled)
     order = [name.strip() for name in re.findall(r'<th scope="row">([^<]+)', page)]
     assert order == [
         *(state.value for state in reversed(SEVERITY[1:])),
-        "app10",
+        "app100",
+        "app500",
         "app99",
-        "ok",
         "app150",
         "app7",
+        "ok",
     ]
+    assert ">2 fell beyond their limit<" in page
+    assert page.count(' fell">') == 2
 
 
 def test_a_hostile_name_or_message_is_escaped() -> None:
@@ -132,9 +138,13 @@ def test_the_policy_allows_the_pages_own_style_and_script_by_their_hashes_and_no
 CHANGES = [
     (100, 50, "+100.0%", "up"),
     (90, 100, "−10.0%", "down"),
-    (50, 100, "−50.0%", "fall"),
-    (0, 10, "−100.0%", "fall"),
-    (10, 10, "+0.0%", ""),
+    (0, 10, "−100.0%", "down"),
+    (1010, 1000, "+1.0%", "up"),
+    (1009, 1000, "+0.9%", ""),
+    (991, 1000, "−0.9%", ""),
+    (10_004, 10_000, "0.0%", ""),
+    (9_996, 10_000, "0.0%", ""),
+    (10, 10, "0.0%", ""),
     (5, 0, "", ""),
     (5, None, "", ""),
     (None, 5, "", ""),
@@ -147,12 +157,43 @@ def test_a_change_has_its_sign_and_needs_a_base(
 ) -> None:
     page = written(with_visitors(now, before))
     assert re.findall(r"<small(?: class=\"(\w+)\")?>([^<]*%)</small>", page) == ([(trend, words)] if words else [])
-    assert len(CHANGES) == 8
+    assert len(CHANGES) == 12
 
 
-def test_a_fall_is_bold_where_it_is_beyond_what_the_app_may_fall() -> None:
-    status = replace(with_visitors(50, 100), thresholds=Thresholds(visitors_min_ratio=0.4))
-    assert 'class="down"' in written(status)
+def test_a_fall_beyond_what_the_app_may_fall_is_marked_and_says_from_where() -> None:
+    weeks = [with_visitors(500, before).recent.weeks[1] for before in (1000, 900, 900, 900)]
+    course = tuple(replace(kept, reading=replace(kept.reading, week=W2.before(n))) for n, kept in enumerate(weeks, 1))
+    status = with_visitors(500, 1000)
+    page = written(replace(status, recent=Recent((status.recent.weeks[0], *course))))
+    words = "50% of the week before, 56% of the median of the four weeks before"
+    assert f'<td class="fall" title="{words}">500<small class="down">−50.0%</small></td>' in page
+    assert '<tbody class="ok fell">' in page
+    assert '<li class="fell" data-state="fell">1 fell beyond its limit</li>' in page
+    allowed = written(replace(status, thresholds=Thresholds(visitors_min_ratio=0.4)))
+    assert "fall" not in re.findall(r"<tbody.*</tbody>", allowed, re.DOTALL)[0]
+    assert 'data-state="fell"' not in allowed
+
+
+HOLIDAY_WEEKS = [
+    (date(2026, 10, 5), ["3 holidays", "before: 2 holidays"]),
+    (date(2026, 10, 12), ["before: 3 holidays"]),
+    (date(2026, 4, 6), ["1 holiday"]),
+    (date(2026, 11, 16), []),
+    (date(2003, 10, 13), []),
+]
+
+
+@pytest.mark.parametrize(("monday", "words"), HOLIDAY_WEEKS)
+def test_a_week_says_which_holidays_explain_its_figures(monday: date, words: list[str]) -> None:
+    status = with_visitors(500, 1000)
+    moved = tuple(
+        replace(kept, reading=replace(kept.reading, week=Week(monday).before(n)))
+        for n, kept in enumerate(status.recent.weeks)
+    )
+    page = written(replace(status, recent=Recent(moved)))
+    assert re.findall(r"<small>([^<]*holidays?)</small>", page) == words
+    assert ('class="fall"' in page) == (words == [])
+    assert len(HOLIDAY_WEEKS) == 5
 
 
 # --- a document --------------------------------------------------------------------------------------

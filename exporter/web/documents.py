@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import threading
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from exporter.reports import Report
     from exporter.status import Status
+
+Piece = TypeVar("Piece")
+"""What a form makes of one app."""
 
 _STALE = 60.0
 """Seconds after which a document is made anew though nothing changed: it says when it was made."""
@@ -39,26 +42,26 @@ class Surroundings:
     """Unix seconds."""
 
 
-class Form(Protocol):
+class Form(Protocol[Piece]):
     """How a document is written."""
 
-    def piece(self, status: Status, report: Report) -> bytes:
+    def piece(self, status: Status, report: Report) -> Piece:
         """What it says about one app: the same for the same status, whatever the time."""
         ...
 
-    def whole(self, statuses: Sequence[Status], pieces: Sequence[bytes], surroundings: Surroundings) -> Sequence[bytes]:
+    def whole(self, statuses: Sequence[Status], pieces: Sequence[Piece], surroundings: Surroundings) -> Sequence[bytes]:
         """All of it, given the pieces of the apps in the order of ``statuses``."""
         ...
 
 
-class Document:
+class Document(Generic[Piece]):
     """One document in its newest form; for any thread, and one copy for all readers."""
 
-    def __init__(self, form: Form) -> None:
+    def __init__(self, form: Form[Piece]) -> None:
         self._form = form
         self._lock = threading.Lock()
         self._shown: tuple[Sequence[Status], Surroundings] | None = None
-        self._pieces: dict[str, tuple[Status, bytes]] = {}
+        self._pieces: dict[str, tuple[Status, Piece]] = {}
         self._parts: Sequence[bytes] = ()
         self._bodies: dict[bool, bytes] = {}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from exporter.httpd import Request, Response
 from exporter.metrics import pieces
 from exporter.web import appsjson, statuspage
-from exporter.web.documents import Document
+from exporter.web.documents import Document, Piece
 from exporter.web.negotiation import accepts_gzip, preferred_format
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ class Site:
     """What the status page and the JSON say beside the apps."""
     reload: Callable[[], Verdict] | None = None
     """Has the configuration read again; None where that is not allowed over HTTP."""
-    page: Document = field(default_factory=lambda: Document(statuspage.StatusPage()))
-    apps: Document = field(default_factory=lambda: Document(appsjson.AppsJson()))
+    page: Document[statuspage.Row] = field(default_factory=lambda: Document(statuspage.StatusPage()))
+    apps: Document[bytes] = field(default_factory=lambda: Document(appsjson.AppsJson()))
 
     def __call__(self, request: Request) -> Response:
         """Answers one request."""
@@ -101,7 +101,7 @@ class Site:
         return self._written(self.apps, request, appsjson.MEDIA_TYPE) or not_yet
 
     def _written(
-        self, document: Document, request: Request, media_type: str, *more: tuple[str, str]
+        self, document: Document[Piece], request: Request, media_type: str, *more: tuple[str, str]
     ) -> Response | None:
         """A document about the newest generation; None before the first."""
         generation = self.pages.current

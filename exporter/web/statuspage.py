@@ -10,11 +10,14 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
+from math import inf
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from exporter import __version__
+from exporter.falls import falls
+from exporter.holidays import public_holidays
 from exporter.periods import beijing_stamp, beijing_words, rfc3339
 from exporter.reports import Unit
 from exporter.status import SEVERITY
@@ -23,6 +26,7 @@ from exporter.web import sparkline
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from exporter.falls import Fall
     from exporter.reports import Field, Report
     from exporter.status import Status
     from exporter.web.documents import Surroundings
@@ -41,6 +45,8 @@ _STYLE = _TEMPLATES.get_template("status.css")
 _SCRIPT = (files("exporter.web") / "templates" / "status.js").read_text()
 _HEAD = "</thead>"
 """Behind it stand the apps; what is escaped cannot hold it."""
+_NOTICED = 0.01
+"""Smaller changes, either way, have no colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,20 +56,42 @@ class _Cell:
     figure: str
     change: str
     trend: str
-    """How the change looks: ``up``, ``down``, ``fall`` (more than the app may fall) or nothing."""
+    """How the change looks: ``up``, ``down`` or nothing."""
+    fall: str
+    """What is left of what the figure is compared with, where it fell further than the app may; else nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the page has of one app."""
+
+    written: bytes
+    rank: tuple[int, float]
+    """The less, the sooner a person should look: by the trouble, then by how far a figure fell beyond its limit."""
+    fell: bool
+    """Whether one did."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusPage:
     """The page; the app that most needs a look comes first."""
 
-    def piece(self, status: Status, report: Report) -> bytes:
-        """The rows of one app."""
+    def piece(self, status: Status, report: Report) -> Row:
+        """One app."""
+        fallen = tuple(falls(status))
         chart = sparkline.sparkline(status.recent.trail, report.leading)
-        row = _APP.render(status=status, cells=_cells(status, report), chart=chart, box=sparkline.BOX)
-        return row.encode(errors="replace")
+        row = _APP.render(
+            status=status,
+            cells=_cells(status, report, fallen),
+            fell=bool(fallen),
+            holidays=_holidays(status),
+            chart=chart,
+            box=sparkline.BOX,
+        )
+        lowest = min((fall.ratio for fall in fallen), default=inf)
+        return Row(row.encode(errors="replace"), (-SEVERITY.index(status.state), lowest), bool(fallen))
 
-    def whole(self, statuses: Sequence[Status], pieces: Sequence[bytes], surroundings: Surroundings) -> list[bytes]:
+    def whole(self, statuses: Sequence[Status], pieces: Sequence[Row], surroundings: Surroundings) -> list[bytes]:
         """The page: what is wrong on top, then how many apps there are of each state, then the apps."""
         report = surroundings.report
         totals = {state: sum(status.state is state for status in statuses) for state in reversed(SEVERITY)}
@@ -74,13 +102,13 @@ class StatusPage:
             style=_style(report),
             script=_SCRIPT,
             totals=totals,
+            fell=sum(row.fell for row in pieces),
             apps=len(statuses),
         )
         before, head, after = frame.partition(_HEAD)
-        worst_first = sorted(range(len(statuses)), key=lambda place: _rank(statuses[place], report.leading))
         return [
             f"{before}{head}\n".encode(errors="replace"),
-            *(pieces[place] for place in worst_first),
+            *(row.written for row in sorted(pieces, key=lambda row: row.rank)),
             after.encode(errors="replace"),
         ]
 
@@ -104,11 +132,11 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _rank(status: Status, field: Field) -> tuple[int, float]:
-    """The less, the sooner a person should look: by the trouble an app is in, then by how far its visitors fell."""
-    now, before = _both(status, field)
-    change = _change(now, before)
-    return -SEVERITY.index(status.state), float("inf") if change is None else change
+def _holidays(status: Status) -> list[tuple[int, str]]:
+    """How many working days were public holidays, in which week: they explain a fall; 0, too, where that is unknown."""
+    current = status.recent.current
+    weeks = ((current.week, ""), (current.week.before(), "before: ")) if current else ()
+    return [(public_holidays(week) or 0, words) for week, words in weeks]
 
 
 def _both(status: Status, field: Field) -> tuple[float | None, float | None]:
@@ -125,13 +153,17 @@ def _change(now: float | None, before: float | None) -> float | None:
     return None if now is None or not before else now / before - 1
 
 
-def _cells(status: Status, report: Report) -> list[_Cell]:
+def _cells(status: Status, report: Report, fallen: Sequence[Fall]) -> list[_Cell]:
+    fell: dict[Field, list[str]] = {}
+    for fall in fallen:
+        fell.setdefault(fall.field, []).append(f"{fall.ratio:.0%} of {fall.baseline.value}")
     cells = []
     for field in report.fields:
         now, before = _both(status, field)
         change = _change(now, before)
-        limit = getattr(status.thresholds, field.threshold) if field.threshold else 0.0
-        cells.append(_Cell(_figure(now, field.unit), _change_words(change), _trend(change, limit)))
+        cells.append(
+            _Cell(_figure(now, field.unit), _change_words(change), _trend(change), ", ".join(fell.get(field, ())))
+        )
     return cells
 
 
@@ -148,13 +180,13 @@ def _figure(value: float | None, unit: Unit) -> str:
 
 
 def _change_words(change: float | None) -> str:
-    """The change with its sign; a true minus is as wide as a plus."""
-    return "" if change is None else f"{change:+.1%}".replace("-", "−")  # noqa: RUF001
-
-
-def _trend(change: float | None, limit: float) -> str:
-    if change is None or not round(change, 3):
+    """The change with its sign, where there is one; a true minus is as wide as a plus."""
+    if change is None:
         return ""
-    if change > 0:
-        return "up"
-    return "fall" if 1 + change < limit else "down"
+    return f"{change:+.1%}".replace("-", "−") if round(change, 3) else "0.0%"  # noqa: RUF001
+
+
+def _trend(change: float | None) -> str:
+    if change is None or abs(change) < _NOTICED:
+        return ""
+    return "up" if change > 0 else "down"
