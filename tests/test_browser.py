@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from measured import Measured
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Locator, Page
 
 NOW = time.time()
 WEEK = week_containing(NOW).before()
@@ -32,6 +32,14 @@ NAMES = (
     "x" * 200,
     "店" * 200,
 )
+
+
+CARDS_TO = 1278
+"""Pixels up to which every app is a card."""
+SCROLL_BAR = 15
+"""Pixels that a browser on a desk takes from the width."""
+EIGHT = (12_345_678, 12_345_678, 12_345_678, 12_345_678, 1_234_567.8, 1_234_567.8, 123_456.78)
+"""Figures of eight digits, in the order of the report."""
 
 
 def app(number: int, name: str, state: State, level: float | None, change: float = 1.0) -> Status:
@@ -163,6 +171,14 @@ def test_a_total_filters_by_its_state_and_lets_go_when_pressed_again(shown: Call
         expect(page.get_by_role("button", name="8 apps")).to_have_attribute("aria-pressed", "true")
 
 
+def test_a_total_shows_what_fell_beyond_its_limit(shown: Callable[..., Any]) -> None:
+    with shown() as page:
+        page.get_by_role("button", name="2 fell beyond their limit").click()
+        assert names(page) == ["6", "2"]
+    with shown("#state=fell") as page:
+        assert names(page) == ["6", "2"]
+
+
 def figure(place: int) -> Callable[[Status], float | None]:
     def value(status: Status) -> float | None:
         return status.recent.current and status.recent.current.reading.values[place]
@@ -256,25 +272,52 @@ def test_what_is_shown_can_be_shared_as_a_link(shown: Callable[..., Any]) -> Non
 # --- what is read ----------------------------------------------------------------------------------------
 
 
+def cell_of(page: Page, number: int, title: str) -> Locator:
+    """The cell of an app in the column with this heading."""
+    place = [known for known, _, _ in COLUMNS].index(title)
+    return page.locator(f"tbody:has-text('wx{number:016x}') td:nth-child({place + 1})")
+
+
 def test_relative_times_are_right_and_move_on(shown: Callable[..., Any]) -> None:
     with shown() as page:
         page.clock.install(time=NOW)
         page.reload()
-        success, following = (page.locator(f"tbody:has-text('wx0000000000000002') td:nth-child({n})") for n in (12, 13))
+        success, following = cell_of(page, 2, "Last success"), cell_of(page, 2, "Next fetch")
         expect(success.locator("span")).to_have_text("2 h ago")
         expect(success.locator("time")).to_have_text(beijing_stamp(NOW - 2 * HOUR))
         expect(following.locator("span")).to_have_text("in 70 min")
         expect(page.locator("td[colspan] span").first).to_have_text("30 h ago")
         page.clock.fast_forward("02:00:00")
         expect(success.locator("span")).to_have_text("4 h ago")
-        expect(following.locator("span")).to_have_text("50 min ago")
+        expect(following.locator("span")).to_have_text("due")
 
 
-def test_a_clock_that_is_behind_is_not_believed(shown: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("hours", [-48, 0, 48], ids=["behind", "right", "ahead"])
+def test_whatever_this_machines_clock_says_times_are_relative_to_the_exporters(
+    shown: Callable[..., Any], hours: int
+) -> None:
     with shown() as page:
-        page.clock.install(time=NOW - 48 * HOUR)
+        page.clock.install(time=NOW + hours * HOUR)
         page.reload()
-        expect(page.locator("#made ~ *, footer span").last).to_have_text("now")
+        expect(page.locator("#age > span").first).to_have_text("now")
+        expect(page.locator("#age")).not_to_have_class("problem")
+        expect(cell_of(page, 2, "Last success").locator("span")).to_have_text("2 h ago")
+        expect(cell_of(page, 2, "Next fetch").locator("span")).to_have_text("in 70 min")
+
+
+def test_a_page_left_open_says_how_old_it_is_and_that_looks_are_due(shown: Callable[..., Any]) -> None:
+    with shown() as page:
+        page.clock.install(time=NOW)
+        page.reload()
+        page.clock.run_for("09:30")
+        expect(page.locator("#age")).not_to_have_class("problem")
+        page.clock.run_for("00:45")
+        expect(page.locator("#age")).to_have_class("problem")
+        expect(page.locator("#age > span").first).to_have_text("10 min ago")
+        expect(cell_of(page, 8, "Next fetch").locator("span")).to_have_text("due")
+        expect(cell_of(page, 2, "Next fetch").locator("span")).to_have_text("in 60 min")
+        with page.expect_navigation():
+            page.get_by_role("button", name="reload for newer").click()
 
 
 def test_a_trail_is_an_image_with_words(shown: Callable[..., Any]) -> None:
@@ -348,11 +391,36 @@ def test_every_text_can_be_read(shown: Callable[..., Any], measured: Measured, s
     )
 
 
-@pytest.mark.parametrize("width", [320, 390, 600, 768, 1000, 1280, 1440, 1920])
+@pytest.fixture(scope="module")
+def wide_address() -> Iterator[str]:
+    """Of apps whose figures are as wide as they may become, with their changes."""
+    kept = tuple(
+        Kept(Reading(WEEKLY, WEEK.before(weeks), tuple(figure / 100 if weeks else figure for figure in EIGHT)), NOW)
+        for weeks in range(2)
+    )
+    many = tuple(replace(app, recent=Recent(kept, app.recent.trail)) for app in APPS)
+    with served(many, clock=lambda: NOW) as address:
+        yield address
+
+
+RIGHTMOST = """() => Math.max(...[...document.querySelectorAll("table, tbody, tbody *")]
+  .filter(e => e.checkVisibility()).map(e => e.getBoundingClientRect().right))"""
+
+
+@pytest.mark.parametrize("width", [320, 390, 600, 768, 844, 1024, CARDS_TO, CARDS_TO + 1, 1366, 1440, 1920])
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
-def test_no_width_makes_the_page_scroll_sideways(shown: Callable[..., Any], width: int, scripts: bool) -> None:
-    with shown(viewport={"width": width, "height": 800}, java_script_enabled=scripts) as page:
+def test_no_width_makes_the_page_scroll_sideways(
+    browser: Browser, wide_address: str, width: int, scripts: bool
+) -> None:
+    size = {"width": width, "height": 800}
+    with opened(browser, wide_address, viewport=size, java_script_enabled=scripts) as (page, heard):
+        page.evaluate(f"document.body.style.borderRight = '{SCROLL_BAR}px solid'")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate(RIGHTMOST) <= width - SCROLL_BAR - 12
+        assert page.locator("tbody").first.evaluate("body => getComputedStyle(body).display") == (
+            "grid" if width <= CARDS_TO else "table-row-group"
+        )
+        assert heard.complaints == []
 
 
 def test_on_a_phone_each_app_is_a_card_whose_figures_say_what_they_are(shown: Callable[..., Any]) -> None:
@@ -363,6 +431,73 @@ def test_on_a_phone_each_app_is_a_card_whose_figures_say_what_they_are(shown: Ca
         assert labels[1:] == [title for title, _, _ in COLUMNS[2:]]
         page.get_by_role("button", name="Visitors", exact=True).click()
         assert names(page)[0] == "6"
+
+
+LINES = """cell => {
+  const range = document.createRange();
+  range.selectNodeContents(cell);
+  return range.getClientRects().length;
+}"""
+PAPER = [("A4", 297), ("Letter", 279.4)]
+"""Sheets laid sideways, and millimetres of their width."""
+CUT = """() => [...document.querySelectorAll("main *")].filter(e => e.checkVisibility() && e.tagName !== "SMALL")
+  .filter(e => getComputedStyle(e).overflowX !== "visible" && e.tagName !== "svg").length"""
+
+
+@pytest.mark.parametrize(("name", "width"), PAPER)
+def test_on_paper_every_column_is_whole(browser: Browser, wide_address: str, name: str, width: float) -> None:
+    assert len(PAPER) == 2
+    inside = int((width - 20) / 25.4 * 96)
+    with opened(browser, wide_address, viewport={"width": inside, "height": 700}) as (page, _):
+        page.emulate_media(media="print")
+        last = page.locator("thead th").last
+        expect(last).to_have_text("Next fetch")
+        expect(last).to_be_visible()
+        assert inside - 20 < page.evaluate(RIGHTMOST) <= inside
+        assert page.evaluate(CUT) == 0
+        assert page.locator("tbody").first.evaluate("body => getComputedStyle(body).breakInside") == "avoid"
+        for selector in ("nav", "#tools", "#age button"):
+            expect(page.locator(selector)).to_be_hidden()
+        paper = page.pdf(format=name, prefer_css_page_size=True)
+    ((across, down),) = set(re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", paper))
+    assert float(across) > float(down)
+
+
+def test_a_filtered_page_is_printed_as_it_is_filtered_and_many_apps_are_printed_all(browser: Browser) -> None:
+    many = tuple(replace(APPS[0], appid=f"wx{number:016x}") for number in range(1, 602))
+    with served((*many, APPS[2])) as address, opened(browser, address) as (page, _):
+        expect(page.locator("tbody:not([hidden])")).to_have_count(500)
+        page.pdf()
+        expect(page.locator("tbody:not([hidden])")).to_have_count(602)
+        page.get_by_role("button", name=State.REFUSED.words).click()
+        page.pdf()
+        assert names(page) == ["3"]
+
+
+def test_forced_colours_leave_the_dots_and_what_is_pressed(shown: Callable[..., Any]) -> None:
+    with shown(forced_colors="active") as page:
+        page.get_by_role("button", name=State.FAILED.words).click()
+        lines = page.locator("#totals button").evaluate_all(
+            "all => all.map(e => [e.getAttribute('aria-pressed'), getComputedStyle(e).textDecorationLine])"
+        )
+        assert {tuple(line) for line in lines} == {("true", "underline"), ("false", "none")}
+        dots = page.locator("tbody b").evaluate_all(
+            "all => all.map(e => getComputedStyle(e, '::before').backgroundColor)"
+        )
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert len(set(dots)) == len(State)
+        assert ground not in dots
+
+
+def test_neither_a_long_name_nor_a_missing_one_spoils_its_row(shown: Callable[..., Any]) -> None:
+    with shown(viewport={"width": 1280, "height": 800}) as page:
+        named = page.locator("tbody:has-text('wx0000000000000006')")
+        name, state, error = (named.locator(cell).first.bounding_box() for cell in ("th", "td", "[colspan]"))
+        assert name["height"] > 150
+        assert error["y"] - state["y"] < 90
+        unnamed = page.locator("tbody:has-text('wx0000000000000007') th")
+        assert unnamed.evaluate("th => th.firstChild.nodeType") == 3
+        assert unnamed.evaluate(LINES) == 1
 
 
 # --- many apps -------------------------------------------------------------------------------------------

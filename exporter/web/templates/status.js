@@ -64,8 +64,8 @@
   const sift = () => {
     const wanted = shown.q.trim().toLowerCase();
     let found = 0;
-    for (const { body, state, text } of apps) {
-      const fits = (!shown.state || state === shown.state) && text.includes(wanted);
+    for (const { body, text } of apps) {
+      const fits = (!shown.state || body.classList.contains(shown.state)) && text.includes(wanted);
       found += fits;
       const visible = fits && found <= limit;
       if (body.hidden === visible) body.hidden = !visible;
@@ -102,13 +102,15 @@
     show();
   };
 
-  // --- times that pass: the page's own time where this machine's clock is behind it
+  // --- times that pass, by the exporter's clock: this machine's may be wrong. A page that was saved is as old as it looks
 
-  const ago = (instant) => {
-    const now = Math.max(Date.now(), made + performance.now());
-    const seconds = Math.round((instant - now) / 1000);
+  const behind = location.protocol === "file:" ? 0 : made - Date.now();
+  const now = () => Date.now() + behind;
+  const ago = (instant, awaited) => {
+    const seconds = Math.round((instant - now()) / 1000);
     const size = Math.abs(seconds);
     if (size < 5) return "now";
+    if (seconds < 0 && awaited) return "due";
     const [unit, name] = size < 90 ? [1, "s"] : size < 5400 ? [60, "min"] : size < 129600 ? [3600, "h"] : [86400, "days"];
     const amount = `${Math.round(size / unit)} ${name}`;
     return seconds < 0 ? `${amount} ago` : `in ${amount}`;
@@ -116,13 +118,17 @@
   const passing = [...document.querySelectorAll('time[datetime*="T"]')].map((time) => {
     const relative = document.createElement("span");
     time.before(relative, " ");
-    return { relative, instant: Date.parse(time.dateTime) };
+    const awaited = heads[time.parentElement.cellIndex]?.dataset.key === "next";
+    return { relative, awaited, instant: Date.parse(time.dateTime) };
   });
+  const OLD = 600_000; // milliseconds after which the page says that it is of the past
+  const age = $("#age");
   const tick = () => {
-    for (const { relative, instant } of passing) {
-      const words = ago(instant);
+    for (const { relative, awaited, instant } of passing) {
+      const words = ago(instant, awaited);
       if (relative.textContent !== words) relative.textContent = words;
     }
+    age.classList.toggle("problem", now() - made >= OLD);
   };
 
   // --- what can be pressed
@@ -165,6 +171,11 @@
     shown.by = byChange.checked ? "change" : "";
     show();
     write();
+  });
+  press($("#age > :last-child"), () => location.reload());
+  addEventListener("beforeprint", () => {
+    limit = Infinity;
+    sift();
   });
   press(more, () => {
     limit = Infinity;
