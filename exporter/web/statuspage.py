@@ -67,7 +67,7 @@ class Row:
 
     written: bytes
     rank: tuple[int, float]
-    """The less, the sooner a person should look: by the trouble, then by how far a figure fell beyond its limit."""
+    """The less, the sooner a person should look: by the trouble, then the deeper a figure fell beyond its limit."""
     fell: bool
     """Whether one did."""
 
