@@ -24,7 +24,7 @@ from exporter.web.appsjson import AppsJson
 from exporter.web.documents import Document
 from exporter.web.statuspage import StatusPage
 
-AROUND = Surroundings(WEEKLY, "/metrics", "", (), 1_795_000_000.0)
+AROUND = Surroundings(WEEKLY, "/metrics", (), 1_795_000_000.0)
 
 
 def main() -> None:

@@ -130,7 +130,7 @@ def test_hostile_names_are_shown_as_they_are(shown: Callable[..., Any]) -> None:
         texts = page.locator("tbody th").evaluate_all("heads => heads.map(head => head.firstChild.textContent)")
         assert set(NAMES) < set(texts)
         assert page.locator("tbody :is(script, i)").count() == 0
-        expect(page.locator(".problem")).to_have_text("apps.d/a.yaml:2: <b>broken</b>")
+        expect(page.locator(".problem p").last).to_have_text("apps.d/a.yaml:2: <b>broken</b>")
 
 
 # --- filter and sort -----------------------------------------------------------------------------------
