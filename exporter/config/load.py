@@ -8,10 +8,10 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from exporter.config.apps import AppReader
-from exporter.config.documents import DocumentError, Entries, Items, Node, Text, read_document
+from exporter.config.documents import DocumentError, Items, Node, Text, read_document
 from exporter.config.files import parse_path
 from exporter.config.problems import ConfigError, Findings
-from exporter.config.sections import Section, kind
+from exporter.config.sections import Section, kind, open_mapping
 from exporter.config.settings import (
     API_OPTIONS,
     DEFAULTS_OPTIONS,
@@ -46,7 +46,7 @@ def load(path: Path, environ: Mapping[str, str], last: Config | None = None) -> 
         ConfigError: the main file is broken; it holds the problems of all files.
     """
     notes = Findings(path)
-    section = _open_main(path, notes)
+    section = open_mapping(path, MAIN_OPTIONS, notes)
     fetch = read_fetch(section.section("fetch", FETCH_OPTIONS))
     api = read_api(section.section("api", API_OPTIONS))
     defaults = read_defaults(section.section("defaults", DEFAULTS_OPTIONS))
@@ -77,18 +77,6 @@ def app_files(patterns: Iterable[str], folder: Path) -> set[Path]:
     """The files that patterns name now, relative ones in ``folder``."""
     found = chain.from_iterable(glob.iglob(pattern, root_dir=folder, recursive=True) for pattern in patterns)  # noqa: PTH207 (Path.glob knows no absolute patterns)
     return {file for name in found if not _is_folder(file := folder / name)}
-
-
-def _open_main(path: Path, notes: Findings) -> Section:
-    try:
-        tree = read_document(path)
-    except DocumentError as error:
-        notes.problem(error.line, "", str(error))
-        raise ConfigError(notes.problems) from None
-    if not isinstance(tree, Entries):
-        notes.problem(tree.line, "", f"must be a mapping ({', '.join(MAIN_OPTIONS)}), not {kind(tree)}")
-        raise ConfigError(notes.problems)
-    return Section(tree, tree.line, "", MAIN_OPTIONS, notes)
 
 
 def _read_app_file(file: Path, reader: AppReader) -> tuple[Findings, tuple[App, ...]]:

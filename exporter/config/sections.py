@@ -6,10 +6,12 @@ import difflib
 import re
 from typing import TYPE_CHECKING, TypeVar
 
-from exporter.config.documents import Entries, Items, Node, Text
+from exporter.config.documents import DocumentError, Entries, Items, Node, Text, read_document
+from exporter.config.problems import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
 
     from exporter.config.problems import Findings
 
@@ -150,6 +152,23 @@ class Section:
     def _hint(self, key: str) -> str:
         guess = difflib.get_close_matches(key.lower(), self._options, 1) if len(key) <= _LONGEST_GUESS else []
         return f"did you mean {guess[0]}?" if guess else f"there are {', '.join(self._options)}"
+
+
+def open_mapping(path: Path, options: Collection[str], notes: Findings) -> Section:
+    """The mapping that a whole file is.
+
+    Raises:
+        ConfigError: it cannot be read, or is something else.
+    """
+    try:
+        tree = read_document(path)
+    except DocumentError as error:
+        notes.problem(error.line, "", str(error))
+        raise ConfigError(notes.problems) from None
+    if not isinstance(tree, Entries):
+        notes.problem(tree.line, "", f"must be a mapping ({', '.join(options)}), not {kind(tree)}")
+        raise ConfigError(notes.problems)
+    return Section(tree, tree.line, "", options, notes)
 
 
 def required(text: str) -> str:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import bcrypt
 
-from exporter.config.documents import DocumentError, Entries, read_document
 from exporter.config.files import Look, look, readable_by_others
 from exporter.config.problems import ConfigError, Findings, Problem
-from exporter.config.sections import Section, kind, one_of, parse_truth
+from exporter.config.sections import Section, one_of, open_mapping, parse_truth
 from exporter.config.tls import TLS_OPTIONS, TlsReader
 
 if TYPE_CHECKING:
@@ -64,15 +63,7 @@ def load_web(path: Path) -> WebConfig:
         ConfigError: it is broken; it holds all problems.
     """
     notes, seen = Findings(path), look(path)
-    try:
-        tree = read_document(path)
-    except DocumentError as error:
-        notes.problem(error.line, "", str(error))
-        raise ConfigError(notes.problems) from None
-    if not isinstance(tree, Entries):
-        notes.problem(tree.line, "", f"must be a mapping ({', '.join(WEB_OPTIONS)}), not {kind(tree)}")
-        raise ConfigError(notes.problems)
-    section = Section(tree, tree.line, "", WEB_OPTIONS, notes)
+    section = open_mapping(path, WEB_OPTIONS, notes)
     if "rate_limit" in section:
         section.problem("rate_limit", "is not supported; leave it out (what a client may take is limited anyway)")
     tls_section = section.section("tls_server_config", TLS_OPTIONS)
