@@ -208,6 +208,11 @@ BAD = (
         " holds no suite of TLS 1.2; for TLS 1.3 alone write min_version: TLS13",
     ),
     bad(
+        "suites that do not fit the key",
+        f"{TLS}  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n",
+        "web.yml:5: tls_server_config.cipher_suites: holds no suite for the kind of key that the certificate has",
+    ),
+    bad(
         "truths that are none",
         f"{TLS}  prefer_server_cipher_suites: yes\nhttp_server_config: {{http2: '{{M}}'}}\n",
         "web.yml:4: tls_server_config.prefer_server_cipher_suites: must be true or false",
@@ -283,7 +288,7 @@ BAD = (
 
 
 def test_the_table_of_bad_web_configurations_is_whole() -> None:
-    assert len(BAD) == 37
+    assert len(BAD) == 38
     assert len({row.name for row in BAD}) == len(BAD)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import ssl
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,8 @@ _CLIENT_AUTH = {
 }
 _UNVERIFIED = {"RequestClientCert", "RequireAnyClientCert", "RequireClientCert"}
 _CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----")
+_FLIGHTS = 3
+"""Each side speaks at most so often in a handshake (RFC 5246 section 7.3, RFC 8446 section 2)."""
 _ENCRYPTED = re.compile(r"-----BEGIN ENCRYPTED PRIVATE KEY-----|Proc-Type: 4,ENCRYPTED")
 
 
@@ -82,15 +84,16 @@ class TlsReader:
 
     def read(self) -> TlsServer:
         """What the section says; only of use if no problem was noted."""
-        self._identity()
+        has_identity = self._identity()
         self._versions()
-        self._ciphers()
+        self._ciphers(has_identity=has_identity)
         names = self._clients()
         if "curve_preferences" in self._section:
             self._section.problem("curve_preferences", "is not supported: Python's ssl takes no list; leave it out")
         return TlsServer(self._context, names)
 
-    def _identity(self) -> None:
+    def _identity(self) -> bool:
+        """Takes certificate and key; False if there is a problem, which is noted."""
         cert, key = self._pem("cert", needed=True), self._pem("key", needed=True)
         if cert is not None and not _can_be_read(cert[1]):
             self._section.problem(cert[0], "holds no certificate that OpenSSL can read")
@@ -99,7 +102,7 @@ class TlsReader:
             self._section.problem(key[0], "the key is encrypted; it must be one without a passphrase")
             key = None
         if cert is None or key is None:
-            return
+            return False
         try:
             with _as_file(cert[1]) as cert_path, _as_file(key[1]) as key_path:
                 self._context.load_cert_chain(cert_path, key_path, password="")
@@ -111,6 +114,8 @@ class TlsReader:
                 "CA_MD_TOO_WEAK": "the certificate's signature is too weak for OpenSSL's security level",
             }
             self._section.problem(key[0], words.get(error.reason, "holds no private key that OpenSSL can read"))
+            return False
+        return True
 
     def _versions(self) -> None:
         least, most = (self._section.value(option, _version) for option in ("min_version", "max_version"))
@@ -119,7 +124,7 @@ class TlsReader:
         if self._context.minimum_version > self._context.maximum_version:
             self._section.problem("max_version", "is below min_version")
 
-    def _ciphers(self) -> None:
+    def _ciphers(self, *, has_identity: bool) -> None:
         section = self._section
         if section.value("prefer_server_cipher_suites", parse_truth) is False:
             self._context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -136,6 +141,8 @@ class TlsReader:
             self._context.set_ciphers(":".join(known))
         elif chosen and self._context.minimum_version < ssl.TLSVersion.TLSv1_3:
             section.problem("cipher_suites", "holds no suite of TLS 1.2; for TLS 1.3 alone write min_version: TLS13")
+        if known and has_identity and not _can_be_spoken(self._context):
+            section.problem("cipher_suites", "holds no suite for the kind of key that the certificate has")
 
     def _clients(self) -> frozenset[str] | None:
         section = self._section
@@ -218,6 +225,22 @@ def _can_be_read(text: str) -> bool:
     except (ssl.SSLError, ValueError):
         return False
     return bool(found)
+
+
+def _can_be_spoken(context: ssl.SSLContext) -> bool:
+    """Whether a client that takes any certificate can come to terms with it."""
+    anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = (anyone.wrap_bio(to_client, to_server), context.wrap_bio(to_server, to_client, server_side=True))
+    try:
+        for _ in range(_FLIGHTS):
+            for side in sides:
+                with suppress(ssl.SSLWantReadError):
+                    side.do_handshake()
+    except ssl.SSLError:
+        return False
+    return True
 
 
 @contextmanager
