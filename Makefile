@@ -18,7 +18,7 @@ test: $(INSTALLED)
 	tests/get-node-packages $(BIN)
 	tests/get-chromium || echo "so the tests in a browser are skipped"
 	rm -rf .cache/coverage && mkdir -p .cache/coverage
-	$(BIN)/coverage run -m pytest $(PYTEST_FLAGS)
+	$(BIN)/coverage run -m pytest --numprocesses=2 --dist=loadfile $(PYTEST_FLAGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

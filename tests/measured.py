@@ -9,6 +9,8 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from xdist.workermanage import WorkerController
+
     Measured = Callable[[str, Mapping[str, object]], None]
 
 _TABLES = pytest.StashKey[dict[str, list[dict[str, str]]]]()
@@ -23,6 +25,18 @@ def measured(pytestconfig: pytest.Config) -> Measured:
         tables.setdefault(title, []).append({column: _words(value) for column, value in row.items()})
 
     return add
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (output := getattr(session.config, "workeroutput", None)) is not None:  # one of several processes
+        output["measured"] = session.config.stash.get(_TABLES, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    tables = node.config.stash.setdefault(_TABLES, {})
+    for title, rows in getattr(node, "workeroutput", {}).get("measured", {}).items():
+        tables.setdefault(title, []).extend(rows)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -202,8 +202,11 @@ def run_with(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_run_fails_for_a_secret_in_any_kind_of_place_and_says_where_without_showing_it(elsewhere: Path) -> None:
-    result = run_with(elsewhere)
+@pytest.mark.parametrize("flags", [(), ("-p", "xdist", "--numprocesses=2")], ids=["one process", "two processes"])
+def test_a_run_fails_for_a_secret_in_any_kind_of_place_and_says_where_without_showing_it(
+    elsewhere: Path, flags: tuple[str, ...]
+) -> None:
+    result = run_with(elsewhere, *flags)
     found = {line.partition("::")[2] or line for line in result.stdout.splitlines() if "<SECRET>" in line}
     assert {place for place in PLACES if any(line.startswith(place) for line in found)} == PLACES, result.stdout
     assert not [line for line in found if "test_given" in line]

@@ -12,17 +12,21 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import asdict, astuple, dataclass, field, fields
 from typing import TYPE_CHECKING
 
 import pytest
-from secrets_search import LARGEST, RUN, Find, files, place
+from secrets_search import LARGEST, RUN, files, place
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from xdist.workermanage import WorkerController
 
 _given: set[str] = set()
 """Every file that this process opened for writing."""
-_result = pytest.StashKey[tuple[list[Find], float]]()
+_result = pytest.StashKey["Result"]()
 
 
 def note_opened(event: str, arguments: tuple[object, ...]) -> None:
@@ -54,27 +58,58 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         RUN.written(f"{report.nodeid}: {name}", content)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
+@dataclass
+class Result:
+    """What a search came to; several processes each search what they wrote for what they hid."""
+
+    secrets: int = 0
+    short: int = 0
+    size: int = 0
+    places: int = 0
+    seconds: float = 0.0
+    finds: list[tuple[str, str]] = field(default_factory=list)
+    """Where it is, and what stands around it."""
+
+    def with_others(self, other: Result) -> Result:
+        """Both."""
+        return Result(*(getattr(self, each.name) + getattr(other, each.name) for each in fields(self)))
+
+
+def searched(folder: Path | None) -> Result:
+    """Searches everything, and the files of a folder."""
     began = time.perf_counter()
-    factory = session.config._tmp_path_factory  # type: ignore[attr-defined]
-    folder = factory._basetemp
     for file in files(folder) if folder else ():
         if str(file) not in _given and file.stat().st_blocks * 512 < LARGEST:
             RUN.written(str(file.relative_to(folder)), file.read_bytes())
-    finds = list(RUN.finds())
-    session.config.stash[_result] = finds, time.perf_counter() - began
-    if finds:
+    finds = [astuple(find) for find in RUN.finds()]
+    return Result(len(RUN.secrets), len(RUN.short), RUN.size, len(RUN.places), time.perf_counter() - began, finds)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    stash = session.config.stash
+    factory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+    result = stash[_result] = stash.get(_result, Result()).with_others(searched(factory._basetemp))
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["searched"] = asdict(result)
+    if result.finds:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: WorkerController) -> None:
+    told = Result(**getattr(node, "workeroutput", {}).get("searched", {}))
+    stash = node.config.stash
+    stash[_result] = stash.get(_result, Result()).with_others(told)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    finds, seconds = config.stash.get(_result, ([], 0.0))
+    result = config.stash.get(_result, Result())
     terminalreporter.section("Search for secrets")
     terminalreporter.write_line(
-        f"{len(RUN.secrets)} secrets and tokens, and whatever looks like one of the simulator's,"
-        f" looked for in {RUN.size / 1e6:.1f} MB from {len(RUN.places)} places ({seconds:.1f} s):"
-        f" {len(finds) or 'nothing'} found ({len(RUN.short)} words too short to be looked for)"
+        f"{result.secrets} secrets and tokens, and whatever looks like one of the simulator's,"
+        f" looked for in {result.size / 1e6:.1f} MB from {result.places} places ({result.seconds:.1f} s):"
+        f" {len(result.finds) or 'nothing'} found ({result.short} words too short to be looked for)"
     )
-    for find in finds[:50]:
-        terminalreporter.write_line(f"{find.place}: {find.around}", red=True)
+    for where, around in result.finds[:50]:
+        terminalreporter.write_line(f"{where}: {around}", red=True)
