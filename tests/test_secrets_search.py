@@ -111,7 +111,7 @@ def python(folder, script):
 
 
 def test_given(tmp_path):
-    (tmp_path / "input").write_text("PLANTED")
+    (tmp_path / "input").write_text("PLANTED PRETENDED")
     (tmp_path / "input").rename(tmp_path / "renamed")
 
 
@@ -202,7 +202,10 @@ def run_with(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("flags", [(), ("-p", "xdist", "--numprocesses=2")], ids=["one process", "two processes"])
+PROCESSES = pytest.mark.parametrize("flags", [(), ("--numprocesses=2",)], ids=["one process", "two processes"])
+
+
+@PROCESSES
 def test_a_run_fails_for_a_secret_in_any_kind_of_place_and_says_where_without_showing_it(
     elsewhere: Path, flags: tuple[str, ...]
 ) -> None:
@@ -216,7 +219,10 @@ def test_a_run_fails_for_a_secret_in_any_kind_of_place_and_says_where_without_sh
     assert result.returncode == pytest.ExitCode.TESTS_FAILED
 
 
-def test_a_run_that_wrote_no_secret_succeeds_and_says_how_much_was_searched(elsewhere: Path) -> None:
-    result = run_with(elsewhere, "-k", "given")
+@PROCESSES
+def test_a_run_that_wrote_no_secret_succeeds_and_says_how_much_was_searched(
+    elsewhere: Path, flags: tuple[str, ...]
+) -> None:
+    result = run_with(elsewhere, "-k", "given", *flags)
     assert "nothing found" in result.stdout
     assert result.returncode == pytest.ExitCode.OK

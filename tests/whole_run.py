@@ -89,7 +89,9 @@ def searched(folder: Path | None) -> Result:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     stash = session.config.stash
     factory = session.config._tmp_path_factory  # type: ignore[attr-defined]
-    result = stash[_result] = stash.get(_result, Result()).with_others(searched(factory._basetemp))
+    leads = session.config.pluginmanager.has_plugin("dsession")  # the files are those of the processes that it leads
+    own = searched(None if leads else factory._basetemp)
+    result = stash[_result] = stash.get(_result, Result()).with_others(own)
     if (output := getattr(session.config, "workeroutput", None)) is not None:
         output["searched"] = asdict(result)
     if result.finds:
