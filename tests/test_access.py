@@ -462,6 +462,23 @@ def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configu
     assert moved.path.read_text() == "REFRESH-TWO\n"
 
 
+def test_one_that_changes_while_the_configuration_does_is_known_under_the_next_one(
+    platform: Authorizer, tmp_path: Path
+) -> None:
+    before = way_in(app(Datacube(platform)), BASE, Wall(NOW))
+    under_way = before.converse(WEEKLY, WEEK)
+    next(under_way)
+    moved = FileSecret(tmp_path / "copied-before", subject="the refresh token file")
+    moved.path.write_text(platform.refresh_token.path.read_text())
+    changed = app(Datacube(replace(platform, refresh_token=moved)))
+    known = {(BASE, changed.appid, Datacube(platform)): before}
+    client = Client([changed], BASE, sender=Transport(timeout=1, concurrency=1), clock=Wall(NOW), known=known)
+    under_way.send(authorized("T1", "REFRESH-TWO"))
+    calls, _ = talk(next(iter(client.ways.values())).converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+    assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
+    assert moved.path.read_text() == "REFRESH-TWO\n"
+
+
 def test_a_refresh_token_that_somebody_wrote_meanwhile_is_left_alone(platform: Authorizer) -> None:
     path = platform.refresh_token.path
     conversation = way_in(app(Datacube(platform)), BASE, Wall(NOW)).converse(WEEKLY, WEEK)

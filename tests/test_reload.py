@@ -19,7 +19,12 @@ import pytest
 import requests
 from footprint import at_rest
 from rig import COMMAND, Running, Samples, running, served
+from structlog.testing import capture_logs
 
+from exporter.cli.engine import Engine
+from exporter.cli.reload import Reloader, Source
+from exporter.config import Api, App, AppSecret, Config, Datacube, LiteralSecret
+from exporter.metrics.catalogue import RELOAD_SUCCESSFUL
 from exporter.periods import newest_wanted_week
 from exporter.store.files import DATABASE
 from exporter.wechat.simulator import Audience, Fault, SimulatedApp, Simulator
@@ -516,6 +521,34 @@ def test_a_log_that_nobody_reads_holds_up_no_stop(tmp_path: Path) -> None:
             process.wait()
             os.close(reader)
             os.close(writer)
+
+
+def test_a_fault_of_the_exporter_in_a_reload_is_said_everywhere_until_one_comes_to_its_end() -> None:
+    app = App(appid=ONE, way=Datacube(AppSecret(LiteralSecret("s" * 20))))
+    config = Config(apps=(app,), api=Api(base_url="http://127.0.0.1:9"))
+    faults = [OSError(5, "Input/output error")]
+
+    def load(_last: Config | None) -> Config:
+        if faults:
+            raise faults.pop()
+        return config
+
+    engine = Engine(config, ":memory:", time.time)
+    reloader = Reloader(Source(load, lambda _config: None), engine, lambda: None, 0)
+    threading.Thread(target=reloader.run, daemon=True).start()
+
+    def successful() -> float | None:
+        return engine.meters.registry.get_sample_value(RELOAD_SUCCESSFUL.name)
+
+    try:
+        with capture_logs() as logs:
+            assert not reloader.ask().result().taken
+        assert [line["event"] for line in logs] == ["a fault of the exporter: please report it"]
+        assert (successful(), len(reloader.troubles)) == (0, 1)
+        assert reloader.ask().result().taken
+        assert (successful(), len(reloader.troubles)) == (1, 0)
+    finally:
+        engine.close()
 
 
 def test_a_token_file_that_others_renew_is_no_reason_to_reload(tmp_path: Path) -> None:

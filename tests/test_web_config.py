@@ -25,6 +25,7 @@ HASH = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
 PAIR = "  cert_file: server.crt\n  key_file: server.key\n"
 TLS = f"tls_server_config:\n{PAIR}"
 CLIENTS = f"{TLS}  client_ca_file: authority.crt\n"
+ECDSA = "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256"
 ALL_OF_TLS13 = "".join(f"\n  - {name}" for name in CIPHERS_OF_TLS13)
 
 
@@ -185,7 +186,7 @@ BAD = (
     ),
     bad(
         "versions the wrong way round",
-        f"{TLS}  min_version: TLS13\n  max_version: TLS12\n",
+        f"{TLS}  min_version: TLS13\n  max_version: TLS12\n  cipher_suites: [{ECDSA}]\n",
         "web.yml:5: tls_server_config.max_version: is below min_version",
     ),
     bad(

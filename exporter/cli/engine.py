@@ -70,7 +70,6 @@ class Engine:
             client = self._next_client(config, self._client.ways)
             turnover = self.poller.take(config, client)
             if turnover is None:
-                self.meters.config_refused()
                 return None
             self._transport.adapt(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
             self.config, self._client = config, client

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,11 @@ _SHOWN = 50
 _REST = 20
 """What is wrong is read again after so many times as long as it took: in all, a twentieth of a processor."""
 
+_REST_AFTER_FAULT = 60.0
+"""Seconds; each time the log has a traceback."""
+
 _REFUSED = "The configuration in the files is refused; the one before goes on."
+_FAULTY = "The configuration in the files could not be taken; the one before goes on."
 _BROKEN = "App files are broken: the apps that they had before go on, or are missing where there were none."
 
 _FAULT = Verdict(taken=False, words="a fault of the exporter, see its log; the configuration before goes on")
@@ -73,15 +78,18 @@ class Reloader:
         self._interval = interval
         self._asked: SimpleQueue[Future[Verdict]] = SimpleQueue()
         self._refused: tuple[Problem, ...] = ()
+        self._faulty = False
+        """Whether the last reload met a fault of the exporter."""
         self._seen: object = None
         self._read_at = self._reading_took = 0.0
 
     @property
     def troubles(self) -> tuple[Trouble, ...]:
         """What is wrong in the files as they were last read."""
+        faulty = Trouble(_FAULTY, (_FAULT.words,) if self._faulty else ())
         refused = Trouble(_REFUSED, _shown(self._refused))
         broken = Trouble(_BROKEN, _shown(self._engine.config.problems))
-        return tuple(trouble for trouble in (refused, broken) if trouble.lines)
+        return tuple(trouble for trouble in (faulty, refused, broken) if trouble.lines)
 
     def ask(self) -> Future[Verdict]:
         """Has the configuration read again; the verdict comes when the next one holds, or was refused."""
@@ -91,15 +99,13 @@ class Reloader:
 
     def run(self) -> None:
         """Reloads whenever somebody asks for it or a file has changed; never returns."""
-        guarded = self._engine.poller.guarded
+        poller = self._engine.poller
         while True:
             waiting = self._next()
-            if waiting:
-                verdict = guarded(self._reload) or _FAULT
+            if bool(waiting) or poller.guarded(self._is_due):
+                verdict = poller.guarded(partial(self._reload, quiet=not waiting)) or self._fail()
                 for asked in waiting:
                     asked.set_result(verdict)
-            else:
-                guarded(self._reload_if_changed)
 
     def _next(self) -> list[Future[Verdict]]:
         """Everybody who asks for a reload; nobody when it is time for a look at the files."""
@@ -111,15 +117,14 @@ class Reloader:
         except Empty:
             return waiting
 
-    def _reload_if_changed(self) -> None:
-        """What is wrong is read again every time: it may be mended where nobody looks."""
+    def _is_due(self) -> bool:
+        """Whether a file has changed. What is wrong is read again anyway: it may be mended where nobody looks."""
         seen, self._seen = self._seen, self._source.look(self._engine.config)  # before the reading, or a change is lost
-        again = self.troubles and time.monotonic() - self._read_at > _REST * self._reading_took
-        if seen != self._seen or again:
-            self._reload(quiet=True)
+        rest = max(_REST * self._reading_took, _REST_AFTER_FAULT if self._faulty else 0.0)
+        return seen != self._seen or (bool(self.troubles) and time.monotonic() - self._read_at > rest)
 
-    def _reload(self, *, quiet: bool = False) -> Verdict:
-        """Reads the configuration and takes it; ``quiet`` says nothing where nothing is new."""
+    def _reload(self, *, quiet: bool) -> Verdict | None:
+        """Reads the configuration and takes it; ``quiet`` says nothing where nothing is new. None for a fault."""
         before, self._read_at = self._engine.config, time.monotonic()
         try:
             config = self._source.load(before)
@@ -129,7 +134,8 @@ class Reloader:
             self._reading_took = time.monotonic() - self._read_at
         turnover = self._engine.take(config)
         if turnover is None:
-            return _FAULT
+            return None
+        self._faulty = False
         is_news = config != before or bool(self._refused)
         self._refused = ()
         if config != before:
@@ -142,12 +148,19 @@ class Reloader:
         summary = f"{words}: {', '.join(f'{number} {what}' for what, number in facts.items())}"
         return Verdict(taken=True, words="\n".join((summary, *map(str, config.problems))))
 
+    def _fail(self) -> Verdict:
+        """A fault of the exporter came between; the configuration before goes on."""
+        self._faulty = True
+        self._engine.meters.config_refused()
+        return _FAULT
+
     def _refuse(self, error: ConfigError, *, quiet: bool) -> Verdict:
         """Nothing changes, and that loudly."""
         if not quiet or error.problems != self._refused:
             for problem in _shown(error.problems):
                 log.error("configuration refused, the one before goes on", problem=problem)
         self._refused = error.problems
+        self._faulty = False
         self._engine.meters.config_refused()
         return Verdict(taken=False, words=str(error))
 

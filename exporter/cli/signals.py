@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,9 +22,8 @@ class Signals:
     """Waits for signals from ``hold`` on, so that none is lost and a stop is certain, whatever the others hang on."""
 
     def __init__(self) -> None:
-        self._stopping = threading.Event()
-        self._early = threading.Event()
-        self._reload: Callable[[], object] = self._early.set
+        self._reloads: SimpleQueue[bool] = SimpleQueue()
+        """One entry for each signal: whether it asks for a reload; else it is time to stop."""
 
     def hold(self, *, reload: bool) -> None:
         """Begins to wait. Called before any other thread starts, for threads inherit what is blocked.
@@ -39,16 +40,13 @@ class Signals:
         threading.Thread(target=self._read, args=(signals,), name="signals", daemon=True).start()
 
     def wait(self, reload: Callable[[], object] = lambda: None) -> None:
-        """Returns when it is time to stop; until then ``reload`` is called for each SIGHUP, and once for early ones."""
-        self._reload = reload
-        if self._early.is_set():
+        """Returns when it is time to stop; until then ``reload`` is called for each SIGHUP since ``hold``."""
+        while self._reloads.get():
             reload()
-        self._stopping.wait()
 
     def _read(self, signals: set[signal.Signals]) -> None:
         while signal.sigwait(signals) == RELOAD:
-            self._reload()
-        self._stopping.set()
-        certain = threading.Timer(PATIENCE, os._exit, (0,))
-        certain.daemon = True
-        certain.start()
+            self._reloads.put(True)  # noqa: FBT003 (what the queue holds)
+        self._reloads.put(False)  # noqa: FBT003 (the same)
+        time.sleep(PATIENCE)
+        os._exit(0)

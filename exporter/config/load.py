@@ -150,7 +150,11 @@ def _matches_of_wildcard(pattern: str, line: int, field: str, folder: Path, note
 def _is_closed(pattern: Path) -> bool:
     """Whether the folder in which a pattern begins keeps its files to itself: what is in it is then not known."""
     begin = next(part for part in pattern.parents if _WILDCARDS.isdisjoint(str(part)))
-    return begin.exists() and not os.access(begin, os.R_OK | os.X_OK)
+    try:
+        begin.stat()
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return not os.access(begin, os.R_OK | os.X_OK)
 
 
 def _is_folder(path: Path) -> bool:

@@ -84,9 +84,9 @@ class TlsReader:
 
     def read(self) -> TlsServer:
         """What the section says; only of use if no problem was noted."""
-        has_identity = self._identity()
-        self._versions()
-        self._ciphers(has_identity=has_identity)
+        is_served = self._identity()
+        is_served &= self._versions()
+        self._ciphers(is_served=is_served)
         names = self._clients()
         if "curve_preferences" in self._section:
             self._section.problem("curve_preferences", "is not supported: Python's ssl takes no list; leave it out")
@@ -117,14 +117,17 @@ class TlsReader:
             return False
         return True
 
-    def _versions(self) -> None:
+    def _versions(self) -> bool:
+        """Takes the versions; False if there is a problem, which is noted."""
         least, most = (self._section.value(option, _version) for option in ("min_version", "max_version"))
         self._context.minimum_version = least or ssl.TLSVersion.TLSv1_2
         self._context.maximum_version = most or ssl.TLSVersion.TLSv1_3
         if self._context.minimum_version > self._context.maximum_version:
             self._section.problem("max_version", "is below min_version")
+            return False
+        return True
 
-    def _ciphers(self, *, has_identity: bool) -> None:
+    def _ciphers(self, *, is_served: bool) -> None:
         section = self._section
         if section.value("prefer_server_cipher_suites", parse_truth) is False:
             self._context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -141,7 +144,7 @@ class TlsReader:
             self._context.set_ciphers(":".join(known))
         elif chosen and self._context.minimum_version < ssl.TLSVersion.TLSv1_3:
             section.problem("cipher_suites", "holds no suite of TLS 1.2; for TLS 1.3 alone write min_version: TLS13")
-        if known and has_identity and not _can_be_spoken(self._context):
+        if known and is_served and not _can_be_spoken(self._context):
             section.problem("cipher_suites", "holds no suite for the kind of key that the certificate has")
 
     def _clients(self) -> frozenset[str] | None:

@@ -57,7 +57,9 @@ class Passwords:
         """Who may come in from now on; the password of a user whose hash is the same stays known."""
         users = tuple(users)
         same = {name.encode() for name, hash_ in users if self._hashes.get(name.encode()) == hash_.encode()}
-        return Passwords(users, self._key, {user: digest for user, digest in self._right.items() if user in same})
+        return Passwords(
+            users, self._key, {user: digest for user, digest in self._right.copy().items() if user in same}
+        )
 
     def refusal(self, authorization: str) -> Response | None:
         """The answer to one who may not come in.

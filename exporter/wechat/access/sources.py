@@ -198,6 +198,9 @@ class AuthorizerToken(TokenSource):
         self._component = source_of(way.component_token, way.component_appid, base_url, clock)
         self._url = base_url + AUTHORIZER_TOKEN_PATH
         self._sent = ""
+        self._rotated: tuple[str, str] | None = None
+        """What the refresh token was before WeChat last changed it, and what it is since."""
+        self._former: AuthorizerToken | None = None
         self._unsaved: tuple[str, str] | None = None
         """What the file held, and the newer refresh token that it did not take."""
 
@@ -207,15 +210,20 @@ class AuthorizerToken(TokenSource):
         return (self._sent, *(self._unsaved or ()), *self._component.hidden, *super().hidden)
 
     def succeed(self, before: TokenSource) -> None:
-        """A refresh token that the file did not take is not lost with the configuration that named the file."""
+        """A refresh token that another file holds, or none, is not lost with the configuration that named the file.
+
+        It may change even now: the one before may have a call under way.
+        """
         if isinstance(before, AuthorizerToken) and before._way.component_appid == self._way.component_appid:  # noqa: SLF001 (its own class)
-            self._unsaved = before._unsaved  # noqa: SLF001 (the same)
+            self._former, before._former = before, None  # noqa: SLF001 (the same)
 
     def _fetch(self) -> Conversation[Token]:
         return (yield from self._component.try_with(self._exchange))
 
     def _exchange(self, component_token: str) -> Conversation[Token]:
         held = read_secret(self._way.refresh_token)
+        if self._unsaved is None and self._former is not None:
+            self._unsaved = self._former._rotated  # noqa: SLF001 (its own class)
         self._sent = self._refresh_token(held)
         reply = yield Call(
             AUTHORIZER_TOKEN,
@@ -229,7 +237,7 @@ class AuthorizerToken(TokenSource):
             lambda reply: parse_authorizer_token(reply, self._clock()), reply, self.hidden
         )
         if refresh_token not in {"", self._sent}:
-            self._unsaved = (held, refresh_token)
+            self._unsaved = self._rotated = (held, refresh_token)
         if self._unsaved is not None:
             self._save(*self._unsaved)
         return token
