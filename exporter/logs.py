@@ -49,7 +49,7 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
 
 
 def redact(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """The last filter: nothing that looks like a token or a secret leaves, whoever wrote the line."""
+    """The last filter, of texts: no access token or secret of an address, a form or JSON leaves, whoever wrote it."""
     return {key: _redacted(value) for key, value in event.items()}
 
 
