@@ -197,11 +197,8 @@ class Poller:
             for appid, task in self._busy.items()
             if appid in ledgers and task.app.way == ledgers[appid].app.way and not moved
         }
-        self._statuses = {
-            appid: ledger.status(next_fetch(ledger, config.fetch, now)) for appid, ledger in ledgers.items()
-        }
         self._agenda = Agenda()
-        self._enter_all(now)
+        self._statuses = {appid: self._entered(appid, now) for appid in ledgers}
         self._askers.become(config.fetch.concurrency)
         self._changed()
         return turnover
@@ -227,16 +224,21 @@ class Poller:
         return changes
 
     def _enter_all(self, now: float) -> None:
-        """Of use at the beginning, and when a clock was set back, which makes every entry of the agenda too late."""
+        """For the beginning, and for a clock that was set back, which makes every entry of the agenda too late."""
         for appid in self._ledgers:
             if appid not in self._busy:
                 self._enter(appid, now)
 
     def _enter(self, appid: str, now: float) -> None:
+        self._statuses[appid] = self._entered(appid, now)
+
+    def _entered(self, appid: str, now: float) -> Status:
+        """How it stands with an app, whose next look is entered unless one is under way."""
         ledger = self._ledgers[appid]
         newest_at = next_fetch(ledger, self._config.fetch, now)
-        self._agenda.put(appid, plan(ledger, self._config.fetch, now), newest_at)
-        self._statuses[appid] = ledger.status(newest_at)
+        if appid not in self._busy:
+            self._agenda.put(appid, plan(ledger, self._config.fetch, now), newest_at)
+        return ledger.status(newest_at)
 
     def _dispatch(self, now: float) -> None:
         while self._under_way < self._askers.number:
