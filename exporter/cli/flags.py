@@ -165,6 +165,24 @@ def _shared_flags() -> argparse.ArgumentParser:
         help="how often to look whether a file of the configuration or of a secret has changed, and then to read"
         " the configuration again; 1s or more, 0 is never (default: 0)",
     )
+    _add_web_flags(flags)
+    flags.add_argument(
+        "--storage.path",
+        dest="storage_path",
+        metavar="FOLDER",
+        help=f"where fetched figures are kept; {MEMORY} keeps nothing (default: {STORAGE_PATH}; demo: {MEMORY})",
+    )
+    flags.add_argument(
+        "--log.level", dest="log_level", choices=logs.LEVELS, help="the least that is logged (default: info)"
+    )
+    flags.add_argument(
+        "--log.format", dest="log_format", choices=logs.FORMATS, help="how a line looks (default: logfmt)"
+    )
+    return flags
+
+
+def _add_web_flags(flags: argparse.ArgumentParser) -> None:
+    """Where and how the exporter is served."""
     flags.add_argument(
         "--web.listen-address",
         dest="listen_addresses",
@@ -194,19 +212,6 @@ def _shared_flags() -> argparse.ArgumentParser:
         action="store_true",
         help="let POST and PUT /-/reload read the configuration again, as SIGHUP does (default: off)",
     )
-    flags.add_argument(
-        "--storage.path",
-        dest="storage_path",
-        metavar="FOLDER",
-        help=f"where fetched figures are kept; {MEMORY} keeps nothing (default: {STORAGE_PATH}; demo: {MEMORY})",
-    )
-    flags.add_argument(
-        "--log.level", dest="log_level", choices=logs.LEVELS, help="the least that is logged (default: info)"
-    )
-    flags.add_argument(
-        "--log.format", dest="log_format", choices=logs.FORMATS, help="how a line looks (default: logfmt)"
-    )
-    return flags
 
 
 def _address(text: str) -> str:

@@ -76,24 +76,28 @@ def run(
         server = Server(settings.addresses, site, tls=settings.protection.tls)
         undo.callback(server.stop)
         server.start()
-        log.info(
-            "listening",
-            addresses=" ".join(server.addresses),
-            scheme=settings.protection.scheme,
-            telemetry_path=settings.telemetry_path,
-            version=__version__,
-            apps=len(config.apps),
-        )
+        _say_where(server.addresses, settings, len(config.apps))
         pages.render()
         listening(server.addresses)
-        threading.Thread(target=reloader.run, name="reloader", daemon=True).start()
-        _work(engine.poller, pages, lambda: wait(reloader.ask))
+        _work(engine.poller, pages, reloader, wait)
         log.info("stopping")
     log.info("stopped")
 
 
-def _work(poller: Poller, pages: Pages, wait: Callable[[], None]) -> None:
-    """Lets poller and pages run until ``wait`` returns, and gives each a moment to finish its step."""
+def _say_where(addresses: tuple[str, ...], settings: Settings, apps: int) -> None:
+    log.info(
+        "listening",
+        addresses=" ".join(addresses),
+        scheme=settings.protection.scheme,
+        telemetry_path=settings.telemetry_path,
+        version=__version__,
+        apps=apps,
+    )
+
+
+def _work(poller: Poller, pages: Pages, reloader: Reloader, wait: Callable[[Callable[[], object]], None]) -> None:
+    """Lets all three run until ``wait`` returns; gives poller and pages a moment to finish their step."""
+    threading.Thread(target=reloader.run, name="reloader", daemon=True).start()
     stopping = threading.Event()
     threads = [
         threading.Thread(target=loop, args=(stopping,), name=name, daemon=True)
@@ -101,7 +105,7 @@ def _work(poller: Poller, pages: Pages, wait: Callable[[], None]) -> None:
     ]
     for thread in threads:
         thread.start()
-    wait()
+    wait(reloader.ask)
     stopping.set()
     poller.wake()
     pages.changed()
