@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import argparse
 import base64
-import statistics
-import time
-from typing import TYPE_CHECKING
 
 import bcrypt
+from scrape import seconds
 
 from exporter.config import WebConfig
 from exporter.httpd import Headers, Request, Response
 from exporter.web import Protection
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 BODY = b"x" * 100_000
 CREDENTIALS = base64.b64encode(b"prometheus:right").decode()
@@ -30,16 +25,6 @@ REQUEST = Request("GET", "/metrics", headers=Headers([("Authorization", f"Basic 
 def site(_request: Request) -> Response:
     """What is behind the password."""
     return Response(200, (), BODY)
-
-
-def seconds(action: Callable[[], object], runs: int) -> float:
-    """The median of some runs."""
-    taken = []
-    for _ in range(runs):
-        began = time.perf_counter()
-        action()
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
 
 
 def main() -> None:

@@ -29,7 +29,7 @@ from exporter.config import (
 from exporter.config.ways import Tokens as TokensOf
 from exporter.periods import Week
 from exporter.reports import WEEKLY, Reading
-from exporter.wechat.access import TOKENS, WAYS, endpoints_of, way_in
+from exporter.wechat.access import TOKENS, WAYS, Access, endpoints_of, way_in
 from exporter.wechat.access.sources import source_of
 from exporter.wechat.client import Client
 from exporter.wechat.codes import Failed, NotReady, Refused, Unanswered
@@ -442,6 +442,16 @@ def test_one_that_cannot_be_written_is_said_loudly_and_used_until_somebody_write
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-NEW"
 
 
+def followed(before: Access, platform: Authorizer, file: Path) -> Access:
+    """The way in under a next configuration, which names a copy of the refresh token's file."""
+    file.write_text(platform.refresh_token.path.read_text())
+    moved = replace(platform, refresh_token=FileSecret(file, subject="the refresh token file"))
+    known = {(BASE, APPID, Datacube(platform)): before}
+    sender = Transport(timeout=1, concurrency=1)
+    (way,) = Client([app(Datacube(moved))], BASE, sender=sender, clock=Wall(NOW), known=known).ways.values()
+    return way
+
+
 def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configuration(
     platform: Authorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -452,14 +462,10 @@ def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configu
     with monkeypatch.context() as disk:
         disk.setattr("exporter.config.secrets.write_private", full)
         talk(before.converse(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
-    moved = FileSecret(tmp_path / "writable", subject="the refresh token file")
-    moved.path.write_text(platform.refresh_token.path.read_text())
-    changed = app(Datacube(replace(platform, refresh_token=moved)))
-    known = {(BASE, changed.appid, Datacube(platform)): before}
-    client = Client([changed], BASE, sender=Transport(timeout=1, concurrency=1), clock=Wall(NOW), known=known)
-    calls, _ = talk(next(iter(client.ways.values())).converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+    moved = tmp_path / "writable"
+    calls, _ = talk(followed(before, platform, moved).converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
-    assert moved.path.read_text() == "REFRESH-TWO\n"
+    assert moved.read_text() == "REFRESH-TWO\n"
 
 
 def test_one_that_changes_while_the_configuration_does_is_known_under_the_next_one(
@@ -468,15 +474,12 @@ def test_one_that_changes_while_the_configuration_does_is_known_under_the_next_o
     before = way_in(app(Datacube(platform)), BASE, Wall(NOW))
     under_way = before.converse(WEEKLY, WEEK)
     next(under_way)
-    moved = FileSecret(tmp_path / "copied-before", subject="the refresh token file")
-    moved.path.write_text(platform.refresh_token.path.read_text())
-    changed = app(Datacube(replace(platform, refresh_token=moved)))
-    known = {(BASE, changed.appid, Datacube(platform)): before}
-    client = Client([changed], BASE, sender=Transport(timeout=1, concurrency=1), clock=Wall(NOW), known=known)
+    moved = tmp_path / "copied-before"
+    way = followed(before, platform, moved)
     under_way.send(authorized("T1", "REFRESH-TWO"))
-    calls, _ = talk(next(iter(client.ways.values())).converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+    calls, _ = talk(way.converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
-    assert moved.path.read_text() == "REFRESH-TWO\n"
+    assert moved.read_text() == "REFRESH-TWO\n"
 
 
 def test_a_refresh_token_that_somebody_wrote_meanwhile_is_left_alone(platform: Authorizer) -> None:

@@ -20,7 +20,7 @@ import structlog.testing
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from exporter.httpd import Headers, Limits, ListenError, Request, Response, Server, parse_address
+from exporter.httpd import Headers, Limits, ListenError, Request, Response, Server, Tls, parse_address
 from exporter.httpd.server import _Listener
 
 if TYPE_CHECKING:
@@ -65,8 +65,9 @@ def serving(
     handler: Callable[[Request], Response] = echo,
     limits: Limits = PATIENT,
     address: str = "127.0.0.1:0",
+    tls: Tls | None = None,
 ) -> Iterator[Server]:
-    server = Server([address], handler, limits)
+    server = Server([address], handler, limits, lambda: tls)
     server.start()
     try:
         yield server

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog.testing
+import test_httpd
 from certificates import Authority, Pair
 from test_httpd import (
     DEADLINES,
@@ -37,6 +38,7 @@ from exporter.httpd import Limits, Request, Response, Server, Tls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 __all__ = ["nothing_leaks"]  # a fixture
@@ -75,19 +77,10 @@ def client_context(authority: Authority, pair: Pair | None = None) -> ssl.SSLCon
     return context
 
 
-@contextlib.contextmanager
 def serving(
-    tls: Tls | None,
-    handler: Callable[[Request], Response] = echo,
-    limits: Limits = PATIENT,
-) -> Iterator[Server]:
-    server = Server(["127.0.0.1:0"], handler, limits, lambda: tls)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-        assert eventually(lambda: len(server._connections) == 0)
+    tls: Tls | None, handler: Callable[[Request], Response] = echo, limits: Limits = PATIENT
+) -> AbstractContextManager[Server]:
+    return test_httpd.serving(handler, limits, tls=tls)
 
 
 @contextlib.contextmanager
