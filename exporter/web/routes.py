@@ -130,6 +130,6 @@ class Site:
 
     def _reload(self, _request: Request) -> Response:
         if self.reload is None:
-            return text(403, "reloading over HTTP is not enabled (--web.enable-lifecycle); send SIGHUP")
+            return text(403, "reloading over HTTP is not enabled (--web.enable-lifecycle)")
         verdict = self.reload()
         return text(200 if verdict.taken else 500, verdict.words)
