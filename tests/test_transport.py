@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import logging
 import select
 import socket
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import urllib3
 
 from exporter import __version__
 from exporter.wechat import transport as room
@@ -234,6 +236,9 @@ HOSTILE = (
     Hostile("trickled status line", trickles(b"HTTP/1.1 200 ", b"a"), "timeout", LATE),
     Hostile("trickled header", trickles(HEAD, b"A: b\r\n"), "timeout", LATE),
     Hostile("endless interim answers", trickles(b"", b"HTTP/1.1 100 Continue\r\n\r\n"), "timeout", LATE),
+    Hostile("a flood of interim answers", floods(b"", b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n"), "timeout", LATE),
+    Hostile("only an interim answer", answers(b"HTTP/1.1 103 Early Hints\r\n\r\n"), "timeout", LATE),
+    Hostile("another protocol", answers(b"HTTP/1.1 101 Switching Protocols\r\n\r\n"), "malformed", NOT_HTTP),
     Hostile("trickled body", trickles(LONG, b"x"), "timeout", LATE),
     Hostile("trickled chunks", trickles(CHUNKED, b"1\r\nx\r\n"), "timeout", LATE),
     Hostile("trickled trailer", trickles(CHUNKED + b"0\r\n", b"A: b\r\n"), "timeout", LATE),
@@ -262,7 +267,7 @@ HOSTILE = (
 
 
 def test_the_table_of_hostile_servers_is_complete() -> None:
-    assert len(HOSTILE) == len({case.name for case in HOSTILE}) == 31
+    assert len(HOSTILE) == len({case.name for case in HOSTILE}) == 34
 
 
 @pytest.mark.parametrize("case", HOSTILE, ids=lambda case: case.name)
@@ -346,6 +351,53 @@ def test_one_connection_serves_many_calls(transport: Transport) -> None:
     with closing(Server(good)) as server:
         assert [transport.send(call_to(server.port)).body for _ in range(5)] == [b"ok"] * 5
         assert server.accepted == 1
+
+
+def test_a_kept_connection_serves_one_app_alone(transport: Transport) -> None:
+    with closing(Server(good)) as server:
+        for owner in ("one", "one", "other", "other", "one"):
+            assert transport.send(call_to(server.port), owner).body == b"ok"
+        assert server.accepted == 3
+
+
+HOOKS = (
+    (room._Response, "_read_status"),  # http.client, through response_class
+    (room._Connection, "_new_conn"),  # urllib3, through ConnectionCls; reads _dns_host and socket_options
+    (room._Connection, "request"),
+    (room._Connection, "is_connected"),
+    (room._Pool, "_put_conn"),  # urllib3, through pool_classes_by_scheme
+    (room._Adapter, "init_poolmanager"),  # requests
+    (room._Adapter, "proxy_manager_for"),
+    (room._Session, "get_redirect_target"),
+)
+
+
+@pytest.mark.parametrize(("owner", "hook"), HOOKS, ids=[hook for _, hook in HOOKS])
+def test_the_libraries_call_the_hook(owner: type, hook: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The transport overrides private parts of its libraries; a version that calls one no more fails here by name."""
+    calls: list[str] = []
+    original = inspect.getattr_static(owner, hook)
+
+    def noted(*arguments: object, **options: object) -> object:
+        calls.append(hook)
+        return (original.fget if isinstance(original, property) else original)(*arguments, **options)
+
+    monkeypatch.setattr(owner, hook, property(noted) if isinstance(original, property) else noted)
+    with closing(Transport(timeout=TIMEOUT, concurrency=1)) as transport, closing(Server(good)) as server:
+        for _ in range(2):
+            assert transport.send(call_to(server.port)).body == b"ok"
+        through(monkeypatch, server.port)
+        with contextlib.suppress(TransportError):
+            transport.send(call_to(server.port, "https", "elsewhere.test"))
+    assert calls, f"{hook} is called no more: see {room.__name__}"
+
+
+def test_the_attributes_read_by_the_hooks_exist() -> None:
+    connection = urllib3.connection.HTTPConnection("localhost")
+    missing = [name for name in ("_dns_host", "socket_options", "response_class") if not hasattr(connection, name)]
+    assert not missing
+    assert hasattr(urllib3.PoolManager(), "pool_classes_by_scheme")
+    assert urllib3.connectionpool.HTTPConnectionPool.ConnectionCls is urllib3.connection.HTTPConnection
 
 
 def test_no_more_connections_are_kept_than_requests_run_at_once() -> None:

@@ -32,8 +32,8 @@ log = structlog.get_logger()
 class Sender(Protocol):
     """The door to the network: ``transport.Transport``."""
 
-    def send(self, call: Call) -> Reply:
-        """Sends one call; raises TransportError."""
+    def send(self, call: Call, owner: str = "") -> Reply:
+        """Sends one call of the app ``owner``; raises TransportError."""
         ...
 
 
@@ -111,7 +111,7 @@ class Client:
     def _send(self, app: App, call: Call, errors: list[str]) -> Reply:
         began = time.perf_counter()
         try:
-            reply = self._sender.send(call)
+            reply = self._sender.send(call, app.appid)
         except TransportError as fault:
             if fault.fault != MALFORMED:
                 errors.append(fault.fault)

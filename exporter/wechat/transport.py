@@ -1,4 +1,15 @@
-"""One HTTP request out, one whole answer or one plain reason back: the only room that knows of requests."""
+"""Send one HTTP request and return its whole response, or the reason why there is none.
+
+The only module that imports requests. A response must never be attributed to another app's request: a row of figures
+does not say which app it belongs to, so the connection has to. HTTP/1.1 matches responses to requests by their order
+alone, and a server or proxy can break that order in two ways that http.client does not notice:
+
+* An interim response (RFC 9110 section 15.2) other than 100, such as ``103 Early Hints``, is returned as if it were the
+  final one; the final response is then read as the response to the next request. ``_Response`` skips them all.
+* A second, late response to the same request cannot be told from the response to the next one. Therefore a kept
+  connection is used again only for the app that it was opened for (``owner``). Within an app, tokens and rows cannot be
+  mistaken for each other, and a row names its period.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +19,9 @@ import ssl
 import time
 import traceback
 from contextvars import ContextVar
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import BadStatusLine, HTTPResponse, parse_headers
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
 
@@ -26,7 +40,18 @@ MAX_BODY: Final = 1 << 20
 """Bytes of an answer that are read at most."""
 _PIECE: Final = 1 << 16
 _IDLE_SECONDS: Final = 60.0  # middle boxes forget a connection without telling either end
-_UNDER_WAY: ContextVar[tuple[Watchdog, Exchange]] = ContextVar("_UNDER_WAY")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sending:
+    """The request that the current thread is sending."""
+
+    watchdog: Watchdog
+    exchange: Exchange
+    owner: str
+
+
+_SENDING: ContextVar[_Sending] = ContextVar("_SENDING")
 
 # urllib3 logs the path of every request, and so the token, in warnings too: no level is high enough. A filter
 # at the source, unlike a level, a handler or `disabled`, outlives whatever logging is configured to later.
@@ -35,10 +60,25 @@ for _name in list(logging.root.manager.loggerDict):
         logging.getLogger(_name).addFilter(lambda _: False)
 
 
+class _Response(HTTPResponse):
+    """A response that is final: interim ones are read and dropped."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]  # not in the stubs
+            if status == HTTPStatus.SWITCHING_PROTOCOLS:  # we never ask for another protocol
+                raise BadStatusLine("101")
+            if not HTTPStatus.CONTINUE <= status < HTTPStatus.OK:
+                return version, status, reason
+            parse_headers(self.fp)
+
+
 class _Connection(HTTPConnection):
     """Connects within what is left of its exchange's time, and hands its sockets to the watchdog."""
 
+    response_class = _Response
     _last_used = 0.0
+    _owner = ""
 
     def _new_conn(self) -> socket.socket:
         try:
@@ -52,11 +92,11 @@ class _Connection(HTTPConnection):
             except OSError as error:
                 failure = error
         # A connect that is cut ends in EPIPE, which urllib3 would swallow and go on without a socket.
-        _UNDER_WAY.get()[1].remaining()
+        _SENDING.get().exchange.remaining()
         raise failure
 
     def _reach(self, sock: socket.socket, address: Any, untried: int) -> socket.socket:  # noqa: ANN401 - its form depends on the family
-        _, exchange = _UNDER_WAY.get()
+        exchange = _SENDING.get().exchange
         try:
             exchange.adopt(sock.fileno())
             for option in self.socket_options or ():
@@ -71,15 +111,18 @@ class _Connection(HTTPConnection):
         return sock
 
     def request(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on as they came
+        sending = _SENDING.get()
         if self.sock is not None:
-            _, exchange = _UNDER_WAY.get()
-            exchange.adopt(self.sock.fileno())
+            sending.exchange.adopt(self.sock.fileno())
+        self._owner = sending.owner
         self._last_used = time.monotonic()
         super().request(*args, **kwargs)
 
     @property
     def is_connected(self) -> bool:
-        return time.monotonic() - self._last_used < _IDLE_SECONDS and super().is_connected
+        """Whether the current request may use this connection; if not, urllib3 closes it and connects again."""
+        is_own = self._owner == _SENDING.get().owner
+        return is_own and time.monotonic() - self._last_used < _IDLE_SECONDS and super().is_connected
 
 
 class _TLSConnection(_Connection, HTTPSConnection):
@@ -103,8 +146,8 @@ class _Pool(HTTPConnectionPool):
 
     def _put_conn(self, conn: Any) -> None:  # noqa: ANN401 - urllib3 does not export the type
         if conn is not None:
-            watchdog, exchange = _UNDER_WAY.get()
-            if watchdog.finish(exchange):
+            sending = _SENDING.get()
+            if sending.watchdog.finish(sending.exchange):
                 conn.close()
         super()._put_conn(conn)
 
@@ -174,15 +217,19 @@ class Transport:
             # The old one must not be closed under those who use it: it goes with the last of them.
             self._concurrency, self._session = concurrency, _Session(concurrency)
 
-    def send(self, call: Call) -> Reply:
+    def send(self, call: Call, owner: str = "") -> Reply:
         """Send one request and read its answer, whatever its status; redirects are answers like any other.
+
+        Args:
+            call: the request.
+            owner: the appid it belongs to; a kept connection is used again only for the same owner.
 
         Raises:
             TransportError: ``timeout``: no complete answer in time. ``malformed``: not HTTP, compressed
                 unasked, or over 1 MiB. ``connection``: anything else, an answer that broke off included.
         """
         exchange = self._watchdog.begin(self._timeout)
-        mark = _UNDER_WAY.set((self._watchdog, exchange))
+        mark = _SENDING.set(_Sending(self._watchdog, exchange, owner))
         cause: BaseException | None = None
         try:
             reply = self._converse(call, exchange.seconds)
@@ -192,7 +239,7 @@ class Transport:
             cause = error
         finally:
             self._watchdog.finish(exchange)
-            _UNDER_WAY.reset(mark)
+            _SENDING.reset(mark)
         fault, words = self._verdict(exchange, cause)
         del cause  # and so out of sight of whoever prints the variables of a traceback
         # Outside of the handlers: the errors of requests quote the URL and may not even be its context.
