@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -74,7 +75,8 @@ def serve(wechat: Simulator, address: str) -> Server:
     def handle(request: Request) -> Response:
         query = dict(parse_qsl(request.query))
         answer = wechat.answer(Asked(request.method, request.path, query, request.body, request.headers))
-        return Response(answer.status, answer.headers, answer.body, raw=answer.raw)
+        date = "Date", formatdate(wechat.now(), usegmt=True)  # the simulator's own clock
+        return Response(answer.status, (date, *answer.headers), answer.body, raw=answer.raw)
 
     server = Server((address,), handle)
     server.start()

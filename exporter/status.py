@@ -88,7 +88,7 @@ class Answer:
     message: str = ""
     """What was wrong and what to do, for people; no secret is ever in it."""
     failures: int = 0
-    """How many answers in a row were ``failed``."""
+    """How many answers in a row were failures or said that WeChat is busy."""
     retry_after: float = 0.0
     """Seconds the server asked to be left alone."""
     history_stopped: bool = False

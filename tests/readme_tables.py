@@ -11,12 +11,13 @@ from exporter.config import Api, Fetch, duration_words
 from exporter.metrics import catalogue
 from exporter.reports import WEEKLY, Thresholds
 from exporter.status import State
-from exporter.wechat.codes import CODES, Failed, NotReady, QuotaSpent, Refused, TokenRejected
+from exporter.wechat.codes import CODES, Busy, Failed, NotReady, QuotaSpent, Refused, TokenRejected
 
 README = Path(__file__).parent.parent / "README.md"
 
 DECISIONS = {
     NotReady: State.NOT_READY.value,
+    Busy: f"{State.NOT_READY.value}, retried sooner",
     TokenRejected: f"another token, once; then `{State.REFUSED.value}`",
     QuotaSpent: State.QUOTA_SPENT.value,
     Refused: State.REFUSED.value,

@@ -12,7 +12,7 @@ from exporter.reports import WEEKLY, Reading
 from exporter.status import Answer, Counters, Kept, State
 from exporter.store import Change, Known, Miss
 from exporter.wechat.client import Outcome
-from exporter.wechat.codes import Failed, NotReady, QuotaSpent, Refused, Unanswered
+from exporter.wechat.codes import Busy, Failed, NotReady, QuotaSpent, Refused, Unanswered
 
 APP = App(appid="wx0123456789abcdef", way=Datacube(AppSecret(LiteralSecret("s"))))
 W3 = Week(date(2026, 11, 16))
@@ -42,6 +42,7 @@ def test_a_fresh_ledger_is_pending() -> None:
 
 REASONS = [
     (NotReady("x", "61503", about_week=True), State.NOT_READY, 0, False),
+    (Busy("x", "-1", about_week=True), State.NOT_READY, 0, False),
     (QuotaSpent("x", "45009", about_week=True), State.QUOTA_SPENT, 1, True),
     (Refused("x", "40164"), State.REFUSED, 1, True),
     (Failed("x", "timeout"), State.FAILED, 1, True),
@@ -62,8 +63,8 @@ def test_a_reason_leads_to_its_state_and_says_whether_older_weeks_may_be_asked_f
 
 
 def test_every_decision_has_its_state() -> None:
-    assert len(REASONS) == 5
-    assert set(STATES) == set(Unanswered.__subclasses__())
+    assert len(REASONS) == 6
+    assert set(STATES) == {*Unanswered.__subclasses__(), *NotReady.__subclasses__()}
 
 
 def test_the_week_after_becomes_live_and_the_live_one_its_twin() -> None:
@@ -165,13 +166,27 @@ MISSES = [
 
 
 @pytest.mark.parametrize(("why", "reason", "week", "final"), MISSES, ids=[row[0] for row in MISSES])
-def test_what_wechat_will_never_have_is_remembered(why: str, reason: Unanswered, week: Week, final: bool) -> None:
+def test_a_week_without_data_is_remembered(why: str, reason: Unanswered, week: Week, final: bool) -> None:
     assert why
     known = newest(Ledger(APP), reading(W3))
     ledger, changes = absorb_history(known, WEEKLY, week, Outcome(reason), NOW)
     assert ledger.misses[week] == Miss(week, NOW, final)
     assert changes == (Change(APP.appid, WEEKLY, Miss(week, NOW, final)),)
     assert (ledger.state, ledger.answer) == (known.state, known.answer)
+
+
+@pytest.mark.parametrize(("server_time", "final"), [(None, True), (NOW, True), (NOW - 14 * DAY, False)])
+def test_a_clock_ahead_of_the_servers_concludes_nothing(server_time: float | None, final: bool) -> None:
+    """WeChat refuses a week that is not over with 61501, too: its own clock has to agree that the week is old."""
+    outcome = Outcome(Failed("x", "61501", no_data=True), server_time=server_time)
+    ledger, _ = absorb_history(newest(Ledger(APP), reading(W3)), WEEKLY, W1, outcome, NOW)
+    assert ledger.misses[W1].final is final
+
+
+def test_a_first_sight_in_the_future_is_corrected() -> None:
+    ahead = newest(Ledger(APP), reading(W3), NOW + 30 * DAY)
+    later = newest(ahead, reading(W3), NOW)
+    assert later.recent.current == Kept(reading(W3), NOW)
 
 
 def test_the_table_of_misses_is_whole() -> None:

@@ -70,6 +70,9 @@ WAITS: list[tuple[str, Answer, float]] = [
     ("Retry-After makes a wait longer", answer(State.FAILED, failures=1, retry_after=2 * HOUR), 2 * HOUR),
     ("Retry-After makes no wait shorter", answer(State.FAILED, failures=2, retry_after=1.0), HOUR),
     ("Retry-After is honoured up to interval", answer(State.FAILED, failures=1, retry_after=9e9), 6 * HOUR),
+    ("busy waits retry_interval on any day", answer(State.NOT_READY, errcode="-1", failures=1), 30 * MINUTE),
+    ("busy a third time waits four times that", answer(State.NOT_READY, errcode="61504", failures=3), 2 * HOUR),
+    ("busy for long waits interval", answer(State.NOT_READY, errcode="-1", failures=50), 6 * HOUR),
     ("the minute quota waits retry_interval", answer(State.QUOTA_SPENT, errcode="45011"), 30 * MINUTE),
     (
         "the daily quota waits until ready_after past midnight",
@@ -95,7 +98,7 @@ def test_an_app_is_left_alone_for_as_long_as_its_answer_says(why: str, last: Ans
 
 
 def test_the_table_of_waits_is_whole() -> None:
-    assert len({row[0] for row in WAITS}) == 17
+    assert len({row[0] for row in WAITS}) == 20
 
 
 TURN = beijing("11-23T10:00") + 30 * MINUTE * SPREAD
@@ -171,9 +174,21 @@ LOOKS: list[tuple[str, Ledger, float, Look]] = [
     ),
     (
         "what WeChat will never have is not asked for again",
-        ledger(answer(), held=FULL - {W44}, misses=MappingProxyType({W44: Miss(W44, 0.0, final=True)})),
+        ledger(answer(), held=FULL - {W44}, misses=MappingProxyType({W44: Miss(W44, TUESDAY - 29 * DAY, final=True)})),
         TUESDAY + 1,
         Look(near(TUESDAY + 6 * HOUR * (1 + SPREAD)), W47),
+    ),
+    (
+        "but after a month it is",
+        ledger(answer(), held=FULL - {W44}, misses=MappingProxyType({W44: Miss(W44, TUESDAY - 33 * DAY, final=True)})),
+        TUESDAY + 1,
+        Look(TUESDAY + 1, W44, history=True),
+    ),
+    (
+        "what a clock that was ahead concluded counts for nothing",
+        ledger(answer(), held=FULL - {W44}, misses=MappingProxyType({W44: Miss(W44, TUESDAY + 9 * DAY, final=True)})),
+        TUESDAY + 1,
+        Look(TUESDAY + 1, W44, history=True),
     ),
     (
         "a stopped history waits for the next look",
@@ -203,7 +218,7 @@ def test_the_plan_says_what_is_asked_next_and_when(why: str, known: Ledger, now:
 
 
 def test_the_table_of_looks_is_whole() -> None:
-    assert len({row[0] for row in LOOKS}) == 17
+    assert len({row[0] for row in LOOKS}) == 19
 
 
 @given(st.text())

@@ -10,7 +10,7 @@ from rig import Wall, exposed, served, wired
 from structlog.testing import capture_logs
 
 from exporter.config import App, AppSecret, Config, Datacube, Fetch, LiteralSecret
-from exporter.periods import newest_wanted_week
+from exporter.periods import DAY, newest_wanted_week
 from exporter.poller import HEARTBEAT, Poller, loop
 from exporter.reports import WEEKLY, Reading, Report
 from exporter.status import State
@@ -248,6 +248,78 @@ def test_history_that_wechat_never_had_is_asked_for_once(tmp_path: object) -> No
     assert [asked.count(WANTED.before(number).label) for number in range(1, 5)] == [1, 1, 1, 1]
     assert found["fetch_state", "wx1", "ok"] == 1
     assert found["previous_week_visitors", "wx1", WANTED.label] > 0
+
+
+def test_a_week_without_data_is_requested_again_after_a_month(tmp_path: object) -> None:
+    wall = Wall(NOW)
+    app = SimulatedApp("wx1", "s" * 20, launched=WANTED)
+    lost = WANTED.before(3)
+    with (
+        served([app], wall) as (wechat, base_url),
+        wired([app], base_url, wall, str(tmp_path), history_weeks=9) as rooms,
+    ):
+        rooms.poller.drain()
+        for days in (20, 34):  # a month and a tenth of it is over after the second
+            wall.now = NOW + days * DAY
+            for _ in range(3):
+                rooms.poller.drain()
+                wall.now += 7 * 3600
+            asked = [call.week for call in wechat.calls if call.endpoint == "weekly"].count(lost.label)
+            assert asked == (1 if days == 20 else 2)
+
+
+def test_weeks_requested_with_a_clock_ahead_are_not_lost(tmp_path: Path) -> None:
+    """The clock is a month ahead at first; WeChat's 61501 for weeks that are not over proves nothing later."""
+    right = Wall(NOW)
+    wrong = Wall(NOW + 30 * DAY)
+    app = SimulatedApp("wx1", "s" * 20)
+    with served([app], right) as (_, base_url):
+        with wired([app], base_url, wrong, str(tmp_path), history_weeks=9) as rooms:
+            rooms.poller.drain()
+            wrong.now = right.now
+            right.now = wrong.now = NOW + 60
+            rooms.poller.drain()
+            corrected = exposed(rooms)
+        later = NOW + 28 * DAY
+        right.now = wrong.now = later
+        with wired([app], base_url, wrong, str(tmp_path), history_weeks=9) as rooms:
+            for _ in range(3):
+                rooms.poller.drain()
+                right.now = wrong.now = wrong.now + 7 * 3600
+            found = exposed(rooms)
+    for samples, week in ((corrected, WANTED), (found, newest_wanted_week(later, FETCH.ready_after))):
+        assert samples["fetch_state", "wx1", "ok"] == 1
+        assert samples["previous_week_visitors", "wx1", week.label] > 0
+        assert samples["median_week_visitors", "wx1", week.label] > 0
+
+
+def test_a_week_concluded_with_a_wrong_clock_is_requested_again_without_a_date_header(tmp_path: Path) -> None:
+    """Where the server does not say its time, the conclusion ends when the clock is set back."""
+    right, ours = Wall(NOW), Wall(NOW + 30 * DAY)
+    app = SimulatedApp("wx1", "s" * 20)
+    with served([app], right) as (_, base_url), wired([app], base_url, ours, str(tmp_path), history_weeks=9) as rooms:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("exporter.wechat.client.server_time", lambda _reply: None)
+            rooms.poller.drain()
+        ours.now = right.now = NOW + 14 * DAY
+        rooms.poller.drain()
+        found = exposed(rooms)
+    assert found["median_week_visitors", "wx1", newest_wanted_week(right.now, FETCH.ready_after).label] > 0
+
+
+def test_a_busy_answer_on_any_day_is_retried_after_half_an_hour() -> None:
+    wall = Wall(NOW - 4 * DAY)  # a Wednesday
+    app = SimulatedApp("wx1", "s" * 20, faults=(Fault("-1"),))
+    with served([app], wall) as (wechat, base_url), wired([app], base_url, wall, history_weeks=2) as rooms:
+        rooms.poller.drain()
+        assert exposed(rooms)["fetch_state", "wx1", "not_ready"] == 1
+        wechat.put(replace(app, faults=()))
+        wall.now += 34 * 60  # the half hour and its jitter
+        rooms.poller.drain()
+        found = exposed(rooms)
+    assert found["fetch_state", "wx1", "ok"] == 1
+    assert found["fetch_failures_total", "wx1"] == 0
+    assert [key for key in found if key[0] == "weekly_visitors"]
 
 
 def test_an_interrupted_history_goes_on_after_a_restart_and_what_is_in_is_not_asked_again(tmp_path: object) -> None:

@@ -13,6 +13,7 @@ from exporter.reports import WEEKLY, Unit
 from exporter.wechat.codes import (
     CODES,
     WRONG_SECRET,
+    Busy,
     Code,
     Failed,
     NotReady,
@@ -170,9 +171,9 @@ def test_an_empty_list_is_not_ready_and_never_zero() -> None:
 
 DECISIONS: dict[int, tuple[type[Unanswered], type[Unanswered]]] = {
     # code: (of the weekly call, of the token endpoint)
-    -1: (NotReady, Failed),
+    -1: (Busy, Failed),
     61503: (NotReady, Failed),
-    61504: (NotReady, Failed),
+    61504: (Busy, Failed),
     40001: (TokenRejected, Refused),
     40014: (TokenRejected, Refused),
     42001: (TokenRejected, Refused),

@@ -158,7 +158,7 @@ def test_every_dependency_has_its_line_in_contributing() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     text = (ROOT / "CONTRIBUTING.md").read_text().lower()
     for requirement in project["dependencies"]:
-        assert re.fullmatch(r"[A-Za-z0-9-]+>=[\d.]+", requirement)
+        assert re.fullmatch(r"[A-Za-z0-9-]+>=[\d.]+(,<\d+)?", requirement)
         assert f"| `{requirement.partition('>=')[0].lower()}` |" in text
     for requirement in project["optional-dependencies"]["dev"]:
         assert re.fullmatch(r"[A-Za-z0-9-]+==[\d.]+", requirement)

@@ -164,7 +164,9 @@ def _refusal_of(error: h11.RemoteProtocolError) -> Response:
 
 
 def _head_of(response: Response) -> h11.Response:
-    headers = [("Date", formatdate(usegmt=True)), *response.headers]
+    headers = [*response.headers]
+    if not any(name == "Date" for name, _ in headers):
+        headers.insert(0, ("Date", formatdate(usegmt=True)))
     if response.length is not None and response.status not in _WITHOUT_BODY:
         headers.append(("Content-Length", str(response.length)))
     try:

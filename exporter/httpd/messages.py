@@ -50,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a handler answers. Date is added, and Content-Length where the whole body is there."""
+    """What a handler answers. Date is added if it is missing, and Content-Length where the whole body is there."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()

@@ -10,7 +10,7 @@ from exporter.periods import DAY, Week
 from exporter.reports import Reading, Report
 from exporter.status import Answer, Counters, Kept, Recent, State, Status
 from exporter.store import Change, Known, Miss
-from exporter.wechat.codes import Failed, NotReady, QuotaSpent, Refused, TokenRejected, Unanswered
+from exporter.wechat.codes import Busy, Failed, NotReady, QuotaSpent, Refused, TokenRejected, Unanswered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from exporter.wechat.client import Outcome
 
 GIVEN_UP_AFTER = 14 * DAY
-"""A week that ended this long ago, and of which WeChat has nothing, is not asked for again."""
+"""A week that ended this long ago, and of which WeChat has nothing, is requested again only after a month."""
 
 STATES: Mapping[type[Unanswered], State] = MappingProxyType(
     {
         NotReady: State.NOT_READY,
+        Busy: State.NOT_READY,
         QuotaSpent: State.QUOTA_SPENT,
         Refused: State.REFUSED,
         TokenRejected: State.REFUSED,
@@ -99,7 +100,7 @@ def absorb_newest(
         since=now,
         errcode="" if reason is None else reason.errcode,
         message="" if reason is None else str(reason),
-        failures=(before.failures if before else 0) + 1 if state is State.FAILED else 0,
+        failures=(before.failures if before else 0) + 1 if isinstance(reason, Failed | Busy) else 0,
         retry_after=0.0 if reason is None else reason.retry_after,
         history_stopped=reason is not None and not _others_may_fare_better(reason),
         succeeded=now if reason is None else before.succeeded if before else None,
@@ -118,7 +119,9 @@ def absorb_history(
     reason = outcome.result
     if isinstance(reason, Reading):
         return ledger, changes
-    final = reason.no_data and now - week.end >= GIVEN_UP_AFTER
+    # WeChat refuses a week that is not over with the same code, so a clock that is ahead must not decide alone.
+    latest = now if outcome.server_time is None else min(now, outcome.server_time)
+    final = reason.no_data and latest - week.end >= GIVEN_UP_AFTER
     miss = Miss(week, now, final)
     ledger = replace(ledger, misses=MappingProxyType({**ledger.misses, week: miss}))
     changes = (Change(ledger.app.appid, report, miss),)
@@ -138,7 +141,7 @@ def _absorb(ledger: Ledger, report: Report, outcome: Outcome, now: float) -> tup
     kept = Kept(result, now)
     for known in ledger.recent.weeks:
         if known.week == result.week:
-            kept = Kept(result, known.first_seen)
+            kept = Kept(result, min(known.first_seen, now))
             if known.reading.values != result.values:
                 counters = replace(ledger.counters, revisions=ledger.counters.revisions + 1)
                 ledger = replace(ledger, counters=counters)

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from exporter.periods import DAY, Week, newest_wanted_week, next_midnight
 from exporter.status import Answer, State
-from exporter.wechat.codes import DAILY_QUOTA
+from exporter.wechat.codes import BUSY, DAILY_QUOTA
 
 if TYPE_CHECKING:
     from exporter.config import Fetch
     from exporter.poller.ledger import Ledger
 
+UNAVAILABLE_RETRY = 30 * DAY
+"""Seconds after which a week without data is requested again: WeChat may have published it late."""
 JITTER = 0.1
 """The largest part of a wait that is added to it, so that thousands of apps spread out."""
 
@@ -53,14 +55,12 @@ def jitter(appid: str) -> float:
 
 def wait(answer: Answer, fetch: Fetch) -> float:
     """How long an app is left alone after an answer, before jitter."""
+    if answer.state is State.FAILED or answer.errcode in BUSY:
+        return _backoff(answer, fetch)
     match answer.state:
         case State.NOT_READY:
             first_day_ends = answer.week.end + fetch.ready_after + DAY
             return fetch.retry_interval if answer.at < first_day_ends else fetch.interval
-        case State.FAILED:
-            doublings = min(answer.failures - 1, 64)
-            backoff = fetch.retry_interval * 2.0 ** max(doublings, 0)
-            return min(max(backoff, answer.retry_after), fetch.interval)
         case State.QUOTA_SPENT if answer.errcode == str(DAILY_QUOTA):
             return next_midnight(answer.at) + fetch.ready_after - answer.at
         case State.QUOTA_SPENT:
@@ -69,6 +69,11 @@ def wait(answer: Answer, fetch: Fetch) -> float:
             return min(max(fetch.retry_interval, answer.retry_after), fetch.interval)
         case _:
             return fetch.interval
+
+
+def _backoff(answer: Answer, fetch: Fetch) -> float:
+    doublings = min(max(answer.failures - 1, 0), 64)
+    return min(max(fetch.retry_interval * 2.0**doublings, answer.retry_after), fetch.interval)
 
 
 def _newest_due(ledger: Ledger, fetch: Fetch, now: float) -> float:
@@ -94,4 +99,8 @@ def _is_missing(ledger: Ledger, week: Week, looked_at: float, now: float) -> boo
     if week in ledger.held:
         return False
     miss = ledger.misses.get(week)
-    return miss is None or (not miss.final and not looked_at <= miss.at <= now)
+    if miss is None or miss.at > now:  # concluded with a clock that has been set back since
+        return True
+    if miss.final:
+        return now - miss.at >= UNAVAILABLE_RETRY * (1 + jitter(ledger.app.appid))
+    return miss.at < looked_at

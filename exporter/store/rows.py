@@ -21,7 +21,7 @@ _LAST_YEAR = 2999  # beyond it no clock was right
 
 @dataclass(frozen=True, slots=True)
 class Miss:
-    """A week that was asked for in vain, and when; a ``final`` one is not asked for again."""
+    """A week without data and when it was requested; a ``final`` one is requested again only after a month."""
 
     week: Week
     at: float

@@ -40,7 +40,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             value NUMERIC NOT NULL,
             PRIMARY KEY (subject, report, period, field, dimension),
             FOREIGN KEY (subject, report, period) REFERENCES reading ON DELETE CASCADE) WITHOUT ROWID""",
-        # A period that was asked for in vain; `final` ones are not asked for again.
+        # A period without data; `final` ones are requested again only after a month.
         """CREATE TABLE miss (
             subject INTEGER NOT NULL REFERENCES subject,
             report INTEGER NOT NULL REFERENCES term,

@@ -13,7 +13,7 @@ import structlog
 from exporter.wechat.access import Access, Clock, Conversation, way_in
 from exporter.wechat.codes import MALFORMED, Failed, Unanswered
 from exporter.wechat.exchange import Call, Reply, TransportError
-from exporter.wechat.protocol import error_label
+from exporter.wechat.protocol import error_label, server_time
 
 if TYPE_CHECKING:
     from exporter.config import App, Way
@@ -44,6 +44,8 @@ class Outcome:
     result: Reading | Unanswered
     errors: tuple[str, ...] = ()
     """The ``errcode`` label of everything that went wrong on the way, also of what was healed."""
+    server_time: float | None = None
+    """The server's clock at the last response, Unix seconds; None if it did not say."""
 
 
 class Client:
@@ -86,24 +88,27 @@ class Client:
     def ask(self, app: App, report: Report, week: Week) -> Outcome:
         """Asks for one week of one app."""
         errors: list[str] = []
+        replies: list[Reply] = []
+        result: Reading | Unanswered
         try:
             way = self.ways[self._key(app)]
-            return Outcome(self._drive(app, way.converse(report, week), errors), tuple(errors))
+            result = self._drive(app, way.converse(report, week), errors, replies)
         except Unanswered as reason:
             if reason.errcode == MALFORMED:
                 errors.append(MALFORMED)
-            return Outcome(reason, tuple(errors))
+            result = reason
+        return Outcome(result, tuple(errors), server_time(replies[-1]) if replies else None)
 
     def _key(self, app: App) -> WayKey:
         return self._base_url, app.appid, app.way
 
-    def _drive(self, app: App, conversation: Conversation[T], errors: list[str]) -> T:
+    def _drive(self, app: App, conversation: Conversation[T], errors: list[str], replies: list[Reply]) -> T:
         """Carries calls and replies between the conversation and the network until it returns or raises."""
         try:
             call = next(conversation)
             while True:
-                reply = self._send(app, call, errors)
-                call = conversation.send(reply)
+                replies.append(self._send(app, call, errors))
+                call = conversation.send(replies[-1])
         except StopIteration as end:
             result: T = end.value
             return result

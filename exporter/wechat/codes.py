@@ -4,6 +4,7 @@ The codes are those of wechat-api.md section 4. The decisions::
 
     Unanswered
      +-- NotReady       the week is not published yet
+     |    +-- Busy      WeChat is overloaded: retried sooner
      +-- TokenRejected  another token may help, once
      +-- QuotaSpent     WeChat asks to be left alone for a while
      +-- Refused        a person must act
@@ -50,6 +51,10 @@ class NotReady(Unanswered):
     """The week is not published yet."""
 
 
+class Busy(NotReady):
+    """WeChat is overloaded, which has nothing to do with publication: retried soon, with backoff."""
+
+
 class TokenRejected(Unanswered):
     """Another token may help, once."""
 
@@ -90,9 +95,9 @@ _PUNISHED = "the account is restricted: see the notices on mp.weixin.qq.com"
 CODES: Final = {
     code.number: code
     for code in (
-        Code(-1, "system error", NotReady, "WeChat is busy; " + _BY_ITSELF),
+        Code(-1, "system error", Busy, "WeChat is busy; " + _BY_ITSELF),
         Code(61503, "data not ready, please try later", NotReady, "not published yet; " + _BY_ITSELF),
-        Code(61504, "system busy now , please try later", NotReady, "WeChat is busy; " + _BY_ITSELF),
+        Code(61504, "system busy now , please try later", Busy, "WeChat is busy; " + _BY_ITSELF),
         Code(
             40001,
             "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken",
@@ -166,5 +171,8 @@ CODES: Final = {
     )
 }
 """Every code we know (wechat-api.md section 4), by its number."""
+
+BUSY: Final = frozenset(str(code.number) for code in CODES.values() if code.decision is Busy)
+"""The ``errcode`` labels of an overloaded WeChat."""
 
 WRONG_SECRET = "the AppSecret is wrong: correct it in the configuration (mp.weixin.qq.com shows or resets it)"  # noqa: S105 (words, no secret)

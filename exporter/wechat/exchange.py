@@ -35,6 +35,8 @@ class Reply:
     body: bytes = field(repr=False)
     retry_after: str = ""
     """The ``Retry-After`` header as it came."""
+    date: str = ""
+    """The ``Date`` header as it came: the server's clock."""
 
 
 class TransportError(Exception):

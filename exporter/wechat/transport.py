@@ -275,7 +275,9 @@ class Transport:
         ) as response:
             if response.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
                 raise TransportError("malformed", "the answer is compressed, which was not asked for")
-            return Reply(response.status_code, _read(response.raw), response.headers.get("Retry-After", ""))
+            headers = response.headers
+            body = _read(response.raw)
+            return Reply(response.status_code, body, headers.get("Retry-After", ""), headers.get("Date", ""))
 
 
 def _read(raw: Any) -> bytes:  # noqa: ANN401 - as requests types it

@@ -43,13 +43,21 @@ def retry_after_seconds(text: str, now: float) -> float:
     text = text.strip()
     if text.isascii() and text.isdigit():
         return float(text[:10])
+    moment = _http_date(text)
+    return 0.0 if moment is None else max(0.0, moment - now)
+
+
+def server_time(reply: Reply) -> float | None:
+    """Return the server's clock, Unix seconds, from the ``Date`` header (RFC 9110 section 6.6.1); None without one."""
+    return _http_date(reply.date)
+
+
+def _http_date(text: str) -> float | None:
     try:
         moment = parsedate_to_datetime(text)
+        return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).timestamp()
     except (ValueError, OverflowError):
-        return 0.0
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return max(0.0, moment.timestamp() - now)
+        return None
 
 
 def read_answer(reply: Reply, now: float, *, about_week: bool) -> dict[str, Any]:
