@@ -321,7 +321,8 @@ def test_keys_in_headers_and_address_that_a_server_echoes_are_cut_out() -> None:
     echo = "no key-of-the-exporter second-key key-in-the-query"
     for way in (Datacube(server), HttpFunction(server.url, headers)):
         calls, reason = asked(way, error(1, echo))
-        assert str(reason).startswith("1 no <SECRET> <SECRET> <SECRET>:")
+        assert str(reason).startswith("1 no <SECRET>")
+        assert not any(word in str(reason) for word in echo.split()[1:])
         assert "key-in-the-query" not in repr(calls)
 
 

@@ -37,6 +37,8 @@ class Reply:
     """The ``Retry-After`` header as it came."""
     date: str = ""
     """The ``Date`` header as it came: the server's clock."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What was sent and must not be shown, should the server repeat it in an error text."""
 
 
 class TransportError(Exception):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from exporter.config import APPID_PLACE, SecretUnavailable
-from exporter.wechat.codes import Refused, Unanswered
+from exporter.wechat.codes import Refused
 from exporter.wechat.exchange import Call, Reply
 
 if TYPE_CHECKING:
@@ -21,27 +21,10 @@ T = TypeVar("T")
 Conversation = Generator[Call, Reply, T]
 Clock = Callable[[], float]
 
-_HIDDEN = "<SECRET>"
-_SHORTEST_SECRET = 8  # a shorter one is a word of every answer
-
 
 def discreetly(parse: Callable[[Reply], T], reply: Reply, hidden: Iterable[str]) -> T:
-    """Parses a reply; from the words of a reason what is hidden is cut out, should the server echo it."""
-    ours = sorted({text for text in hidden if len(text) >= _SHORTEST_SECRET}, key=len, reverse=True)
-    try:
-        return parse(reply)
-    except Unanswered:
-        body = reply.body
-    for text in ours:  # before words are cut to their length, or the beginning of a secret could remain
-        body = body.replace(text.encode(), _HIDDEN.encode())
-    try:
-        return parse(replace(reply, body=body))
-    except Unanswered as reason:
-        words = str(reason)
-        for text in ours:  # again: JSON can write a text in many ways
-            words = words.replace(text, _HIDDEN)
-        reason.args = (words,)
-        raise
+    """Parse a reply; what is hidden is removed from the text of a reason, should the server repeat it."""
+    return parse(replace(reply, secrets=tuple(hidden)))
 
 
 def read_secret(secret: Secret) -> str:

@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from exporter.wechat.codes import CODES, MALFORMED, OTHER, Failed, NotReady, Refused, Unanswered
+from exporter.wechat.protocol.redaction import redact
 
 if TYPE_CHECKING:
     from exporter.wechat.exchange import Reply
@@ -71,7 +72,7 @@ def read_answer(reply: Reply, now: float, *, about_week: bool) -> dict[str, Any]
     answer = read_object(reply, now)
     number = errcode_of(answer)
     if number:
-        decision = decide(number, errmsg_of(answer), about_week=about_week)
+        decision = decide(number, errmsg_of(answer, reply.secrets), about_week=about_week)
         if isinstance(decision, NotReady) and not about_week:
             raise Failed(str(decision), decision.errcode)
         raise decision
@@ -145,9 +146,9 @@ def errcode_of(answer: dict[str, Any]) -> int:
     return value
 
 
-def errmsg_of(answer: dict[str, Any]) -> str:
-    """The words beside an errcode, in either spelling, of a length that a log can bear."""
-    text = str(answer.get("errmsg", answer.get("errMsg", "")))[:_LONGEST_ERRMSG]
+def errmsg_of(answer: dict[str, Any], secrets: tuple[str, ...]) -> str:
+    """Return the text beside an errcode, in either spelling, without secrets and of a length that a log can bear."""
+    text = redact(str(answer.get("errmsg", answer.get("errMsg", ""))), secrets)[:_LONGEST_ERRMSG]
     return "".join(char if char.isprintable() else " " for char in text).strip()
 
 

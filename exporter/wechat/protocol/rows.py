@@ -59,7 +59,7 @@ def parse_invoked(reply: Reply, report: Report, week: Week, now: float) -> Readi
         Unanswered: as for ``parse_rows``; that WeChat is busy calling the function says nothing about the week.
     """
     answer = read_answer(reply, now, about_week=False)
-    return _reading(_said_by_function(decode_function(answer)), report, week)
+    return _reading(_said_by_function(decode_function(answer), reply.secrets), report, week)
 
 
 def parse_function(reply: Reply, report: Report, week: Week, now: float) -> Reading:
@@ -69,7 +69,7 @@ def parse_function(reply: Reply, report: Report, week: Week, now: float) -> Read
         Unanswered: as for ``parse_rows``; HTTP 401, 403 and 404 are ``Refused``.
     """
     demand_entry(reply, "the HTTP access service")
-    return _reading(_said_by_function(read_object(reply, now)), report, week)
+    return _reading(_said_by_function(read_object(reply, now), reply.secrets), report, week)
 
 
 def _reading(answer: dict[str, Any], report: Report, week: Week) -> Reading:
@@ -88,12 +88,12 @@ def _reading(answer: dict[str, Any], report: Report, week: Week) -> Reading:
     return Reading(report, week, values)
 
 
-def _said_by_function(answer: dict[str, Any]) -> dict[str, Any]:
+def _said_by_function(answer: dict[str, Any], secrets: tuple[str, ...]) -> dict[str, Any]:
     """The answer of a function, unless that is an error; a token that it speaks of is not ours to replace."""
     number = errcode_of(answer)
     if not number:
         return answer
-    decision = decide(number, errmsg_of(answer), about_week=True)
+    decision = decide(number, errmsg_of(answer, secrets), about_week=True)
     if isinstance(decision, TokenRejected):
         raise Failed(f"inside the function: {decision}", decision.errcode, about_week=True)
     raise decision

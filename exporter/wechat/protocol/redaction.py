@@ -1,0 +1,56 @@
+"""Remove secrets from texts that come from elsewhere, before they are shortened and shown."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+MARK: Final = "<SECRET>"
+SHORTEST: Final = 8
+"""Characters of a secret, or of its beginning or end, from which on it is removed; shorter ones are ordinary words."""
+
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    r"""Replace each secret in a text, and each beginning or end of one, with ``<SECRET>``.
+
+    ``\uXXXX`` escapes are decoded first, percent-encoding only where that reveals a secret.
+    """
+    known = {secret for secret in secrets if len(secret) >= SHORTEST}
+    text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
+    if known and any(True for _ in _spans(unquote(text), known)) and "%" in text:
+        text = unquote(text)
+    shown, end = "", 0
+    for start, stop in sorted(_spans(text, known)):
+        if start >= end:
+            shown += text[end:start] + MARK
+        end = max(end, stop)
+    return shown + text[end:]
+
+
+def _spans(text: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
+    """Where the secrets and their parts are, as slices."""
+    for secret in secrets:
+        for start in _places(text, secret[:SHORTEST]):
+            length = SHORTEST
+            while length < len(secret) and text[start + length : start + length + 1] == secret[length]:
+                length += 1
+            yield start, start + length
+        for start in _places(text, secret[-SHORTEST:]):
+            length = SHORTEST
+            stop = start + SHORTEST
+            while length < min(len(secret), stop) and text[stop - length - 1] == secret[-length - 1]:
+                length += 1
+            yield stop - length, stop
+
+
+def _places(text: str, part: str) -> Iterator[int]:
+    start = text.find(part)
+    while start >= 0:
+        yield start
+        start = text.find(part, start + 1)
