@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 if TYPE_CHECKING:
     from exporter.periods import Week
 
 PREFIX = "wechat_miniprogram_"
+LARGEST_FIGURE: Final = 2**63 - 1
+"""What SQLite's INTEGER holds; no Mini Program comes near."""
 
 
 class Unit(Enum):
@@ -60,6 +62,15 @@ class Field:
         """WeChat's name in a Cloud Call: ``visitUv``."""
         first, *rest = self.wechat.split("_")
         return first + "".join(word.capitalize() for word in rest)
+
+    def is_possible(self, value: object) -> bool:
+        """Whether a value can be a figure of this field: a finite number, not negative, and whole if it is a count."""
+        return is_figure(value) and (self.unit is not Unit.COUNT or value == int(value))
+
+
+def is_figure(value: object) -> TypeGuard[float]:
+    """Whether a value is a number that any field can have; ``bool`` is none."""
+    return not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= LARGEST_FIGURE
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from exporter.config import Config
+    from exporter.store import Lock
     from exporter.wechat.access import Access
     from exporter.wechat.client import WayKey
 
@@ -27,23 +28,25 @@ class Engine:
         config: the configuration that holds first.
         storage_path: where the store is.
         clock: the wall clock, Unix seconds.
+        lock: of the storage, for an exporter that runs on it alone.
         changed: is called when the state of some app changed.
         long_running: measures its process, and asks refused and failed apps at its start.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the wires of the composition root)
         self,
         config: Config,
         storage_path: str,
         clock: Callable[[], float],
         *,
+        lock: Lock | None = None,
         changed: Callable[[], None] = lambda: None,
         long_running: bool = True,
     ) -> None:
         self._clock = clock
         self.config = config
         """The configuration that holds."""
-        self.store = Store(storage_path, config.api.host, clock)
+        self.store = Store(storage_path, config.api.host, clock, lock)
         self.meters = Meters(lambda: not self.store.problem, process=long_running)
         self._transport = Transport(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
         self._client = self._next_client(config, {})

@@ -74,14 +74,33 @@ class Ledger:
 def opened(app: App, known: Known, *, retry: bool) -> Ledger:
     """The ledger as it was kept; with ``retry``, apps that were refused or failed do not wait on."""
     answer = known.answer
+    is_retried = retry and answer is not None and answer.state in {State.REFUSED, State.FAILED}
     return Ledger(
         app=app,
         answer=answer,
         recent=known.recent,
         held=known.held,
         misses=MappingProxyType({miss.week: miss for miss in known.misses}),
-        ask_at_once=retry and answer is not None and answer.state in {State.REFUSED, State.FAILED},
+        ask_at_once=is_retried or _is_lost(answer, known),
     )
+
+
+def with_stored(ledger: Ledger, known: Known) -> Ledger:
+    """The ledger after the store opened another file, which may hold more than was known and lack nothing of it."""
+    answer = ledger.answer or known.answer
+    return replace(
+        ledger,
+        answer=answer,
+        recent=known.recent,
+        held=known.held,
+        misses=MappingProxyType({miss.week: miss for miss in known.misses}),
+        ask_at_once=ledger.ask_at_once or _is_lost(answer, known),
+    )
+
+
+def _is_lost(answer: Answer | None, known: Known) -> bool:
+    """Whether the newest week arrived and is not stored any more: it was damaged, so its wait does not count."""
+    return answer is not None and answer.state is State.OK and answer.week not in known.held
 
 
 def absorb_newest(

@@ -13,7 +13,7 @@ import structlog
 from exporter.poller.agenda import Agenda
 from exporter.poller.askers import Asker, Askers, Task
 from exporter.poller.handover import Turnover, next_ledgers
-from exporter.poller.ledger import Ledger, absorb_history, absorb_newest, opened
+from exporter.poller.ledger import Ledger, absorb_history, absorb_newest, opened, with_stored
 from exporter.poller.plan import next_fetch, plan
 from exporter.status import State, Status
 from exporter.wechat.client import Outcome
@@ -106,6 +106,8 @@ class Poller:
         self._ailing = _troubles(self._ledgers)
         """When an app's trouble began, whatever its kinds since; Unix seconds."""
         self._statuses: dict[str, Status] = {}
+        self.rounds = 0
+        """How often ``run`` has gone round: at least once every ``HEARTBEAT``."""
         self._enter_all(self._last_now)
         self._askers = Askers(self._carry_out)
         self._askers.become(config.fetch.concurrency)
@@ -118,6 +120,7 @@ class Poller:
         """Steps until told to stop; ``wake`` makes it notice at once."""
         self.guarded(partial(self._step, (), self._clock))
         while not stopping.is_set():
+            self.rounds += 1
             self.guarded(partial(self._step, self._wait(), self._clock))
 
     def drain(self) -> None:
@@ -174,7 +177,8 @@ class Poller:
             self._enter_all(now)
         self._last_now = now
         self._dispatch(now)
-        self._store.mend()
+        if self._store.mend():
+            self.guarded(partial(self._read_again, now))
         self._pulse.beat(now)
 
     def _keep(self, changes: list[Change]) -> None:
@@ -202,6 +206,13 @@ class Poller:
         self._askers.become(config.fetch.concurrency)
         self._changed()
         return turnover
+
+    def _read_again(self, now: float) -> None:
+        """The store opened another file, which may hold more."""
+        for appid, ledger in self._ledgers.items():
+            self._ledgers[appid] = with_stored(ledger, self._read(ledger.app, self._config))
+            self._enter(appid, now)
+        self._changed()
 
     def _read(self, app: App, config: Config) -> Known:
         return self._store.read(app.appid, self._report, config.fetch.history_weeks, config.api.host)

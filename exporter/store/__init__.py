@@ -16,17 +16,23 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.store.files import (
+    DATABASE,
+    Identity,
     Lock,
     Locked,
+    companions,
     identity,
     is_corrupt,
     move_aside,
     open_database,
     open_memory,
+    remove_companions,
     rescue,
 )
-from exporter.store.rows import Change, Known, Miss, UnreadableRow, read, write
-from exporter.store.schema import NewerSchema
+from exporter.store.merge import add_missing
+from exporter.store.reader import read
+from exporter.store.rows import Change, Known, Miss, write
+from exporter.store.schema import UnusableDatabase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -45,24 +51,32 @@ log = structlog.get_logger()
 class Store:
     """The figures and answers of all apps, as one API host gave them.
 
+    Once a minute it sees to its file. One that could not be used is tried again. Where another file, or none, is at the
+    path (a restored backup, a removed folder), the exporter takes the lock anew, opens what is there and adds what it
+    lacks; a corrupt one is moved aside. Overwriting it with what is in memory, as the first version did, lost a
+    restored backup within a minute.
+
     Args:
-        folder: where the database stands, or ``:memory:``.
+        folder: where the database is, or ``:memory:``.
         host: the API host that figures come from; it is part of every key. Another one may take its place.
         clock: the wall clock, Unix seconds.
+        lock: the right to be the one exporter of the folder; None for a process that runs beside one.
     """
 
-    def __init__(self, folder: str, host: str, clock: Callable[[], float]) -> None:
+    def __init__(self, folder: str, host: str, clock: Callable[[], float], lock: Lock | None = None) -> None:
         self._folder = None if folder == MEMORY else Path(folder)
         self._host = host
         self._clock = clock
+        self._folder_lock = lock
         self._lock = threading.Lock()
         self._unsaved: dict[str, dict[object, Change]] = defaultdict(dict)
         """By host, what the file lacks."""
         self._db: sqlite3.Connection
-        self._identity: tuple[int, int] | None = None
+        self._identity: Identity | None = None
+        self._companions: dict[Path, Identity] = {}
         self._closed = False
         self.problem = ""
-        """Why the store goes on from memory, for people; empty while it takes and gives."""
+        """Why data is kept in memory only, for people; empty while the file is usable."""
         self._tried = clock()
         if self._folder is None:
             self._db = open_memory()
@@ -80,10 +94,13 @@ class Store:
             if self._closed:
                 return Known()
             try:
-                return read(self._db, host or self._host, appid, report, newest_weeks)
-            except (sqlite3.Error, UnreadableRow) as error:
+                known = read(self._db, host or self._host, appid, report, newest_weeks)
+            except sqlite3.Error as error:
                 self._go_on_from_memory(error)
-                return read(self._db, host or self._host, appid, report, newest_weeks)
+                known = read(self._db, host or self._host, appid, report, newest_weeks)
+        if known.damaged:
+            log.error("stored data damaged", appid=appid, report=report.name, damaged=", ".join(known.damaged[:5]))
+        return known
 
     def save(self, changes: Iterable[Change]) -> None:
         """Keeps all changes, in the file if it takes them, else in memory until it does."""
@@ -101,16 +118,23 @@ class Store:
                 self._unsaved[self._host] |= {change.key: change for change in changes}
                 self._go_on_from_memory(error)
 
-    def mend(self) -> None:
-        """Once a minute, tries to return to a file that could not be used, or that was taken away."""
+    def mend(self) -> bool:
+        """Once a minute, see to the file: open it again where it could not be used, or where another is at the path.
+
+        Returns:
+            Whether another file was opened, which may hold more than was known.
+        """
         with self._lock:
             if self._closed or self._folder is None or abs(self._clock() - self._tried) < _RETRY_SECONDS:
-                return
+                return False
             self._tried = self._clock()
             if self.problem:
-                self._return_to(self._folder)
-            elif identity(self._folder) != self._identity:
-                self._write_anew(self._folder)
+                return self._reopen(self._folder, replaced=False)
+            lock = self._folder_lock
+            if identity(self._folder) == self._identity and (lock is None or lock.is_current):
+                self._companions = companions(self._folder)
+                return False
+            return self._take_to_memory(self._folder) and self._reopen(self._folder, replaced=True)
 
     def close(self) -> None:
         """Closes the database; what comes afterwards is not kept."""
@@ -121,41 +145,68 @@ class Store:
     def _open(self, folder: Path) -> None:
         try:
             self._use(open_database(folder), folder)
-        except (sqlite3.Error, OSError, NewerSchema) as error:
+        except (sqlite3.Error, OSError, UnusableDatabase) as error:
             self._db = open_memory()
             self._go_on_from_memory(error)
 
     def _use(self, db: sqlite3.Connection, folder: Path) -> None:
         self._db = db
-        self._identity = identity(folder)
+        self._identity, self._companions = identity(folder), companions(folder)
         self.problem = ""
         self._unsaved.clear()
 
-    def _return_to(self, folder: Path) -> None:
-        memory, saved = self._db, sum(map(len, self._unsaved.values()))
+    def _take_to_memory(self, folder: Path) -> bool:
+        """Leave the file that is no longer at the path with all that it holds; False if it cannot be read any more."""
+        gone, memory = self._db, open_memory()
         try:
-            db = open_database(folder)
-            self._write_unsaved(db)
-        except (sqlite3.Error, OSError, NewerSchema):
-            return
+            gone.backup(memory)
+        except sqlite3.Error as error:
+            memory.close()
+            self._go_on_from_memory(error)
+            return False
+        gone.close()
+        remove_companions(self._companions)
+        self._db = memory
+        self.problem = f"the store in {folder} was replaced"
+        return True
+
+    def _reopen(self, folder: Path, *, replaced: bool) -> bool:
+        """Open what is at the path and add what it lacks of the database in memory."""
+        memory, moved_to = self._db, ""
+        try:
+            if self._folder_lock is not None:
+                self._folder_lock.renew()
+            try:
+                db = open_database(folder)
+            except sqlite3.Error as error:
+                if not is_corrupt(error):
+                    raise
+                moved_to = str(move_aside(folder, self._clock()))
+                db = open_database(folder)
+            added = self._fill(db, memory)
+        except (sqlite3.Error, OSError, UnusableDatabase, Locked) as error:
+            self._report(error, folder)
+            return False
         memory.close()
         self._use(db, folder)
-        log.info("store is back", path=str(folder), saved=saved)
+        facts = {"moved_to": moved_to} if moved_to else {}
+        log.warning(
+            "store replaced, opened again" if replaced else "store available again",
+            path=str(folder),
+            added=added,
+            **facts,
+        )
+        return True
 
-    def _write_anew(self, folder: Path) -> None:
-        """Somebody took the file away; what it held is still open here."""
-        taken = self._db
+    def _fill(self, db: sqlite3.Connection, memory: sqlite3.Connection) -> int:
+        """Add to a file what it lacks; returns how many readings were added."""
         try:
-            db = open_database(folder)
-            taken.backup(db)
-        except (sqlite3.Error, OSError, NewerSchema) as error:
-            self._db = open_memory()
-            taken.backup(self._db)
-            self._say(error, folder)
-        else:
-            self._use(db, folder)
-            log.error("store was taken away while running: written anew", path=str(folder))
-        taken.close()
+            added = add_missing(db, memory)
+            self._write_unsaved(db)
+        except sqlite3.Error:
+            db.close()
+            raise
+        return added
 
     def _go_on_from_memory(self, error: Exception) -> None:
         """Leaves the file: a corrupt one is moved aside for a fresh one, else its content is carried into memory."""
@@ -165,25 +216,28 @@ class Store:
         self._db.close()
         if is_corrupt(error) and self._start_afresh(folder, error):
             return
-        self._db = open_memory() if is_corrupt(error) else rescue(folder)
+        self._db = open_memory() if is_corrupt(error) or isinstance(error, UnusableDatabase) else rescue(folder)
         self._write_unsaved(self._db)
-        self._say(error, folder)
+        self._report(error, folder)
 
     def _write_unsaved(self, db: sqlite3.Connection) -> None:
         for host, changes in self._unsaved.items():
             write(db, host, changes.values())
 
-    def _say(self, error: Exception, folder: Path) -> None:
+    def _report(self, error: Exception, folder: Path) -> None:
+        """Say why data is kept in memory only, once for each reason."""
         self._tried = self._clock()
-        self.problem = _words(error, folder)
-        log.error("store is out of order, going on from memory", path=str(folder), error=self.problem)
+        problem = _words(error, folder)
+        if problem != self.problem:
+            self.problem = problem
+            log.error("store unavailable, continuing in memory", path=str(folder), error=problem)
 
     def _start_afresh(self, folder: Path, error: Exception) -> bool:
         try:
             aside = move_aside(folder, self._clock())
             db = open_database(folder)
             self._write_unsaved(db)
-        except (sqlite3.Error, OSError):
+        except (sqlite3.Error, OSError, UnusableDatabase):
             return False
         self._use(db, folder)
         log.error("store was corrupt: moved aside, a new one begun", moved_to=str(aside), error=str(error))
@@ -192,10 +246,10 @@ class Store:
 
 def _words(error: Exception, folder: Path) -> str:
     """What is wrong and what to do, for people."""
-    if isinstance(error, NewerSchema):
-        return (
-            f"the store in {folder} was written by a newer version ({error}): upgrade, or give another --storage.path"
-        )
+    if isinstance(error, UnusableDatabase):
+        return f"{folder / DATABASE} {error}"
+    if isinstance(error, Locked):
+        return str(error)
     if is_corrupt(error):
         return f"the store in {folder} is corrupt and cannot be moved aside: move it away by hand"
     if isinstance(error, OSError):

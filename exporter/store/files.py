@@ -7,14 +7,16 @@ import fcntl
 import os
 import shutil
 import sqlite3
+import stat
 from contextlib import ExitStack, closing, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import structlog
+
 from exporter.periods import utc_stamp
-from exporter.store.rows import UnreadableRow
-from exporter.store.schema import NewerSchema, migrate
+from exporter.store.schema import UnusableDatabase, check_owner, migrate
 
 DATABASE = "store.sqlite3"
 LOCK = "exporter.lock"
@@ -22,6 +24,13 @@ LOCK = "exporter.lock"
 _COMPANIONS = ("-wal", "-shm", "-journal")
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _BUSY_SECONDS = 5.0
+_RESCUE_BUSY_SECONDS = 0.2  # a file that was just found busy for five seconds is copied, not waited for again
+
+
+Identity = tuple[int, int]
+"""Device and inode: which file it is, whatever its name."""
+
+log = structlog.get_logger()
 
 
 class Locked(Exception):
@@ -31,27 +40,53 @@ class Locked(Exception):
 class Lock:
     """The right to be the one long-running exporter of a folder, until closed or until the process ends.
 
+    A folder that takes no lock file (read-only, full) is used without one; the store says what is wrong with it.
+
     Raises:
         Locked: another process has it.
-        OSError: the folder takes no lock file.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._path = folder / LOCK
+        self._file: int | None = None
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.renew()
         except OSError as error:
-            self.close()
+            log.warning("storage takes no lock", path=str(folder), error=error.strerror)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the file at the path is the one that is locked, or there is none to lock."""
+        return self._file is None or _identity_of(os.fstat(self._file)) == _identity_at(self._path)
+
+    def renew(self) -> None:
+        """Lock the file that is at the path now, if that is another one.
+
+        Raises:
+            Locked: another process has it.
+            OSError: the folder takes no lock file.
+        """
+        if self._file is not None and self.is_current:
+            return
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            os.close(file)
             if error.errno in {errno.EAGAIN, errno.EACCES}:
                 raise Locked(
-                    f"another exporter runs on {folder}: stop it, or give one another --storage.path"
+                    f"another exporter runs on {self._path.parent}: stop it, or give one another --storage.path"
                 ) from None
             raise
+        self.close()
+        self._file = file
 
     def close(self) -> None:
-        """Lets the next exporter have the folder."""
-        os.close(self._file)
+        """Let the next exporter have the folder."""
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
 
 
 def open_database(folder: Path) -> sqlite3.Connection:
@@ -60,14 +95,16 @@ def open_database(folder: Path) -> sqlite3.Connection:
     Raises:
         OSError: the folder or file cannot be made.
         sqlite3.Error: the file cannot be used (``is_corrupt`` tells the kind).
-        NewerSchema: a newer exporter wrote it.
+        UnusableDatabase: it is not ours to use.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / DATABASE
+    _require_regular_files(folder)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     with ExitStack() as undo:
         db = undo.enter_context(closing(connect(path.absolute().as_uri())))
         try:
+            check_owner(db)
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = NORMAL")
             migrate(db)
@@ -98,7 +135,7 @@ def rescue(folder: Path) -> sqlite3.Connection:
         partial(_carried_from_copy, folder),
         partial(_carried, f"{uri}?mode=ro&immutable=1"),
     ):
-        with suppress(sqlite3.Error, OSError, NewerSchema, UnicodeDecodeError):
+        with suppress(sqlite3.Error, OSError, UnusableDatabase, UnicodeDecodeError):
             return carried()
     return open_memory()
 
@@ -115,7 +152,8 @@ def _carried(uri: str) -> sqlite3.Connection:
     """A copy in memory of a database that is one of ours."""
     with ExitStack() as undo:
         db = undo.enter_context(closing(connect("file::memory:")))
-        with closing(connect(uri)) as source:
+        with closing(connect(uri, _RESCUE_BUSY_SECONDS)) as source:
+            check_owner(source)
             if not source.execute("PRAGMA user_version").fetchone()[0]:
                 raise _corrupt("it is empty")
             source.backup(db)
@@ -124,28 +162,64 @@ def _carried(uri: str) -> sqlite3.Connection:
     return db
 
 
-def connect(uri: str) -> sqlite3.Connection:
+def connect(uri: str, busy_seconds: float = _BUSY_SECONDS) -> sqlite3.Connection:
     """A connection that begins transactions only when told, and may travel between threads."""
-    db = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    db = sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+    db.text_factory = lambda text: text.decode("utf-8", "replace")  # a broken text is a wrong one, no error
     db.execute("PRAGMA foreign_keys = ON")
     return db
 
 
-def identity(folder: Path) -> tuple[int, int] | None:
+def identity(folder: Path) -> Identity | None:
     """Which file the database is just now; None if there is none."""
+    return _identity_at(folder / DATABASE)
+
+
+def companions(folder: Path) -> dict[Path, Identity]:
+    """The files beside the database that belong to it just now."""
+    found = {path: _identity_at(path) for path in _companions_of(folder)}
+    return {path: which for path, which in found.items() if which is not None}
+
+
+def remove_companions(known: dict[Path, Identity]) -> None:
+    """Remove the files of a database that is no longer at its path.
+
+    SQLite would replay the log of the old database into the new one, page by page, and call the result intact. What
+    belongs to the new one has another identity and stays.
+    """
+    for path, which in known.items():
+        if _identity_at(path) == which:
+            path.unlink(missing_ok=True)
+
+
+def _companions_of(folder: Path) -> list[Path]:
+    return [folder / f"{DATABASE}{companion}" for companion in _COMPANIONS]
+
+
+def _identity_at(path: Path) -> Identity | None:
     try:
-        found = (folder / DATABASE).stat()
+        return _identity_of(path.stat())
     except OSError:
         return None
+
+
+def _identity_of(found: os.stat_result) -> Identity:
     return found.st_dev, found.st_ino
+
+
+def _require_regular_files(folder: Path) -> None:
+    """SQLite would wait for ever on a pipe."""
+    for path in (folder / DATABASE, *_companions_of(folder)):
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise UnusableDatabase("is not a regular file: move it away, or set another --storage.path")
 
 
 def is_corrupt(error: BaseException) -> bool:
     """Whether an error says that the file's content is broken; being busy or failing to read is not that."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:  # what Python could not read of a row: text that is none, a number out of range
-        unreadable = isinstance(error, sqlite3.OperationalError) and str(error).startswith("Could not decode")
-        return unreadable or isinstance(error, UnreadableRow)
+        return isinstance(error, sqlite3.OperationalError) and str(error).startswith("Could not decode")
     if code == sqlite3.SQLITE_ERROR:
         return str(error).startswith("no such")  # a table or a column; anything else is a mistake of ours
     return code & 0xFF in _CORRUPT

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter.store.checksum import register
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -71,27 +73,58 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             JOIN term AS r ON r.id = figure.report
             JOIN term AS f ON f.id = figure.field""",
     ),
+    (
+        # Over everything that a reading is: SQLite does not notice a flipped bit in a figure or a key.
+        "ALTER TABLE reading ADD COLUMN checksum INTEGER",
+        """UPDATE reading SET checksum = (
+            SELECT reading_checksum(host, appid, r.name, reading.period, first_seen, f.name, dimension, value)
+            FROM figure
+            JOIN subject ON subject.id = figure.subject
+            JOIN term AS r ON r.id = figure.report
+            JOIN term AS f ON f.id = figure.field
+            WHERE figure.subject = reading.subject AND figure.report = reading.report
+                AND figure.period = reading.period)""",
+    ),
 )
 VERSION = len(MIGRATIONS)
 
 
-class NewerSchema(Exception):
-    """The file was written by a newer version of the exporter."""
+class UnusableDatabase(Exception):
+    """The file is intact but not ours to use. The text, for people, follows its path."""
 
-    def __init__(self, found: int) -> None:
-        super().__init__(f"its schema version is {found}, this exporter knows up to {VERSION}")
+
+def check_owner(db: sqlite3.Connection) -> None:
+    """Refuse the database of another program or of a newer version, before anything is written to it.
+
+    A broken ``application_id`` alone makes no database foreign: what has our tables is ours.
+
+    Raises:
+        UnusableDatabase: it is not ours to use.
+        sqlite3.Error: it cannot be read.
+    """
+    (application,) = db.execute("PRAGMA application_id").fetchone()
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    is_new = not (application or version or tables)
+    if not (is_new or application == APPLICATION_ID or {"subject", "reading", "figure"} <= tables):
+        raise UnusableDatabase("is the database of another program: move it away, or set another --storage.path")
+    if version > VERSION:
+        raise UnusableDatabase(
+            f"was written by a newer version (its schema version is {version}, this exporter knows up to {VERSION}):"
+            " upgrade, or set another --storage.path"
+        )
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Brings a database to ``VERSION``; each step and its record are one transaction.
+    """Bring a database to ``VERSION``; each step and its record are one transaction.
 
     Raises:
-        NewerSchema: it is beyond that already.
+        UnusableDatabase: it is not ours to use.
         sqlite3.Error: the file takes no writes, or is no database.
     """
+    check_owner(db)
+    register(db)
     (found,) = db.execute("PRAGMA user_version").fetchone()
-    if found > VERSION:
-        raise NewerSchema(found)
     for version in range(found, VERSION):
         with db:
             db.execute("BEGIN IMMEDIATE")

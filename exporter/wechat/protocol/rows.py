@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from exporter.periods import week_from_ref_date
-from exporter.reports import Reading, Unit
+from exporter.reports import Reading, Unit, is_figure
 from exporter.wechat.codes import Failed, NotReady, TokenRejected
 from exporter.wechat.protocol.answers import (
     decide,
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from exporter.reports import Field, Report
     from exporter.wechat.exchange import Reply
 
-_LARGEST_FIGURE = 2**63 - 1  # what SQLite's INTEGER holds; no Mini Program comes near
 _DECIMAL = re.compile(r"\d{1,19}(\.\d{1,19})?", re.ASCII)
 
 
@@ -117,7 +116,7 @@ def _figure(row: dict[str, Any], field: Field) -> float | None:
         value = float(value) if "." in value else int(value)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST_FIGURE:
+    if not is_figure(value):
         raise malformed(f"{field.wechat} is not a figure")
     if field.unit is not Unit.COUNT:
         return value

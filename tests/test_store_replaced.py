@@ -1,0 +1,244 @@
+"""What becomes of a store whose file is replaced, removed or not ours, and of bits that flip in it."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+from rig import Wall, exposed, served, wired
+from structlog.testing import capture_logs
+
+from exporter.periods import week_from_ref_date
+from exporter.reports import WEEKLY, Reading
+from exporter.status import Kept
+from exporter.store import Change, Lock, Locked, Store
+from exporter.store.files import DATABASE
+from exporter.wechat.simulator import Audience, SimulatedApp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from exporter.periods import Week
+
+NOW = 1795485600.0  # Tue 2026-11-24 10:00 Beijing
+W47 = week_from_ref_date("20261116-20261122")
+APPS = tuple(SimulatedApp(f"wx{number:016x}", f"secret-{number}", Audience(1000 * number)) for number in (1, 2, 3))
+
+
+def kept(week: Week, visitors: float = 754) -> Kept:
+    return Kept(Reading(WEEKLY, week, (2470, 8913, visitors, None, 226.4748, 69.5, 0)), 1.0)
+
+
+def readings(folder: Path, *weeks: Week) -> None:
+    """Make a store that holds these weeks of one app, closed."""
+    store = Store(str(folder), "api.weixin.qq.com", Wall(NOW))
+    store.save([Change("wx1", WEEKLY, kept(week, 100)) for week in weeks])
+    store.close()
+
+
+def held(folder: Path) -> set[tuple[str, int]]:
+    with closing(sqlite3.connect(folder / DATABASE)) as db:
+        return {*db.execute("SELECT appid, period FROM reading JOIN subject ON id = subject")}
+
+
+@pytest.fixture
+def running_store(tmp_path: Path) -> Iterator[tuple[Store, Wall, Lock]]:
+    clock = Wall(NOW)
+    lock = Lock(tmp_path / "data")
+    store = Store(str(tmp_path / "data"), "api.weixin.qq.com", clock, lock)
+    store.save([Change("wx1", WEEKLY, kept(W47)), Change("wx2", WEEKLY, kept(W47))])
+    yield store, clock, lock
+    store.close()
+    lock.close()
+
+
+def moved_over(tmp_path: Path) -> None:
+    """As in a hurry: one file over the other, with the log of the old one left beside it."""
+    (tmp_path / "backup" / DATABASE).rename(tmp_path / "data" / DATABASE)
+
+
+def folder_exchanged(tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "data")
+    (tmp_path / "backup").rename(tmp_path / "data")
+
+
+@pytest.mark.parametrize("restore", [moved_over, folder_exchanged])
+def test_a_restored_backup_is_opened_and_completed(
+    running_store: tuple[Store, Wall, Lock], tmp_path: Path, restore: Callable[[Path], None]
+) -> None:
+    store, clock, lock = running_store
+    older = [W47.before(number) for number in range(24)]
+    readings(tmp_path / "backup", *older)
+    restore(tmp_path)
+    clock.now += 61
+    with capture_logs() as logs:
+        assert store.mend()
+    assert [(line["event"], line["added"]) for line in logs] == [("store replaced, opened again", 1)]
+    assert lock.is_current
+    store.save([Change("wx3", WEEKLY, kept(W47))])
+    expected = {("wx1", int(week.begin_date)) for week in older} | {("wx2", 20261116), ("wx3", 20261116)}
+    assert held(tmp_path / "data") == expected
+    assert store.read("wx1", WEEKLY, 50).recent.current == kept(W47, 100)  # what the backup says stays
+    assert len(store.read("wx1", WEEKLY, 50).held) == 24
+
+
+def test_a_backup_with_a_log_of_its_own_is_read_with_it(
+    running_store: tuple[Store, Wall, Lock], tmp_path: Path
+) -> None:
+    store, clock, _ = running_store
+    live = Store(str(tmp_path / "backup"), "api.weixin.qq.com", Wall(NOW))
+    live.save([Change("wx1", WEEKLY, kept(W47.before(), 100))])
+    shutil.rmtree(tmp_path / "data")
+    shutil.copytree(tmp_path / "backup", tmp_path / "data")  # everything is in the log as yet
+    live.close()
+    clock.now += 61
+    assert store.mend()
+    assert held(tmp_path / "data") == {("wx1", 20261109), ("wx1", 20261116), ("wx2", 20261116)}
+
+
+def test_a_removed_folder_is_made_again_and_locked(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
+    store, clock, _ = running_store
+    shutil.rmtree(tmp_path / "data")
+    clock.now += 61
+    assert store.mend()
+    assert held(tmp_path / "data") == {("wx1", 20261116), ("wx2", 20261116)}
+    with pytest.raises(Locked):
+        Lock(tmp_path / "data")
+
+
+def test_a_removed_lock_is_taken_again(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
+    store, clock, _ = running_store
+    (tmp_path / "data" / "exporter.lock").unlink()
+    clock.now += 61
+    store.mend()
+    with pytest.raises(Locked):
+        Lock(tmp_path / "data")
+
+
+def test_a_folder_that_another_exporter_took_is_left_to_it(
+    running_store: tuple[Store, Wall, Lock], tmp_path: Path
+) -> None:
+    store, clock, _ = running_store
+    shutil.rmtree(tmp_path / "data")
+    other = Lock(tmp_path / "data")
+    clock.now += 61
+    with capture_logs():
+        assert not store.mend()
+    assert "another exporter runs on" in store.problem
+    assert store.read("wx2", WEEKLY, 9).held == {W47}
+    assert not (tmp_path / "data" / DATABASE).exists()
+    other.close()
+    clock.now += 61
+    assert store.mend()
+    assert held(tmp_path / "data") == {("wx1", 20261116), ("wx2", 20261116)}
+
+
+def test_what_is_put_there_and_is_corrupt_is_moved_aside(
+    running_store: tuple[Store, Wall, Lock], tmp_path: Path
+) -> None:
+    store, clock, _ = running_store
+    (tmp_path / "rubbish").write_bytes(b"no database " * 500)
+    (tmp_path / "rubbish").rename(tmp_path / "data" / DATABASE)
+    clock.now += 61
+    with capture_logs() as logs:
+        assert store.mend()
+    (aside,) = (tmp_path / "data").glob("*.corrupt-*Z")
+    assert aside.read_bytes().startswith(b"no database")
+    assert logs[-1]["moved_to"] == str(aside)
+    assert held(tmp_path / "data") == {("wx1", 20261116), ("wx2", 20261116)}
+
+
+@pytest.mark.parametrize("application_id", [0, 0x12345678])
+def test_the_database_of_another_program_is_refused_and_untouched(tmp_path: Path, application_id: int) -> None:
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db, db:
+        db.execute(f"PRAGMA application_id = {application_id}")
+        db.execute("CREATE TABLE recipes (title TEXT)")
+    before = (tmp_path / DATABASE).read_bytes()
+    with capture_logs() as logs:
+        store = Store(str(tmp_path), "api.weixin.qq.com", Wall(NOW))
+    store.save([Change("wx1", WEEKLY, kept(W47))])
+    assert store.problem == (
+        f"{tmp_path / DATABASE} is the database of another program: move it away, or set another --storage.path"
+    )
+    assert [line["event"] for line in logs] == ["store unavailable, continuing in memory"]
+    assert store.read("wx1", WEEKLY, 9).held == {W47}
+    store.close()
+    assert (tmp_path / DATABASE).read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [DATABASE]
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("name", [DATABASE, f"{DATABASE}-wal"])
+def test_a_pipe_in_place_of_the_file_does_not_block(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with capture_logs():
+        store = Store(str(tmp_path), "api.weixin.qq.com", Wall(NOW))
+    assert "is not a regular file" in store.problem
+    store.close()
+
+
+def test_the_running_exporter_knows_what_a_restored_backup_holds(tmp_path: Path) -> None:
+    """History that the backup has is not requested again, and its figures are exposed."""
+    clock = Wall(NOW)
+    with served(APPS, clock) as (wechat, base_url):
+        with wired(APPS, base_url, clock, str(tmp_path / "backup"), history_weeks=9) as rooms:
+            rooms.poller.drain()
+        wechat.put(SimulatedApp("wx9999999999999999", "s"))
+        with wired(APPS, base_url, clock, str(tmp_path / "data"), history_weeks=2) as rooms:
+            rooms.poller.drain()
+            assert ("median_week_visitors", APPS[0].appid, W47.label) not in exposed(rooms)
+            (tmp_path / "backup" / DATABASE).rename(tmp_path / "data" / DATABASE)
+            asked = len(wechat.calls)
+            clock.now += 61
+            rooms.poller.drain()
+            found = exposed(rooms)
+            assert len(wechat.calls) == asked
+    assert all(("median_week_visitors", app.appid, W47.label) in found for app in APPS)
+
+
+def test_flipped_bits_change_no_figure_and_are_requested_again(tmp_path: Path) -> None:
+    """Fifty random flips in the pages of the store: every figure is right, some after another request."""
+    clock = Wall(NOW)
+    chance = random.Random(10)  # noqa: S311 (no secret)
+    silent = 0
+    with served(APPS, clock) as (wechat, base_url):
+        with wired(APPS, base_url, clock, str(tmp_path / "good"), history_weeks=9) as rooms:
+            rooms.poller.drain()
+            right = figures_of(exposed(rooms))
+            true = {
+                (WEEKLY.metric(field).removeprefix("wechat_miniprogram_"), app.appid, week.label): wechat.row(
+                    app.appid, week
+                )[field.wechat]
+                for app in APPS
+                for week in (W47.before(number) for number in range(9))
+                for field in WEEKLY.fields
+            }
+        good = (tmp_path / "good" / DATABASE).read_bytes()
+        for number in range(50):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            place, bit = chance.randrange(4096, len(good)), 1 << chance.randrange(8)
+            (folder / DATABASE).write_bytes(good[:place] + bytes([good[place] ^ bit]) + good[place + 1 :])
+            with capture_logs() as logs, wired(APPS, base_url, clock, str(folder), history_weeks=9) as rooms:
+                stored = figures_of(exposed(rooms))
+                live = {key: value for key, value in stored.items() if key[0].startswith("weekly_")}
+                assert live.items() <= true.items(), f"bit {bit} at {place}"
+                silent += stored.keys() < right.keys() and not [line for line in logs if line["log_level"] == "error"]
+                rooms.poller.drain()
+                assert figures_of(exposed(rooms)) == right, f"bit {bit} at {place}"
+    assert len(right) == len(APPS) * 3 * len(WEEKLY.fields)
+    assert silent == 0
+
+
+def figures_of(samples: dict[tuple[str, ...], float]) -> dict[tuple[str, ...], float]:
+    names = {info(field).removeprefix("wechat_miniprogram_") for field in WEEKLY.fields for info in TWINS}
+    return {key: value for key, value in samples.items() if key[0] in names}
+
+
+TWINS = (WEEKLY.metric, WEEKLY.previous_metric, WEEKLY.median_metric)
