@@ -160,9 +160,13 @@ def running(
     *arguments: str,
     session: requests.Session | None = None,
     within: Sequence[str] = (),
+    log: list[str] | None = None,
     **environ: str,
 ) -> Iterator[Running]:
-    """The exporter as a process in a folder, on a free port of the loopback; asked by a session, started ``within``."""
+    """The exporter as a process in a folder, on a free port of the loopback; asked by a session, started ``within``.
+
+    Its log goes to ``log`` from the first line on; what is yielded is ready.
+    """
     command = [*within, *COMMAND, *arguments, "--web.listen-address=127.0.0.1:0"]
     RUN.hide(*hidden_in(folder, environ))
     process = subprocess.Popen(
@@ -173,7 +177,7 @@ def running(
         stderr=subprocess.PIPE,
         text=True,
     )
-    lines: list[str] = []
+    lines = [] if log is None else log
     assert process.stderr is not None
     reader = threading.Thread(target=lambda stream=process.stderr: lines.extend(stream), daemon=True)
     reader.start()

@@ -13,6 +13,7 @@ PACKAGE = ROOT / "exporter"
 FLOORS = {
     "exporter": 0,
     "exporter.periods": 1,
+    "exporter.liveness": 1,
     "exporter.reports": 2,
     "exporter.holidays": 2,
     "exporter.status": 3,

@@ -21,6 +21,7 @@ from exporter.metrics.catalogue import of_report
 from exporter.periods import newest_wanted_week
 from exporter.reports import WEEKLY
 from exporter.store.files import DATABASE
+from exporter.store.schema import APPLICATION_ID
 from exporter.wechat.simulator import KINDS, Audience, Fault, SimulatedApp, Simulator
 
 if TYPE_CHECKING:
@@ -298,14 +299,14 @@ def test_a_broken_app_file_costs_only_its_own_apps_and_is_said_everywhere(tmp_pa
 def test_a_store_that_cannot_be_used_is_said_in_log_metric_and_page_and_the_figures_are_served(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as db:
-        db.execute("PRAGMA user_version = 999")
+        db.executescript(f"PRAGMA user_version = 999; PRAGMA application_id = {APPLICATION_ID}")
     with served(APPS) as (_, base_url):
         write_configuration(tmp_path, base_url)
         with running(tmp_path, **ENVIRON) as exporter:
             samples = exporter.scrape_until(complete)
             assert samples["exporter_store_up",] == 0
             assert len(figures(samples)) == 3 * len(WEEKLY.fields) * len(APPS)
-            assert "newer version" in exporter.logged("going on from memory")
+            assert "newer version" in exporter.logged("store unavailable")
             assert "newer version" in exporter.get("/").text
             assert exporter.get("/-/ready").status_code == 200
             exporter.stop()

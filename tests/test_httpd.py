@@ -964,17 +964,29 @@ def test_a_log_that_cannot_be_written_changes_no_answer(monkeypatch: pytest.Monk
         assert still_answers(server)
 
 
-def test_a_worker_that_cannot_start_costs_only_its_own_client(monkeypatch: pytest.MonkeyPatch) -> None:
-    def cannot(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
+def cannot_start(*_: object) -> None:
+    raise RuntimeError("can't start new thread")
 
-    with serving() as server, structlog.testing.capture_logs() as logs:
+
+def dies_before_it_begins(*_: object) -> None:
+    """What happens when memory is short at the moment at which a thread starts: nothing says that it never ran."""
+
+
+@pytest.mark.parametrize(("start", "logged"), [(cannot_start, ["cannot start thread"]), (dies_before_it_begins, [])])
+def test_a_worker_that_cannot_start_costs_only_its_own_client(
+    monkeypatch: pytest.MonkeyPatch, start: Callable[..., None], logged: list[str]
+) -> None:
+    """Thread.start() would wait for ever for a thread that dies before it reports, and with it the accepting thread."""
+    with serving(limits=Limits(header_seconds=0.5)) as server, structlog.testing.capture_logs() as logs:
+        before = descriptors()
         with monkeypatch.context() as patched:
-            patched.setattr(threading.Thread, "start", cannot)
-            with connect(server) as client:
+            patched.setattr("exporter.httpd.server.start_new_thread", start)
+            with connect(server) as client, connect(server) as other:
                 assert is_cut(client)
+                assert is_cut(other)
         assert still_answers(server)
-    assert [entry["event"] for entry in logs] == ["request failed"]
+        assert eventually(lambda: descriptors() <= before)
+    assert [entry["event"] for entry in logs] == logged
 
 
 def test_a_failure_on_head_has_no_body() -> None:

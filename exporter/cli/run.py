@@ -14,9 +14,10 @@ from exporter import __version__
 from exporter.cli.engine import Engine
 from exporter.cli.reload import Reloader, announce
 from exporter.httpd import Server
+from exporter.liveness import StallDetector
 from exporter.reports import WEEKLY
 from exporter.store import MEMORY, Lock
-from exporter.web import Pages, Protection, Site, Surroundings, Trouble
+from exporter.web import Entrance, Pages, Protection, Site, Surroundings, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,25 +62,35 @@ def run(
     config = source.load(None)
     announce(config)
     with ExitStack() as undo:
-        if settings.storage_path != MEMORY:
-            _lock(Path(settings.storage_path), undo)
+        lock = None if settings.storage_path == MEMORY else Lock(Path(settings.storage_path))
+        if lock is not None:
+            undo.callback(lock.close)
+        entrance = Entrance()
+        server = Server(settings.addresses, settings.protection.guarded(entrance), tls=settings.protection.tls)
+        undo.callback(server.stop)
+        server.start()
+        _say_where(server.addresses, settings, len(config.apps))
         pages = Pages(
             WEEKLY,
             lambda: engine.poller.statuses(),  # noqa: PLW0108 (the poller is wired below)
             lambda action: engine.poller.guarded(action),  # noqa: PLW0108 (the same)
         )
-        engine = Engine(config, settings.storage_path, clock, changed=pages.changed)
+        engine = Engine(config, settings.storage_path, clock, lock=lock, changed=pages.changed)
         undo.callback(engine.close)
+        undo.callback(server.stop)  # before the engine closes
         engine.meters.web_config_watched(lambda: not settings.protection.troubles)
         reloader = Reloader(source, engine, pages.render, settings.auto_reload_interval)
-        site = settings.protection.guarded(_site(settings, engine, pages, reloader, clock))
-        server = Server(settings.addresses, site, tls=settings.protection.tls)
-        undo.callback(server.stop)
-        server.start()
-        _say_where(server.addresses, settings, len(config.apps))
         pages.render()
+        entrance.open(_site(settings, engine, pages, reloader, clock))
         listening(server.addresses)
-        _work(engine.poller, pages, reloader, wait)
+        detector = StallDetector(
+            {
+                "httpd": lambda: server.rounds,
+                "poller": lambda: engine.poller.rounds,
+                "pages": lambda: pages.rounds,
+            }
+        )
+        _work(engine.poller, pages, reloader, detector, wait)
         log.info("stopping")
     log.info("stopped")
 
@@ -95,8 +106,14 @@ def _say_where(addresses: tuple[str, ...], settings: Settings, apps: int) -> Non
     )
 
 
-def _work(poller: Poller, pages: Pages, reloader: Reloader, wait: Callable[[Callable[[], object]], None]) -> None:
-    """Lets all three run until ``wait`` returns; gives poller and pages a moment to finish their step."""
+def _work(
+    poller: Poller,
+    pages: Pages,
+    reloader: Reloader,
+    detector: StallDetector,
+    wait: Callable[[Callable[[], object]], None],
+) -> None:
+    """Lets all of them run until ``wait`` returns; gives poller and pages a moment to finish their step."""
     threading.Thread(target=reloader.run, name="reloader", daemon=True).start()
     stopping = threading.Event()
     threads = [
@@ -105,20 +122,13 @@ def _work(poller: Poller, pages: Pages, reloader: Reloader, wait: Callable[[Call
     ]
     for thread in threads:
         thread.start()
+    threading.Thread(target=detector.run, name="stall-detector", daemon=True).start()
     wait(reloader.ask)
     stopping.set()
     poller.wake()
     pages.changed()
     for thread in threads:
         thread.join(_FINISH_SECONDS)
-
-
-def _lock(folder: Path, undo: ExitStack) -> None:
-    """Makes this the one exporter of the folder; a folder that takes no lock is the store's business to report."""
-    try:
-        undo.callback(Lock(folder).close)
-    except OSError as error:
-        log.warning("storage takes no lock", path=str(folder), error=error.strerror)
 
 
 def _site(settings: Settings, engine: Engine, pages: Pages, reloader: Reloader, clock: Callable[[], float]) -> Site:

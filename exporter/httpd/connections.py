@@ -69,6 +69,8 @@ class Connection:
         self.answering = False
         """Whether a part of the answer is on its way."""
         self.cut = False
+        self.served = False
+        """Whether its worker has begun."""
         self.deadline = 0.0
         """On the monotonic clock."""
         self._socket = accepted
@@ -164,10 +166,18 @@ class Connections:
         with self._lock:
             return self._open[accepted]
 
-    def leave(self, accepted: socket.socket) -> Connection:
-        """Forgets a connection. Its socket may be closed only afterwards: nobody will touch it then."""
+    def begin(self, accepted: socket.socket) -> bool:
+        """Says that a worker serves the connection now; False if it was closed before one did."""
         with self._lock:
-            return self._open.pop(accepted)
+            connection = self._open.get(accepted)
+            if connection is not None:
+                connection.served = True
+            return connection is not None
+
+    def leave(self, accepted: socket.socket) -> Connection | None:
+        """Forgets a connection; None if that was done before. Its socket may be closed only afterwards."""
+        with self._lock:
+            return self._open.pop(accepted, None)
 
     def make_room(self) -> None:
         """Cuts the oldest connection that has no complete request, if there is one."""
@@ -176,12 +186,17 @@ class Connections:
                 oldest.put_out()
 
     def reap(self) -> None:
-        """Cuts every connection whose deadline has passed."""
+        """Cuts every connection whose deadline has passed, and closes those whose worker never began."""
         now = time.monotonic()
         with self._lock:
             for connection in self._live():
                 if connection.deadline <= now:
                     connection.put_out()
+            for accepted in [
+                each for each, connection in self._open.items() if connection.cut and not connection.served
+            ]:
+                del self._open[accepted]
+                accepted.close()
 
     def put_out_all(self) -> None:
         """Cuts every connection."""

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import traceback
+from _thread import start_new_thread
 from socketserver import BaseRequestHandler, TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _EXHAUSTED_PAUSE = 0.1
 _LOG_PAUSE = 60.0
 _LOGGED_PATH = 200
+_IDLE = 1.0
 _WORDS = {
     errno.EADDRINUSE: "the address is already in use",
     errno.EADDRNOTAVAIL: "it is not an address of this machine",
@@ -77,6 +79,8 @@ class Server:
         self._selector.register(self._woken, selectors.EVENT_READ)
         for listener in self._listeners:
             self._selector.register(listener, selectors.EVENT_READ, listener)
+        self.rounds = 0
+        """How often the accepting thread has gone round: at least once every ``_IDLE`` seconds."""
         self._thread = threading.Thread(target=self._accept, name="httpd", daemon=True)
         self.addresses = tuple(str(listener.bound) for listener in self._listeners)
         """Where it listens, ``host:port`` with the real port; IPv6 in brackets."""
@@ -103,7 +107,8 @@ class Server:
     def _accept(self) -> None:
         next_look = 0.0
         while not self._stopping.is_set():
-            ready = self._selector.select(self._limits.tick if self._connections else None)
+            self.rounds += 1
+            ready = self._selector.select(self._limits.tick if self._connections else _IDLE)
             for listener in (key.data for key, _ in ready if key.data):
                 listener.handle_request()
             if time.monotonic() >= next_look:
@@ -195,13 +200,23 @@ class _Listener(ThreadingMixIn, TCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
         self._service.connections.admit(request)
-        super().process_request(request, client_address)
+        try:
+            # Thread.start() waits until the new thread reports. One that dies before, because memory is short, would
+            # hold up the accepting thread for ever; this call returns at once, and `reap` closes what nobody serves.
+            start_new_thread(self.process_request_thread, (request, client_address))
+        except (RuntimeError, MemoryError):
+            self._service.complain("thread", "cannot start thread")
+            self.shutdown_request(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as in socketserver
-        self._service.serve(request)
+        if self._service.connections.begin(request):
+            self._service.serve(request)
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as in socketserver
-        if self._service.connections.leave(request).cut:
+        connection = self._service.connections.leave(request)
+        if connection is None:
+            return
+        if connection.cut:
             self.close_request(request)
         else:
             super().shutdown_request(request)

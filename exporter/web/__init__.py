@@ -3,6 +3,6 @@
 from exporter.web.documents import Surroundings, Trouble
 from exporter.web.pages import Generation, Pages
 from exporter.web.protection import Protection
-from exporter.web.routes import APPS, Site, Verdict
+from exporter.web.routes import APPS, Entrance, Site, Verdict
 
-__all__ = ["APPS", "Generation", "Pages", "Protection", "Site", "Surroundings", "Trouble", "Verdict"]
+__all__ = ["APPS", "Entrance", "Generation", "Pages", "Protection", "Site", "Surroundings", "Trouble", "Verdict"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 COALESCE = 0.5
 """Seconds between two renderings at the least: changes in between are rendered together."""
+_IDLE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,8 @@ class Pages:
         self._statuses = statuses
         self._changed = threading.Event()
         self._rendering = threading.Lock()
+        self.rounds = 0
+        """How often ``run`` has gone round: at least once every ``_IDLE`` seconds, longer only while it renders."""
         self.current: Generation | None = None
         """None until the first rendering."""
 
@@ -64,9 +67,12 @@ class Pages:
     def run(self, stopping: threading.Event) -> None:
         """Renders after changes until told to stop; ``changed`` makes it notice that at once."""
         while True:
-            self._changed.wait()
+            is_changed = self._changed.wait(_IDLE)
+            self.rounds += 1
             if stopping.is_set():
                 return
+            if not is_changed:
+                continue
             self._changed.clear()
             began = time.monotonic()
             self._guarded(self.render)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.registry import Collector
 
+    from exporter.httpd import Handler
     from exporter.status import Status
     from exporter.web.documents import Surroundings
     from exporter.web.pages import Pages
@@ -25,6 +26,7 @@ APPS = "/api/v1/apps"
 
 _GUARDED = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 """Headers of what is about all apps: it is what it says it is, and nobody keeps it."""
+_HEALTHY = "healthy"
 _NOT_YET = "the first page is not rendered yet"
 
 Route = tuple[tuple[str, ...], "Callable[[Request], Response]"]
@@ -43,6 +45,30 @@ class Verdict:
     """Whether the next configuration holds; else the one before goes on."""
     words: str
     """What changed or what is wrong, for people, on one line or more."""
+
+
+class Entrance:
+    """Answers from the first moment: that the exporter starts, until there is a site.
+
+    Opening a store that is busy or slow takes up to seconds, in which the exporter must not look dead.
+    """
+
+    def __init__(self) -> None:
+        self._site: Handler = _starting
+
+    def open(self, site: Handler) -> None:
+        """Hand every request from now on to the site."""
+        self._site = site
+
+    def __call__(self, request: Request) -> Response:
+        """Answers one request."""
+        return self._site(request)
+
+
+def _starting(request: Request) -> Response:
+    if request.path == "/-/healthy" and request.method in READ:
+        return text(200, _HEALTHY)
+    return text(503, "starting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +149,7 @@ class Site:
         return Response(200, tuple(headers), document.body(newest, gzipped=gzipped))
 
     def _healthy(self, _request: Request) -> Response:
-        return text(200, "healthy")
+        return text(200, _HEALTHY)
 
     def _ready(self, _request: Request) -> Response:
         return text(503, "not ready yet") if self.pages.current is None else text(200, "ready")

@@ -1,0 +1,79 @@
+"""End the process when a thread that it cannot do without has stopped: a supervisor then starts it again.
+
+When memory is short, a new thread can die before it reports that it has started, and ``Thread.start()`` waits for it
+for ever; a full log pipe or a hanging disk stop a thread, too. The process then lives on without answering anyone.
+Each watched thread counts its rounds, at least one every few seconds. One thread compares the counts; a minute without
+a change is logged, and the process ends with exit code 1.
+
+Time is counted in checks, not by the clock, so that a process that was suspended is not ended when it continues.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+STALL_SECONDS: Final = 60.0
+"""A thread without progress for this long ends the process."""
+_CHECKS: Final = 12
+_LOG_SECONDS: Final = 5.0
+
+log = structlog.get_logger()
+
+
+class StallDetector:
+    """Compares how many rounds each thread has made.
+
+    Args:
+        rounds: by the name of a thread, a function that returns its number of rounds.
+        seconds: how long a thread may make none.
+        leave: ends the process.
+    """
+
+    def __init__(
+        self,
+        rounds: Mapping[str, Callable[[], int]],
+        *,
+        seconds: float = STALL_SECONDS,
+        leave: Callable[[int], object] = os._exit,
+    ) -> None:
+        self._rounds = rounds
+        self._seconds = seconds
+        self._leave = leave
+
+    def run(self) -> None:
+        """Check until a thread has stalled; then log it and end the process."""
+        seen: dict[str, int] = {}
+        unchanged = dict.fromkeys(self._rounds, 0)
+        while True:
+            time.sleep(self._seconds / _CHECKS)
+            for name, count in self._rounds.items():
+                rounds = count()
+                unchanged[name] = unchanged[name] + 1 if seen.get(name) == rounds else 0
+                seen[name] = rounds
+                if unchanged[name] >= _CHECKS:
+                    self._end(name)
+                    return
+
+    def _end(self, name: str) -> None:
+        # The log itself may be what hangs: this ends the process even then. It cannot be had if memory is short.
+        with suppress(RuntimeError, OSError):
+            faulthandler.dump_traceback_later(_LOG_SECONDS, exit=True, file=Path(os.devnull).open("w"))  # noqa: SIM115 (until the end)
+        log.error("thread stalled, exiting", thread=name, seconds=round(self._seconds), stack=_stacks())
+        self._leave(1)
+
+
+def _stacks() -> str:
+    """What every thread was doing."""
+    return "\n".join("".join(traceback.format_stack(frame, limit=8)) for frame in sys._current_frames().values())  # noqa: SLF001 (documented, for debuggers)
