@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from config_bad_row import MARKER, write
 
-from exporter.config import ConfigError, Problem, documents, load
+from exporter.config import ConfigError, Problem, documents, fingerprint, load
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +38,33 @@ def test_a_pipe_without_a_writer_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "config.yaml")
     with pytest.raises(ConfigError, match=r": the file is a pipe or a device, not a file$"):
         load(tmp_path / "config.yaml", {})
+
+
+PATTERNS = ("apps.d/**/*.yaml", "apps.d/**", "*/one.yaml", "apps.d/one.yaml", "**/o?e.yaml", "./apps.d/../apps.d/*")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_links_that_lead_back_make_no_pattern_endless(tmp_path: Path, pattern: str) -> None:
+    """Each directory is visited once, and a file that is reached twice is one file."""
+    (tmp_path / "apps.d" / "deep").mkdir(parents=True)
+    for link in ("a", "b"):
+        (tmp_path / "apps.d" / link).symlink_to(".")
+    (tmp_path / "apps.d" / "deep" / "up").symlink_to("..")
+    (tmp_path / "apps.d" / "one.yaml").write_text(APP)
+    (tmp_path / "apps.d" / "same.yaml").symlink_to("one.yaml")
+    (tmp_path / "apps.d" / ".hidden.yaml").write_text(APP)
+    (tmp_path / "config.yaml").write_text(f'app_config_files: ["{pattern}"]')
+    config = load(tmp_path / "config.yaml", {})
+    assert [app.appid for app in config.apps] == ["wx0123456789abcdef"]
+    assert config.problems == ()
+    assert [file.name for file in fingerprint(tmp_path / "config.yaml", config)].count("one.yaml") == 1
+
+
+def test_a_pattern_never_names_the_main_file(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(f"app_config_files: ['*.yaml']\napps:\n{APP}")
+    (tmp_path / "link.yaml").symlink_to("config.yaml")
+    assert [app.appid for app in load(tmp_path / "config.yaml", {}).apps] == ["wx0123456789abcdef"]
 
 
 def test_a_huge_file_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 from itertools import chain
 from typing import TYPE_CHECKING
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from exporter.config.apps import AppReader
 from exporter.config.documents import DocumentError, Items, Node, Text, read_document
 from exporter.config.files import parse_path
+from exporter.config.patterns import WILDCARDS, files_of, identity
 from exporter.config.problems import ConfigError, Findings
 from exporter.config.sections import Section, kind, open_mapping
 from exporter.config.settings import (
@@ -23,12 +23,11 @@ from exporter.config.settings import (
 from exporter.config.types import App, BrokenFile, Config
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 MAIN_OPTIONS = ("fetch", "api", "defaults", "apps", "app_config_files")
 
-_WILDCARDS = frozenset("*?[")
 _NO_SUCH_FILE = "no such file, or its folder is closed (relative names begin in this file's folder)"
 
 
@@ -73,12 +72,6 @@ def load(path: Path, environ: Mapping[str, str], last: Config | None = None) -> 
     )
 
 
-def app_files(patterns: Iterable[str], folder: Path) -> set[Path]:
-    """The files that patterns name now, relative ones in ``folder``."""
-    found = chain.from_iterable(glob.iglob(pattern, root_dir=folder, recursive=True) for pattern in patterns)  # noqa: PTH207 (Path.glob knows no absolute patterns)
-    return {file for name in found if not _is_folder(file := folder / name)}
-
-
 def _read_app_file(file: Path, reader: AppReader) -> tuple[Findings, tuple[App, ...]]:
     """What is found in one app file, and its apps: none of them if there is a problem."""
     notes = Findings(file)
@@ -110,11 +103,11 @@ def _with_last_good(
 
 def _app_files(section: Section, main: Path, notes: Findings) -> list[Path]:
     """The files that the patterns name, by name, each once and never the main file."""
-    files: dict[str, Path] = {}
+    files: dict[object, Path] = {}
     for index, node in enumerate(section.nodes("app_config_files")):
         for file in _matches(node, f"app_config_files[{index}]", main.parent, notes):
-            files.setdefault(os.path.normpath(file), file)
-    files.pop(os.path.normpath(main), None)
+            files.setdefault(identity(file) or os.path.normpath(file), file)
+    files.pop(identity(main), None)
     return sorted(files.values(), key=str)
 
 
@@ -127,7 +120,7 @@ def _matches(node: Node, field: str, folder: Path, notes: Findings) -> list[Path
     except ValueError as error:
         notes.problem(node.line, field, str(error))
         return []
-    if not _WILDCARDS.isdisjoint(pattern):
+    if not WILDCARDS.isdisjoint(pattern):
         return _matches_of_wildcard(pattern, node.line, field, folder, notes)
     if _is_folder(folder / pattern):
         notes.problem(node.line, field, "names a folder; write a pattern such as apps.d/*.yaml")
@@ -139,7 +132,7 @@ def _matches(node: Node, field: str, folder: Path, notes: Findings) -> list[Path
 
 
 def _matches_of_wildcard(pattern: str, line: int, field: str, folder: Path, notes: Findings) -> list[Path]:
-    files = app_files([pattern], folder)
+    files = files_of([pattern], folder)
     if not files and _is_closed(folder / pattern):
         notes.problem(line, field, "its folder cannot be read: permission denied")
     elif not files:
@@ -149,7 +142,7 @@ def _matches_of_wildcard(pattern: str, line: int, field: str, folder: Path, note
 
 def _is_closed(pattern: Path) -> bool:
     """Whether the folder in which a pattern begins keeps its files to itself: what is in it is then not known."""
-    begin = next(part for part in pattern.parents if _WILDCARDS.isdisjoint(str(part)))
+    begin = next(part for part in pattern.parents if WILDCARDS.isdisjoint(str(part)))
     try:
         begin.stat()
     except OSError as error:

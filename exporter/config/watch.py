@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING
 
 from exporter.config.files import Look, look
-from exporter.config.load import app_files
+from exporter.config.patterns import files_of
 from exporter.config.secrets import FileSecret
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def fingerprint(path: Path, config: Config) -> Fingerprint:
         config: what was last read from it.
     """
     secrets = {file for app in config.apps for file in _secret_files(app.way)}
-    return {file: look(file) for file in ({path} | app_files(config.app_config_files, path.parent) | secrets)}
+    return {file: look(file) for file in ({path} | files_of(config.app_config_files, path.parent) | secrets)}
 
 
 def _secret_files(value: object) -> Iterator[Path]:
