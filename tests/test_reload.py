@@ -456,6 +456,37 @@ def test_with_an_interval_a_refused_configuration_is_said_once_and_taken_when_it
         assert samples["exporter_config_last_reload_successful",] == 1
 
 
+def rewritten_in_place(path: Path, content: str) -> None:
+    """As an editor on a slow disk does it: emptied first, then written in parts."""
+    with path.open("w") as file:
+        for start in range(0, len(content), len(content) // 3 + 1):
+            time.sleep(0.6)
+            file.write(content[start : start + len(content) // 3 + 1])
+            file.flush()
+
+
+def test_with_an_interval_a_file_that_is_being_written_costs_nothing(tmp_path: Path) -> None:
+    """Neither an app of a half-written configuration nor a truncated secret: files are taken when they are still."""
+    with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (wechat, files, start):
+        files.fetch = {"interval": "1s", "retry_interval": "1s"}
+        files.write(ONE, TWO)
+        exporter = start(ONE, TWO)
+        for path in (tmp_path / MAIN, *sorted(tmp_path.glob("secret-*"))):
+            content = path.read_text()
+            thread = threading.Thread(target=rewritten_in_place, args=(path, content))
+            thread.start()
+            while thread.is_alive():
+                for appid in (ONE, TWO):
+                    wechat.revoke_tokens(appid)  # so that the secrets are read all the time
+                samples = exporter.scrape()
+                assert {key[1] for key in samples if key[0] == "app_info"} == {ONE, TWO}
+                time.sleep(0.2)
+        samples = exporter.scrape_until(lambda samples: settled(samples, ONE) and settled(samples, TWO))
+        assert not [key for key in samples if key[0] == "api_errors_total" and key[-1] in {"40125", "40013"}]
+        assert not [line for line in exporter.log if "refused" in line or "empty" in line]
+        assert exporter.stop() == 0
+
+
 def test_with_an_interval_the_end_of_a_refusal_is_said_too(tmp_path: Path) -> None:
     with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (_, files, start):
         files.write(ONE)

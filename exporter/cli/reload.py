@@ -38,6 +38,8 @@ _BROKEN = "App files are broken: the apps that they had before go on, or are mis
 
 _FAULT = Verdict(taken=False, words="a fault of the exporter, see its log; the configuration before goes on")
 
+_WRITTEN_MEANWHILE = Verdict(taken=False, words="a file was written while it was read; it is read again")
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -81,6 +83,9 @@ class Reloader:
         self._faulty = False
         """Whether the last reload met a fault of the exporter."""
         self._seen: object = None
+        """How the files looked at the last check."""
+        self._taken: object = None
+        """How they looked when they were last read because they had changed."""
         self._read_at = self._reading_took = 0.0
 
     @property
@@ -118,10 +123,15 @@ class Reloader:
             return waiting
 
     def _is_due(self) -> bool:
-        """Whether a file has changed. What is wrong is read again anyway: it may be mended where nobody looks."""
-        seen, self._seen = self._seen, self._source.look(self._engine.config)  # before the reading, or a change is lost
+        """Whether a file has changed and looked the same at two checks: one that is being written is left alone.
+
+        What is wrong is read again anyway, because it may have been fixed in a place that is not checked.
+        """
+        before, self._seen = self._seen, self._source.look(self._engine.config)
+        if before != self._seen:
+            return False
         rest = max(_REST * self._reading_took, _REST_AFTER_FAULT if self._faulty else 0.0)
-        return seen != self._seen or (bool(self.troubles) and time.monotonic() - self._read_at > rest)
+        return self._seen != self._taken or (bool(self.troubles) and time.monotonic() - self._read_at > rest)
 
     def _reload(self, *, quiet: bool) -> Verdict | None:
         """Reads the configuration and takes it; ``quiet`` says nothing where nothing is new. None for a fault."""
@@ -132,6 +142,11 @@ class Reloader:
             return self._refuse(error, quiet=quiet)
         finally:
             self._reading_took = time.monotonic() - self._read_at
+            if quiet:
+                self._taken = self._seen
+        if quiet and self._source.look(before) != self._seen:
+            self._taken = None  # a file was written while it was read: once more when it is still
+            return _WRITTEN_MEANWHILE
         turnover = self._engine.take(config)
         if turnover is None:
             return None

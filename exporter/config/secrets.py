@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAX_BYTES = 64 << 10
+_SETTLE_SECONDS = 1.0
+_SETTLE_TRIES = 10
 
 _KEY = secrets.token_bytes(32)
 
@@ -91,9 +94,17 @@ class FileSecret(Secret):
 
     def _fetch(self) -> str:
         try:
-            return read_text(self.path, MAX_BYTES)
+            text = read_text(self.path, MAX_BYTES)
+            # What is not as it was at load may be half-written: it is used once it is read twice alike.
+            tries = _SETTLE_TRIES if self.trace and _trace(text.strip()) != self.trace else 0
+            for _ in range(tries):
+                time.sleep(_SETTLE_SECONDS)
+                before, text = text, read_text(self.path, MAX_BYTES)
+                if text == before:
+                    break
         except FileUnreadableError as error:
             raise SecretUnavailable(f"{self.subject} {error}") from None
+        return text
 
     def noted(self) -> Self:
         """With a trace of what the file holds now."""
