@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST_FLAGS ?=
 
-.PHONY: demo test lint format generated readme pictures clean
+.PHONY: demo test soak lint format generated readme pictures clean
 
 ## The exporter against a simulator of WeChat: no account, no network.
 demo: $(INSTALLED)
@@ -21,6 +21,10 @@ test: $(INSTALLED)
 	$(BIN)/coverage run -m pytest --numprocesses=2 --dist=loadfile $(PYTEST_FLAGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+
+## What is long by nature: system calls that fail by chance, where Debian's fiu-utils are installed.
+soak: $(INSTALLED)
+	$(BIN)/pytest --timeout=600 tests/soak
 
 ## Everything that reads the code without running it.
 lint: $(INSTALLED)
