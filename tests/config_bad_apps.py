@@ -54,6 +54,25 @@ BAD_APPS = (
         "apps:\n- {appid: '{M}', secret: x}\n- {appid: '{M}', secret: x}\n",
         "config.yaml:3: apps[1].appid: this appid is already configured in config.yaml:2",
     ),
+    bad(
+        "a misspelt option is one problem, not two",
+        "apps:\n- appid: wx0123456789abcdef\n  secretfile: {M}\n- apid: {M}\n  secret: x\n",
+        "config.yaml:3: apps[0].secretfile: unknown option; did you mean secret_file?",
+        "config.yaml:4: apps[1].apid: unknown option; did you mean appid?",
+    ),
+    bad(
+        "a misspelt option of an access method",
+        "apps:\n- appid: wx0123456789abcdef\n  token_url: {ulr: x}\n- appid: wx0123456789abcde0\n"
+        "  authorizer: {component_appid: x, refresh_token_file: rt, componenttoken_file: t}\n",
+        "config.yaml:3: apps[0].token_url.ulr: unknown option; did you mean url?",
+        "config.yaml:5: apps[1].authorizer.componenttoken_file: unknown option; did you mean component_token_file?",
+        files={"rt": "{M}"},
+    ),
+    bad(
+        "a misspelt list of apps",
+        "app:\n- {appid: wx0123456789abcdef, secret: '{M}'}\n",
+        "config.yaml:1: app: unknown option; did you mean apps?",
+    ),
     # Secrets.
     bad(
         "no secret",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import date
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -35,9 +35,6 @@ from exporter.wechat.client import Client
 from exporter.wechat.codes import Failed, NotReady, Refused, Unanswered
 from exporter.wechat.exchange import Call, Reply
 from exporter.wechat.transport import Transport
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 BASE = "https://api.weixin.qq.com"
 SECRET = "0123456789abcdef0123456789abcdef"
@@ -642,18 +639,21 @@ def test_every_way_and_every_source_of_tokens_has_its_class() -> None:
     assert set(TOKENS) == set(TokensOf.__args__)  # type: ignore[attr-defined]
 
 
+FROM_FILE = TokenFile(FileSecret(Path("token")))
 ENDPOINTS = (
     (Datacube(BY_SECRET), ("stable_token", "weekly")),
     (Datacube(SERVER), ("token_url", "weekly")),
     (CloudFunction(SERVER, "e", "f"), ("token_url", "invokecloudfunction")),
     (HTTP, ("http_function",)),
     (CloudHosting(), ("weekly",)),
+    (Datacube(Authorizer("wxc", FROM_FILE, FROM_FILE.file)), ("api_authorizer_token", "weekly")),
+    (Datacube(Authorizer("wxc", SERVER, FROM_FILE.file)), ("token_url", "api_authorizer_token", "weekly")),
 )
 
 
 @pytest.mark.parametrize(("way", "endpoints"), ENDPOINTS)
 def test_the_endpoints_of_a_way_are_those_of_its_calls(way: Way, endpoints: tuple[str, ...]) -> None:
-    assert len(ENDPOINTS) == 5
+    assert len(ENDPOINTS) == 7
     assert endpoints_of(way) == endpoints
 
 

@@ -271,6 +271,38 @@ def test_fetch_writes_a_whole_file_or_none(tmp_path: Path) -> None:
     assert output.stat().st_mode & 0o777 == 0o644
 
 
+HINTS = [
+    (["--config.fil", "x"], "unknown flag --config.fil; did you mean --config.file?"),
+    (["-config.file=x"], "unknown flag -config.file; did you mean --config.file?"),
+    (["check", "--lvie"], "unknown flag --lvie; did you mean --live?"),
+    (["--password=hush-hush"], "unknown flag --password"),
+    (["chek"], "; did you mean check?"),
+    (["--log.level=inf"], "; did you mean info?"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), HINTS)
+def test_an_unknown_flag_or_command_gets_a_hint(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(arguments)
+    assert ended.value.code == 2
+    shown = capsys.readouterr().err
+    assert shown.endswith(f"{message}\n")
+    assert "hush" not in shown
+
+
+def test_an_output_whose_links_lead_to_each_other_is_a_usage_error(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("apps:\n- {appid: wx0123456789abcdef, secret: x}\n")
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    for output in ("a", "a/metrics.prom"):
+        ended = command(tmp_path, "fetch", f"--output={output}")
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert ended.stderr.splitlines()[-1] == f"--output {output}: its links lead to each other"
+
+
 def test_fetch_writes_through_links_and_into_pipes_and_replaces_neither(tmp_path: Path) -> None:
     target, link, pipe = tmp_path / "target", tmp_path / "link", tmp_path / "pipe"
     target.write_text("old")

@@ -128,7 +128,10 @@ def _checked(output: Path) -> Path:
     Raises:
         UsageError: it is a folder, or its folder is not there.
     """
-    resolved = output.resolve()
+    try:
+        resolved = output.resolve()
+    except (OSError, RuntimeError):  # links that lead to each other; which of the two depends on Python's version
+        raise UsageError(f"--output {output}: its links lead to each other") from None
     if resolved.is_dir() or not resolved.parent.is_dir():
         raise UsageError(f"--output {output}: it must be a file in a folder that exists")
     return resolved

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import platform
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from exporter import __version__, demo, logs, rules
 from exporter.config import parse_duration
@@ -16,9 +17,11 @@ from exporter.store import MEMORY
 from exporter.web import APPS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+_FLAG = re.compile(r"--?[A-Za-z][A-Za-z0-9._-]{1,60}")
+_INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 
 NAME = "wechat-miniprogram-exporter"
 
@@ -80,15 +83,46 @@ def parse(argv: Sequence[str]) -> Options:
     Raises:
         SystemExit: 2 for wrong usage; 0 after ``--help`` or ``--version``.
     """
-    values = {name: value for name, value in vars(_parser().parse_args(argv)).items() if value is not None}
+    parser = _parser()
+    parser.refuse_unknown_flags(argv)
+    values = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     values["listen_addresses"] = tuple(values.pop("listen_addresses", ()))
     values["faults"] = tuple(values.pop("faults", ()))
     return Options(**values)
 
 
-def _parser() -> argparse.ArgumentParser:
+class _Parser(argparse.ArgumentParser):
+    """Says what an unknown flag or command may have meant; argparse says only that it is unknown."""
+
+    def refuse_unknown_flags(self, argv: Sequence[str]) -> None:
+        """End with a message at the first flag that no command has."""
+        known = {option for parser in self._all() for option in parser._option_string_actions}  # noqa: SLF001 (there is no public list)
+        for argument in argv:
+            name = argument.partition("=")[0]
+            if argument == "--":
+                return
+            if _FLAG.fullmatch(name) and name not in known:
+                self.error(f"unknown flag {name}{_guess('--' + name.lstrip('-'), known)}")
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message, and what an invalid choice may have meant."""
+        choice = _INVALID_CHOICE.search(message)
+        hint = _guess(choice[1], re.findall(r"'([^']+)'", choice[2])) if choice else ""
+        super().error(f"{message}{hint}")
+
+    def _all(self) -> list[argparse.ArgumentParser]:
+        commands = [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 (the same)
+        return [self, *(parser for action in commands for parser in action.choices.values())]
+
+
+def _guess(text: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(text, [*known], 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _parser() -> _Parser:
     shared = _shared_flags()
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=NAME,
         parents=[shared],
         allow_abbrev=False,

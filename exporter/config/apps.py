@@ -72,7 +72,8 @@ class AppReader:
 
     def _appid(self, section: Section, notes: Findings) -> str | None:
         if "appid" not in section:
-            section.problem("appid", "is missing")
+            if not section.is_misspelt("appid"):
+                section.problem("appid", "is missing")
             return None
         appid = section.value("appid", parse_word)
         if appid is None:

@@ -60,7 +60,10 @@ def write_private(path: Path, text: str) -> None:
     Raises:
         OSError: the file or its folder takes no writes.
     """
-    place = path.resolve()
+    try:
+        place = path.resolve()
+    except RuntimeError:  # what Python 3.11 and 3.12 raise for links that lead to each other
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
     if place.exists() and not os.access(place, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     with tempfile.NamedTemporaryFile(

@@ -53,7 +53,8 @@ def load(path: Path, environ: Mapping[str, str], last: Config | None = None) -> 
     own = reader.read(section.nodes("apps"), "apps", path, notes)
     read = dict(_read_app_file(file, reader) for file in _app_files(section, path, notes))
     files = (notes, *read)
-    if not own and not any(read.values()) and not any(found.problems for found in read):
+    is_misspelt = section.is_misspelt("apps", "app_config_files")
+    if not own and not any(read.values()) and not any(found.problems for found in read) and not is_misspelt:
         _demand_apps(notes)
     if notes.problems:
         raise ConfigError(problem for found in files for problem in found.problems)

@@ -35,6 +35,8 @@ class Section:
         self._options = options
         self._notes = notes
         self._values: dict[str, tuple[int, Node]] = {}
+        self._guesses: set[str] = set()
+        """Options that an unknown key may have meant."""
         if isinstance(node, Entries):
             for key, value in node.pairs:
                 self._take(key, value)
@@ -43,6 +45,10 @@ class Section:
 
     def __contains__(self, option: str) -> bool:
         return option in self._values
+
+    def is_misspelt(self, *options: str) -> bool:
+        """Whether an unknown key may have meant one of these options; that it is missing is then no second problem."""
+        return not self._guesses.isdisjoint(options)
 
     def line_of(self, option: str) -> int:
         """The option's line, or the mapping's if it is not given."""
@@ -85,7 +91,7 @@ class Section:
 
     def required(self, option: str, parse: Callable[[str], T]) -> T | None:
         """The option's value; that it is missing is a problem."""
-        if option not in self._values:
+        if option not in self._values and not self.is_misspelt(option):
             self.problem(option, "is missing")
         return self.value(option, parse)
 
@@ -151,6 +157,7 @@ class Section:
 
     def _hint(self, key: str) -> str:
         guess = difflib.get_close_matches(key.lower(), self._options, 1) if len(key) <= _LONGEST_GUESS else []
+        self._guesses |= set(guess)
         return f"did you mean {guess[0]}?" if guess else f"there are {', '.join(self._options)}"
 
 

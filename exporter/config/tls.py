@@ -187,7 +187,7 @@ class TlsReader:
         if name in section:
             text = section.value(name, required)
             return None if text is None else (name, text)
-        if needed and file not in section:
+        if needed and file not in section and not section.is_misspelt(file):
             section.problem(file, "is missing")
         path = section.value(file, parse_path)
         if path is None:

@@ -64,6 +64,8 @@ class WayReader:
         """The way that an app's section chooses; None if there is a problem, which is noted."""
         given = [way for way in WAYS if way in section]
         if not given:
+            if section.is_misspelt(*WAYS):
+                return None
             section.problem("", f"no way in; give one of {', '.join(WAYS)}")
             return None
         if len(given) > 1:
@@ -158,7 +160,8 @@ class WayReader:
         ways = ("component_token_file", "component_token_url")
         given = [way for way in ways if way in inner]
         if len(given) != 1:
-            inner.problem("", f"give one of {' and '.join(ways)}" + (", not both" if given else ""))
+            if given or not inner.is_misspelt(*ways):
+                inner.problem("", f"give one of {' and '.join(ways)}" + (", not both" if given else ""))
             return None
         if given == ["component_token_url"]:
             return self._token_url(inner, "component_token_url")

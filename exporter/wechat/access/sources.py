@@ -188,7 +188,7 @@ class UrlToken(TokenSource):
 class AuthorizerToken(TokenSource):
     """A token that a third-party platform gets for an app that has authorized it."""
 
-    ENDPOINTS = (AUTHORIZER_TOKEN, TOKEN_URL)
+    ENDPOINTS = (AUTHORIZER_TOKEN,)
     SAME_AGAIN = "WeChat gave the same token again"
 
     def __init__(self, way: Authorizer, appid: str, base_url: str, clock: Clock) -> None:
@@ -277,6 +277,12 @@ TOKENS: dict[type[Any], type[Any]] = {
     Authorizer: AuthorizerToken,
 }
 """Who gets the tokens that a configuration describes."""
+
+
+def token_endpoints(tokens: Tokens) -> tuple[str, ...]:
+    """The ``endpoint`` labels that the calls for tokens of this kind can have."""
+    own: tuple[str, ...] = TOKENS[type(tokens)].ENDPOINTS
+    return (*token_endpoints(tokens.component_token), *own) if isinstance(tokens, Authorizer) else own
 
 
 def source_of(tokens: Tokens, appid: str, base_url: str, clock: Clock) -> TokenSource:

@@ -14,7 +14,7 @@ from exporter.config import (
 )
 from exporter.reports import WEEKLY
 from exporter.wechat.access.conversation import Clock, Conversation, addressed, discreetly, keys_in, read_headers
-from exporter.wechat.access.sources import TOKENS, FileToken, TokenSource, source_of
+from exporter.wechat.access.sources import FileToken, TokenSource, source_of, token_endpoints
 from exporter.wechat.codes import Failed, Refused
 from exporter.wechat.exchange import JSON, Call, Reply
 from exporter.wechat.protocol import event_body, parse_function, parse_invoked, parse_rows, report_body
@@ -176,7 +176,7 @@ def way_in(app: App, base_url: str, clock: Clock) -> Access:
 def endpoints_of(way: Way) -> tuple[str, ...]:
     """The ``endpoint`` labels that the calls by a way can have."""
     own: tuple[str, ...] = WAYS[type(way)].ENDPOINTS
-    source: tuple[str, ...] = TOKENS[type(way.tokens)].ENDPOINTS if isinstance(way, Datacube | CloudFunction) else ()
+    source = token_endpoints(way.tokens) if isinstance(way, Datacube | CloudFunction) else ()
     return (*source, *own)
 
 
