@@ -19,7 +19,7 @@ from prometheus_client.exposition import generate_latest
 
 from exporter.metrics import Format, Meters, Renderer, compose
 from exporter.metrics.families import families
-from exporter.periods import week_containing
+from exporter.periods import Week
 from exporter.reports import WEEKLY, Reading, Thresholds
 from exporter.status import TRAIL_WEEKS, Answer, Counters, Kept, Recent, State, Status, Trail
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from prometheus_client.core import Metric
 
-WEEK = week_containing(1_795_000_000.0).before()
+WEEK = Week.containing(1_795_000_000.0).before()
 
 
 class Naive:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from exporter.config import Api, App, AppSecret, Config, Datacube, Fetch, LiteralSecret
 from exporter.httpd import Request, Response, Server
-from exporter.periods import DAY, newest_wanted_week
+from exporter.periods import DAY, Week, newest_wanted
 from exporter.status import TRAIL_WEEKS
 from exporter.wechat.access.sources import STABLE_TOKEN
 from exporter.wechat.simulator import Asked, Audience, Fault, SimulatedApp, Simulator
@@ -34,7 +34,7 @@ class Role:
 
 def cast(now: float) -> tuple[Role, ...]:
     """The apps of the demo: between them every state but ``pending``, a drop this week, and an app with one week."""
-    newest = newest_wanted_week(now, FETCH.ready_after)
+    newest = newest_wanted(Week, now, FETCH.ready_after)
     roles = (
         ("Corner Bakery", SimulatedApp("", "", Audience(12_400))),
         ("Travel Buddy", SimulatedApp("", "", Audience(48_000, drops_in=newest))),

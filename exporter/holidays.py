@@ -21,7 +21,7 @@ def public_holidays(week: Week) -> int | None:
     None where the schedule of a year is not known: the State Council publishes it in the November before, and the
     package brings it with a release of its own.
     """
-    days = (week.monday + timedelta(days=offset) for offset in range(_WEEKDAYS))
+    days = (week.first + timedelta(days=offset) for offset in range(_WEEKDAYS))
     try:
         return sum(bool(chinese_calendar.is_holiday(day)) for day in days)
     except NotImplementedError:

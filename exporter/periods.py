@@ -1,4 +1,4 @@
-"""WeChat's calendar: natural weeks, Monday to Sunday, in Beijing days.
+"""WeChat's calendar: days, natural weeks (Monday to Sunday) and months, in Beijing days.
 
 The only place where an instant becomes a date. An instant is a Unix time in seconds; Beijing is UTC+8
 all year (wechat-api.md section 2), whatever the zone of the machine.
@@ -7,44 +7,197 @@ all year (wechat-api.md section 2), whatever the zone of the machine.
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
+from typing import ClassVar, Self, TypeVar
 
 BEIJING = timezone(timedelta(hours=8), "Beijing")
 DAY = 86_400.0
 
-_REF_DATE = re.compile(r"(\d{8})\W(\d{8})", re.ASCII)
+_REF_WEEK = re.compile(r"(\d{8})\W(\d{8})", re.ASCII)
+_REF_DAY = re.compile(r"\d{8}", re.ASCII)
+_REF_MONTH = re.compile(r"\d{6}", re.ASCII)
 
 
 @dataclass(frozen=True, order=True, slots=True)
-class Week:
-    """One natural week, known by its Monday.
+class Period(ABC):
+    """A stretch of whole Beijing days that WeChat has figures for, known by its first day.
 
-    Raises:
-        ValueError: the day is not a Monday.
+    Periods of one kind are ordered by time; those of different kinds cannot be compared.
     """
 
-    monday: date
+    first: date
+    """Its first day."""
 
-    def __post_init__(self) -> None:
-        if self.monday.weekday() != 0:
-            raise ValueError(f"{self.monday} is not a Monday")
+    NAME: ClassVar[str]
+    """The name of the label whose value names a period of this kind: ``week``."""
+
+    def __post_init__(self) -> None:  # noqa: B027 (a day needs no check; without it here, no kind's would be called)
+        """Refuse a day on which no period of this kind begins."""
+
+    @classmethod
+    def of(cls, first: date) -> Self:
+        """Return the period that begins on a day: one object each, as ten thousand apps speak about the same few.
+
+        Raises:
+            ValueError: no period of this kind begins on it.
+        """
+        return _interned(cls, first)  # type: ignore[return-value]  # the cache knows no type variables
+
+    @classmethod
+    @abstractmethod
+    def with_day(cls, day: date) -> Self:
+        """Return the period that a day belongs to."""
+
+    @classmethod
+    @abstractmethod
+    def from_ref_date(cls, text: str) -> Self:
+        """Read WeChat's ``ref_date`` of a row.
+
+        Raises:
+            ValueError: it does not name a period of this kind.
+        """
+
+    @classmethod
+    def containing(cls, instant: float) -> Self:
+        """Return the period that is running in Beijing at an instant."""
+        return cls.with_day(beijing_day(instant))
 
     @property
-    def sunday(self) -> date:
-        """The last day of the week."""
-        return self.monday + timedelta(days=6)
+    @abstractmethod
+    def last(self) -> date:
+        """Its last day."""
+
+    @abstractmethod
+    def before(self, number: int = 1) -> Self:
+        """Return the period that many periods earlier; negative numbers lead forward."""
+
+    def after(self) -> Self:
+        """Return the period that follows."""
+        return self.before(-1)
+
+    @property
+    def label(self) -> str:
+        """How WeChat names it in ``ref_date``, and the value of its label."""
+        return self.begin_date
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """Its name for people."""
+
+    @property
+    @abstractmethod
+    def iso(self) -> str:
+        """Its name in ISO 8601 and HTML."""
+
+    @property
+    def days(self) -> tuple[date, ...]:
+        """Every day of it, in order."""
+        return tuple(self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1))
 
     @property
     def begin_date(self) -> str:
-        """The Monday as WeChat writes it: ``20261116``."""
-        return f"{self.monday:%Y%m%d}"
+        """The first day as WeChat writes it: ``20261116``."""
+        return f"{self.first:%Y%m%d}"
 
     @property
     def end_date(self) -> str:
-        """The Sunday as WeChat writes it: ``20261122``."""
-        return f"{self.sunday:%Y%m%d}"
+        """The last day as WeChat writes it: ``20261122``."""
+        return f"{self.last:%Y%m%d}"
+
+    @property
+    def start(self) -> float:
+        """The instant it began: the first day at 00:00 Beijing."""
+        return _midnight(self.first)
+
+    @property
+    def end(self) -> float:
+        """The instant it ended: the day after the last one at 00:00 Beijing."""
+        return _midnight(self.last + timedelta(days=1))
+
+
+P = TypeVar("P", bound=Period)
+
+
+class Day(Period):
+    """One day."""
+
+    __slots__ = ()
+    NAME = "day"
+
+    @classmethod
+    def with_day(cls, day: date) -> Self:
+        """Return the day itself."""
+        return cls.of(day)
+
+    @classmethod
+    def from_ref_date(cls, text: str) -> Self:
+        """Read ``20261124`` (family.md section 3.1)."""
+        if _REF_DAY.fullmatch(text.strip()) is None:
+            raise ValueError("not of the form yyyymmdd")
+        return cls.of(_parsed(text.strip()))
+
+    @property
+    def last(self) -> date:
+        """The day itself."""
+        return self.first
+
+    def before(self, number: int = 1) -> Self:
+        """Return the day that many days earlier."""
+        return self.of(self.first - timedelta(days=number))
+
+    @property
+    def words(self) -> str:
+        """The day for people: ``Tue 24 Nov 2026``."""
+        return f"{self.first:%a} {self.first.day} {self.first:%b} {self.first.year}"
+
+    @property
+    def iso(self) -> str:
+        """The day as ISO 8601 writes it: ``2026-11-24``."""
+        return self.first.isoformat()
+
+
+class Week(Period):
+    """One natural week.
+
+    Raises:
+        ValueError: its first day is not a Monday.
+    """
+
+    __slots__ = ()
+    NAME = "week"
+
+    def __post_init__(self) -> None:
+        if self.first.weekday() != 0:
+            raise ValueError(f"{self.first} is not a Monday")
+
+    @classmethod
+    def with_day(cls, day: date) -> Self:
+        """Return the week that a day belongs to."""
+        return cls.of(day - timedelta(days=day.weekday()))
+
+    @classmethod
+    def from_ref_date(cls, text: str) -> Self:
+        """Read two days with any dash between them (wechat-api.md section 1): the English page prints an en dash."""
+        match = _REF_WEEK.fullmatch(text.strip())
+        if match is None:
+            raise ValueError("not of the form yyyymmdd-yyyymmdd")
+        first, last = map(_parsed, match.groups())
+        if last - first != timedelta(days=6):
+            raise ValueError("not the Monday and Sunday of one week")
+        return cls.of(first)
+
+    @property
+    def last(self) -> date:
+        """Its Sunday."""
+        return self.first + timedelta(days=6)
+
+    def before(self, number: int = 1) -> Self:
+        """Return the week that many weeks earlier."""
+        return self.of(self.first - timedelta(weeks=number))
 
     @property
     def label(self) -> str:
@@ -54,7 +207,7 @@ class Week:
     @property
     def words(self) -> str:
         """The week for people: ``16-22 Nov 2026``."""
-        first, last = self.monday, self.sunday
+        first, last = self.first, self.last
         begin = f"{first.day}"
         if first.month != last.month:
             begin += f" {first:%b}"
@@ -64,58 +217,75 @@ class Week:
 
     @property
     def iso(self) -> str:
-        """The week as ISO 8601 and HTML write it: ``2026-W47``."""
-        return f"{self.monday:%G-W%V}"
-
-    @property
-    def start(self) -> float:
-        """The instant the week began: Monday 00:00 Beijing."""
-        return _midnight(self.monday)
-
-    @property
-    def end(self) -> float:
-        """The instant the week ended: the next Monday 00:00 Beijing."""
-        return _midnight(self.monday + timedelta(days=7))
-
-    def before(self, weeks: int = 1) -> Week:
-        """The week that many weeks earlier."""
-        return _week(self.monday - timedelta(weeks=weeks))
-
-    def after(self) -> Week:
-        """The week that follows."""
-        return _week(self.monday + timedelta(weeks=1))
+        """The week as ISO 8601 writes it: ``2026-W47``."""
+        return f"{self.first:%G-W%V}"
 
 
-def week_containing(instant: float) -> Week:
-    """The natural week that is running in Beijing at ``instant``."""
-    day = datetime.fromtimestamp(instant, BEIJING).date()
-    return _week(day - timedelta(days=day.weekday()))
-
-
-def week_from_ref_date(text: str) -> Week:
-    """Reads WeChat's ``ref_date``, two days with any dash between them (wechat-api.md section 1).
+class Month(Period):
+    """One calendar month.
 
     Raises:
-        ValueError: the text is not the Monday and Sunday of one week.
+        ValueError: its first day is not the first of a month.
     """
-    match = _REF_DATE.fullmatch(text.strip())
-    if match is None:
-        raise ValueError("not of the form yyyymmdd-yyyymmdd")
-    first, last = (datetime.strptime(day, "%Y%m%d").replace(tzinfo=BEIJING).date() for day in match.groups())
-    if last - first != timedelta(days=6):
-        raise ValueError("not the Monday and Sunday of one week")
-    return Week(first)
+
+    __slots__ = ()
+    NAME = "month"
+
+    def __post_init__(self) -> None:
+        if self.first.day != 1:
+            raise ValueError(f"{self.first} is not the first day of a month")
+
+    @classmethod
+    def with_day(cls, day: date) -> Self:
+        """Return the month that a day belongs to."""
+        return cls.of(day.replace(day=1))
+
+    @classmethod
+    def from_ref_date(cls, text: str) -> Self:
+        """Read ``202610`` (family.md section 3.2)."""
+        if _REF_MONTH.fullmatch(text.strip()) is None:
+            raise ValueError("not of the form yyyymm")
+        return cls.of(_parsed(f"{text.strip()}01"))
+
+    @property
+    def last(self) -> date:
+        """Its last day, the 28th to the 31st."""
+        return self.after().first - timedelta(days=1)
+
+    def before(self, number: int = 1) -> Self:
+        """Return the month that many months earlier."""
+        months = self.first.year * 12 + self.first.month - 1 - number
+        return self.of(date(months // 12, months % 12 + 1, 1))
+
+    @property
+    def label(self) -> str:
+        """The value of the ``month`` label: ``202610``."""
+        return f"{self.first:%Y%m}"
+
+    @property
+    def words(self) -> str:
+        """The month for people: ``October 2026``."""
+        return f"{self.first:%B %Y}"
+
+    @property
+    def iso(self) -> str:
+        """The month as ISO 8601 writes it: ``2026-10``."""
+        return f"{self.first:%Y-%m}"
 
 
-def newest_wanted_week(now: float, ready_after: float) -> Week:
-    """The newest week that ended at least ``ready_after`` seconds before ``now``."""
-    return week_containing(now - ready_after).before()
+def newest_wanted(kind: type[P], now: float, ready_after: float) -> P:
+    """Return the newest period that ended at least ``ready_after`` seconds before ``now``."""
+    return kind.containing(now - ready_after).before()
+
+
+def beijing_day(instant: float) -> date:
+    """Return the day in Beijing at an instant."""
+    return datetime.fromtimestamp(instant, BEIJING).date()
 
 
 def next_midnight(instant: float) -> float:
     """The first Beijing midnight after ``instant``."""
-    day = datetime.fromtimestamp(instant, BEIJING).date()
-    return _midnight(day + timedelta(days=1))
+    return _midnight(beijing_day(instant) + timedelta(days=1))
 
 
 def beijing_words(instant: float) -> str:
@@ -142,7 +312,11 @@ def _midnight(day: date) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=BEIJING).timestamp()
 
 
-@lru_cache(maxsize=2048)
-def _week(monday: date) -> Week:
-    """One object for each week: ten thousand apps speak about the same few."""
-    return Week(monday)
+def _parsed(text: str) -> date:
+    """The day that eight digits name; ValueError if there is none such."""
+    return datetime.strptime(text, "%Y%m%d").replace(tzinfo=BEIJING).date()
+
+
+@lru_cache(maxsize=8192)
+def _interned(kind: type[Period], first: date) -> Period:
+    return kind(first)

@@ -20,7 +20,7 @@ from rig import Wall
 from exporter import demo
 from exporter.cli.engine import Engine
 from exporter.httpd import Server
-from exporter.periods import DAY, newest_wanted_week
+from exporter.periods import DAY, Week, newest_wanted
 from exporter.reports import WEEKLY
 from exporter.web import Pages, Site, Surroundings
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.config import Config
-    from exporter.periods import Week
     from exporter.wechat.simulator import Simulator
 
 JOB = "wechat-miniprogram"
@@ -151,7 +150,7 @@ class Stage:
 
     def weeks(self) -> list[Week]:
         """The weeks that were live one after the other, of an app that is always up to date."""
-        newest = newest_wanted_week(self.now, demo.FETCH.ready_after)
+        newest = newest_wanted(Week, self.now, demo.FETCH.ready_after)
         return [newest.before(weeks) for weeks in reversed(range(WEEKS))]
 
     def ask(self, expression: str, moment: str, *, instant: bool = False, **variables: str) -> list[Json]:

@@ -22,7 +22,7 @@ from exporter import demo
 from exporter.cli.reload import Source
 from exporter.cli.run import Settings, run
 from exporter.config import Fetch
-from exporter.periods import newest_wanted_week
+from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
 from exporter.rules import figures
 from exporter.store import MEMORY
@@ -30,7 +30,6 @@ from exporter.store import MEMORY
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from exporter.periods import Week
     from exporter.wechat.simulator import Simulator
 
 ROOT = Path(__file__).parent.parent
@@ -235,7 +234,7 @@ def test_a_real_drop_reaches_people_once_noise_does_not_and_a_revision_ends_it(
     roles = demo.cast(time.time())
     appids = {role.name: role.app.appid for role in roles}
     dropping, noisy = appids["Travel Buddy"], appids["Second-hand Books"]
-    newest, *before = (newest_wanted_week(time.time(), HURRIED.ready_after).before(weeks) for weeks in range(5))
+    newest, *before = (newest_wanted(Week, time.time(), HURRIED.ready_after).before(weeks) for weeks in range(5))
     rules = hurried(yaml.safe_load((ROOT / "prometheus" / "rules.yml").read_text()))
     (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
     with ExitStack() as undo:

@@ -10,7 +10,7 @@ import pytest
 from browser import FLAGS, opened, served
 from playwright.sync_api import expect, sync_playwright
 
-from exporter.periods import beijing_stamp, week_containing
+from exporter.periods import Week, beijing_stamp
 from exporter.reports import WEEKLY, Reading, Thresholds
 from exporter.status import SEVERITY, Answer, Counters, Kept, Recent, State, Status
 from exporter.web import Trouble
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
 NOW = time.time()
-WEEK = week_containing(NOW).before()
+WEEK = Week.containing(NOW).before()
 HOUR = 3600.0
 NAMES = (
     "Corner Bakery",

@@ -15,7 +15,7 @@ from rig import COMMAND, command, running, samples_of, served
 
 from exporter import __version__
 from exporter.cli.flags import COMMANDS, Options, parse
-from exporter.periods import newest_wanted_week
+from exporter.periods import Week, newest_wanted
 from exporter.status import State
 from exporter.wechat.simulator import KINDS, Fault, SimulatedApp
 
@@ -31,7 +31,7 @@ def configured(folder: Path, base_url: str, *apps: SimulatedApp, **fetch: object
 
 
 def wanted() -> str:
-    return newest_wanted_week(time.time(), 10 * HOUR).label
+    return newest_wanted(Week, time.time(), 10 * HOUR).label
 
 
 # --- flags ---------------------------------------------------------------------------------------

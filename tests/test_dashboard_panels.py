@@ -160,7 +160,7 @@ def test_a_row_of_this_week_in_words_and_colours(stage: Stage, shown: dict[str, 
     assert 0 < float(amount) * {"hours": 1, "day": 24, "days": 24, "week": 168, "weeks": 168}[unit] < 340
     assert found == {
         "App": name,
-        "Week": f"{week.monday} to {week.sunday:%m-%d}",
+        "Week": f"{week.first} to {week.last:%m-%d}",
         "AppID": stage.appid(name),
         "State": state.words,
         "Sessions": f"{figure['session_cnt']}",
@@ -229,7 +229,7 @@ def test_bars_stand_for_exact_weeks_in_their_order(stage: Stage, shown: dict[str
     assert len(BARS) == 5
     (columns,) = shown[panel]
     assert [column["title"] for column in columns] == BARS[panel]
-    assert texts(columns[0]) == [f"{week.monday:%m-%d}" for week in stage.weeks()]
+    assert texts(columns[0]) == [f"{week.first:%m-%d}" for week in stage.weeks()]
     assert all(text for column in columns for text in texts(column))
 
 

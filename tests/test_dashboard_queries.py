@@ -9,7 +9,7 @@ import pytest
 
 from exporter.dashboards import dashboard
 from exporter.holidays import public_holidays
-from exporter.periods import newest_wanted_week
+from exporter.periods import Week, newest_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def test_every_query_returns_data_without_warnings(stage: Stage, name: str) -> N
     asked = dict(query for panel in PANELS.values() for query in queries(panel))
     assert len(asked) == sum(len(panel["targets"]) for panel in PANELS.values())
     empty = {title for title, target in asked.items() if not ask(stage, situation, target)}
-    schedule_known = public_holidays(newest_wanted_week(stage.now, 0).before()) is not None
+    schedule_known = public_holidays(newest_wanted(Week, stage.now, 0).before()) is not None
     assert empty - situation.empty <= (set() if schedule_known else {"This week: Days off"})
     assert situation.empty <= empty
 

@@ -18,7 +18,7 @@ import requests
 from rig import PREFIX, Samples, command, running, served
 
 from exporter.metrics.catalogue import of_report
-from exporter.periods import newest_wanted_week
+from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
 from exporter.store.files import DATABASE
 from exporter.store.schema import APPLICATION_ID
@@ -72,7 +72,7 @@ def complete(samples: Samples) -> bool:
 
 
 def expected_figures(wechat: Simulator) -> Samples:
-    week = newest_wanted_week(time.time(), 10 * HOUR)
+    week = newest_wanted(Week, time.time(), 10 * HOUR)
     expected = {}
     for app in APPS:
         for field in WEEKLY.fields:
@@ -98,7 +98,7 @@ def test_every_figure_and_its_twins_are_exposed_exactly_and_wechat_is_asked_no_m
             assert {key[2] for key in samples if key[0] == "fetch_state"} == {"ok"}
             assert {key[2] for key in samples if key[0] == "app_info"} == {f"App {number}" for number in (1, 2, 3, 4)}
             assert first.stop() == 0
-        week = newest_wanted_week(time.time(), 10 * HOUR)
+        week = newest_wanted(Week, time.time(), 10 * HOUR)
         weeks = [week.before(number).label for number in range(WEEKS)]
         for app in APPS:
             mine = [(call.endpoint, call.week) for call in wechat.calls if call.appid == app.appid]
@@ -258,7 +258,7 @@ def test_changes_are_visible_within_two_seconds_and_an_apps_values_change_togeth
         write_configuration(tmp_path, base_url, (app,), interval="1s", retry_interval="1s")
         with running(tmp_path) as exporter:
             exporter.scrape_until(lambda samples: samples["fetches_total", app.appid] >= WEEKS)
-            week = newest_wanted_week(time.time(), 10 * HOUR)
+            week = newest_wanted(Week, time.time(), 10 * HOUR)
             row = {**wechat.row(app.appid, week), "visit_uv": 987654, "session_cnt": 987654}
             wechat.publish(app.appid, row)
             seen = len(wechat.calls)
@@ -383,7 +383,7 @@ def test_prometheus_itself_reads_the_exporter(tmp_path: Path, prometheus: str) -
             finally:
                 server.terminate()
                 server.wait(10)
-            week = newest_wanted_week(time.time(), 10 * HOUR)
+            week = newest_wanted(Week, time.time(), 10 * HOUR)
             for result in found:
                 appid = result["metric"]["appid"]
                 now, before = (wechat.row(appid, about)["visit_uv"] for about in (week, week.before()))

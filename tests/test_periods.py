@@ -11,13 +11,14 @@ from rig import machine_in
 from exporter.periods import (
     BEIJING,
     DAY,
+    Day,
+    Month,
+    Period,
     Week,
     beijing_words,
-    newest_wanted_week,
+    newest_wanted,
     next_midnight,
     utc_stamp,
-    week_containing,
-    week_from_ref_date,
 )
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ RUNNING_WEEKS = [
 @pytest.mark.usefixtures("_zone")
 @pytest.mark.parametrize(("moment", "label"), RUNNING_WEEKS)
 def test_an_instant_belongs_to_the_week_that_runs_in_beijing(moment: str, label: str) -> None:
-    assert week_containing(beijing(moment)).label == label
+    assert Week.containing(beijing(moment)).label == label
 
 
 def test_the_table_of_running_weeks_is_whole() -> None:
@@ -83,7 +84,7 @@ WANTED_WEEKS = [
 @pytest.mark.usefixtures("_zone")
 @pytest.mark.parametrize(("moment", "ready_after", "label"), WANTED_WEEKS)
 def test_the_wanted_week_is_the_newest_that_ended_long_enough_ago(moment: str, ready_after: float, label: str) -> None:
-    assert newest_wanted_week(beijing(moment), ready_after).label == label
+    assert newest_wanted(Week, beijing(moment), ready_after).label == label
 
 
 def test_the_table_of_wanted_weeks_is_whole() -> None:
@@ -91,38 +92,144 @@ def test_the_table_of_wanted_weeks_is_whole() -> None:
 
 
 @given(INSTANTS)
-def test_a_week_is_seven_days_from_a_monday_and_holds_its_instant(instant: float) -> None:
-    week = week_containing(instant)
-    assert week.monday.weekday() == 0
-    assert week.sunday - week.monday == timedelta(days=6)
+def test_a_week_is_seven_days_from_a_monday(instant: float) -> None:
+    week = Week.containing(instant)
+    assert week.first.weekday() == 0
+    assert week.last - week.first == timedelta(days=6)
     assert week.end - week.start == 7 * DAY
-    assert week.start <= instant < week.end
 
 
-@given(INSTANTS, st.floats(0, 7 * DAY - 1))
-def test_the_wanted_week_is_over_and_not_older_than_it_need_be(instant: float, ready_after: float) -> None:
-    week = newest_wanted_week(instant, ready_after)
-    assert week.end + ready_after <= instant + 1e-3
-    assert week.after().end + ready_after > instant - 1e-3
+KINDS = st.sampled_from([Day, Week, Month])
 
 
-@given(INSTANTS, st.floats(0, 400 * DAY), st.floats(0, 7 * DAY - 1))
-def test_the_wanted_week_never_moves_backwards(instant: float, later: float, ready_after: float) -> None:
-    assert newest_wanted_week(instant, ready_after) <= newest_wanted_week(instant + later, ready_after)
+@given(KINDS, INSTANTS)
+def test_a_period_contains_its_instant_and_whole_days(kind: type[Period], instant: float) -> None:
+    period = kind.containing(instant)
+    assert period.start <= instant < period.end
+    assert period.end - period.start == len(period.days) * DAY
+    assert (period.days[0], period.days[-1]) == (period.first, period.last)
+    assert all(kind.with_day(day) is period for day in period.days)
+    assert kind.from_ref_date(period.label) is period
+
+
+@given(KINDS, INSTANTS, st.floats(0, 7 * DAY - 1))
+def test_the_wanted_period_is_over_and_not_older_than_it_need_be(
+    kind: type[Period], instant: float, ready_after: float
+) -> None:
+    period = newest_wanted(kind, instant, ready_after)
+    assert period.end + ready_after <= instant + 1e-3
+    assert period.after().end + ready_after > instant - 1e-3
+
+
+@given(KINDS, INSTANTS, st.floats(0, 400 * DAY), st.floats(0, 7 * DAY - 1))
+def test_the_wanted_period_never_moves_backwards(
+    kind: type[Period], instant: float, later: float, ready_after: float
+) -> None:
+    assert newest_wanted(kind, instant, ready_after) <= newest_wanted(kind, instant + later, ready_after)
+
+
+@given(KINDS, INSTANTS, st.integers(1, 600))
+def test_going_back_and_forth_arrives_where_it_began(kind: type[Period], instant: float, number: int) -> None:
+    period = kind.containing(instant + 20_000 * DAY)
+    assert period.before().after() is period
+    assert period.before(number).before(-number) is period
+    assert period.before(number) < period
+    assert period.before().end == period.start
+    steps = period
+    for _ in range(min(number, 30)):
+        steps = steps.before()
+    assert steps is period.before(min(number, 30))
 
 
 @given(MONDAYS, st.integers(1, 600))
-def test_going_back_and_forth_arrives_where_it_began(monday: date, weeks: int) -> None:
-    week = Week(monday)
-    assert week.before().after() == week
-    assert (week.monday - week.before(weeks).monday).days == 7 * weeks
+def test_weeks_are_seven_days_apart(monday: date, weeks: int) -> None:
+    assert (Week(monday).first - Week(monday).before(weeks).first).days == 7 * weeks
+
+
+MONTHS = [
+    ("2026-01-31T23:59:59", 0.0, "202512", "20251201", "20251231"),
+    ("2026-02-01T09:59:59", 10 * HOUR, "202512", "20251201", "20251231"),
+    ("2026-02-01T10:00:00", 10 * HOUR, "202601", "20260101", "20260131"),
+    ("2026-02-28T23:59:59", 10 * HOUR, "202601", "20260101", "20260131"),
+    ("2026-03-01T10:00:00", 10 * HOUR, "202602", "20260201", "20260228"),
+    ("2028-02-29T23:59:59", 10 * HOUR, "202801", "20280101", "20280131"),
+    ("2028-03-01T10:00:00", 10 * HOUR, "202802", "20280201", "20280229"),
+    ("2100-03-01T10:00:00", 10 * HOUR, "210002", "21000201", "21000228"),
+    ("2027-01-01T10:00:00", 10 * HOUR, "202612", "20261201", "20261231"),
+]
+
+
+@pytest.mark.usefixtures("_zone")
+@pytest.mark.parametrize(("moment", "ready_after", "label", "begin", "end"), MONTHS)
+def test_the_wanted_month_is_over(moment: str, ready_after: float, label: str, begin: str, end: str) -> None:
+    month = newest_wanted(Month, beijing(moment), ready_after)
+    assert (month.label, month.begin_date, month.end_date) == (label, begin, end)
+
+
+DAYS = [
+    ("2026-11-25T09:59:59", 10 * HOUR, "20261123"),
+    ("2026-11-25T10:00:00", 10 * HOUR, "20261124"),
+    ("2026-03-01T10:00:00", 10 * HOUR, "20260228"),
+    ("2028-03-01T10:00:00", 10 * HOUR, "20280229"),
+    ("2028-03-01T09:59:59", 10 * HOUR, "20280228"),
+    ("2027-01-01T10:00:00", 10 * HOUR, "20261231"),
+    ("2026-11-25T00:00:00", 0.0, "20261124"),
+    ("2026-11-24T23:59:59", 0.0, "20261123"),
+]
+
+
+@pytest.mark.usefixtures("_zone")
+@pytest.mark.parametrize(("moment", "ready_after", "label"), DAYS)
+def test_the_wanted_day_is_over(moment: str, ready_after: float, label: str) -> None:
+    day = newest_wanted(Day, beijing(moment), ready_after)
+    assert (day.label, day.begin_date, day.end_date) == (label, label, label)
+
+
+NAMES = [
+    (Day(date(2026, 11, 4)), "day", "Wed 4 Nov 2026", "2026-11-04"),
+    (Week(date(2026, 11, 16)), "week", "16-22 Nov 2026", "2026-W47"),
+    (Month(date(2026, 11, 1)), "month", "November 2026", "2026-11"),
+]
+
+
+@pytest.mark.parametrize(("period", "name", "words", "iso"), NAMES)
+def test_a_period_has_names_for_labels_people_and_machines(period: Period, name: str, words: str, iso: str) -> None:
+    assert (period.NAME, period.words, period.iso) == (name, words, iso)
+
+
+NO_REF_DATES = [
+    (Day, "202611"),
+    (Day, "20261131"),
+    (Day, "20261116-20261122"),
+    (Day, "2026-11-16"),
+    (Month, "20261116"),
+    (Month, "202613"),
+    (Month, "2026-11"),
+    (Month, "20261"),
+]
+
+
+@pytest.mark.parametrize(("kind", "text"), NO_REF_DATES)
+def test_a_ref_date_of_another_form_is_refused(kind: type[Period], text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (the words differ by cause)
+        kind.from_ref_date(text)
+
+
+def test_only_a_first_day_begins_a_month() -> None:
+    with pytest.raises(ValueError, match="2026-11-24 is not the first day of a month"):
+        Month(date(2026, 11, 24))
+
+
+def test_periods_of_different_kinds_are_never_equal() -> None:
+    first = date(2026, 6, 1)  # a Monday, and the first of a month
+    assert len({Day(first), Week(first), Month(first)}) == 3
 
 
 @given(MONDAYS, st.sampled_from("-–—~_/ "))
 def test_ref_date_is_read_back_with_any_dash(monday: date, dash: str) -> None:
     week = Week(monday)
     if dash != "_":  # a word character is no dash
-        assert week_from_ref_date(f"{week.begin_date}{dash}{week.end_date}") == week
+        assert Week.from_ref_date(f"{week.begin_date}{dash}{week.end_date}") == week
 
 
 NO_WEEKS = [
@@ -142,7 +249,7 @@ NO_WEEKS = [
 @pytest.mark.parametrize("text", NO_WEEKS)
 def test_what_is_no_natural_week_is_no_ref_date(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (the words differ by cause)
-        week_from_ref_date(text)
+        Week.from_ref_date(text)
 
 
 def test_the_table_of_no_weeks_is_whole() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.config import App, AppSecret, Datacube, Fetch, LiteralSecret
-from exporter.periods import BEIJING, DAY, Week, week_containing
+from exporter.periods import BEIJING, DAY, Week
 from exporter.poller.agenda import Agenda
 from exporter.poller.ledger import Ledger
 from exporter.poller.plan import Look, jitter, next_fetch, plan
@@ -31,7 +31,7 @@ def near(instant: float) -> object:
 
 
 def week(text: str) -> Week:
-    return week_containing(beijing(f"{text}T12:00"))
+    return Week.containing(beijing(f"{text}T12:00"))
 
 
 W47, W46, W45, W44 = (week("11-16").before(weeks) for weeks in range(4))

@@ -10,7 +10,7 @@ from rig import Wall, exposed, served, wired
 from structlog.testing import capture_logs
 
 from exporter.config import App, AppSecret, Config, Datacube, Fetch, LiteralSecret
-from exporter.periods import DAY, newest_wanted_week
+from exporter.periods import DAY, Week, newest_wanted
 from exporter.poller import HEARTBEAT, Poller, loop
 from exporter.reports import WEEKLY, Reading, Report
 from exporter.status import State
@@ -22,11 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from exporter.periods import Week
 
 NOW = 1_795_320_000.0  # Sun 2026-11-22 12:00 Beijing
 FETCH = Fetch(history_weeks=3, concurrency=2)
-WANTED = newest_wanted_week(NOW, FETCH.ready_after)
+WANTED = newest_wanted(Week, NOW, FETCH.ready_after)
 
 
 class Pulse:
@@ -287,7 +286,7 @@ def test_weeks_requested_with_a_clock_ahead_are_not_lost(tmp_path: Path) -> None
                 rooms.poller.drain()
                 right.now = wrong.now = wrong.now + 7 * 3600
             found = exposed(rooms)
-    for samples, week in ((corrected, WANTED), (found, newest_wanted_week(later, FETCH.ready_after))):
+    for samples, week in ((corrected, WANTED), (found, newest_wanted(Week, later, FETCH.ready_after))):
         assert samples["fetch_state", "wx1", "ok"] == 1
         assert samples["previous_week_visitors", "wx1", week.label] > 0
         assert samples["median_week_visitors", "wx1", week.label] > 0
@@ -304,7 +303,7 @@ def test_a_week_concluded_with_a_wrong_clock_is_requested_again_without_a_date_h
         ours.now = right.now = NOW + 14 * DAY
         rooms.poller.drain()
         found = exposed(rooms)
-    assert found["median_week_visitors", "wx1", newest_wanted_week(right.now, FETCH.ready_after).label] > 0
+    assert found["median_week_visitors", "wx1", newest_wanted(Week, right.now, FETCH.ready_after).label] > 0
 
 
 def test_a_busy_answer_on_any_day_is_retried_after_half_an_hour() -> None:

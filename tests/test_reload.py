@@ -25,7 +25,7 @@ from exporter.cli.engine import Engine
 from exporter.cli.reload import Reloader, Source
 from exporter.config import Api, App, AppSecret, Config, Datacube, LiteralSecret
 from exporter.metrics.catalogue import RELOAD_SUCCESSFUL
-from exporter.periods import newest_wanted_week
+from exporter.periods import Week, newest_wanted
 from exporter.store.files import DATABASE
 from exporter.wechat.simulator import Audience, Fault, SimulatedApp, Simulator
 
@@ -40,7 +40,7 @@ APPS = tuple(
 )
 ONE, TWO, THREE, FOUR, FIVE, SIX = (app.appid for app in APPS)
 MAIN = "config.yaml"
-WEEK = newest_wanted_week(time.time(), 36_000)
+WEEK = newest_wanted(Week, time.time(), 36_000)
 FIGURE = "weekly_visitors"
 
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 from rig import Samples, Wall, exposed, served, wired
 
-from exporter.periods import week_from_ref_date
+from exporter.periods import Week
 from exporter.wechat.simulator import Audience, SimulatedApp
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TUESDAY = 1795485600.0  # Tue 2026-11-24 10:00 Beijing
 APPS = tuple(SimulatedApp(f"wx{number:016x}", f"secret-{number}", Audience(1000 * number)) for number in range(1, 5))
-W47 = week_from_ref_date("20261116-20261122")
+W47 = Week.from_ref_date("20261116-20261122")
 LATE = 0.15  # seconds: the next request has been sent by then
 
 

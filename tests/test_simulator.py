@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from rig import Wall
 
-from exporter.periods import newest_wanted_week
+from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
 from exporter.wechat.codes import CODES
 from exporter.wechat.simulator import KINDS, Answer, Asked, Audience, Fault, SimulatedApp, Simulator
 
 NOW = 1_795_320_000.0  # Sun 2026-11-22 12:00 Beijing
-WEEK = newest_wanted_week(NOW, 0.0)
+WEEK = newest_wanted(Week, NOW, 0.0)
 APP = SimulatedApp("wx1", "right-secret", Audience(5000, drops_in=WEEK), launched=WEEK.before(8))
 TOKEN_REQUEST = {"grant_type": "client_credential", "appid": "wx1", "secret": "right-secret", "force_refresh": False}
 STABLE_TOKEN = "/cgi-bin/stable_token"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rig import Wall
 
-from exporter.periods import newest_wanted_week
+from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
 from exporter.wechat.access.sources import AUTHORIZER_TOKEN_PATH
 from exporter.wechat.access.ways import INVOKE_FUNCTION_PATH
@@ -17,7 +17,7 @@ from exporter.wechat.simulator import Answer, Asked, SimulatedApp, Simulator, Su
 from exporter.wechat.simulator.ways import HTTP_ACCESS, KEY_HEADER, TOKEN_SERVER
 
 NOW = 1_795_320_000.0  # Sun 2026-11-22 12:00 Beijing
-WEEK = newest_wanted_week(NOW, 0.0)
+WEEK = newest_wanted(Week, NOW, 0.0)
 APP = SimulatedApp("wx1", "s", refresh_token="REFRESH", cloud_env="prod-1", cloudbase_token="CONTAINER")
 AROUND = Surroundings(component_appid="wxc", component_token="COMPONENT", hosting_appid="wx1", key="KEY")
 EVENT = {"beginDate": WEEK.begin_date, "endDate": WEEK.end_date}

@@ -13,7 +13,7 @@ import pytest
 from rig import Wall, exposed, served, wired
 from structlog.testing import capture_logs
 
-from exporter.periods import week_from_ref_date
+from exporter.periods import Week
 from exporter.reports import WEEKLY, Reading
 from exporter.status import Kept
 from exporter.store import Change, Lock, Locked, Store
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from exporter.periods import Week
 
 NOW = 1795485600.0  # Tue 2026-11-24 10:00 Beijing
-W47 = week_from_ref_date("20261116-20261122")
+W47 = Week.from_ref_date("20261116-20261122")
 APPS = tuple(SimulatedApp(f"wx{number:016x}", f"secret-{number}", Audience(1000 * number)) for number in (1, 2, 3))
 
 

@@ -11,7 +11,7 @@ import pytest
 from rig import PREFIX, Running, Samples, command, running, served
 
 from exporter.metrics.catalogue import of_report
-from exporter.periods import newest_wanted_week
+from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
 from exporter.wechat.simulator import Audience, Fault, SimulatedApp, Surroundings
 from exporter.wechat.simulator.ways import HTTP_ACCESS, KEY_HEADER, TOKEN_SERVER
@@ -121,7 +121,7 @@ def test_nine_apps_by_nine_ways_expose_the_same_kind_of_figures_and_nothing_secr
         apps = entries(tmp_path, wechat, base_url)
         assert len(apps) == 9
         configure(tmp_path, base_url, apps)
-        week = newest_wanted_week(time.time(), 36_000)
+        week = newest_wanted(Week, time.time(), 36_000)
         with running(tmp_path, "--log.level=debug") as exporter:
             samples = exporter.scrape_until(
                 lambda samples: sum(key[0] == "fetches_total" and value == WEEKS for key, value in samples.items()) == 9

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rig import Wall, exposed, machine_in, served, wired
 
-from exporter.periods import BEIJING, Week, week_containing
+from exporter.periods import BEIJING, Week
 from exporter.poller.plan import jitter
 from exporter.reports import WEEKLY
 from exporter.wechat.simulator import Audience, SimulatedApp
@@ -38,7 +38,7 @@ def test_a_week_passes_from_sunday_evening_to_tuesday() -> None:
     start, end, published = beijing("22T20:00"), beijing("24T12:00"), beijing("23T14:05")
     turn = beijing("23T10:00") + 30 * MINUTE * SPREAD
     wall = Wall(start)
-    old = week_containing(beijing("15T12:00"))
+    old = Week.containing(beijing("15T12:00"))
     new = old.after()
     live = {}
     with served([APP], wall) as (wechat, base_url), wired([APP], base_url, wall, history_weeks=2) as rooms:

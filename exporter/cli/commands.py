@@ -14,7 +14,7 @@ from exporter import dashboards, demo, rules
 from exporter.cli.engine import Engine
 from exporter.cli.flags import UsageError
 from exporter.metrics import Format, Renderer, compose
-from exporter.periods import newest_wanted_week
+from exporter.periods import Week, newest_wanted
 from exporter.poller import STATES
 from exporter.reports import WEEKLY, Reading
 from exporter.wechat.client import Client
@@ -98,7 +98,7 @@ def _check_live(config: Config, clock: Callable[[], float]) -> int:
     """Asks WeChat for one finished week of each app and prints a line for each; returns how many failed."""
     transport = Transport(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
     client = Client(config.apps, config.api.base_url, sender=transport, clock=clock)
-    week = newest_wanted_week(clock(), config.fetch.ready_after)
+    week = newest_wanted(Week, clock(), config.fetch.ready_after)
 
     def ask(app: App) -> tuple[bool, str]:
         result = client.ask(app, WEEKLY, week).result

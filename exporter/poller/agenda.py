@@ -27,7 +27,7 @@ class Agenda:
         number = self._entries[appid] = next(self._numbers)
         heapq.heappush(self._newest, (newest_at, number, appid))
         if look.history:
-            heapq.heappush(self._history, (-look.week.monday.toordinal(), number, appid))
+            heapq.heappush(self._history, (-look.week.first.toordinal(), number, appid))
 
     def take_due(self, now: float) -> str | None:
         """Takes out the app whose turn it is; None if nobody is due."""

@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.periods import DAY, Week, newest_wanted_week, next_midnight
+from exporter.periods import DAY, Week, newest_wanted, next_midnight
 from exporter.status import Answer, State
 from exporter.wechat.codes import BUSY, DAILY_QUOTA
 
@@ -35,7 +35,7 @@ class Look:
 
 def plan(ledger: Ledger, fetch: Fetch, now: float) -> Look:
     """What to ask next about one app."""
-    newest = Look(max(now, _newest_due(ledger, fetch, now)), newest_wanted_week(now, fetch.ready_after))
+    newest = Look(max(now, _newest_due(ledger, fetch, now)), newest_wanted(Week, now, fetch.ready_after))
     if newest.at <= now:
         return newest
     missing = _missing_week(ledger, fetch, now)

@@ -6,7 +6,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from exporter.periods import week_from_ref_date
+from exporter.periods import Week
 from exporter.reports import Reading, Unit, is_figure
 from exporter.wechat.codes import Failed, NotReady, TokenRejected
 from exporter.wechat.protocol.answers import (
@@ -21,7 +21,6 @@ from exporter.wechat.protocol.answers import (
 )
 
 if TYPE_CHECKING:
-    from exporter.periods import Week
     from exporter.reports import Field, Report
     from exporter.wechat.exchange import Reply
 
@@ -101,7 +100,7 @@ def _said_by_function(answer: dict[str, Any], secrets: tuple[str, ...]) -> dict[
 def _check_week(row: dict[str, Any], week: Week) -> None:
     text = row.get("ref_date", row.get("refDate"))
     try:
-        if isinstance(text, str) and week_from_ref_date(text) == week:
+        if isinstance(text, str) and Week.from_ref_date(text) == week:
             return
     except ValueError:
         pass

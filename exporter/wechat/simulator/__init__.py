@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from exporter.periods import Week, week_containing, week_from_ref_date
+from exporter.periods import Week
 from exporter.reports import WEEKLY
 from exporter.wechat.access.sources import STABLE_TOKEN, STABLE_TOKEN_PATH
 from exporter.wechat.simulator.faults import KINDS, Answer, Fault, as_json, error
@@ -122,7 +122,7 @@ class Simulator:
     def publish(self, appid: str, row: Mapping[str, object]) -> None:
         """From now on serves this row for the week it names: a recorded answer, or a revision."""
         with self._lock:
-            self._rows[appid, week_from_ref_date(str(row["ref_date"]))] = row
+            self._rows[appid, Week.from_ref_date(str(row["ref_date"]))] = row
 
     def revoke_tokens(self, appid: str) -> None:
         """Makes every token of an app worthless, as a reset of its secret does."""
@@ -215,7 +215,7 @@ class Simulator:
         if not _is_date(begin) or not _is_date(end):
             return self.error(61500)
         try:
-            week = week_from_ref_date(f"{begin}-{end}")
+            week = Week.from_ref_date(f"{begin}-{end}")
         except ValueError:
             return self.error(61501)
         good = {"list": [self.row(app.appid, week)]}
@@ -224,7 +224,7 @@ class Simulator:
     def _published(self, app: SimulatedApp, week: Week) -> Answer | None:
         """What is said in place of a row that is not there."""
         now = self._clock()
-        if week >= week_containing(now):
+        if week >= Week.containing(now):
             return self.error(61501)
         if app.launched is not None and week < app.launched:
             return as_json({"list": []})

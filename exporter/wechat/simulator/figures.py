@@ -40,7 +40,7 @@ def row(audience: Audience, week: Week, seed: str) -> Mapping[str, float | str]:
         """What is usual for the app, a little different each week."""
         return character.uniform(least, most) * chance.gauss(1, 0.02)
 
-    weeks = (week.monday - _FIRST_MONDAY).days / 7
+    weeks = (week.first - _FIRST_MONDAY).days / 7
     level = audience.visitors * (1 + audience.weekly_growth) ** weeks * chance.gauss(1, 0.03)
     if _has_holiday(week):
         level *= HOLIDAY_DIP
@@ -62,5 +62,5 @@ def row(audience: Audience, week: Week, seed: str) -> Mapping[str, float | str]:
 
 
 def _has_holiday(week: Week) -> bool:
-    days = (week.monday + timedelta(days=offset) for offset in range(7))
+    days = (week.first + timedelta(days=offset) for offset in range(7))
     return any((day.month, day.day) in _HOLIDAYS for day in days)
