@@ -13,7 +13,6 @@ from __future__ import annotations
 import faulthandler
 import os
 import sys
-import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping
 
 STALL_SECONDS: Final = 60.0
@@ -52,12 +52,11 @@ class StallDetector:
         self._seconds = seconds
         self._leave = leave
 
-    def run(self) -> None:
-        """Check until a thread has stalled; then log it and end the process."""
+    def run(self, stopping: threading.Event) -> None:
+        """Check until told to stop, or until a thread has stalled; then log it and end the process."""
         seen: dict[str, int] = {}
         unchanged = dict.fromkeys(self._rounds, 0)
-        while True:
-            time.sleep(self._seconds / _CHECKS)
+        while not stopping.wait(self._seconds / _CHECKS):
             for name, count in self._rounds.items():
                 rounds = count()
                 unchanged[name] = unchanged[name] + 1 if seen.get(name) == rounds else 0

@@ -39,7 +39,7 @@ def test_a_thread_without_progress_ends_the_process() -> None:
     beats = iter(range(10**6))
     detector = StallDetector({"busy": lambda: next(beats), "stuck": lambda: 7}, seconds=0.12, leave=left.append)
     with capture_logs() as logs:
-        detector.run()
+        detector.run(threading.Event())
     assert left == [1]
     assert [(line["event"], line["thread"]) for line in logs] == [("thread stalled, exiting", "stuck")]
     assert "test_liveness.py" in logs[0]["stack"]
@@ -51,8 +51,13 @@ def test_threads_that_make_progress_are_left_alone() -> None:
     detector = StallDetector(
         {"busy": lambda: next(beats) // 10}, seconds=0.12, leave=left.append
     )  # a round in ten checks
-    threading.Thread(target=detector.run, daemon=True).start()
+    stopping = threading.Event()
+    thread = threading.Thread(target=detector.run, args=(stopping,))
+    thread.start()
     time.sleep(0.6)
+    stopping.set()
+    thread.join(1)
+    assert not thread.is_alive()
     assert left == []
     assert next(beats) > 20
 

@@ -116,13 +116,10 @@ def _work(
     """Lets all of them run until ``wait`` returns; gives poller and pages a moment to finish their step."""
     threading.Thread(target=reloader.run, name="reloader", daemon=True).start()
     stopping = threading.Event()
-    threads = [
-        threading.Thread(target=loop, args=(stopping,), name=name, daemon=True)
-        for name, loop in (("poller", poller.run), ("pages", pages.run))
-    ]
+    loops = (("poller", poller.run), ("pages", pages.run), ("stall-detector", detector.run))
+    threads = [threading.Thread(target=loop, args=(stopping,), name=name, daemon=True) for name, loop in loops]
     for thread in threads:
         thread.start()
-    threading.Thread(target=detector.run, name="stall-detector", daemon=True).start()
     wait(reloader.ask)
     stopping.set()
     poller.wake()
