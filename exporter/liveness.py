@@ -71,6 +71,7 @@ class StallDetector:
             faulthandler.dump_traceback_later(_LOG_SECONDS, exit=True, file=Path(os.devnull).open("w"))  # noqa: SIM115 (until the end)
         log.error("thread stalled, exiting", thread=name, seconds=round(self._seconds), stack=_stacks())
         self._leave(1)
+        faulthandler.cancel_dump_traceback_later()  # a process that did not leave must not be ended later
 
 
 def _stacks() -> str:
