@@ -15,7 +15,6 @@ import os
 import sys
 import traceback
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -51,6 +50,7 @@ class StallDetector:
         self._rounds = rounds
         self._seconds = seconds
         self._leave = leave
+        self._nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)  # while there is memory
 
     def run(self, stopping: threading.Event) -> None:
         """Check until told to stop, or until a thread has stalled; then log it and end the process."""
@@ -66,11 +66,13 @@ class StallDetector:
                     return
 
     def _end(self, name: str) -> None:
-        # The log itself may be what hangs: this ends the process even then. It cannot be had if memory is short.
-        with suppress(RuntimeError, OSError):
-            faulthandler.dump_traceback_later(_LOG_SECONDS, exit=True, file=Path(os.devnull).open("w"))  # noqa: SIM115 (until the end)
-        log.error("thread stalled, exiting", thread=name, seconds=round(self._seconds), stack=_stacks())
-        self._leave(1)
+        try:
+            # The log itself may be what hangs: this ends the process even then. It cannot be had if memory is short.
+            with suppress(RuntimeError, OSError, MemoryError):
+                faulthandler.dump_traceback_later(_LOG_SECONDS, exit=True, file=self._nowhere)
+            log.error("thread stalled, exiting", thread=name, seconds=round(self._seconds), stack=_stacks())
+        finally:
+            self._leave(1)
         faulthandler.cancel_dump_traceback_later()  # a process that did not leave must not be ended later
 
 

@@ -42,7 +42,7 @@ def test_a_fresh_ledger_is_pending() -> None:
 
 REASONS = [
     (NotReady("x", "61503", about_week=True), State.NOT_READY, 0, False),
-    (Busy("x", "-1", about_week=True), State.NOT_READY, 0, False),
+    (Busy("x", "-1", about_week=True), State.NOT_READY, 0, True),
     (QuotaSpent("x", "45009", about_week=True), State.QUOTA_SPENT, 1, True),
     (Refused("x", "40164"), State.REFUSED, 1, True),
     (Failed("x", "timeout"), State.FAILED, 1, True),

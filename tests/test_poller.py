@@ -321,6 +321,26 @@ def test_a_busy_answer_on_any_day_is_retried_after_half_an_hour() -> None:
     assert [key for key in found if key[0] == "weekly_visitors"]
 
 
+def test_a_busy_wechat_is_not_asked_for_history() -> None:
+    wall = Wall(NOW)
+    app = SimulatedApp("wx1", "s" * 20, faults=(Fault("-1"),))
+    with served([app], wall) as (wechat, base_url), wired([app], base_url, wall, history_weeks=52) as rooms:
+        rooms.poller.drain()
+        assert [call.endpoint for call in wechat.calls] == ["stable_token", "weekly"]
+
+
+def test_a_state_that_began_in_the_future_began_now_at_the_latest() -> None:
+    wall = Wall(NOW + 365 * DAY)
+    app = SimulatedApp("wx1", "s" * 20, faults=(Fault("48001"),))
+    with served([app], lambda: NOW) as (_, base_url), wired([app], base_url, wall) as rooms:
+        rooms.poller.drain()
+        wall.now = NOW
+        rooms.poller.drain()
+        (status,) = rooms.poller.statuses()
+    assert status.answer is not None
+    assert status.answer.since == NOW
+
+
 def test_an_interrupted_history_goes_on_after_a_restart_and_what_is_in_is_not_asked_again(tmp_path: object) -> None:
     wall = Wall(NOW)
     app = SimulatedApp("wx1", "s" * 20)

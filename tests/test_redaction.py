@@ -33,6 +33,8 @@ SHOWN = [
     ("as escapes", f"rejected {escaped(TOKEN)}!", "rejected <SECRET>!"),
     ("its beginning as escapes", escaped(TOKEN[:20]), "<SECRET>"),
     ("percent-encoded", "token=" + "".join(f"%{ord(char):02X}" for char in TOKEN), "token=<SECRET>"),
+    ("percent-encoded twice", "".join(f"%25{ord(char):02X}" for char in TOKEN), "<SECRET>"),
+    ("JSON within JSON", '{\\"token\\":\\"' + TOKEN + '\\"}', '{"token":"<SECRET>"}'),
     ("too short to be told from a word", f"{TOKEN[:7]} {TOKEN[-7:]}", f"{TOKEN[:7]} {TOKEN[-7:]}"),
     ("nothing of it", "invalid ip 1.2.3.4, 100% of it", "invalid ip 1.2.3.4, 100% of it"),
 ]

@@ -487,6 +487,29 @@ def test_with_an_interval_a_file_that_is_being_written_costs_nothing(tmp_path: P
         assert exporter.stop() == 0
 
 
+def test_with_an_interval_a_file_that_keeps_changing_hides_no_other(tmp_path: Path) -> None:
+    with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (_, files, start):
+        files.write(ONE, patterns=("apps.d/*.yaml",))
+        files.put("apps.d/a.yaml", json.dumps([files.entry(FOUR)]))
+        exporter = start(ONE, FOUR)
+        stopping = threading.Event()
+
+        def touch() -> None:
+            while not stopping.wait(0.4):
+                (tmp_path / "apps.d" / "a.yaml").touch()
+
+        thread = threading.Thread(target=touch)
+        thread.start()
+        files.put("apps.d/b.yaml", json.dumps([files.entry(FIVE)]))
+        try:
+            exporter.scrape_until(lambda samples: settled(samples, FIVE), 30)
+        finally:
+            stopping.set()
+            thread.join()
+        assert "read anyway" in exporter.logged("configuration files keep changing")
+        assert exporter.stop() == 0
+
+
 def test_with_an_interval_the_end_of_a_refusal_is_said_too(tmp_path: Path) -> None:
     with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (_, files, start):
         files.write(ONE)

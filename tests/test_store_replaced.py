@@ -58,7 +58,7 @@ def running_store(tmp_path: Path) -> Iterator[tuple[Store, Wall, Lock]]:
 
 
 def moved_over(tmp_path: Path) -> None:
-    """As in a hurry: one file over the other, with the log of the old one left beside it."""
+    """As in a hurry: one file over the other, while the exporter runs."""
     (tmp_path / "backup" / DATABASE).rename(tmp_path / "data" / DATABASE)
 
 
@@ -87,18 +87,107 @@ def test_a_restored_backup_is_opened_and_completed(
     assert len(store.read("wx1", WEEKLY, 50).held) == 24
 
 
-def test_a_backup_with_a_log_of_its_own_is_read_with_it(
+def test_a_backup_that_another_process_opens_first_is_kept(
     running_store: tuple[Store, Wall, Lock], tmp_path: Path
 ) -> None:
+    """SQLite replays a write-ahead log that lies beside a file into it; there must be none between two writes."""
     store, clock, _ = running_store
-    live = Store(str(tmp_path / "backup"), "api.weixin.qq.com", Wall(NOW))
-    live.save([Change("wx1", WEEKLY, kept(W47.before(), 100))])
-    shutil.rmtree(tmp_path / "data")
-    shutil.copytree(tmp_path / "backup", tmp_path / "data")  # everything is in the log as yet
-    live.close()
-    clock.now += 61
+    older = [W47.before(number) for number in range(24)]
+    readings(tmp_path / "backup", *older)
+    assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["exporter.lock", DATABASE]
+    moved_over(tmp_path)
+    fetch = Store(str(tmp_path / "data"), "api.weixin.qq.com", clock)
+    assert fetch.read("wx1", WEEKLY, 50).held == frozenset(older)
+    fetch.close()
     assert store.mend()
-    assert held(tmp_path / "data") == {("wx1", 20261109), ("wx1", 20261116), ("wx2", 20261116)}
+    assert len(held(tmp_path / "data")) == 25
+
+
+def test_nothing_is_written_to_a_file_that_took_the_place_of_the_open_one(
+    running_store: tuple[Store, Wall, Lock], tmp_path: Path
+) -> None:
+    store, _, _ = running_store
+    readings(tmp_path / "backup", W47.before())
+    moved_over(tmp_path)
+    store.save([Change("wx3", WEEKLY, kept(W47))])
+    assert held(tmp_path / "data") == {("wx1", 20261109)}
+    assert store.mend()
+    assert ("wx3", 20261116) in held(tmp_path / "data")
+
+
+def test_a_removed_lock_alone_harms_no_other_exporter(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
+    store, clock, _ = running_store
+    (tmp_path / "data" / "exporter.lock").unlink()
+    lock = Lock(tmp_path / "data")
+    other = Store(str(tmp_path / "data"), "api.weixin.qq.com", clock, lock)
+    other.save([Change("wx9", WEEKLY, kept(W47))])
+    with capture_logs():
+        store.mend()
+    assert "another exporter runs on" in store.problem
+    store.save([Change("wx8", WEEKLY, kept(W47))])
+    other.save([Change("wx9", WEEKLY, kept(W47.before()))])
+    assert held(tmp_path / "data") == {("wx1", 20261116), ("wx2", 20261116), ("wx9", 20261116), ("wx9", 20261109)}
+    assert store.read("wx8", WEEKLY, 9).held == {W47}
+    other.close()
+    lock.close()
+
+
+def test_a_folder_that_takes_no_lock_gets_its_file_back(tmp_path: Path) -> None:
+    clock = Wall(NOW)
+    (tmp_path / "exporter.lock").mkdir()
+    with capture_logs():
+        store = Store(str(tmp_path), "api.weixin.qq.com", clock, Lock(tmp_path))
+    store.save([Change("wx1", WEEKLY, kept(W47))])
+    (tmp_path / DATABASE).unlink()
+    with capture_logs():
+        assert store.mend()
+    assert store.problem == ""
+    assert held(tmp_path) == {("wx1", 20261116)}
+    store.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE figure SET value = 101 WHERE value = 100",
+        "PRAGMA foreign_keys = OFF; UPDATE reading SET period = 20261012 WHERE period = 20261116",
+    ],
+)
+def test_an_intact_reading_takes_the_place_of_a_damaged_one(
+    running_store: tuple[Store, Wall, Lock], tmp_path: Path, damage: str
+) -> None:
+    store, _, _ = running_store
+    readings(tmp_path / "backup", W47)
+    with closing(sqlite3.connect(tmp_path / "backup" / DATABASE)) as db:
+        db.executescript(damage)
+    moved_over(tmp_path)
+    with capture_logs():
+        assert store.mend()
+    assert store.problem == ""
+    assert store.read("wx1", WEEKLY, 9).recent.current == kept(W47)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE subject SET host = CAST(x'ff' AS BLOB) WHERE appid = 'wx2'",
+        "UPDATE term SET name = CAST(x'76ff' AS TEXT) WHERE name = 'visit_pv'",
+        "UPDATE figure SET dimension = CAST(x'ff' AS TEXT) WHERE value = 100 AND subject = 2",
+    ],
+)
+def test_a_broken_text_does_not_stop_the_upgrade_of_an_older_store(tmp_path: Path, damage: str) -> None:
+    readings(tmp_path, W47)
+    store = Store(str(tmp_path), "api.weixin.qq.com", Wall(NOW))
+    store.save([Change("wx2", WEEKLY, kept(W47, 100))])
+    store.close()
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
+        db.executescript(f"ALTER TABLE reading DROP COLUMN checksum; PRAGMA user_version = 1; {damage}")
+    with capture_logs():
+        store = Store(str(tmp_path), "api.weixin.qq.com", Wall(NOW))
+    assert store.problem == ""
+    found = store.read("wx1", WEEKLY, 9)
+    store.close()
+    assert found.held == {W47}
 
 
 def test_a_removed_folder_is_made_again_and_locked(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
@@ -173,7 +262,7 @@ def test_the_database_of_another_program_is_refused_and_untouched(tmp_path: Path
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("name", [DATABASE, f"{DATABASE}-wal"])
+@pytest.mark.parametrize("name", [DATABASE, f"{DATABASE}-journal"])
 def test_a_pipe_in_place_of_the_file_does_not_block(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with capture_logs():

@@ -353,7 +353,7 @@ def test_one_connection_serves_many_calls(transport: Transport) -> None:
         assert server.accepted == 1
 
 
-def test_a_kept_connection_serves_one_app_alone(transport: Transport) -> None:
+def test_a_kept_connection_serves_one_owner_alone(transport: Transport) -> None:
     with closing(Server(good)) as server:
         for owner in ("one", "one", "other", "other", "one"):
             assert transport.send(call_to(server.port), owner).body == b"ok"

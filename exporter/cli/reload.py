@@ -29,6 +29,8 @@ _SHOWN = 50
 _REST = 20
 """What is wrong is read again after so many times as long as it took: in all, a twentieth of a processor."""
 
+_MOST_UNSETTLED = 10
+"""Checks; files that change all the time must not keep others from being read."""
 _REST_AFTER_FAULT = 60.0
 """Seconds; each time the log has a traceback."""
 
@@ -82,6 +84,8 @@ class Reloader:
         self._refused: tuple[Problem, ...] = ()
         self._faulty = False
         """Whether the last reload met a fault of the exporter."""
+        self._unsettled = 0
+        """At how many checks in a row the files looked different."""
         self._seen: object = None
         """How the files looked at the last check."""
         self._taken: object = None
@@ -128,10 +132,24 @@ class Reloader:
         What is wrong is read again anyway, because it may have been fixed in a place that is not checked.
         """
         before, self._seen = self._seen, self._source.look(self._engine.config)
-        if before != self._seen:
+        self._unsettled = self._unsettled + 1 if before != self._seen else 0
+        if 0 < self._unsettled < _MOST_UNSETTLED:
             return False
+        if self._unsettled == _MOST_UNSETTLED:
+            log.warning("configuration files keep changing, read anyway")
         rest = max(_REST * self._reading_took, _REST_AFTER_FAULT if self._faulty else 0.0)
         return self._seen != self._taken or (bool(self.troubles) and time.monotonic() - self._read_at > rest)
+
+    def _is_still(self, before: Config, config: Config) -> bool:
+        """Whether no file was written while it was read, those included that are new in this configuration."""
+        if self._unsettled:
+            return True  # they keep changing, and are read anyway
+        if self._source.look(before) != self._seen:
+            return False
+        seen = self._source.look(config)
+        if seen != self._seen:
+            time.sleep(self._interval)
+        return seen == self._source.look(config)
 
     def _reload(self, *, quiet: bool) -> Verdict | None:
         """Reads the configuration and takes it; ``quiet`` says nothing where nothing is new. None for a fault."""
@@ -144,8 +162,8 @@ class Reloader:
             self._reading_took = time.monotonic() - self._read_at
             if quiet:
                 self._taken = self._seen
-        if quiet and self._source.look(before) != self._seen:
-            self._taken = None  # a file was written while it was read: once more when it is still
+        if quiet and not self._is_still(before, config):
+            self._taken = None
             return _WRITTEN_MEANWHILE
         turnover = self._engine.take(config)
         if turnover is None:

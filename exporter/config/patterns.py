@@ -28,7 +28,8 @@ def files_of(patterns: Iterable[str], folder: Path) -> set[Path]:
         folder: where relative ones begin.
     """
     found: dict[object, Path] = {}
-    for path in sorted({path for pattern in patterns for path in _matches(folder, Path(pattern).parts)}, key=str):
+    matches = {path for pattern in patterns for path in _matches(folder, _parts(pattern), set())}
+    for path in sorted(matches, key=str):
         if not os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a folder that is closed to us)
             found.setdefault(identity(path) or path, path)
     return set(found.values())
@@ -43,22 +44,33 @@ def identity(path: Path) -> Identity | None:
     return found.st_dev, found.st_ino
 
 
-def _matches(start: Path, parts: tuple[str, ...]) -> Iterator[Path]:
-    """Every existing path below ``start`` that the rest of a pattern matches."""
+def _parts(pattern: str) -> tuple[str, ...]:
+    """The parts of a pattern; several ``**`` in a row are one."""
+    parts = Path(pattern).parts
+    return tuple(
+        part for place, part in enumerate(parts) if part != _RECURSIVE or parts[place + 1 : place + 2] != (_RECURSIVE,)
+    )
+
+
+def _matches(start: Path, parts: tuple[str, ...], seen: set[tuple[object, tuple[str, ...]]]) -> Iterator[Path]:
+    """Every existing path below ``start`` that the rest of a pattern matches; ``seen`` is where it was tried."""
     if not parts:
         yield start
         return
-    part, *rest = parts
+    if (place := (identity(start), parts)) in seen:
+        return
+    seen.add(place)
+    part, rest = parts[0], parts[1:]
     if part == _RECURSIVE:
         for directory in _directories(start):
-            yield from _matches(directory, tuple(rest) or ("*",))
+            yield from _matches(directory, rest or ("*",), seen)
     elif WILDCARDS.isdisjoint(part):
         if os.path.lexists(start / part):
-            yield from _matches(start / part, tuple(rest))
+            yield from _matches(start / part, rest, seen)
     else:
-        for name in _names(start):
+        for name in sorted(_names(start)):
             if fnmatch.fnmatchcase(name, part) and (part.startswith(".") or not name.startswith(".")):
-                yield from _matches(start / name, tuple(rest))
+                yield from _matches(start / name, rest, seen)
 
 
 def _directories(start: Path) -> Iterator[Path]:

@@ -20,6 +20,8 @@ _SETTLE_SECONDS = 1.0
 _SETTLE_TRIES = 10
 
 _KEY = secrets.token_bytes(32)
+_settled: dict[Path, bytes] = {}
+"""What a file that changed since the load was last found to hold, so that it is waited for once."""
 
 
 class SecretUnavailable(Exception):
@@ -96,11 +98,12 @@ class FileSecret(Secret):
         try:
             text = read_text(self.path, MAX_BYTES)
             # What is not as it was at load may be half-written: it is used once it is read twice alike.
-            tries = _SETTLE_TRIES if self.trace and _trace(text.strip()) != self.trace else 0
-            for _ in range(tries):
+            known = {self.trace, _settled.get(self.path, b"")}
+            for _ in range(_SETTLE_TRIES if self.trace and _trace(text.strip()) not in known else 0):
                 time.sleep(_SETTLE_SECONDS)
                 before, text = text, read_text(self.path, MAX_BYTES)
-                if text == before:
+                if text == before and text.strip():
+                    _settled[self.path] = _trace(text.strip())
                     break
         except FileUnreadableError as error:
             raise SecretUnavailable(f"{self.subject} {error}") from None

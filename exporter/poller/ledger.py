@@ -125,7 +125,7 @@ def absorb_newest(
         succeeded=now if reason is None else before.succeeded if before else None,
     )
     if before is not None and replace(ledger, answer=answer).state is was:
-        answer = replace(answer, since=before.since)
+        answer = replace(answer, since=min(before.since, now))
     after = replace(ledger, answer=answer, ask_at_once=False)
     return after, (*changes, Change(ledger.app.appid, report, answer))
 
@@ -144,7 +144,7 @@ def absorb_history(
     miss = Miss(week, now, final)
     ledger = replace(ledger, misses=MappingProxyType({**ledger.misses, week: miss}))
     changes = (Change(ledger.app.appid, report, miss),)
-    if not final and isinstance(reason, QuotaSpent | Refused) and ledger.answer is not None:
+    if not final and isinstance(reason, QuotaSpent | Refused | Busy) and ledger.answer is not None:
         answer = replace(ledger.answer, history_stopped=True)
         ledger = replace(ledger, answer=answer)
         changes = (*changes, Change(ledger.app.appid, report, answer))
@@ -193,4 +193,4 @@ def _counted(counters: Counters, outcome: Outcome) -> Counters:
 
 def _others_may_fare_better(reason: Unanswered) -> bool:
     """Whether it is of use to ask for other weeks of the app in this look."""
-    return isinstance(reason, NotReady | Failed) and reason.about_week
+    return isinstance(reason, NotReady | Failed) and not isinstance(reason, Busy) and reason.about_week

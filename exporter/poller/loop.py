@@ -101,13 +101,13 @@ class Poller:
         self._busy: dict[str, Task] = {}
         """The task under way for an app; one whose app left or changed meanwhile is in here no more."""
         self._last_now = clock()
+        self.rounds = 0
+        """Counts what was done: goes up at least once every ``HEARTBEAT``."""
         self._ledgers = {app.appid: opened(app, self._read(app, config), retry=retry) for app in config.apps}
         self._told = dict.fromkeys(self._ledgers, State.PENDING)
         self._ailing = _troubles(self._ledgers)
         """When an app's trouble began, whatever its kinds since; Unix seconds."""
         self._statuses: dict[str, Status] = {}
-        self.rounds = 0
-        """How often ``run`` has gone round: at least once every ``HEARTBEAT``."""
         self._enter_all(self._last_now)
         self._askers = Askers(self._carry_out)
         self._askers.become(config.fetch.concurrency)
@@ -215,6 +215,7 @@ class Poller:
         self._changed()
 
     def _read(self, app: App, config: Config) -> Known:
+        self.rounds += 1  # ten thousand apps take a while: that is progress, too
         return self._store.read(app.appid, self._report, config.fetch.history_weeks, config.api.host)
 
     def _absorb(self, arrival: _Arrival, now: float) -> tuple[Change, ...]:
@@ -280,12 +281,12 @@ class Poller:
         told, self._told[appid] = self._told[appid], state
         began = self._ailing.pop(appid, None)
         if answer is not None and not state.up:
-            self._ailing[appid] = now if began is None else began
+            self._ailing[appid] = now if began is None else min(began, now)
             if state is not told:
                 facts = {"appid": appid, "state": state.value, "errcode": answer.errcode, "error": answer.message}
                 log.warning("app in trouble", **facts)
         elif began is not None:
-            log.info("app is well again", appid=appid, state=state.value, lasted_seconds=round(now - began))
+            log.info("app is well again", appid=appid, state=state.value, lasted_seconds=max(0, round(now - began)))
         live, was = after.recent.current, before.recent.current
         if live is not None and (was is None or live.week != was.week):
             log.info("week published", appid=appid, week=live.week.label)

@@ -20,13 +20,11 @@ from exporter.store.files import (
     Identity,
     Lock,
     Locked,
-    companions,
     identity,
     is_corrupt,
     move_aside,
     open_database,
     open_memory,
-    remove_companions,
     rescue,
 )
 from exporter.store.merge import add_missing
@@ -51,9 +49,9 @@ log = structlog.get_logger()
 class Store:
     """The figures and answers of all apps, as one API host gave them.
 
-    Once a minute it sees to its file. One that could not be used is tried again. Where another file, or none, is at the
-    path (a restored backup, a removed folder), the exporter takes the lock anew, opens what is there and adds what it
-    lacks; a corrupt one is moved aside. Overwriting it with what is in memory, as the first version did, lost a
+    A file that could not be used is tried again once a minute. Where another file, or none, is at the path (a restored
+    backup, a removed folder), the exporter takes the lock anew, opens what is there and adds what it lacks; a corrupt
+    one is moved aside. Overwriting it with what is in memory, as the first version did, lost a
     restored backup within a minute.
 
     Args:
@@ -73,8 +71,9 @@ class Store:
         """By host, what the file lacks."""
         self._db: sqlite3.Connection
         self._identity: Identity | None = None
-        self._companions: dict[Path, Identity] = {}
         self._closed = False
+        self._was_replaced = False
+        """Whether another file took the place of the one that was open, and has not been opened yet."""
         self.problem = ""
         """Why data is kept in memory only, for people; empty while the file is usable."""
         self._tried = clock()
@@ -108,6 +107,8 @@ class Store:
             changes = tuple(changes)
             if self._closed:
                 return
+            if not self.problem and self._folder is not None and self._is_replaced(self._folder):
+                self._take_to_memory(self._folder)
             if self.problem:
                 self._unsaved[self._host] |= {change.key: change for change in changes}
                 write(self._db, self._host, changes)
@@ -119,22 +120,22 @@ class Store:
                 self._go_on_from_memory(error)
 
     def mend(self) -> bool:
-        """Once a minute, see to the file: open it again where it could not be used, or where another is at the path.
+        """See to the file: where another one is at the path, at once; where it could not be used, once a minute.
 
         Returns:
             Whether another file was opened, which may hold more than was known.
         """
         with self._lock:
-            if self._closed or self._folder is None or abs(self._clock() - self._tried) < _RETRY_SECONDS:
+            if self._closed or self._folder is None:
+                return False
+            if not self.problem:
+                if not self._is_replaced(self._folder):
+                    return self._keep_lock(self._folder)
+                self._take_to_memory(self._folder)
+            elif not self._was_replaced and abs(self._clock() - self._tried) < _RETRY_SECONDS:
                 return False
             self._tried = self._clock()
-            if self.problem:
-                return self._reopen(self._folder, replaced=False)
-            lock = self._folder_lock
-            if identity(self._folder) == self._identity and (lock is None or lock.is_current):
-                self._companions = companions(self._folder)
-                return False
-            return self._take_to_memory(self._folder) and self._reopen(self._folder, replaced=True)
+            return self._reopen(self._folder)
 
     def close(self) -> None:
         """Closes the database; what comes afterwards is not kept."""
@@ -151,31 +152,43 @@ class Store:
 
     def _use(self, db: sqlite3.Connection, folder: Path) -> None:
         self._db = db
-        self._identity, self._companions = identity(folder), companions(folder)
+        self._identity = identity(folder)
         self.problem = ""
+        self._was_replaced = False
         self._unsaved.clear()
 
-    def _take_to_memory(self, folder: Path) -> bool:
-        """Leave the file that is no longer at the path with all that it holds; False if it cannot be read any more."""
+    def _is_replaced(self, folder: Path) -> bool:
+        """Whether the file at the path is no longer the one that was opened."""
+        return identity(folder) != self._identity
+
+    def _keep_lock(self, folder: Path) -> bool:
+        """Lock the folder again if its lock was removed; an exporter that was faster has the file from now on."""
+        try:
+            if self._folder_lock is not None and not self._folder_lock.is_current:
+                self._folder_lock.renew()
+        except (OSError, Locked) as error:
+            self._take_to_memory(folder)
+            self._was_replaced = False
+            self._report(error, folder)
+        return False
+
+    def _take_to_memory(self, folder: Path) -> None:
+        """Leave a file with all that it holds; what cannot be read any more is lost with it."""
         gone, memory = self._db, open_memory()
         try:
             gone.backup(memory)
         except sqlite3.Error as error:
-            memory.close()
-            self._go_on_from_memory(error)
-            return False
+            log.error("stored data damaged", damaged=str(error))  # noqa: TRY400 (a message, no traceback)
         gone.close()
-        remove_companions(self._companions)
         self._db = memory
+        self._was_replaced = True
         self.problem = f"the store in {folder} was replaced"
-        return True
 
-    def _reopen(self, folder: Path, *, replaced: bool) -> bool:
+    def _reopen(self, folder: Path) -> bool:
         """Open what is at the path and add what it lacks of the database in memory."""
         memory, moved_to = self._db, ""
         try:
-            if self._folder_lock is not None:
-                self._folder_lock.renew()
+            self._renew_lock()
             try:
                 db = open_database(folder)
             except sqlite3.Error as error:
@@ -188,15 +201,19 @@ class Store:
             self._report(error, folder)
             return False
         memory.close()
+        event = "store replaced, opened again" if self._was_replaced else "store available again"
         self._use(db, folder)
-        facts = {"moved_to": moved_to} if moved_to else {}
-        log.warning(
-            "store replaced, opened again" if replaced else "store available again",
-            path=str(folder),
-            added=added,
-            **facts,
-        )
+        log.warning(event, path=str(folder), added=added, **({"moved_to": moved_to} if moved_to else {}))
         return True
+
+    def _renew_lock(self) -> None:
+        """A folder that never took a lock is used without one, as at the start."""
+        if self._folder_lock is not None:
+            try:
+                self._folder_lock.renew()
+            except OSError:
+                if self._folder_lock.is_held:
+                    raise
 
     def _fill(self, db: sqlite3.Connection, memory: sqlite3.Connection) -> int:
         """Add to a file what it lacks; returns how many readings were added."""
@@ -227,6 +244,7 @@ class Store:
     def _report(self, error: Exception, folder: Path) -> None:
         """Say why data is kept in memory only, once for each reason."""
         self._tried = self._clock()
+        self._was_replaced = False
         problem = _words(error, folder)
         if problem != self.problem:
             self.problem = problem

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 Figure = tuple[str, str, float]
 """Field as WeChat names it, dimension, value."""
@@ -31,35 +31,42 @@ def reading_checksum(owner: tuple[str, str, str], period: int, first_seen: float
     return zlib.crc32(text.encode("utf-8", "replace"))
 
 
-def register(db: sqlite3.Connection) -> None:
-    """Let a database's SQL call it: ``reading_checksum(host, appid, report, period, first_seen, field, ...)``."""
-    db.create_aggregate("reading_checksum", 8, _Aggregate)  # type: ignore[arg-type]  # the stubs know one argument
+def readings_with_checksums(db: sqlite3.Connection) -> Iterator[tuple[tuple[int, int, int], int | None, int | None]]:
+    """Yield each reading's key (app, report, period), its stored checksum, and the one that it should have.
+
+    Read in Python, not by a function within SQL: that one would fail for a whole table at one broken text.
+    """
+    owners = {row[0]: (row[1], row[2]) for row in db.execute("SELECT id, host, appid FROM subject")}
+    names = dict(db.execute("SELECT id, name FROM term"))
+    rows = db.execute("SELECT subject, report, period, first_seen, checksum FROM reading").fetchall()
+    for subject, report, period, first_seen, stored in rows:
+        figures = [
+            (str(names.get(field)), str(dimension), value)
+            for field, dimension, value in db.execute(
+                "SELECT field, dimension, value FROM figure WHERE subject = ? AND report = ? AND period = ?",
+                (subject, report, period),
+            )
+        ]
+        host, appid = owners.get(subject, ("", ""))
+        owner = (str(host), str(appid), str(names.get(report)))
+        yield (
+            (subject, report, period),
+            stored,
+            reading_checksum(owner, period, first_seen, figures) if figures else None,
+        )
 
 
-class _Aggregate:
-    """The checksum of the figures of one reading, a row each."""
+def add_checksums(db: sqlite3.Connection) -> None:
+    """Give each reading of a database that had none its checksum."""
+    found = [(checksum, *key) for key, _, checksum in readings_with_checksums(db)]
+    db.executemany("UPDATE reading SET checksum = ? WHERE subject = ? AND report = ? AND period = ?", found)
 
-    def __init__(self) -> None:
-        self._figures: list[Figure] = []
-        self._owner = ("", "", "")
-        self._period, self._first_seen = 0, 0.0
 
-    def step(  # noqa: PLR0913, PLR0917 (the columns)
-        self,
-        host: str,
-        appid: str,
-        report: str,
-        period: int,
-        first_seen: float,
-        field: str,
-        dimension: str,
-        value: float,
-    ) -> None:
-        self._owner, self._period, self._first_seen = (host, appid, report), period, first_seen
-        self._figures.append((field, dimension, value))
-
-    def finalize(self) -> int | None:
-        return reading_checksum(self._owner, self._period, self._first_seen, self._figures) if self._figures else None
+def delete_damaged(db: sqlite3.Connection) -> None:
+    """Delete the readings that are not what was written, so that intact ones can take their place."""
+    damaged = [key for key, stored, checksum in readings_with_checksums(db) if stored is None or stored != checksum]
+    for table in ("figure", "reading"):
+        db.executemany(f"DELETE FROM {table} WHERE subject = ? AND report = ? AND period = ?", damaged)  # noqa: S608 (two names)
 
 
 def _canonical(value: object) -> str:

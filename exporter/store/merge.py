@@ -6,6 +6,8 @@ import sqlite3
 from contextlib import closing
 from uuid import uuid4
 
+from exporter.store.checksum import delete_damaged
+
 _READINGS = """INSERT INTO main.reading (subject, report, period, first_seen, checksum)
     SELECT app, report, period, first_seen, checksum FROM temp.added"""
 
@@ -25,6 +27,8 @@ _STATEMENTS = (
         JOIN temp.term_number AS r ON r.their = lacking.reading.report
         WHERE (a.our, r.our, period) NOT IN (SELECT subject, report, period FROM main.reading)""",
     _READINGS,
+    # Figures without a reading: a flipped bit in the reading's key leaves such.
+    "DELETE FROM main.figure WHERE (subject, report, period) IN (SELECT app, report, period FROM temp.added)",
     """INSERT INTO main.figure (subject, report, period, field, dimension, value)
         SELECT added.app, added.report, added.period, f.our, theirs.dimension, theirs.value
         FROM temp.added
@@ -50,7 +54,7 @@ _STATEMENTS = (
 
 
 def add_missing(db: sqlite3.Connection, source: sqlite3.Connection) -> int:
-    """Add every reading, miss and answer that ``db`` lacks; what it has stays as it is.
+    """Add every reading, miss and answer that ``db`` lacks; what it has stays as it is, unless it is damaged.
 
     One transaction: all of it, or nothing.
 
@@ -65,6 +69,7 @@ def add_missing(db: sqlite3.Connection, source: sqlite3.Connection) -> int:
         try:
             with db:
                 db.execute("BEGIN IMMEDIATE")
+                delete_damaged(db)
                 for statement in _STATEMENTS:
                     cursor = db.execute(statement)
                     if statement == _READINGS:

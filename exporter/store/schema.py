@@ -6,16 +6,19 @@ a value for each retention day or page, is more rows and no new table.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from exporter.store.checksum import register
+from exporter.store.checksum import add_checksums
 
 if TYPE_CHECKING:
     import sqlite3
 
 APPLICATION_ID = 0x776D7065  # "wmpe": tells `file` and us that a database is ours
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+Step = str | Callable[["sqlite3.Connection"], None]
+
+MIGRATIONS: tuple[tuple[Step, ...], ...] = (
     (
         # An app as one API host knows it: a simulator's figures never mix with WeChat's.
         """CREATE TABLE subject (
@@ -76,14 +79,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         # Over everything that a reading is: SQLite does not notice a flipped bit in a figure or a key.
         "ALTER TABLE reading ADD COLUMN checksum INTEGER",
-        """UPDATE reading SET checksum = (
-            SELECT reading_checksum(host, appid, r.name, reading.period, first_seen, f.name, dimension, value)
-            FROM figure
-            JOIN subject ON subject.id = figure.subject
-            JOIN term AS r ON r.id = figure.report
-            JOIN term AS f ON f.id = figure.field
-            WHERE figure.subject = reading.subject AND figure.report = reading.report
-                AND figure.period = reading.period)""",
+        add_checksums,
     ),
 )
 VERSION = len(MIGRATIONS)
@@ -123,7 +119,6 @@ def migrate(db: sqlite3.Connection) -> None:
         sqlite3.Error: the file takes no writes, or is no database.
     """
     check_owner(db)
-    register(db)
     (found,) = db.execute("PRAGMA user_version").fetchone()
     for version in range(found, VERSION):
         with db:
@@ -131,7 +126,10 @@ def migrate(db: sqlite3.Connection) -> None:
             (now,) = db.execute("PRAGMA user_version").fetchone()
             if now > version:
                 continue  # another process was faster
-            for statement in MIGRATIONS[version]:
-                db.execute(statement)
+            for step in MIGRATIONS[version]:
+                if isinstance(step, str):
+                    db.execute(step)
+                else:
+                    step(db)
             db.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
             db.execute(f"PRAGMA user_version = {version + 1:d}")

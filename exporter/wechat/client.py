@@ -33,7 +33,7 @@ class Sender(Protocol):
     """The door to the network: ``transport.Transport``."""
 
     def send(self, call: Call, owner: str = "") -> Reply:
-        """Sends one call of the app ``owner``; raises TransportError."""
+        """Sends one call over a connection of this owner; raises TransportError."""
         ...
 
 
@@ -92,7 +92,9 @@ class Client:
         result: Reading | Unanswered
         try:
             way = self.ways[self._key(app)]
-            result = self._drive(app, way.converse(report, week), errors, replies)
+            result = self._drive(
+                f"{app.appid} {report.name} {week.label}", app, way.converse(report, week), errors, replies
+            )
         except Unanswered as reason:
             if reason.errcode == MALFORMED:
                 errors.append(MALFORMED)
@@ -102,21 +104,21 @@ class Client:
     def _key(self, app: App) -> WayKey:
         return self._base_url, app.appid, app.way
 
-    def _drive(self, app: App, conversation: Conversation[T], errors: list[str], replies: list[Reply]) -> T:
+    def _drive(self, owner: str, app: App, conversation: Conversation[T], errors: list[str], replies: list[Reply]) -> T:
         """Carries calls and replies between the conversation and the network until it returns or raises."""
         try:
             call = next(conversation)
             while True:
-                replies.append(self._send(app, call, errors))
+                replies.append(self._send(owner, app, call, errors))
                 call = conversation.send(replies[-1])
         except StopIteration as end:
             result: T = end.value
             return result
 
-    def _send(self, app: App, call: Call, errors: list[str]) -> Reply:
+    def _send(self, owner: str, app: App, call: Call, errors: list[str]) -> Reply:
         began = time.perf_counter()
         try:
-            reply = self._sender.send(call, app.appid)
+            reply = self._sender.send(call, owner)
         except TransportError as fault:
             if fault.fault != MALFORMED:
                 errors.append(fault.fault)

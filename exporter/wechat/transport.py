@@ -7,8 +7,8 @@ alone, and a server or proxy can break that order in two ways that http.client d
 * An interim response (RFC 9110 section 15.2) other than 100, such as ``103 Early Hints``, is returned as if it were the
   final one; the final response is then read as the response to the next request. ``_Response`` skips them all.
 * A second, late response to the same request cannot be told from the response to the next one. Therefore a kept
-  connection is used again only for the app that it was opened for (``owner``). Within an app, tokens and rows cannot be
-  mistaken for each other, and a row names its period.
+  connection is used again only for the fetch that it was opened for (``owner``): one period of one app. Within a
+  fetch a token and a row cannot be mistaken for each other; between two, an empty list could be.
 """
 
 from __future__ import annotations
@@ -222,7 +222,7 @@ class Transport:
 
         Args:
             call: the request.
-            owner: the appid it belongs to; a kept connection is used again only for the same owner.
+            owner: the fetch it belongs to; a kept connection is used again only for the same one.
 
         Raises:
             TransportError: ``timeout``: no complete answer in time. ``malformed``: not HTTP, compressed

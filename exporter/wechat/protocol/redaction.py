@@ -13,6 +13,11 @@ MARK: Final = "<SECRET>"
 SHORTEST: Final = 8
 """Characters of a secret, or of its beginning or end, from which on it is removed; shorter ones are ordinary words."""
 
+_LONGEST = 4096
+"""Characters that are looked at: far more than are shown of any text."""
+_LAYERS = 3  # of percent-encoding
+
+_QUOTED = re.compile(r'\\([/"\\])')
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
@@ -22,15 +27,22 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     ``\uXXXX`` escapes are decoded first, percent-encoding only where that reveals a secret.
     """
     known = {secret for secret in secrets if len(secret) >= SHORTEST}
-    text = _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
-    if known and any(True for _ in _spans(unquote(text), known)) and "%" in text:
-        text = unquote(text)
+    text = unquoted = _decoded(text[:_LONGEST])
+    for _ in range(_LAYERS):
+        unquoted = unquote(unquoted)
+        if any(True for _ in _spans(unquoted, known)):
+            text = unquoted
     shown, end = "", 0
     for start, stop in sorted(_spans(text, known)):
         if start >= end:
             shown += text[end:start] + MARK
         end = max(end, stop)
     return shown + text[end:]
+
+
+def _decoded(text: str) -> str:
+    r"""Without JSON's escapes: ``\uXXXX``, and ``\/``, ``\"`` and ``\\`` of JSON within JSON."""
+    return _QUOTED.sub(r"\1", _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text))
 
 
 def _spans(text: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
