@@ -8,7 +8,7 @@ RUN python -m pip --python /opt/wechat-miniprogram-exporter/bin/python install -
 FROM python:3.13.15-slim-trixie
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="wechat-miniprogram-exporter" \
-      org.opencontainers.image.description="Prometheus exporter for the weekly visit figures of WeChat Mini Programs" \
+      org.opencontainers.image.description="Prometheus exporter for the visit figures of WeChat Mini Programs" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
 COPY --from=build /opt/wechat-miniprogram-exporter /opt/wechat-miniprogram-exporter

@@ -17,49 +17,59 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.exposition import generate_latest
 
+from exporter.apps import AppStatus, Counters, LastResult, ReportStatus, State
 from exporter.metrics import Format, Meters, Renderer, compose
 from exporter.metrics.families import families
-from exporter.periods import Week
-from exporter.reports import WEEKLY, Reading, Thresholds
-from exporter.status import TRAIL_WEEKS, Answer, Counters, Kept, Recent, State, Status, Trail
+from exporter.periods import newest_wanted
+from exporter.reports import REPORTS, History, Reading, StoredReading, Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from prometheus_client.core import Metric
 
-WEEK = Week.containing(1_795_000_000.0).before()
+    from exporter.reports import Report
+
+NOW = 1_795_000_000.0
+READY_AFTER = 36_000.0
 
 
 class Naive:
     """What an exporter does that renders at each scrape."""
 
-    def __init__(self, statuses: tuple[Status, ...]) -> None:
-        self._statuses = statuses
+    def __init__(self, reports: tuple[Report, ...], statuses: tuple[AppStatus, ...]) -> None:
+        self._reports, self._statuses = reports, statuses
 
     def collect(self) -> Iterable[Metric]:
-        """Makes every family anew."""
-        return families(WEEKLY, self._statuses)
+        """Make every family again."""
+        return families(self._reports, self._statuses)
 
 
-def status(number: int) -> Status:
-    """One app whose weeks are complete: the live one, those of its baselines, those of its trail.
+def status(number: int, reports: tuple[Report, ...]) -> AppStatus:
+    """Return one app with every period that its reports look back on.
 
     No two are alike, as in life: what repeats itself packs better than figures do.
     """
     chance = random.Random(number)  # noqa: S311 (figures, no secrets)
     size = chance.lognormvariate(7, 2)
-    trail = {WEEK.before(weeks): round(size * chance.uniform(0.8, 1.2)) for weeks in range(TRAIL_WEEKS)}
-    recent = Recent(
-        tuple(Kept(Reading(WEEKLY, week, _figures(chance, trail[week])), 1.0) for week in list(trail)[:5]),
-        Trail.of(trail),
+    return AppStatus(
+        f"wx{number:016x}", f"App {number}", tuple(_report(report, chance, size) for report in reports), Thresholds()
     )
-    answer = Answer(WEEK, State.OK, 1.0, 1.0, succeeded=1.0)
-    return Status(f"wx{number:016x}", f"App {number}", State.OK, answer, recent, 2.0, Counters(9), Thresholds())
+
+
+def _report(report: Report, chance: random.Random, size: float) -> ReportStatus:
+    live = newest_wanted(report.period, NOW, READY_AFTER)
+    visitors = {live.before(n): round(size * chance.uniform(0.8, 1.2)) for n in range(report.reach + 1)}
+    history = History.of(
+        report,
+        (StoredReading(Reading(report, period, _figures(chance, count)), 1.0) for period, count in visitors.items()),
+    )
+    result = LastResult(live, State.OK, 1.0, 1.0, succeeded=1.0)
+    return ReportStatus(report, State.OK, result, history, 2.0, Counters(9))
 
 
 def _figures(chance: random.Random, visitors: float) -> tuple[float, ...]:
-    """A week's figures, in the order of ``WEEKLY.fields``."""
+    """The figures of a period, in the order of the visit trends."""
     sessions = round(visitors * chance.uniform(1.5, 4))
     visits, new = round(sessions * chance.uniform(2, 5)), round(visitors * chance.uniform(0.1, 0.6))
     stay, depth = round(chance.uniform(20, 90), 4), round(chance.uniform(1.5, 5), 4)
@@ -80,17 +90,20 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--apps", type=int, default=10_000)
-    statuses = tuple(status(number) for number in range(parser.parse_args().apps))
+    parser.add_argument("--reports", default="weekly", help="comma-separated names of reports")
+    options = parser.parse_args()
+    reports = tuple(REPORTS[name] for name in options.reports.split(","))
+    statuses = tuple(status(number, reports) for number in range(options.apps))
     meters = Meters(lambda: True, process=True)
-    meters.config_taken(0, ["stable_token", WEEKLY.name], ())
+    meters.config_taken(0, ["stable_token", *options.reports.split(",")], ())
     live = meters.registry
-    renderer = Renderer(WEEKLY)
+    renderer = Renderer()
     page = renderer.render(statuses)
-    naive = Naive(statuses)
+    naive = Naive(reports, statuses)
     plain = compose(page, live, Format.TEXT, gzip=False)
     print(f"{len(statuses)} apps, {plain.count(b'wx')} series, {len(plain):,} bytes")
-    whole = seconds(lambda: Renderer(WEEKLY).render(statuses), 3)
-    changes = iter([replace(statuses[0], next_fetch=float(number)) for number in range(3)])
+    whole = seconds(lambda: Renderer().render(statuses), 3)
+    changes = iter([replace(statuses[0], name=f"Other {number}") for number in range(3)])
     one = seconds(lambda: renderer.render((next(changes), *statuses[1:])), 3)
     print(
         f"the page, both formats, plain and gzipped: at the start {whole:.2f} s, after a change of one app {one:.2f} s"

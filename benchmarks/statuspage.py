@@ -13,33 +13,41 @@ import time
 import tracemalloc
 from dataclasses import replace
 from itertools import count
+from typing import TYPE_CHECKING
 
-from scrape import WEEK, seconds, status
+from scrape import seconds, status
 
 from exporter.metrics import Format, Meters, Renderer, compose
-from exporter.reports import WEEKLY
-from exporter.status import TRAIL_WEEKS, Trail
+from exporter.reports import REPORTS, History
 from exporter.web import Surroundings
 from exporter.web.appsjson import AppsJson
 from exporter.web.documents import Document
 from exporter.web.statuspage import StatusPage
 
-AROUND = Surroundings(WEEKLY, "/metrics", (), 1_795_000_000.0)
+if TYPE_CHECKING:
+    from exporter.apps import AppStatus
+    from exporter.reports import Report
+
+AROUND = Surroundings("/metrics", (), 1_795_000_000.0)
 
 
 def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--apps", type=int, default=5_000)
-    statuses = tuple(status(number) for number in range(parser.parse_args().apps))
+    parser.add_argument("--reports", default="weekly", help="comma-separated names of reports")
+    options = parser.parse_args()
+    reports = tuple(REPORTS[name] for name in options.reports.split(","))
+    statuses = tuple(status(number, reports) for number in range(options.apps))
     turn = count()
-    for name, form in (("page", StatusPage()), ("JSON", AppsJson())):
+    views = ((f"{name} page", StatusPage(REPORTS[name])) for name in options.reports.split(","))
+    for name, form in (*views, ("JSON", AppsJson())):
         document = Document(form)
         plain, packed = (len(document.body(lambda: (statuses, AROUND), gzipped=gzipped)) for gzipped in (False, True))
         first = seconds(lambda form=form: Document(form).body(lambda: (statuses, AROUND), gzipped=True), 3)
         changed = seconds(
             lambda document=document: document.body(
-                lambda: ((replace(statuses[0], next_fetch=float(next(turn))), *statuses[1:]), AROUND), gzipped=True
+                lambda: ((replace(statuses[0], name=f"Other {next(turn)}"), *statuses[1:]), AROUND), gzipped=True
             ),
             3,
         )
@@ -47,31 +55,31 @@ def main() -> None:
             f"{name} of {len(statuses)} apps: {plain:,} bytes, {packed:,} gzipped;"
             f" from nothing {first:.3f} s, after a change of one app {changed:.3f} s"
         )
-    print(f"trails: {_trails(len(statuses)):,} bytes of memory")
-    alone, beside = _scrapes(statuses)
+    print(f"histories: {_histories(statuses):,} bytes of memory")
+    alone, beside = _scrapes(statuses, reports[0])
     print(f"a scrape: alone {alone * 1e3:.1f} ms, while the page is made from nothing at most {beside * 1e3:.1f} ms")
 
 
-def _trails(apps: int) -> int:
+def _histories(statuses: tuple[AppStatus, ...]) -> int:
     tracemalloc.start()
-    kept = [
-        Trail.of({WEEK.before(weeks): 754.0 + number + weeks for weeks in range(TRAIL_WEEKS)}) for number in range(apps)
-    ]
+    copies = [replace(of.history, packed=bytes(bytearray(of.history.packed))) for app in statuses for of in app.reports]
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert len(kept) == apps  # noqa: S101 (keeps them until they are measured)
+    assert all(isinstance(copy, History) for copy in copies)  # noqa: S101 (keeps them until they are measured)
     return size
 
 
-def _scrapes(statuses: tuple) -> tuple[float, float]:
+def _scrapes(statuses: tuple[AppStatus, ...], report: Report) -> tuple[float, float]:
     live = Meters(lambda: True, process=True).registry
-    page = Renderer(WEEKLY).render(statuses)
+    page = Renderer().render(statuses)
 
     def scrape() -> bytes:
         return compose(page, live, Format.TEXT, gzip=True)
 
     alone = seconds(scrape)
-    making = threading.Thread(target=lambda: Document(StatusPage()).body(lambda: (statuses, AROUND), gzipped=True))
+    making = threading.Thread(
+        target=lambda: Document(StatusPage(report)).body(lambda: (statuses, AROUND), gzipped=True)
+    )
     making.start()
     slowest = 0.0
     while making.is_alive():

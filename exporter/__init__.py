@@ -1,3 +1,3 @@
-"""Prometheus exporter for the weekly visit figures of WeChat Mini Programs."""
+"""Prometheus exporter for the visit figures of WeChat Mini Programs."""
 
 __version__ = "0.1.0"

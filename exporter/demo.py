@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 
 from exporter.config import Api, App, AppSecret, Config, Datacube, Fetch, LiteralSecret
 from exporter.httpd import Request, Response, Server
-from exporter.periods import DAY, Week, newest_wanted
-from exporter.status import TRAIL_WEEKS
+from exporter.periods import DAY, Day, Week, newest_wanted
+from exporter.reports import DEFAULT_REPORTS, REPORTS, Report
 from exporter.wechat.access.sources import STABLE_TOKEN
 from exporter.wechat.simulator import Asked, Audience, Fault, SimulatedApp, Simulator
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LISTEN_ADDRESS = "127.0.0.1:10717"
 SIMULATOR_ADDRESS = "127.0.0.1:10718"
 
-FETCH = Fetch(interval=30.0, retry_interval=10.0, timeout=2.0, history_weeks=TRAIL_WEEKS)
+FETCH = Fetch(interval=30.0, retry_interval=10.0, timeout=2.0, history_weeks=26)
 """The demo asks often, so that a visitor sees things move, and for as many weeks as the status page draws."""
 
 
@@ -30,33 +30,47 @@ class Role:
 
     name: str
     app: SimulatedApp
+    reports: tuple[Report, ...] = DEFAULT_REPORTS
 
 
 def cast(now: float) -> tuple[Role, ...]:
-    """The apps of the demo: between them every state but ``pending``, a drop this week, and an app with one week."""
+    """The apps of the demo.
+
+    Between them every state but ``pending``, a drop this week, a drop that began on a day, and an app with one week.
+    """
     newest = newest_wanted(Week, now, FETCH.ready_after)
+    began = newest_wanted(Day, now, FETCH.ready_after).before(3)
+    every = tuple(REPORTS.values())
     roles = (
-        ("Corner Bakery", SimulatedApp("", "", Audience(12_400))),
-        ("Travel Buddy", SimulatedApp("", "", Audience(48_000, drops_in=newest))),
-        ("Second-hand Books", SimulatedApp("", "", Audience(960))),
-        ("Tea House (new)", SimulatedApp("", "", Audience(310), launched=newest)),
-        ("Night Market", SimulatedApp("", "", Audience(7_300), published_after=8 * DAY)),
-        (
+        Role("Corner Bakery", SimulatedApp("", "", Audience(12_400)), every),
+        Role("Travel Buddy", SimulatedApp("", "", Audience(48_000, drops_in=newest)), every),
+        Role("Second-hand Books", SimulatedApp("", "", Audience(960, drops_from=began), stragglers=0.2), every),
+        Role("Tea House (new)", SimulatedApp("", "", Audience(310), launched=newest)),
+        Role("Night Market", SimulatedApp("", "", Audience(7_300), published_after=8 * DAY)),
+        Role(
             "Gym Pass",
-            SimulatedApp("", "", Audience(5_100), faults=(Fault("45009", weeks=frozenset({newest})),)),
+            SimulatedApp("", "", Audience(5_100), faults=(Fault("45009", periods=frozenset({newest})),)),
         ),
-        ("City Library", SimulatedApp("", "", faults=(Fault("40164", STABLE_TOKEN),))),
-        ("Bike Share", SimulatedApp("", "", faults=(Fault("http_502"),))),
+        Role("City Library", SimulatedApp("", "", faults=(Fault("40164", STABLE_TOKEN),))),
+        Role("Bike Share", SimulatedApp("", "", faults=(Fault("http_502"),))),
     )
     return tuple(
-        Role(name, replace(app, appid=f"wx{number:016x}", secret=f"demo-secret-of-{number:016x}"))
-        for number, (name, app) in enumerate(roles, start=1)
+        replace(role, app=replace(role.app, appid=f"wx{number:016x}", secret=f"demo-secret-of-{number:016x}"))
+        for number, role in enumerate(roles, start=1)
     )
 
 
 def configuration(roles: tuple[Role, ...], base_url: str) -> Config:
     """What an operator of these apps would have written."""
-    apps = tuple(App(role.app.appid, Datacube(AppSecret(LiteralSecret(role.app.secret))), role.name) for role in roles)
+    apps = tuple(
+        App(
+            role.app.appid,
+            Datacube(AppSecret(LiteralSecret(role.app.secret))),
+            role.name,
+            reports=role.reports,
+        )
+        for role in roles
+    )
     return Config(fetch=FETCH, api=Api(base_url=base_url), apps=apps)
 
 

@@ -78,6 +78,10 @@ class Period(ABC):
         """Return the period that follows."""
         return self.before(-1)
 
+    @abstractmethod
+    def since(self, earlier: Period) -> int:
+        """Return how many periods lie between an earlier one of the same kind and this one."""
+
     @property
     def label(self) -> str:
         """How WeChat names it in ``ref_date``, and the value of its label."""
@@ -138,7 +142,7 @@ class Day(Period):
         """Read ``20261124`` (family.md section 3.1)."""
         if _REF_DAY.fullmatch(text.strip()) is None:
             raise ValueError("not of the form yyyymmdd")
-        return cls.of(_parsed(text.strip()))
+        return cls.of(day_of(text.strip()))
 
     @property
     def last(self) -> date:
@@ -148,6 +152,10 @@ class Day(Period):
     def before(self, number: int = 1) -> Self:
         """Return the day that many days earlier."""
         return self.of(self.first - timedelta(days=number))
+
+    def since(self, earlier: Period) -> int:
+        """Return the number of days."""
+        return (self.first - earlier.first).days
 
     @property
     def words(self) -> str:
@@ -185,7 +193,7 @@ class Week(Period):
         match = _REF_WEEK.fullmatch(text.strip())
         if match is None:
             raise ValueError("not of the form yyyymmdd-yyyymmdd")
-        first, last = map(_parsed, match.groups())
+        first, last = map(day_of, match.groups())
         if last - first != timedelta(days=6):
             raise ValueError("not the Monday and Sunday of one week")
         return cls.of(first)
@@ -198,6 +206,10 @@ class Week(Period):
     def before(self, number: int = 1) -> Self:
         """Return the week that many weeks earlier."""
         return self.of(self.first - timedelta(weeks=number))
+
+    def since(self, earlier: Period) -> int:
+        """Return the number of weeks."""
+        return (self.first - earlier.first).days // 7
 
     @property
     def label(self) -> str:
@@ -245,7 +257,7 @@ class Month(Period):
         """Read ``202610`` (family.md section 3.2)."""
         if _REF_MONTH.fullmatch(text.strip()) is None:
             raise ValueError("not of the form yyyymm")
-        return cls.of(_parsed(f"{text.strip()}01"))
+        return cls.of(day_of(f"{text.strip()}01"))
 
     @property
     def last(self) -> date:
@@ -256,6 +268,10 @@ class Month(Period):
         """Return the month that many months earlier."""
         months = self.first.year * 12 + self.first.month - 1 - number
         return self.of(date(months // 12, months % 12 + 1, 1))
+
+    def since(self, earlier: Period) -> int:
+        """Return the number of months."""
+        return (self.first.year - earlier.first.year) * 12 + self.first.month - earlier.first.month
 
     @property
     def label(self) -> str:
@@ -312,8 +328,12 @@ def _midnight(day: date) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=BEIJING).timestamp()
 
 
-def _parsed(text: str) -> date:
-    """The day that eight digits name; ValueError if there is none such."""
+def day_of(text: str) -> date:
+    """Return the day that eight digits name, as WeChat writes it.
+
+    Raises:
+        ValueError: there is no such day.
+    """
     return datetime.strptime(text, "%Y%m%d").replace(tzinfo=BEIJING).date()
 
 

@@ -1,4 +1,4 @@
-"""The status page in a real browser: Debian's Chromium, driven by Playwright; nothing goes unheard that it says."""
+"""The status page in a real browser: Debian's Chromium, driven by Playwright. Everything it reports is recorded."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
+from exporter.guard import Guard
 from exporter.httpd import Server
-from exporter.reports import WEEKLY
 from exporter.web import Pages, Site, Surroundings, Trouble
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-    from exporter.status import Status
+    from exporter.apps import AppStatus
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -37,12 +37,14 @@ class Heard:
 
 
 @contextmanager
-def served(statuses: tuple[Status, ...], *troubles: Trouble, clock: Callable[[], float] = time.time) -> Iterator[str]:
+def served(
+    statuses: tuple[AppStatus, ...], *troubles: Trouble, clock: Callable[[], float] = time.time
+) -> Iterator[str]:
     """The exporter's web site about these apps, over real HTTP; its address."""
-    pages = Pages(WEEKLY, lambda: statuses)
+    pages = Pages(Guard(lambda _: None), statuses)
     pages.render()
     registry = CollectorRegistry()
-    site = Site("/metrics", pages, registry, lambda: Surroundings(WEEKLY, "/metrics", troubles, clock()))
+    site = Site("/metrics", pages, registry, lambda: Surroundings("/metrics", troubles, clock()))
     server = Server(["127.0.0.1:0"], site)
     server.start()
     try:

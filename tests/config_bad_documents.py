@@ -28,12 +28,12 @@ BAD_DOCUMENTS = (
     bad(
         "a list at the top",
         "- appid: {M}\n",
-        "config.yaml:1: must be a mapping (fetch, api, defaults, apps, app_config_files), not a list",
+        "config.yaml:1: must be a mapping (reports, fetch, api, defaults, apps, app_config_files), not a list",
     ),
     bad(
         "text at the top",
         "{M}\n",
-        "config.yaml:1: must be a mapping (fetch, api, defaults, apps, app_config_files), not text",
+        "config.yaml:1: must be a mapping (reports, fetch, api, defaults, apps, app_config_files), not text",
     ),
     # YAML syntax.
     bad(
@@ -151,18 +151,18 @@ BAD_DOCUMENTS = (
         "value in the place of a key",
         "apps:\n- {appid: wx0123456789abcdef, secret: x, {M}}\n",
         "config.yaml:2: apps[0]: an unknown option; there are appid, name, secret, secret_file, secret_env, token_file,"
-        " token_url, authorizer, http_function, cloud_hosting, cloud_function, alerts",
+        " token_url, authorizer, http_function, cloud_hosting, cloud_function, alerts, reports",
     ),
     bad(
         "key in other letters",
         "Fetch: {interval: 1h}\nsecret-file: {M}\n" + APP,
         "config.yaml:1: an unknown option; did you mean fetch?",
-        "config.yaml:2: an unknown option; there are fetch, api, defaults, apps, app_config_files",
+        "config.yaml:2: an unknown option; there are reports, fetch, api, defaults, apps, app_config_files",
     ),
     bad(
         "very long key",
         "x" * 900 + ": {M}\n" + APP,
-        "config.yaml:1: an unknown option; there are fetch, api, defaults, apps, app_config_files",
+        "config.yaml:1: an unknown option; there are reports, fetch, api, defaults, apps, app_config_files",
     ),
     bad("list as key", "? [{M}]\n: {M}\n" + APP, "config.yaml:1: a key must be a single word, not a list"),
     bad(

@@ -11,30 +11,50 @@ NO_DURATION = (
 NO_RATIO = "must be a number from 0 (never alerts) to 1, such as 0.7"
 
 BAD_VALUES = (
+    # reports.
+    bad(
+        "reports that do not exist",
+        "reports: [weekly, hourly, {M}]\napps: [{appid: wx0123456789abcdef, secret: x, reports: [daly]}]\n",
+        "config.yaml:1: reports: no such report; there are weekly, daily, monthly",
+        "config.yaml:1: reports: no such report; there are weekly, daily, monthly",
+        "config.yaml:2: apps[0].reports: no such report; there are weekly, daily, monthly",
+    ),
+    bad(
+        "reports given twice, none, or not as a list",
+        "reports: [daily, daily]\napps:\n- {appid: wx0123456789abcdef, secret: '{M}', reports: []}\n"
+        "- {appid: wx0123456789abcde0, secret: '{M}', reports: weekly}\n"
+        "- {appid: wx0123456789abcde1, secret: '{M}', reports: [[weekly]]}\n",
+        "config.yaml:1: reports: daily is given twice",
+        "config.yaml:3: apps[0].reports: is empty; name at least one report, or leave it out",
+        "config.yaml:4: apps[1].reports: must be a list, not text",
+        "config.yaml:5: apps[2].reports[0]: must be a single value, not a list",
+    ),
     # alerts.
     bad(
         "a ratio that is none",
-        "defaults:\n  alerts:\n    visitors_min_ratio: {M}\n    sessions_min_ratio: 1.1\n"
-        "    stay_per_visitor_min_ratio: -0.1\n    visit_depth_min_ratio:\n" + APP,
+        "defaults:\n  alerts:\n    weekly:\n      visitors_min_ratio: {M}\n      sessions_min_ratio: 1.1\n"
+        "      stay_per_visitor_min_ratio: -0.1\n      visit_depth_min_ratio:\n" + APP,
         *(
-            f"config.yaml:{line}: defaults.alerts.{name}_min_ratio: {NO_RATIO}"
-            for line, name in enumerate(("visitors", "sessions", "stay_per_visitor", "visit_depth"), start=3)
+            f"config.yaml:{line}: defaults.alerts.weekly.{name}_min_ratio: {NO_RATIO}"
+            for line, name in enumerate(("visitors", "sessions", "stay_per_visitor", "visit_depth"), start=4)
         ),
     ),
     bad(
         "odd ratios",
-        "apps:\n- appid: wx0123456789abcdef\n  secret: x\n  alerts:\n    visitors_min_ratio: .\n"
-        "    sessions_min_ratio: 1e-1\n    visit_depth_min_ratio: [0.5]\n    visits_min_ratio: 0.5\n",
-        f"config.yaml:5: apps[0].alerts.visitors_min_ratio: {NO_RATIO}",
-        f"config.yaml:6: apps[0].alerts.sessions_min_ratio: {NO_RATIO}",
-        "config.yaml:7: apps[0].alerts.visit_depth_min_ratio: must be a single value, not a list",
-        "config.yaml:8: apps[0].alerts.visits_min_ratio: unknown option; did you mean visitors_min_ratio?",
+        "apps:\n- appid: wx0123456789abcdef\n  secret: x\n  alerts:\n    daily:\n      visitors_min_ratio: .\n"
+        "      sessions_min_ratio: 1e-1\n      visits_min_ratio: [0.5]\n      visit_min_ratio: 0.5\n",
+        f"config.yaml:6: apps[0].alerts.daily.visitors_min_ratio: {NO_RATIO}",
+        f"config.yaml:7: apps[0].alerts.daily.sessions_min_ratio: {NO_RATIO}",
+        "config.yaml:8: apps[0].alerts.daily.visits_min_ratio: must be a single value, not a list",
+        "config.yaml:9: apps[0].alerts.daily.visit_min_ratio: unknown option; did you mean visits_min_ratio?",
     ),
     bad(
-        "alerts that are no mapping",
-        "defaults: 0.5\napps: [{appid: wx0123456789abcdef, secret: '{M}', alerts: 0.5}]\n",
+        "alerts that are no mapping, or name no report",
+        "defaults: 0.5\napps:\n- {appid: wx0123456789abcdef, secret: '{M}', alerts: 0.5}\n"
+        "- {appid: wx0123456789abcde0, secret: x, alerts: {visitors_min_ratio: 0.5}}\n",
         "config.yaml:1: defaults: must be a mapping, not text",
-        "config.yaml:2: apps[0].alerts: must be a mapping, not text",
+        "config.yaml:3: apps[0].alerts: must be a mapping, not text",
+        "config.yaml:4: apps[1].alerts.visitors_min_ratio: unknown option; there are weekly, daily",
     ),
     # fetch.
     bad(

@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from exporter.apps import State
 from exporter.cli.flags import COMMANDS, _shared_flags
 from exporter.config import Api, Fetch, duration_words
 from exporter.metrics import catalogue
-from exporter.reports import WEEKLY, Thresholds
-from exporter.status import State
+from exporter.reports import DEFAULT_REPORTS, PREFIX, REPORTS, WEEKLY
 from exporter.wechat.codes import CODES, Busy, Failed, NotReady, QuotaSpent, Refused, TokenRejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.reports import Report
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -28,7 +34,7 @@ WAYS_IN_WORDS = {
         "AppID and AppSecret, for a token from `stable_token`",
         "the AppSecret; the exporter's address in the IP allow list, if there is one",
     ),
-    "token_file": ("a token that somebody else keeps fresh in a file, read anew for every call", "nothing more"),
+    "token_file": ("a token that another program keeps valid in a file, read for every call", "nothing more"),
     "token_url": (
         (
             "a central token server: `url`, `method`, `headers`, `json_field` (dots lead into objects) or `plain_text`,"
@@ -49,14 +55,15 @@ WAYS_IN_WORDS = {
     ),
     "http_function": (
         "a function behind the HTTP access service: `url`, `headers`",
-        "the same, a timer that keeps each week, and an HTTP path",
+        "the same, a timer that stores each period, and an HTTP path",
     ),
     "cloud_hosting": (
         (
             "from inside WeChat Cloud Hosting, without a token; `from_appid` where another account lends the"
             " environment, or `cloudbase_token_file`, read every ten minutes"
         ),
-        f"the open interface service switched on, and `{WEEKLY.path}` allowed",
+        "the open interface service switched on, and the paths of the reports allowed: "
+        + ", ".join(f"`{report.path}`" for report in REPORTS.values()),
     ),
 }
 SECONDS = {"interval", "retry_interval", "ready_after", "timeout"}
@@ -69,17 +76,42 @@ def table(*rows: tuple[str, ...]) -> str:
 
 
 def figures() -> str:
-    return table(
-        ("metric", "of the week before", "median of the four weeks before", "WeChat's field", "meaning"),
-        *(
-            (
-                *(f"`{name(field)}`" for name in (WEEKLY.metric, WEEKLY.previous_metric, WEEKLY.median_metric)),
-                f"`{field.wechat}`",
-                field.meaning,
-            )
-            for field in WEEKLY.fields
-        ),
+    """The figures that all reports share, then what else each report has, by pattern."""
+    same = all(report.fields == WEEKLY.fields for report in REPORTS.values())
+    assert same, "a report with other figures needs a table of its own"
+    return "\n\n".join(
+        (
+            table(
+                ("metrics", "WeChat's field", "meaning"),
+                *(
+                    (
+                        ", ".join(f"`{report.metric(field)}`" for report in REPORTS.values()),
+                        f"`{field.wechat}`",
+                        field.meaning,
+                    )
+                    for field in WEEKLY.fields
+                ),
+            ),
+            "Further values, with the labels of the live period. `<figure>` is the name of a figure: `visitors`.",
+            table(("metric", "labels", "meaning"), *(row for report in REPORTS.values() for row in further(report))),
+        )
     )
+
+
+def further(report: Report) -> Iterator[tuple[str, str, str]]:
+    """What a report has beside its figures: comparisons, derived figures, the end of its period, the calendar."""
+    kind = report.period.NAME
+    for comparison in report.comparisons:
+        only = " (counts only)" if comparison.counts_only else ""
+        yield f"`{PREFIX}{comparison.name}_<figure>`", f"appid, {kind}", f"{comparison.words}{only}"
+    for derived in report.derived:
+        names = [field.metric for field in report.fields if field.wechat in derived.fields]
+        labels = ", ".join(("appid", kind, *derived.labels))
+        yield f"`{PREFIX}{derived.metric.format('<figure>')}`", labels, f"{derived.words} ({', '.join(names)})"
+    named = {catalogue.end_metric(report), *(f"{PREFIX}{fact.metric}" for fact in report.calendar)}
+    for info in catalogue.of_report(report):
+        if info.name in named:
+            yield f"`{info.name}`", ", ".join(info.labels), info.help
 
 
 def metrics() -> str:
@@ -123,11 +155,16 @@ def flags() -> str:
 
 
 def options() -> str:
-    rows = []
-    for section, kind in (("fetch", Fetch), ("api", Api), ("defaults.alerts", Thresholds)):
+    rows = [("`reports`", f"`[{', '.join(report.name for report in DEFAULT_REPORTS)}]`")]
+    for section, kind in (("fetch", Fetch), ("api", Api)):
         for field in fields(kind):
             default = duration_words(field.default) if field.name in SECONDS else field.default
             rows.append((f"`{section}.{field.name}`", f"`{default}`"))
+    for report in REPORTS.values():
+        rows += [
+            (f"`defaults.alerts.{report.name}.{watched.option}`", f"`{watched.min_ratio}`")
+            for watched in report.watched
+        ]
     return table(("option", "default"), *rows)
 
 

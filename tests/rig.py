@@ -20,10 +20,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from secrets_search import RUN, hidden_in, place
 
 from exporter import demo
-from exporter.cli.engine import Engine
 from exporter.config import Api, App, AppSecret, Config, Datacube, Fetch, LiteralSecret
 from exporter.metrics import Format, Renderer, compose
-from exporter.reports import WEEKLY
+from exporter.reports import DEFAULT_REPORTS, Report
+from exporter.runtime.engine import Engine
 from exporter.wechat.simulator import SimulatedApp, Simulator
 
 if TYPE_CHECKING:
@@ -83,11 +83,16 @@ def served(
 
 @contextmanager
 def wired(
-    apps: Sequence[SimulatedApp], base_url: str, clock: Callable[[], float], storage: str = ":memory:", **fetch: float
+    apps: Sequence[SimulatedApp],
+    base_url: str,
+    clock: Callable[[], float],
+    storage: str = ":memory:",
+    reports: tuple[Report, ...] = DEFAULT_REPORTS,
+    **fetch: float,
 ) -> Iterator[Engine]:
     """Everything below the web in this process, on a clock of the test's."""
     config = Config(
-        apps=tuple(App(appid=app.appid, way=Datacube(AppSecret(LiteralSecret(app.secret)))) for app in apps),
+        apps=tuple(App(app.appid, Datacube(AppSecret(LiteralSecret(app.secret))), reports=reports) for app in apps),
         fetch=Fetch(**fetch),  # type: ignore[arg-type]
         api=Api(base_url=base_url),
     )
@@ -100,7 +105,7 @@ def wired(
 
 def exposed(rooms: Engine) -> Samples:
     """What a scrape of these rooms would read now."""
-    page = Renderer(WEEKLY).render(rooms.poller.statuses())
+    page = Renderer().render(rooms.poller.statuses())
     return samples_of(compose(page, rooms.meters.registry, Format.TEXT, gzip=False).decode())
 
 

@@ -1,6 +1,7 @@
-"""A stage for the dashboard: the demo's apps week by week, exporters that serve them, a Prometheus that scrapes those.
+"""A stage for the dashboard: weeks of the demo's apps, exporters that serve them, a Prometheus that scrapes those.
 
-The exporters' clock is moved by hand, one week at a time, and ends at the real time; Prometheus' clock is the real one.
+The exporters' clock is moved by hand, a week or a day at a time, and ends at the real time; Prometheus' clock is the
+real one.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ import subprocess
 import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import pytest
 import requests
 from rig import Wall
 
 from exporter import demo
-from exporter.cli.engine import Engine
 from exporter.httpd import Server
-from exporter.periods import DAY, Week, newest_wanted
-from exporter.reports import WEEKLY
+from exporter.periods import DAY, Day, Month, Week, newest_wanted
+from exporter.runtime.engine import Engine
 from exporter.web import Pages, Site, Surroundings
 
 if TYPE_CHECKING:
@@ -29,15 +30,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from exporter.config import Config
+    from exporter.periods import Period
     from exporter.wechat.simulator import Simulator
 
 JOB = "wechat-miniprogram"
 WEEKS = 5
-"""Weeks that pass on the stage."""
+"""Weeks that pass on the stage ..."""
+DAYS = 7
+"""... and how many of its days, before the last week, pass one by one."""
+FETCHED = replace(demo.FETCH, interval=3600.0, history_weeks=53)
+"""How the exporter of the stage fetches: as far back as the month a year before, and not again while it plays."""
 VARIABLES = {"__rate_interval": "1m", "__range": "1h", "job": ".+", "appid": ".+"}
 """What Grafana puts in place of the dashboard's variables where everything is chosen."""
 
 Json = dict[str, Any]
+P = TypeVar("P", bound="Period")
 
 
 def free_address() -> str:
@@ -47,7 +54,7 @@ def free_address() -> str:
 
 
 def whole_second() -> float:
-    """Waits for the next one: where Grafana lets a graph end."""
+    """Wait for the next one, where Grafana ends a graph, and return it."""
     time.sleep(1 - time.time() % 1)
     return float(round(time.time()))
 
@@ -111,19 +118,20 @@ class Prometheus:
 
 
 class Exporter:
-    """An exporter in this process, on a clock of the stage's, that looks at WeChat when told to."""
+    """An exporter in this process, on a clock of the stage's, that fetches when told to."""
 
     def __init__(self, config: Config, clock: Wall, address: str) -> None:
         self._rooms = Engine(config, ":memory:", clock)
-        self._pages = Pages(WEEKLY, self._rooms.poller.statuses)
-        surroundings = Surroundings(WEEKLY, "/metrics", (), clock())
+        self._pages = Pages(self._rooms.guard)
+        self._rooms.poller.publish_to(self._pages.publish)
+        surroundings = Surroundings("/metrics", (), clock())
         site = Site("/metrics", self._pages, self._rooms.meters.registry, lambda: surroundings)
         self._server = Server((address,), site)
-        self.look()
+        self.fetch()
         self._server.start()
 
-    def look(self) -> None:
-        """Asks what is due, and shows it."""
+    def fetch(self) -> None:
+        """Fetches what is due, and exposes it."""
         self._rooms.poller.drain()
         self._pages.render()
 
@@ -135,7 +143,7 @@ class Exporter:
 
 @dataclass
 class Stage:
-    """What was played, to be asked about afterwards: moments are Unix seconds at which Prometheus is asked."""
+    """What was played, to be queried afterwards: moments are Unix seconds of queries."""
 
     prometheus: Prometheus
     wechat: Simulator
@@ -143,6 +151,8 @@ class Stage:
     now: float
     """Where the exporters' clock ended."""
     moments: dict[str, float] = field(default_factory=dict)
+    passed: list[float] = field(default_factory=list)
+    """The times on the exporters' clock at which Prometheus scraped the first exporter."""
 
     def appid(self, name: str) -> str:
         """The app of that name."""
@@ -150,11 +160,25 @@ class Stage:
 
     def weeks(self) -> list[Week]:
         """The weeks that were live one after the other, of an app that is always up to date."""
-        newest = newest_wanted(Week, self.now, demo.FETCH.ready_after)
-        return [newest.before(weeks) for weeks in reversed(range(WEEKS))]
+        return self._live(Week)
+
+    def months(self) -> list[Month]:
+        """The months that were live one after the other."""
+        return self._live(Month)
+
+    def days(self) -> list[Day]:
+        """The days that were live one after the other."""
+        return self._live(Day)
+
+    def irregular_day(self) -> Day:
+        """The one day that the calendar of the stage calls irregular."""
+        return irregular_day(self.now)
+
+    def _live(self, kind: type[P]) -> list[P]:
+        return list(dict.fromkeys(newest_wanted(kind, at, demo.FETCH.ready_after) for at in self.passed))
 
     def ask(self, expression: str, moment: str, *, instant: bool = False, **variables: str) -> list[Json]:
-        """What Prometheus answers to an expression of the dashboard at one of the moments."""
+        """Return the result of an expression of the dashboard at one of the moments."""
         chosen = VARIABLES | variables
         query = re.sub(r"\$([a-z_]+)", lambda name: chosen[name[1]], expression)
         at = self.moments[moment]
@@ -163,44 +187,60 @@ class Stage:
         return self.prometheus.ask("query_range", query=query, start=at - 60, end=at, step=1)
 
 
+def irregular_day(now: float) -> Day:
+    """A day that was live on the stage, whatever the date of the test."""
+    return newest_wanted(Day, now, demo.FETCH.ready_after).before(9)
+
+
 @contextmanager
 def played(program: str, folder: Path) -> Iterator[Stage]:
     """Four weeks pass; then a fifth, while Prometheus is restarted; then a second exporter joins.
 
-    The second exporter is a week behind and knows an app by another name.
+    The last days of the fourth week pass one by one; one of them is a holiday, and there is no other. The second
+    exporter is a week behind and knows an app by another name.
     """
     with ExitStack() as undo:
         now = time.time()
+        _one_holiday(undo.enter_context(pytest.MonkeyPatch.context()), irregular_day(now))
         roles = demo.cast(now)
         wall = Wall(now - (WEEKS - 1) * 7 * DAY)
         wechat = demo.simulator(roles, wall)
         server = demo.serve(wechat, "127.0.0.1:0")
         undo.callback(server.stop)
         config = demo.configuration(roles, f"http://{server.addresses[0]}")
+        config = replace(config, fetch=FETCHED)
         first, second = free_address(), free_address()
         exporter = Exporter(config, wall, first)
         undo.callback(exporter.close)
         prometheus = Prometheus(program, folder, (first, second))
-        stage = Stage(prometheus, wechat, roles, now)
+        stage = Stage(prometheus, wechat, roles, now, passed=[wall.now])
         undo.callback(prometheus.stop)
         prometheus.start()
         prometheus.wait_for_scrapes()
-        while wall.now < now - 7 * DAY - 1:
-            wall.now += 7 * DAY
-            exporter.look()
+        weeks = [7.0 * ago for ago in range(WEEKS - 2, 1, -1)]
+        for days_ago in (*weeks, *(7.0 + ago for ago in reversed(range(DAYS)))):
+            wall.now = now - days_ago * DAY
+            exporter.fetch()
             prometheus.wait_for_scrapes()
+            stage.passed.append(wall.now)
         stage.moments["steady"] = whole_second()
         prometheus.stop()
         wall.now = now
-        exporter.look()
+        exporter.fetch()
         prometheus.start()
         prometheus.wait_for_scrapes()
+        stage.passed.append(now)
         stage.moments["switch"] = whole_second()
-        late = Exporter(_renamed(config), Wall(now - 7 * DAY), second)
+        late = Exporter(_renamed(replace(config, fetch=demo.FETCH)), Wall(now - 7 * DAY), second)
         undo.callback(late.close)
         prometheus.wait_for_scrapes(2)
         stage.moments["replicas"] = whole_second()
         yield stage
+
+
+def _one_holiday(patch: pytest.MonkeyPatch, holiday: Day) -> None:
+    for module in ("catalogue", "figures"):
+        patch.setattr(f"exporter.reports.{module}.is_irregular", lambda day: day == holiday)
 
 
 def _renamed(config: Config) -> Config:

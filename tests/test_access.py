@@ -26,7 +26,7 @@ from exporter.config import (
     TokenUrl,
     Way,
 )
-from exporter.config.ways import Tokens as TokensOf
+from exporter.config.app.ways import Tokens as TokensOf
 from exporter.periods import Week
 from exporter.reports import WEEKLY, Reading
 from exporter.wechat.access import TOKENS, WAYS, Access, endpoints_of, way_in
@@ -192,7 +192,7 @@ def test_a_secret_at_the_edge_of_a_long_message_does_not_leave_its_beginning_beh
 def test_the_token_endpoints_busy_is_a_failure() -> None:
     _, reason = asked(Datacube(BY_SECRET), error(-1, "system error"))
     assert isinstance(reason, Failed)
-    assert (reason.errcode, reason.about_week) == ("-1", False)
+    assert (reason.errcode, reason.about_period) == ("-1", False)
 
 
 def test_no_call_shows_its_token_or_secret() -> None:
@@ -423,7 +423,7 @@ def test_one_that_cannot_be_written_is_said_loudly_and_used_until_somebody_write
     wall = Wall(NOW)
     way = way_in(app(Datacube(platform)), BASE, wall)
     with monkeypatch.context() as disk, structlog.testing.capture_logs() as logs:
-        disk.setattr("exporter.config.secrets.write_private", full)
+        disk.setattr("exporter.config.app.secrets.write_private", full)
         talk(way.converse(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
         wall.now += 7200
         calls, _ = talk(way.converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
@@ -458,7 +458,7 @@ def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configu
 
     before = way_in(app(Datacube(platform)), BASE, Wall(NOW))
     with monkeypatch.context() as disk:
-        disk.setattr("exporter.config.secrets.write_private", full)
+        disk.setattr("exporter.config.app.secrets.write_private", full)
         talk(before.converse(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
     moved = tmp_path / "writable"
     calls, _ = talk(followed(before, platform, moved).converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
@@ -500,7 +500,7 @@ def test_what_others_renew_is_looked_at_again_soon(tmp_path: Path) -> None:
 
 # --- through functions in the cloud ----------------------------------------------------------------------
 
-FUNCTION = CloudFunction(BY_SECRET, "prod-1", "weeklyVisitTrend")
+FUNCTION = CloudFunction(BY_SECRET, "prod-1", "analysis")
 HTTP = HttpFunction("https://env.example.com/{appid}/weekly", (("X-Key", LiteralSecret("key-of-the-exporter")),))
 
 
@@ -508,8 +508,8 @@ def test_a_cloud_function_is_invoked_with_the_week_as_its_event_and_answers_as_t
     calls, result = asked(FUNCTION, token("T1"), invoked(**CAMEL))
     assert visitors(result) == 754
     assert calls[1].url == f"{BASE}/tcb/invokecloudfunction"
-    assert calls[1].query == (("access_token", "T1"), ("env", "prod-1"), ("name", "weeklyVisitTrend"))
-    assert json.loads(calls[1].body) == {"beginDate": "20261116", "endDate": "20261122"}
+    assert calls[1].query == (("access_token", "T1"), ("env", "prod-1"), ("name", "analysis"))
+    assert json.loads(calls[1].body) == {"api": "getWeeklyVisitTrend", "beginDate": "20261116", "endDate": "20261122"}
 
 
 def test_a_rejected_token_for_a_cloud_function_is_replaced_once() -> None:
@@ -524,11 +524,11 @@ def test_an_http_function_is_asked_without_any_token_of_wechats() -> None:
     assert (calls[0].endpoint, calls[0].url) == ("http_function", f"https://env.example.com/{APPID}/weekly")
     assert dict(calls[0].headers) == {"Content-Type": "application/json", "X-Key": "key-of-the-exporter"}
     assert calls[0].query == ()
-    assert json.loads(calls[0].body) == {"beginDate": "20261116", "endDate": "20261122"}
+    assert json.loads(calls[0].body) == {"api": "getWeeklyVisitTrend", "beginDate": "20261116", "endDate": "20261122"}
 
 
 INSIDE = [
-    ({"list": []}, NotReady, "", "no figures for this week"),
+    ({"list": []}, NotReady, "", "no figures for this period"),
     ({"errCode": 61503, "errMsg": "data not ready"}, NotReady, "61503", "not published yet"),
     ({"errCode": -604101, "errMsg": "no permission"}, Refused, "-604101", "in its config.json, and upload it"),
     ({"errCode": 40001, "errMsg": "missing wxCloudApiToken"}, Failed, "40001", "inside the function: 40001"),
@@ -654,7 +654,7 @@ ENDPOINTS = (
 @pytest.mark.parametrize(("way", "endpoints"), ENDPOINTS)
 def test_the_endpoints_of_a_way_are_those_of_its_calls(way: Way, endpoints: tuple[str, ...]) -> None:
     assert len(ENDPOINTS) == 7
-    assert endpoints_of(way) == endpoints
+    assert endpoints_of(way, [WEEKLY]) == endpoints
 
 
 def test_a_source_hides_all_that_it_ever_sent(platform: Authorizer) -> None:

@@ -4,32 +4,49 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from dataclasses import replace
 from pathlib import Path
+from shutil import which
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_metrics import FULL, HOSTILE, NEW, W1, W2
+from test_metrics import (
+    DAY,
+    EVERY,
+    FULL,
+    HOSTILE,
+    LIVE,
+    MONTH,
+    NEW,
+    W1,
+    W2,
+    figures,
+    history,
+    samples,
+    stored,
+    with_report,
+)
 
 from exporter import __version__
+from exporter.apps import AppStatus, LastResult, State
 from exporter.metrics import catalogue
-from exporter.reports import PREFIX, WEEKLY
-from exporter.status import TRAIL_WEEKS, Answer, Recent, State, Trail
+from exporter.reports import DAILY, MONTHLY, PREFIX, REPORTS, WEEKLY
 from exporter.web import Surroundings, Trouble
 from exporter.web.appsjson import AppsJson
 from exporter.web.documents import Document
 
 if TYPE_CHECKING:
-    from exporter.status import Status
+    from exporter.reports import Report
 
 TEXT = (Path(__file__).parent.parent / "docs" / "api.md").read_text()
 NOW = 1_795_500_000.5
-REFUSED = replace(
-    FULL,
-    appid="wx3",
+BEFORE = stored(W1.before(), None, None, 12, *[None] * 4)
+REFUSED = with_report(
+    replace(FULL, appid="wx3"),
     state=State.REFUSED,
-    answer=Answer(W2, State.REFUSED, 5.0, 6.0, "40164", "40164 add the IP", succeeded=4.0),
-    recent=replace(FULL.recent, trail=Trail.of({W2: 754, W1: None, W1.before(): 12})),
+    last_result=LastResult(W2, State.REFUSED, 5.0, 6.0, "40164", "40164 add the IP", succeeded=4.0),
+    history=FULL.reports[0].history.with_reading(BEFORE),
 )
 TYPES = {
     "string": (str,),
@@ -37,137 +54,260 @@ TYPES = {
     "boolean": (bool,),
     "null": (type(None),),
     "object": (dict,),
-    "list of strings": (list,),
     "list of objects": (list,),
-    "list of numbers and nulls": (list,),
 }
 
 
-def answer(*statuses: Status, troubles: tuple[Trouble, ...] = ()) -> dict[str, Any]:
-    surroundings = Surroundings(WEEKLY, "/metrics", troubles, NOW)
+def answer(*statuses: AppStatus, troubles: tuple[Trouble, ...] = ()) -> dict[str, Any]:
+    surroundings = Surroundings("/metrics", troubles, NOW)
     whole = json.loads(Document(AppsJson()).body(lambda: (statuses, surroundings)))
     assert whole.keys() == {"status", "data"}
     assert whole["status"] == "success"
     return whole["data"]
 
 
+def rows(table: str) -> list[list[str]]:
+    """Return the cells of a table of docs/api.md, without its head and without backticks around a cell."""
+    (found,) = re.findall(rf"<!-- {table} -->\n(.*?)<!-- end -->", TEXT, re.DOTALL)
+    return [[_bare(cell) for cell in row.split("|")[1:-1]] for row in found.splitlines()[2:]]
+
+
+def _bare(cell: str) -> str:
+    match = re.fullmatch(r"`([^`]*)`", cell.strip())
+    return match[1] if match else cell.strip()
+
+
 def documented(table: str) -> dict[str, tuple[str, str]]:
-    """The rows of a table of docs/api.md by their field."""
-    (rows,) = re.findall(rf"<!-- {table} -->\n(.*?)<!-- end -->", TEXT, re.DOTALL)
-    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]] for row in rows.splitlines()[2:]]
-    return {field.strip("`"): (kind, meaning) for field, kind, meaning in cells}
+    """Return the rows of a table of docs/api.md by their field."""
+    return {field: (kind, meaning) for field, kind, meaning in rows(table)}
+
+
+def documented_report(report: Report) -> dict[str, str]:
+    """Return the types of the fields of a report."""
+    any_period = "`week`, `day` or `month`"
+    table = {field: kind for field, (kind, _) in documented("report").items()}
+    return {report.period.NAME if field == any_period else field: kind for field, kind in table.items()}
 
 
 def fits(value: object, kinds: str) -> bool:
     return any(type(value) in TYPES[kind] for kind in kinds.split(" or "))
 
 
-EVERYTHING = answer(FULL, NEW, REFUSED, HOSTILE, troubles=(Trouble("The disk is full.", ("a", "b")),))
+EVERYTHING = answer(FULL, NEW, REFUSED, HOSTILE, EVERY, troubles=(Trouble("The disk is full.", ("a", "b")),))
+APPS = dict(zip(("full", "new", "refused", "hostile", "every"), EVERYTHING["apps"], strict=True))
+SHOWN = [(app, report) for app, facts in APPS.items() for report in facts["reports"]]
 
 
 @pytest.mark.parametrize("data", [EVERYTHING, answer()], ids=["apps and problems", "nothing"])
-def test_each_field_of_the_answer_is_documented_and_of_its_type(data: dict[str, Any]) -> None:
+def test_each_field_of_the_response_is_documented(data: dict[str, Any]) -> None:
     table = documented("exporter")
     assert list(data) == list(table)
     assert [field for field, (kind, _) in table.items() if not fits(data[field], kind)] == []
 
 
-@pytest.mark.parametrize("app", EVERYTHING["apps"], ids=["full", "new", "refused", "hostile"])
-def test_each_field_of_an_app_is_documented_and_of_its_type(app: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", APPS)
+def test_each_field_of_an_app_is_documented(name: str) -> None:
     table = documented("app")
-    assert list(app) == list(table)
-    assert [field for field, (kind, _) in table.items() if not fits(app[field], kind)] == []
+    assert list(APPS[name]) == list(table)
+    assert [field for field, (kind, _) in table.items() if not fits(APPS[name][field], kind)] == []
+    assert APPS[name]["reports"].keys() <= set(re.findall(r"`(\w+)`", table["reports"][1])) == set(REPORTS)
 
 
-def test_the_figures_are_documented_as_the_catalogue_has_them() -> None:
+@pytest.mark.parametrize(("name", "report"), SHOWN)
+def test_each_field_of_a_report_is_documented(name: str, report: str) -> None:
+    facts, table = APPS[name]["reports"][report], documented_report(REPORTS[report])
+    assert list(facts) == list(table)
+    assert [field for field, kind in table.items() if not fits(facts[field], kind)] == []
+    assert len(SHOWN) == 7
+
+
+@pytest.mark.parametrize(("name", "report"), SHOWN)
+def test_each_figure_is_documented_as_in_the_catalogue(name: str, report: str) -> None:
+    facts, entry = APPS[name]["reports"][report], REPORTS[report]
+    assert list(facts["figures"]) == list(documented("figures"))
+    compared = {comparison.name: comparison for comparison in entry.comparisons}
+    assert list(facts["comparison"]) == list(compared)
+    for comparison, values in facts["comparison"].items():
+        assert list(values) == [field.metric for field in entry.fields if compared[comparison].applies_to(field)]
+    derived = [each.metric.format(field.metric) for each in entry.derived for field in entry.fields[:4]]
+    assert sorted(facts["derived"]) == sorted(derived)
+    assert list(facts["calendar"]) == [fact.metric for fact in entry.calendar]
+    assert list(facts["trail"]) == ["visitors"]
+    numbers = [*facts["figures"].values(), *facts["calendar"].values(), *facts["trail"]["visitors"]]
+    numbers += [value for values in facts["comparison"].values() for value in values.values()]
+    assert all(fits(value, "number or null") for value in numbers)
+
+
+def test_tables_of_the_document_are_those_of_the_catalogue() -> None:
+    reports = REPORTS.values()
     assert documented("figures") == {field.metric: (field.unit.value, field.meaning) for field in WEEKLY.fields}
-    for app in EVERYTHING["apps"]:
-        for period in (WEEKLY.current, WEEKLY.previous, WEEKLY.median):
-            assert list(app[period]) == list(documented("figures"))
-            assert all(fits(value, "number or null") for value in app[period].values())
-        assert list(app["trail"]) == list(documented("trail")) == [WEEKLY.leading.metric]
+    assert WEEKLY.fields == DAILY.fields == MONTHLY.fields
+    assert [row[:2] for row in rows("periods")] == [[each.name, each.period.NAME] for each in reports]
+    assert [re.findall(r"[\d-]{6,}", row[2]) for row in rows("periods")] == [[LIVE[name].label] for name in REPORTS]
+    assert rows("comparisons") == [
+        [each.name, comparison.name, comparison.words] for each in reports for comparison in each.comparisons
+    ]
+    assert [[name, labels.replace("`", ""), words] for name, labels, words in rows("derived")] == [
+        [each.metric.format("<figure>"), ", ".join(("day", *each.labels)), each.words] for each in DAILY.derived
+    ]
+    assert all(not each.derived for each in (WEEKLY, MONTHLY))
+    assert rows("calendar") == [
+        [each.name, fact.metric, fact.help.partition(";")[0]] for each in reports for fact in each.calendar
+    ]
+    assert rows("trail") == [[each.name, each.leading.metric, str(each.chart)] for each in reports if each.leading]
 
 
 def test_names_are_those_of_metrics_and_labels() -> None:
-    infos = (*catalogue.OF_APPS, *catalogue.of_report(WEEKLY))
+    infos = (*catalogue.OF_APPS, *(info for report in REPORTS.values() for info in catalogue.of_report(report)))
     known = {info.name.removeprefix(PREFIX) for info in infos}
     labels = {label for info in infos for label in info.labels}
-    ours = {"state_words", "state_since_timestamp_seconds", "error", "trail"}
-    periods = {WEEKLY.current, WEEKLY.previous, WEEKLY.median}
-    assert set(documented("app")) <= known | labels | ours | periods
+    ours = {"state_words", "state_since_timestamp_seconds", "error", "figures", "comparison", "derived", "calendar"}
+    for report in REPORTS.values():
+        assert set(documented_report(report)) <= known | labels | ours | {"trail"}
+    for facts in APPS["every"]["reports"].values():
+        assert {*facts["derived"], *facts["calendar"]} <= known
+        assert {f"{name}_visitors" for name in facts["comparison"]} <= known
 
 
-def test_every_state_is_named_in_the_document_and_counted_in_the_answer() -> None:
-    assert list(EVERYTHING["states"]) == [state.value for state in State]
-    assert EVERYTHING["states"] == {**dict.fromkeys(State, 0), "ok": 2, "pending": 1, "refused": 1}
-    assert [state for state in State if f"`{state.value}`" not in documented("app")["state"][1]] == []
+def test_every_state_is_documented_and_counted_by_report() -> None:
+    assert EVERYTHING["states"] == {
+        "weekly": {**dict.fromkeys(State, 0), "ok": 3, "pending": 1, "refused": 1},
+        "daily": {**dict.fromkeys(State, 0), "ok": 1},
+        "monthly": {**dict.fromkeys(State, 0), "ok": 1},
+    }
+    assert all(list(states) == [state.value for state in State] for states in EVERYTHING["states"].values())
+    assert answer(FULL)["states"].keys() == {"weekly"}
+    assert [state for state in State if f"`{state.value}`" not in TEXT] == []
 
 
-def test_an_app_is_told_with_its_figures_as_they_are() -> None:
+def test_an_app_has_its_figures_as_they_are() -> None:
     (app,) = answer(REFUSED)["apps"]
+    counts = ("sessions", "visits", "visitors", "new_visitors")
     assert app == {
         "appid": "wx3",
         "name": "Shop",
-        "state": "refused",
-        "state_words": State.REFUSED.words,
-        "up": False,
-        "state_since_timestamp_seconds": 6.0,
-        "errcode": "40164",
-        "error": "40164 add the IP",
-        "week": "20261116-20261122",
-        "week_end_timestamp_seconds": W2.end,
-        "week_first_seen_timestamp_seconds": 100.5,
-        "weekly": {
-            "sessions": 2470,
-            "visits": 8913,
-            "visitors": 754,
-            "new_visitors": 248,
-            "stay_per_visitor_seconds": 226.4748,
-            "stay_per_session_seconds": 69.1344,
-            "visit_depth_pages": 1.9798,
+        "reports": {
+            "weekly": {
+                "state": "refused",
+                "state_words": State.REFUSED.words,
+                "up": False,
+                "state_since_timestamp_seconds": 6.0,
+                "errcode": "40164",
+                "error": "40164 add the IP",
+                "week": "20261116-20261122",
+                "period_end_timestamp_seconds": W2.end,
+                "period_first_seen_timestamp_seconds": 100.5,
+                "figures": {
+                    "sessions": 2470,
+                    "visits": 8913,
+                    "visitors": 754,
+                    "new_visitors": 248,
+                    "stay_per_visitor_seconds": 226.4748,
+                    "stay_per_session_seconds": 69.1344,
+                    "visit_depth_pages": 1.9798,
+                },
+                "comparison": {
+                    "previous_week": {
+                        "sessions": 0,
+                        "visits": 1,
+                        "visitors": 2,
+                        "new_visitors": 3,
+                        "stay_per_visitor_seconds": 4.5,
+                        "stay_per_session_seconds": None,
+                        "visit_depth_pages": 0,
+                    },
+                    "typical_week": dict.fromkeys(documented("figures")),
+                    "lowest_week": dict.fromkeys(counts),
+                },
+                "derived": {},
+                "calendar": {"week_public_holidays": 0, "previous_week_public_holidays": 0},
+                "trail": {"visitors": [12, 2, 754]},
+                "last_success_timestamp_seconds": 4.0,
+                "next_fetch_timestamp_seconds": 9.0,
+            }
         },
-        "previous_week": {
-            "sessions": 0,
-            "visits": 1,
-            "visitors": 2,
-            "new_visitors": 3,
-            "stay_per_visitor_seconds": 4.5,
-            "stay_per_session_seconds": None,
-            "visit_depth_pages": 0,
-        },
-        "median_week": dict.fromkeys(documented("figures")),
-        "trail": {"visitors": [12, None, 754]},
-        "last_success_timestamp_seconds": 4.0,
-        "next_fetch_timestamp_seconds": 9.0,
     }
 
 
-def test_of_an_app_never_asked_nothing_is_claimed() -> None:
+@pytest.mark.parametrize("report", REPORTS)
+def test_figures_are_those_of_the_metrics(report: str) -> None:
+    """Every figure, comparison, derived figure and calendar fact has the value of the metric of the same name."""
+    facts, entry = APPS["every"]["reports"][report], REPORTS[report]
+    labels = ("wx3", LIVE[report].label)
+    found = {(f"{report}_{name}", *labels): value for name, value in facts["figures"].items()}
+    for comparison, values in facts["comparison"].items():
+        found |= {(f"{comparison}_{name}", *labels): value for name, value in values.items() if value is not None}
+    for name, listed in facts["derived"].items():
+        found |= {(name, "wx3", *list(each.values())[:-1]): each["value"] for each in listed}
+        assert listed
+        assert all(list(each)[-1] == "value" for each in listed)
+    found |= {(name, *labels): value for name, value in facts["calendar"].items()}
+    found[f"{entry.period.NAME}_end_timestamp_seconds", *labels] = facts["period_end_timestamp_seconds"]
+    exposed = samples(EVERY, reports=[entry])
+    assert found == {key: value for key, value in exposed.items() if key[2] == labels[1]}
+    for name in ("up", "next_fetch_timestamp_seconds", "period_first_seen_timestamp_seconds"):
+        assert facts[name] == exposed[name, "wx3", report]
+
+
+def test_derived_figures_have_the_labels_of_the_metrics() -> None:
+    derived = APPS["every"]["reports"]["daily"]["derived"]
+    assert [list(each) for each in derived["recent_visitors"]] == [["day", "days", "value"]] * 2
+    assert [each["days"] for each in derived["typical_recent_visits"]] == ["2", "3"]
+    assert [list(each) for each in derived["daily_sessions_noise_ratio"]] == [["day", "value"]]
+    assert derived["recent_visitors"][0]["value"] == figures(DAY)[2] + figures(DAY.before())[2]
+
+
+@pytest.mark.parametrize(("report", "length"), [("weekly", 26), ("daily", 56), ("monthly", 13)])
+def test_the_trail_covers_the_chart_of_the_status_page(report: str, length: int) -> None:
+    trail = APPS["every"]["reports"][report]["trail"]["visitors"]
+    assert trail == [figures(LIVE[report].before(n))[2] for n in reversed(range(length))]
+
+
+def test_of_an_app_never_fetched_nothing_is_claimed() -> None:
     (app,) = answer(NEW)["apps"]
-    known = {field for field, value in app.items() if value is not None and not isinstance(value, dict)}
-    assert known == {"appid", "name", "state", "state_words", "next_fetch_timestamp_seconds"}
-    assert app["trail"] == {"visitors": []}
-    assert {value for period in ("weekly", "previous_week", "median_week") for value in app[period].values()} == {None}
+    facts = app["reports"]["weekly"]
+    known = {field for field, value in facts.items() if value is not None and not isinstance(value, dict)}
+    assert known == {"state", "state_words", "next_fetch_timestamp_seconds"}
+    assert facts["trail"] == {"visitors": []}
+    values = [*facts["figures"].values(), *facts["calendar"].values()]
+    assert {*values, *(value for each in facts["comparison"].values() for value in each.values())} == {None}
+    never = replace(EVERY.reports[1], state=State.PENDING, last_result=None, history=history(report=DAILY))
+    daily = answer(replace(EVERY, reports=(never,)))["apps"][0]["reports"]["daily"]
+    assert set(map(str, daily["derived"].values())) == {"[]"}
 
 
-def test_zero_is_a_figure_and_whole_numbers_are_written_as_such() -> None:
-    trail = Trail.of({W2: 0, W1: 0.5})
-    statuses = (replace(FULL, recent=Recent(FULL.recent.weeks, trail)),)
-    body = Document(AppsJson()).body(lambda: (statuses, Surroundings(WEEKLY, "/", (), NOW)))
-    assert b'"trail":{"visitors":[0.5,0]}' in body
+def test_zero_is_a_figure_and_counts_are_whole() -> None:
+    course = history(stored(W1, *[None] * 2, 5, *[None] * 4), stored(W2, *[0.0] * 7))
+    statuses = (with_report(FULL, history=course),)
+    body = Document(AppsJson()).body(lambda: (statuses, Surroundings("/", (), NOW)))
+    assert b'"trail":{"visitors":[5,0]}' in body
+    assert b'"figures":{"sessions":0,' in body
 
 
-def test_any_name_is_carried_whole() -> None:
+def test_any_name_is_returned_unchanged() -> None:
     names = ['"</script>\\', "مطعم \u202eabc", "\u2028\x00\ud800", "店" * 200]
     apps = answer(*(replace(FULL, appid=f"wx{n}", name=name) for n, name in enumerate(names)))["apps"]
     assert [app["name"] for app in apps] == names
 
 
-def test_the_answer_says_what_is_wrong_around_the_apps_and_which_version_it_is() -> None:
+def test_response_has_the_exporters_problems_and_version() -> None:
     assert EVERYTHING["troubles"] == [{"words": "The disk is full.", "lines": ["a", "b"]}]
-    assert (EVERYTHING["version"], EVERYTHING["report"]) == (__version__, "weekly")
+    assert EVERYTHING["version"] == __version__
     assert EVERYTHING["made_timestamp_seconds"] == NOW
 
 
-def test_the_document_says_how_many_weeks_a_trail_has_at_most() -> None:
-    assert f"up to {TRAIL_WEEKS} weeks" in documented("app")["trail"][1]
+@pytest.mark.skipif(which("jq") is None, reason="jq is not on this machine")
+def test_the_examples_of_the_document_work() -> None:
+    (block,) = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+    first, second = re.findall(r"jq (?:-r )?'(.*?)'", block, re.DOTALL)
+    body = json.dumps({"status": "success", "data": EVERYTHING}).encode()
+
+    def run(*options: str) -> str:
+        return subprocess.run(["jq", *options], input=body, capture_output=True, check=True).stdout.decode()
+
+    assert run("-r", first) == "wx3\tweekly\t40164 add the IP\n"
+    changes = [json.loads(line) for line in run("-c", second).split("\n")[:-1]]
+    assert len(changes) == len(APPS)
+    assert changes[0] == {"name": "Shop", "week": W2.label, "visitors": 754, "change": 376}
+    assert changes[1]["change"] is None
+    assert MONTH.label == "202610"

@@ -6,17 +6,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
-def test_the_benchmark_of_scrapes_still_measures_what_there_is() -> None:
+def test_the_benchmark_of_scrapes_runs() -> None:
     script = BENCHMARKS / "scrape.py"
     result = subprocess.run([sys.executable, script, "--apps", "20"], capture_output=True, text=True, check=True)
     assert result.stdout.startswith("20 apps, ")
     assert result.stdout.count("ratio") == 2
 
 
-def test_the_benchmark_of_passwords_still_measures_what_there_is() -> None:
+def test_the_benchmark_of_passwords_runs() -> None:
     script = BENCHMARKS / "passwords.py"
     result = subprocess.run([sys.executable, script, "--cost", "4"], capture_output=True, text=True, check=True)
     assert [line.partition(":")[0] for line in result.stdout.splitlines()] == [
@@ -26,9 +28,16 @@ def test_the_benchmark_of_passwords_still_measures_what_there_is() -> None:
     ]
 
 
-def test_the_benchmark_of_the_status_page_still_measures_what_there_is() -> None:
+def test_the_benchmark_of_the_status_page_runs() -> None:
     script = BENCHMARKS / "statuspage.py"
     result = subprocess.run([sys.executable, script, "--apps", "20"], capture_output=True, text=True, check=True)
-    assert result.stdout.startswith("page of 20 apps: ")
+    assert result.stdout.startswith("weekly page of 20 apps: ")
     assert result.stdout.count("gzipped") == 2
     assert "a scrape: alone" in result.stdout
+
+
+@pytest.mark.parametrize(("name", "words"), [("scrape", "20 apps, "), ("statuspage", "monthly page of 20 apps: ")])
+def test_benchmarks_measure_all_reports(name: str, words: str) -> None:
+    options = ("--apps", "20", "--reports", "weekly,daily,monthly")
+    command = [sys.executable, BENCHMARKS / f"{name}.py", *options]
+    assert words in subprocess.run(command, capture_output=True, text=True, check=True).stdout

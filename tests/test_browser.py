@@ -4,15 +4,18 @@ import re
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser import FLAGS, opened, served
 from playwright.sync_api import expect, sync_playwright
 
-from exporter.periods import Week, beijing_stamp
-from exporter.reports import WEEKLY, Reading, Thresholds
-from exporter.status import SEVERITY, Answer, Counters, Kept, Recent, State, Status
+from exporter import demo
+from exporter.apps import SEVERITY, AppStatus, Counters, LastResult, ReportStatus, State
+from exporter.periods import Week, beijing_stamp, newest_wanted
+from exporter.reports import DAILY, MONTHLY, REPORTS, WEEKLY, History, Reading, StoredReading, Thresholds
+from exporter.runtime.engine import Engine
 from exporter.web import Trouble
 
 if TYPE_CHECKING:
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 
     from measured import Measured
     from playwright.sync_api import Browser, Locator, Page
+
+    from exporter.reports import Report
 
 NOW = time.time()
 WEEK = Week.containing(NOW).before()
@@ -42,19 +47,23 @@ EIGHT = (12_345_678, 12_345_678, 12_345_678, 12_345_678, 1_234_567.8, 1_234_567.
 """Figures of eight digits, in the order of the report."""
 
 
-def app(number: int, name: str, state: State, level: float | None, change: float = 1.0) -> Status:
+VISITORS = WEEKLY.fields[2]
+
+
+def app(number: int, name: str, state: State, level: float | None, change: float = 1.0) -> AppStatus:
     """An app whose figures all differ from those of the others; without a level it has none."""
-    recent = Recent()
+    history = History(WEEKLY)
     if level is not None:
         for weeks, factor in ((6, 1.1), (1, 1.0), (0, change)):
             visitors = round(level * factor)
             values = (visitors * 3, visitors * 9 + number, visitors, visitors // 3, 70.5 - number, 30.25 + number, 2.5)
-            recent = recent.with_week(Kept(Reading(WEEKLY, WEEK.before(weeks + number % 2), values), NOW))
-    words = "" if state is State.OK else f"40164 do something about <i>{name[:9]}</i>"
-    answer = Answer(WEEK, state, NOW, NOW - 30 * HOUR, "40164", words, succeeded=NOW - number * HOUR if level else None)
-    known = None if state is State.PENDING else answer
-    appid = f"wx{number:016x}"
-    return Status(appid, name, state, known, recent, NOW + 600 * (9 - number), Counters(), Thresholds())
+            history = history.with_reading(StoredReading(Reading(WEEKLY, WEEK.before(weeks + number % 2), values), NOW))
+    message = "" if state is State.OK else f"40164 do something about <i>{name[:9]}</i>"
+    succeeded = NOW - number * HOUR if level else None
+    result = LastResult(WEEK, state, NOW, NOW - 30 * HOUR, "40164", message, succeeded=succeeded)
+    known = None if state is State.PENDING else result
+    of = ReportStatus(WEEKLY, state, known, history, NOW + 600 * (9 - number), Counters())
+    return AppStatus(f"wx{number:016x}", name, (of,), Thresholds())
 
 
 APPS = (
@@ -179,30 +188,34 @@ def test_a_total_shows_what_fell_beyond_its_limit(shown: Callable[..., Any]) -> 
         assert names(page) == ["6", "2"]
 
 
-def figure(place: int) -> Callable[[Status], float | None]:
-    def value(status: Status) -> float | None:
-        return status.recent.current and status.recent.current.reading.values[place]
+def figure(place: int) -> Callable[[AppStatus], float | None]:
+    def value(status: AppStatus) -> float | None:
+        return weekly(status).history.live_value(WEEKLY.fields[place])
 
     return value
 
 
-def share(status: Status) -> float | None:
-    known = [figure for figure in status.recent.trail.figures.values() if figure is not None]
+def weekly(status: AppStatus) -> ReportStatus:
+    return status.reports[0]
+
+
+def share(status: AppStatus) -> float | None:
+    known = [value for value in weekly(status).history.course(VISITORS, 26) if value is not None]
     return round(known[-1] / max(known), 4) if known else None
 
 
-COLUMNS: list[tuple[str, Callable[[Status], Any], bool]] = [
+COLUMNS: list[tuple[str, Callable[[AppStatus], Any], bool]] = [
     ("App", lambda status: ((status.name or "") + status.appid).lower(), False),
     ("State", lambda status: -SEVERITY.index(status.state), False),
-    ("Week", lambda status: status.recent.current and status.recent.current.week, True),
-    ("Visitors, half a year", share, True),
+    ("Week", lambda status: weekly(status).history.live, True),
+    ("Visitors, 26 weeks", share, True),
     *((field.title, figure(place), True) for place, field in enumerate(WEEKLY.fields)),
-    ("Last success", lambda status: status.answer.succeeded if status.answer else None, True),
-    ("Next fetch", lambda status: status.next_fetch, True),
+    ("Last success", lambda status: (last := weekly(status).last_result) and last.succeeded, True),
+    ("Next fetch", lambda status: weekly(status).next_fetch, True),
 ]
 
 
-def in_order(status_key: Callable[[Status], Any], before: list[str], *, descending: bool) -> list[str]:
+def in_order(status_key: Callable[[AppStatus], Any], before: list[str], *, descending: bool) -> list[str]:
     """What a stable sort makes of an order; apps without a value come last either way."""
     by_number = {number_of(app.appid): status_key(app) for app in APPS}
     known = [number for number in before if by_number[number] is not None]
@@ -391,15 +404,29 @@ def test_every_text_can_be_read(shown: Callable[..., Any], measured: Measured, s
     )
 
 
+def wide(app: AppStatus) -> AppStatus:
+    """The app with every report and the widest figures."""
+    first = weekly(app)
+    return replace(
+        app, reports=tuple(replace(first, report=each, history=wide_history(each)) for each in REPORTS.values())
+    )
+
+
+def wide_history(report: Report) -> History:
+    live = newest_wanted(report.period, NOW, 36_000.0)
+    return History.of(
+        report,
+        (
+            StoredReading(Reading(report, live.before(n), tuple(value / 100 if n else value for value in EIGHT)), NOW)
+            for n in range(report.chart)
+        ),
+    )
+
+
 @pytest.fixture(scope="module")
 def wide_address() -> Iterator[str]:
     """Of apps whose figures are as wide as they may become, with their changes."""
-    kept = tuple(
-        Kept(Reading(WEEKLY, WEEK.before(weeks), tuple(figure / 100 if weeks else figure for figure in EIGHT)), NOW)
-        for weeks in range(2)
-    )
-    many = tuple(replace(app, recent=Recent(kept, app.recent.trail)) for app in APPS)
-    with served(many, clock=lambda: NOW) as address:
+    with served(tuple(map(wide, APPS)), clock=lambda: NOW) as address:
         yield address
 
 
@@ -409,11 +436,15 @@ RIGHTMOST = """() => Math.max(...[...document.querySelectorAll("table, tbody, tb
 
 @pytest.mark.parametrize("width", [320, 390, 600, 768, 844, 1024, CARDS_TO, CARDS_TO + 1, 1366, 1440, 1920])
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+@pytest.mark.parametrize("report", REPORTS)
 def test_no_width_makes_the_page_scroll_sideways(
-    browser: Browser, wide_address: str, width: int, scripts: bool
+    browser: Browser, wide_address: str, width: int, scripts: bool, report: str
 ) -> None:
     size = {"width": width, "height": 800}
-    with opened(browser, wide_address, viewport=size, java_script_enabled=scripts) as (page, heard):
+    with opened(browser, f"{wide_address}/?report={report}", viewport=size, java_script_enabled=scripts) as (
+        page,
+        heard,
+    ):
         page.evaluate(f"document.body.style.borderRight = '{SCROLL_BAR}px solid'")
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.evaluate(RIGHTMOST) <= width - SCROLL_BAR - 12
@@ -445,10 +476,13 @@ CUT = """() => [...document.querySelectorAll("main *")].filter(e => e.checkVisib
 
 
 @pytest.mark.parametrize(("name", "width"), PAPER)
-def test_on_paper_every_column_is_whole(browser: Browser, wide_address: str, name: str, width: float) -> None:
+@pytest.mark.parametrize("report", REPORTS)
+def test_on_paper_every_column_is_whole(
+    browser: Browser, wide_address: str, name: str, width: float, report: str
+) -> None:
     assert len(PAPER) == 2
     inside = int((width - 20) / 25.4 * 96)
-    with opened(browser, wide_address, viewport={"width": inside, "height": 700}) as (page, _):
+    with opened(browser, f"{wide_address}/?report={report}", viewport={"width": inside, "height": 700}) as (page, _):
         page.emulate_media(media="print")
         last = page.locator("thead th").last
         expect(last).to_have_text("Next fetch")
@@ -498,6 +532,110 @@ def test_neither_a_long_name_nor_a_missing_one_spoils_its_row(shown: Callable[..
         unnamed = page.locator("tbody:has-text('wx0000000000000007') th")
         assert unnamed.evaluate("th => th.firstChild.nodeType") == 3
         assert unnamed.evaluate(LINES) == 1
+
+
+# --- views -----------------------------------------------------------------------------------------------
+
+HEADS = {
+    "weekly": ("Week", "Visitors, 26 weeks"),
+    "daily": ("Day", "Visitors, 56 days"),
+    "monthly": ("Month", "Visitors, 13 months"),
+}
+STRUCTURE = """() => ({
+  lang: document.documentElement.lang,
+  titles: document.title,
+  once: ["h1", "main", "header", "footer", "caption"].map(name => document.querySelectorAll(name).length),
+  navs: [...document.querySelectorAll("nav")].map(e => e.getAttribute("aria-label")),
+  ids: [...document.querySelectorAll("[id]")].map(e => e.id),
+  unnamed: [...document.querySelectorAll("a, button, [role=img], input")].filter(e => e.checkVisibility())
+    .filter(e => !(e.textContent.trim() || e.closest("label")?.textContent.trim())).length,
+  heads: [...document.querySelectorAll("th")].filter(e => !["col", "row"].includes(e.scope)).length,
+  small: [...document.querySelectorAll("nav a")].map(e => e.getBoundingClientRect().height).filter(high => high < 20),
+})"""
+
+
+@pytest.fixture(scope="module")
+def demo_address() -> Iterator[str]:
+    """The demo's apps after one pass over everything that is due; three of them have all reports."""
+    roles = demo.cast(NOW)
+    server = demo.serve(demo.simulator(roles, lambda: NOW), "127.0.0.1:0")
+    engine = Engine(demo.configuration(roles, f"http://{server.addresses[0]}"), ":memory:", lambda: NOW)
+    engine.poller.drain()
+    with served(engine.poller.statuses(), clock=lambda: NOW) as address:
+        yield address
+    engine.close()
+    server.stop()
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_views_are_reached_by_links(browser: Browser, demo_address: str, scripts: bool) -> None:
+    with opened(browser, demo_address, java_script_enabled=scripts) as (page, heard):
+        views = page.get_by_role("navigation", name="Reports")
+        for title, report, apps in (("Days", "daily", 3), ("Months", "monthly", 3), ("Weeks", "weekly", 8)):
+            views.get_by_role("link", name=title).click()
+            page.wait_for_url(f"{demo_address}/?report={report}")
+            assert page.title() == f"WeChat Mini Programs: {title.lower()}"
+            expect(views.locator("[aria-current=page]")).to_have_text(title)
+            for head in HEADS[report]:
+                expect(page.get_by_role("columnheader", name=head, exact=True)).to_have_count(1)
+            assert len(names(page)) == apps
+        assert heard.complaints == []
+        assert {url for url in heard.requests if not url.startswith(f"{demo_address}/")} == set()
+
+
+@pytest.mark.parametrize("report", REPORTS)
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_view_of_the_demo_is_accessible(browser: Browser, demo_address: str, report: str, width: int) -> None:
+    size = {"width": width, "height": 800}
+    with opened(browser, f"{demo_address}/?report={report}", viewport=size) as (page, heard):
+        found = page.evaluate(STRUCTURE)
+        contrasts = page.evaluate(CONTRASTS)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        expect(
+            page.get_by_role("img", name=re.compile(rf"^Visitors, \d+ {HEADS[report][0].lower()}s to "))
+        ).to_have_count(page.locator("svg").count())
+        assert heard.complaints == []
+    assert (found["lang"], found["once"], found["unnamed"], found["heads"]) == ("en", [1] * 5, 0, 0)
+    assert found["navs"] == ["Of this exporter", "Reports"]
+    assert len(found["ids"]) == len(set(found["ids"]))
+    assert found["small"] == []
+    assert [text for text in contrasts["texts"] if text[3] < 4.5] == []
+    assert min(contrasts["marks"]) >= 3
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_on_a_phone_the_cards_of_a_view_name_its_periods(browser: Browser, demo_address: str, report: str) -> None:
+    size = {"width": 390, "height": 800}
+    with opened(browser, f"{demo_address}/?report={report}", viewport=size) as (page, _):
+        labels = page.locator("tbody:has-text('Corner Bakery') td").evaluate_all(
+            "cells => cells.map(cell => getComputedStyle(cell, '::before').content.replaceAll('\"', ''))"
+        )
+    assert labels[1:] == [*HEADS[report], *(title for title, _, _ in COLUMNS[4:])]
+
+
+def test_a_view_is_sorted_and_shared_like_the_weekly_one(browser: Browser, demo_address: str) -> None:
+    with opened(browser, f"{demo_address}/?report=daily") as (page, _):
+        page.get_by_role("button", name="Day", exact=True).click()
+        page.get_by_role("searchbox", name="Filter").fill("books")
+        expect(page.locator("output")).to_have_text("1 of 3 found")
+        assert page.url == f"{demo_address}/?report=daily#q=books&sort=period&dir=desc"
+        page.get_by_role("searchbox", name="Filter").fill("")
+        page.get_by_role("button", name="Day", exact=True).click()
+        page.get_by_role("button", name="Day", exact=True).click()
+        page.wait_for_url(f"{demo_address}/?report=daily")
+
+
+@pytest.mark.parametrize("report", [DAILY, MONTHLY], ids=["daily", "monthly"])
+def test_columns_of_a_chart_do_not_touch(browser: Browser, wide_address: str, report: Report) -> None:
+    with opened(browser, f"{wide_address}/?report={report.name}", viewport={"width": 1440, "height": 800}) as (page, _):
+        drawn = page.locator("svg").first.evaluate(
+            "svg => ({columns: svg.innerHTML.match(/M[\\d.]+ /g).map(place => Number(place.slice(1))),"
+            " stroke: parseFloat(getComputedStyle(svg.querySelector('path')).strokeWidth)})"
+        )
+    columns = drawn["columns"]
+    gaps = [after - before for before, after in pairwise(columns)]
+    assert len(columns) == report.chart
+    assert 1 < drawn["stroke"] < min(gaps)
 
 
 # --- many apps -------------------------------------------------------------------------------------------

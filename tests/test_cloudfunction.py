@@ -1,4 +1,4 @@
-"""The cloud functions under Node's own test runner, with the real wx-server-sdk, and what they and we must agree on."""
+"""The cloud function in Node.js with the real wx-server-sdk, and what it shares with the exporter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,98 +15,166 @@ import pytest
 import yaml
 
 from exporter import config
-from exporter.periods import Week
+from exporter.periods import BEIJING, Week
 from exporter.reports import WEEKLY
 from exporter.wechat.codes import Failed, Refused
 from exporter.wechat.exchange import Reply
 from exporter.wechat.protocol import event_body, parse_function, parse_invoked, parse_rows
 
 ROOT = Path(__file__).parent.parent
-FUNCTIONS = ROOT / "deploy" / "cloudfunction"
+FOLDER = ROOT / "deploy" / "cloudfunction"
+FUNCTION = FOLDER / "analysis"
 TESTS = ROOT / "tests" / "cloudfunction"
-NAMES = ("weeklyVisitTrend", "keepWeeklyVisitTrend", "readWeeklyVisitTrend")
 
 
-def content(name: str, file: str) -> dict[str, Any]:
-    return json.loads((FUNCTIONS / name / file).read_text())  # type: ignore[no-any-return]
+def load(file: str) -> dict[str, Any]:
+    return json.loads((FUNCTION / file).read_text())  # type: ignore[no-any-return]
 
 
-def node(*arguments: str | Path, said: str = "") -> subprocess.CompletedProcess[str]:
-    """Runs Node.js where the functions find the real SDK; ``said`` is its standard input."""
+def node(*arguments: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run Node.js with the real SDK on its path."""
     packages = TESTS / "node_modules"
     if not packages.exists():
-        pytest.skip("wx-server-sdk is not here; tests/get-node-packages says why")
+        pytest.skip("wx-server-sdk is not installed; see tests/get-node-packages")
     return subprocess.run(
         [Path(sys.executable).parent / "node", *arguments],
         env=os.environ | {"NODE_PATH": str(packages)},
-        input=said,
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,
     )
 
 
-def test_the_cloud_functions_pass_their_own_tests_with_the_real_sdk() -> None:
-    result = node("--test", "--test-reporter=tap", TESTS / "functions.test.js")
+def evaluate(script: str, stdin: str = "") -> Any:  # noqa: ANN401 (any JSON)
+    """Return what ``script`` prints as JSON; it finds the function's modules below ``folder``."""
+    result = node("-e", f"const folder = {json.dumps(str(FUNCTION))}; {script}", stdin=stdin)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def apis() -> dict[str, dict[str, Any]]:
+    """The function's table of APIs."""
+    return dict(evaluate("console.log(JSON.stringify([...require(`${folder}/apis`).APIS]))"))
+
+
+def test_function_passes_its_own_tests_with_the_real_sdk() -> None:
+    result = node("--test", "--test-reporter=tap", TESTS / "analysis.test.js")
     assert result.returncode == 0, result.stdout
     assert re.findall(r"^# (pass|fail|skipped) (\d+)$", result.stdout, re.MULTILINE) == [
-        ("pass", "34"),
+        ("pass", "100"),
         ("fail", "0"),
         ("skipped", "0"),
     ]
 
 
-def test_what_the_functions_answer_is_what_the_exporter_reads() -> None:
+@pytest.mark.parametrize("named", [False, True], ids=["without api", "with api"])
+def test_exporter_reads_what_the_function_returns(named: bool) -> None:
     week = Week(date(2026, 11, 16))
     now = week.end
     row = {"ref_date": week.label} | {field.wechat: 100 + number for number, field in enumerate(WEEKLY.fields)}
-    event = event_body(week).decode()
-    result = node(TESTS / "converse.js", said=json.dumps({"event": event, "row": row, "now": now * 1000}))
+    event = event_body(WEEKLY, week).decode()
+    if not named:
+        event = json.dumps({name: value for name, value in json.loads(event).items() if name != "api"})
+    result = node(TESTS / "respond.js", stdin=json.dumps({"event": event, "row": row, "now": now * 1000}))
     assert result.returncode == 0, result.stderr
-    said = json.loads(result.stdout)
-    assert set(said["invoked"]["list"][0]) == {"refDate", *(field.camel for field in WEEKLY.fields)}
-    invoked = {"errcode": 0, "errmsg": "ok", "resp_data": json.dumps(said["invoked"])}
+    returned = json.loads(result.stdout)
+    assert set(returned["invoked"]["list"][0]) == {"refDate", *(field.camel for field in WEEKLY.fields)}
+    invoked = {"errcode": 0, "errmsg": "ok", "resp_data": json.dumps(returned["invoked"])}
 
     def over_http(name: str) -> Reply:
-        return Reply(said[name]["statusCode"], said[name]["body"].encode())
+        return Reply(returned[name]["statusCode"], returned[name]["body"].encode())
 
     direct = parse_rows(Reply(200, json.dumps({"list": [row]}).encode()), WEEKLY, week, now)
     assert parse_invoked(Reply(200, json.dumps(invoked).encode()), WEEKLY, week, now) == direct
-    assert parse_function(over_http("kept"), WEEKLY, week, now) == direct
-    for name, decision in (("a wrong key", Refused), ("no variable", Failed)):
+    assert parse_function(over_http("stored"), WEEKLY, week, now) == direct
+    for name, decision in (("wrong key", Refused), ("no variable", Failed)):
         with pytest.raises(decision):
             parse_function(over_http(name), WEEKLY, week, now)
 
 
-def test_each_function_is_whole_for_it_is_uploaded_alone() -> None:
-    folders = sorted(path.name for path in FUNCTIONS.iterdir() if path.is_dir())
-    assert folders == sorted(NAMES)
-    for name in NAMES:
-        files = {path.name for path in (FUNCTIONS / name).iterdir()}
-        assert files == {"index.js", "week.js", "config.json", "package.json"}
-        assert (FUNCTIONS / name / "week.js").read_text() == (FUNCTIONS / NAMES[0] / "week.js").read_text()
-        tested = json.loads((TESTS / "package.json").read_text())["dependencies"]["wx-server-sdk"]
-        assert content(name, "package.json")["dependencies"] == {"wx-server-sdk": tested}
+def test_errors_of_the_function_reach_the_user() -> None:
+    """An unknown api must be a failure with its message, not "not ready" or "busy": those are retried silently."""
+    week = Week(date(2026, 11, 16))
+    script = """
+        const { parseRequest } = require(`${folder}/apis`)
+        console.log(JSON.stringify(parseRequest({ api: 'getUserPortrait' }, 0).error))
+    """
+    invoked = {"errcode": 0, "errmsg": "ok", "resp_data": json.dumps(evaluate(script))}
+    with pytest.raises(Failed, match="unknown api: it must be one of getWeeklyVisitTrend"):
+        parse_invoked(Reply(200, json.dumps(invoked).encode()), WEEKLY, week, week.end)
 
 
-def test_who_calls_the_api_has_its_permission_and_nobody_else_has_any() -> None:
-    permissions = {name: content(name, "config.json")["permissions"]["openapi"] for name in NAMES}
-    calling = [WEEKLY.api]
-    assert permissions == dict(zip(NAMES, (calling, calling, []), strict=True))
-    for name, granted in permissions.items():
-        assert (f"cloud.openapi.{WEEKLY.api}(" in (FUNCTIONS / name / "index.js").read_text()) == bool(granted)
+def test_calendar_equals_pythons_on_every_day_of_a_leap_cycle() -> None:
+    """At noon of each day from 2027 to the end of 2031, and across the skipped leap year 2100."""
+    days = [date(2027, 1, 1) + timedelta(n) for n in range(5 * 365 + 1)]
+    days += [date(2100, 2, 1) + timedelta(n) for n in range(60)]
+    script = """
+        const { finishedPeriods } = require(`${folder}/periods`)
+        const noons = JSON.parse(require('fs').readFileSync(0))
+        const newest = (now) => ['day', 'week', 'month'].map((kind) => finishedPeriods(kind, now, 2))
+        console.log(JSON.stringify(noons.map(newest)))
+    """
+    noons = [datetime.combine(day, time(12), BEIJING).astimezone(UTC).timestamp() * 1000 for day in days]
+
+    def expected(day: date) -> list[list[tuple[date, date]]]:
+        yesterday, monday, first = day - timedelta(1), day - timedelta(day.weekday()), day.replace(day=1)
+        last = first - timedelta(1)
+        last_before = last.replace(day=1) - timedelta(1)
+        return [
+            [(yesterday, yesterday), (yesterday - timedelta(1), yesterday - timedelta(1))],
+            [(monday - timedelta(7 * n), monday - timedelta(7 * n - 6)) for n in (1, 2)],
+            [(last.replace(day=1), last), (last_before.replace(day=1), last_before)],
+        ]
+
+    for day, actual in zip(days, evaluate(script, json.dumps(noons)), strict=True):
+        wanted = [[{"beginDate": f"{a:%Y%m%d}", "endDate": f"{b:%Y%m%d}"} for a, b in kind] for kind in expected(day)]
+        assert actual == wanted, day
 
 
-def test_one_timer_for_wechat_allows_no_more_runs_on_monday_and_tuesday_after_ten() -> None:
-    (trigger,) = content("keepWeeklyVisitTrend", "config.json")["triggers"]
-    _second, _minute, hours, day, month, weekdays, year = trigger["config"].split()
-    assert (trigger["type"], weekdays) == ("timer", "MON,TUE")
-    assert {day, month, year} == {"*"}, "a day of the month would be one more day, not a condition"
-    assert all(int(hour) >= 10 for hour in hours.split(","))
+def test_folder_is_complete_because_it_is_uploaded_alone() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == {"README.md", "analysis"}
+    modules = {path.name for path in FUNCTION.glob("*.js")}
+    assert {path.name for path in FUNCTION.iterdir()} == modules | {"config.json", "package.json"}
+    required = {name for path in FUNCTION.glob("*.js") for name in re.findall(r"require\('(.+?)'\)", path.read_text())}
+    assert {f"{name.removeprefix('./')}.js" for name in required if name.startswith("./")} == modules - {"index.js"}
+    assert {name for name in required if not name.startswith("./")} == {"crypto", "wx-server-sdk"}
+    tested = json.loads((TESTS / "package.json").read_text())["dependencies"]["wx-server-sdk"]
+    assert load("package.json")["dependencies"] == {"wx-server-sdk": tested}
 
 
-def test_the_configurations_that_are_shown_can_be_loaded(tmp_path: Path) -> None:
-    text = (FUNCTIONS / "README.md").read_text()
+def test_permissions_are_exactly_the_apis_of_the_table() -> None:
+    assert load("config.json")["permissions"] == {"openapi": [f"analysis.{api}" for api in apis()]}
+    assert WEEKLY.api.removeprefix("analysis.") in apis()
+    calling = {path.name for path in FUNCTION.glob("*.js") if "cloud.openapi.analysis[api](" in path.read_text()}
+    assert calling == {"invoke.js", "timer.js"}
+
+
+def test_one_query_of_the_database_covers_a_history() -> None:
+    assert all(0 <= api["stored"] <= 100 for api in apis().values())
+
+
+def test_single_timer_runs_daily_after_ten() -> None:
+    """WeChat allows one trigger for each function; nothing is published before ten."""
+    (trigger,) = load("config.json")["triggers"]
+    _second, _minute, hours, *rest = trigger["config"].split()
+    assert (trigger["type"], rest) == ("timer", ["*", "*", "*", "*"])
+    assert all(10 <= int(hour) < 24 for hour in hours.split(","))
+
+
+def test_readme_lists_the_apis_and_the_history() -> None:
+    text = (FOLDER / "README.md").read_text()
+    periods = {"week": "Monday and Sunday of a week", "day": "the same day", "month": "first and last day of a month"}
+    rows = [
+        f"| `{name}` | {periods[api['period']]} | {'yes' if api['stored'] else 'no'} |" for name, api in apis().items()
+    ]
+    assert "\n".join(["|---|---|---|", *rows, ""]) in text
+    stored = {api["period"]: api["stored"] for api in apis().values() if api["stored"]}
+    assert f"{stored['week']} weeks, {stored['day']} days and {stored['month']} months in all" in " ".join(text.split())
+
+
+def test_configurations_in_the_readme_can_be_loaded(tmp_path: Path) -> None:
+    text = (FOLDER / "README.md").read_text()
     blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     assert len(blocks) == 2
     (tmp_path / "secrets").mkdir()
@@ -116,4 +184,4 @@ def test_the_configurations_that_are_shown_can_be_loaded(tmp_path: Path) -> None
         (app,) = config.load(tmp_path / "config.yaml", {}).apps
         assert isinstance(app.way, config.CloudFunction | config.HttpFunction)
         if isinstance(app.way, config.CloudFunction):
-            assert app.way.name in NAMES
+            assert app.way.name == FUNCTION.name == load("package.json")["name"]

@@ -14,9 +14,9 @@ import pytest
 from rig import COMMAND, command, running, samples_of, served
 
 from exporter import __version__
+from exporter.apps import State
 from exporter.cli.flags import COMMANDS, Options, parse
 from exporter.periods import Week, newest_wanted
-from exporter.status import State
 from exporter.wechat.simulator import KINDS, Fault, SimulatedApp
 
 GOOD = SimulatedApp("wx00000000000000a0", "secret-of-the-good-app")
@@ -195,7 +195,7 @@ def test_check_live_asks_wechat_about_each_app_and_says_what_to_do(tmp_path: Pat
         result = command(tmp_path, "check", "--live")
         assert len([call for call in wechat.calls if call.appid == GOOD.appid]) == 2
     first, *lines, last = result.stdout.splitlines()
-    assert first.startswith(f"{GOOD.appid} (App 0): ok: week {wanted()}: session_cnt ")
+    assert first.startswith(f"{GOOD.appid} (App 0): weekly: ok: week {wanted()}: session_cnt ")
     for app, line, (state, cure) in zip(apps, lines, LIVE.values(), strict=True):
         assert line.startswith(f"{app.appid} (App ")
         assert state in line
@@ -246,7 +246,7 @@ def test_fetch_prints_only_our_families_and_asks_only_what_is_due(tmp_path: Path
         assert result.returncode == 0
         samples = samples_of(result.stdout)
         assert samples["weekly_visitors", GOOD.appid, wanted()] > 0
-        assert samples["fetches_total", GOOD.appid] == 8
+        assert samples["fetches_total", GOOD.appid, "weekly"] == 9
         names = {line.split(" ")[2] for line in result.stdout.splitlines() if line.startswith("# TYPE")}
         assert names
         assert all(name.startswith("wechat_miniprogram_") for name in names)
@@ -368,7 +368,7 @@ def test_fetch_exits_1_if_an_app_failed_and_still_gives_what_there_is(tmp_path: 
         assert len(wechat.calls) == asked, "a timer does not hammer on a refusal"
     assert result.returncode == 1
     samples = samples_of(result.stdout)
-    assert samples["up", refused.appid] == 0
+    assert samples["up", refused.appid, "weekly"] == 0
     assert samples["weekly_visitors", GOOD.appid, wanted()] > 0
 
 
@@ -413,7 +413,7 @@ def test_the_demo_shows_every_state_but_pending_and_complete_figures_within_five
         states = {str(state) for state in State} - {"pending"}
 
         def whole(samples: dict[tuple[str, ...], float]) -> bool:
-            shown = {key[2] for key in samples if key[0] == "fetch_state"}
+            shown = {key[3] for key in samples if key[0] == "fetch_state"}
             figures = [key for key in samples if key[0] == "previous_week_visitors"]
             return shown == states and len(figures) == 4
 
@@ -452,8 +452,8 @@ def test_the_simulator_runs_alone_and_prints_a_configuration_that_fits_it(tmp_pa
         process.terminate()
         assert process.wait(10) == 0
         process.stdout.close()
-    assert "wx0000000000000001 (Corner Bakery): refused: 48001" in result.stdout
-    assert "wx0000000000000002 (Travel Buddy): ok: " in result.stdout
+    assert "wx0000000000000001 (Corner Bakery): weekly: refused: 48001" in result.stdout
+    assert "wx0000000000000002 (Travel Buddy): weekly: ok: " in result.stdout
 
 
 BAD_FAULTS = {

@@ -10,9 +10,8 @@ import pytest
 import yaml
 
 from exporter.config import Api, App, Config, Defaults, Fetch, duration_words, load
-from exporter.config.apps import APP_OPTIONS
-from exporter.config.load import MAIN_OPTIONS
-from exporter.config.way_sections import (
+from exporter.config.app.apps import APP_OPTIONS
+from exporter.config.app.way_sections import (
     AUTHORIZER_OPTIONS,
     CLOUD_FUNCTION_OPTIONS,
     CLOUD_HOSTING_OPTIONS,
@@ -20,7 +19,8 @@ from exporter.config.way_sections import (
     TOKEN_URL_OPTIONS,
     WAY_OPTIONS,
 )
-from exporter.reports import Thresholds
+from exporter.config.load import MAIN_OPTIONS
+from exporter.reports import DEFAULT_REPORTS, REPORTS
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
 TEXT = EXAMPLE.read_text(encoding="utf-8")
@@ -49,8 +49,12 @@ def test_a_section_shows_every_option_with_its_default(section: str, values: Fet
 
 def test_the_defaults_show_every_threshold_with_its_default() -> None:
     assert {field.name for field in fields(Defaults)} == set(SHOWN["defaults"]) == {"alerts"}
-    expected = {field.name: written(field.default) for field in fields(Thresholds)}
-    assert {name: str(float(text)) for name, text in SHOWN["defaults"]["alerts"].items()} == expected
+    expected = {
+        name: {watched.option: str(watched.min_ratio) for watched in report.watched}
+        for name, report in REPORTS.items()
+        if report.watched
+    }
+    assert SHOWN["defaults"]["alerts"] == expected
 
 
 def test_the_sections_are_those_of_the_types() -> None:
@@ -64,6 +68,7 @@ def test_an_app_shows_every_option_the_other_ways_in_in_comments() -> None:
     assert {field.name for field in fields(App)} - {"way"} == set(SHOWN["apps"][0]) - {"secret"}
     assert set(APP_OPTIONS) == set(SHOWN["apps"][0]) | set(WAY_OPTIONS)
     assert set(SHOWN["apps"][0]["alerts"]) == set()
+    assert SHOWN["apps"][0]["reports"] == SHOWN["reports"] == [report.name for report in DEFAULT_REPORTS]
     assert set(WAY_OPTIONS) - {"secret"} | {"app_config_files", "alerts"} <= COMMENTED
     inner = {
         *TOKEN_URL_OPTIONS,
@@ -98,7 +103,8 @@ def test_every_way_in_that_is_shown_in_a_comment_can_be_uncommented(tmp_path: Pa
 
 def test_every_option_has_a_comment_of_its_own() -> None:
     lines = TEXT.splitlines()
-    sections = (*SHOWN["fetch"], *SHOWN["api"], *SHOWN["defaults"]["alerts"])
+    alerts = (option for options in SHOWN["defaults"]["alerts"].values() for option in options)
+    sections = ("reports", *SHOWN["fetch"], *SHOWN["api"], *alerts)
     for option in (*sections, "name", "secret", "secret_file", "secret_env", "alerts"):
         place = next(number for number, line in enumerate(lines) if re.search(rf"\b{option}: ", line))
         assert lines[place - 1].lstrip().startswith("# "), option

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 from config_bad_row import MARKER, write
 
-from exporter.config import ConfigError, Problem, documents, fingerprint, load
+from exporter.config import ConfigError, Problem, fingerprint, load
+from exporter.config.document import documents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,9 +32,9 @@ from exporter.config import (
     Way,
     load,
 )
-from exporter.config.addresses import parse_base_url
-from exporter.config.way_sections import WAYS
-from exporter.reports import Thresholds
+from exporter.config.app.addresses import parse_base_url
+from exporter.config.app.way_sections import WAYS
+from exporter.reports import DAILY, MONTHLY, WEEKLY, Thresholds
 
 A, B, C, D = (f"wx{digit * 16}" for digit in "abcd")
 
@@ -207,7 +206,7 @@ def test_a_dangling_link_breaks_only_itself() -> None:
 WARNINGS = (
     (
         "history_weeks: 4",
-        "config.yaml:1: fetch.history_weeks: below 5: the median of the four weeks before will be missing",
+        "config.yaml:1: fetch.history_weeks: below 5: the typical week will be missing",
     ),
     ("history_weeks: 5", None),
 )
@@ -286,18 +285,34 @@ def test_the_limits_themselves_are_allowed(options: str, fetch: Fetch) -> None:
     assert config(f"fetch: {{{options}}}\napps: [{{appid: {A}, secret: x}}]\n").fetch == fetch
 
 
-def test_an_app_alerts_by_its_own_ratios_then_by_those_of_defaults_then_by_the_programs(tmp_path: Path) -> None:
-    (tmp_path / "more.yaml").write_text(f"- {{appid: {C}, secret: x, alerts: {{visit_depth_min_ratio: 1}}}}\n")
+def test_an_app_alerts_by_its_own_ratios_else_by_the_defaults(tmp_path: Path) -> None:
+    depth = "alerts: {weekly: {visit_depth_min_ratio: 1}}"
+    (tmp_path / "more.yaml").write_text(f"- {{appid: {C}, secret: x, {depth}}}\n")
+    own = "alerts: {weekly: {visitors_min_ratio: .25}, daily: {visits_min_ratio: .5}}"
     (tmp_path / "config.yaml").write_text(
         "app_config_files: [more.yaml]\n"
-        f"apps: [{{appid: {A}, secret: x}}, {{appid: {B}, secret: x, alerts: {{visitors_min_ratio: .25}}}}]\n"
-        "defaults: {alerts: {visitors_min_ratio: 0.5, sessions_min_ratio: 0}}\n"
+        f"apps: [{{appid: {A}, secret: x}}, {{appid: {B}, secret: x, {own}}}]\n"
+        "defaults: {alerts: {weekly: {visitors_min_ratio: 0.5, sessions_min_ratio: 0}}}\n"
     )
-    ours = Thresholds(visitors_min_ratio=0.5, sessions_min_ratio=0.0)
+    ours = Thresholds().with_ratios({("weekly", "visitors_min_ratio"): 0.5, ("weekly", "sessions_min_ratio"): 0.0})
     found = load(tmp_path / "config.yaml", {})
     assert found.defaults == Defaults(ours)
-    expected = [ours, replace(ours, visitors_min_ratio=0.25), replace(ours, visit_depth_min_ratio=1.0)]
-    assert [app.alerts for app in found.apps] == expected
+    assert [app.alerts for app in found.apps] == [
+        ours,
+        ours.with_ratios({("weekly", "visitors_min_ratio"): 0.25, ("daily", "visits_min_ratio"): 0.5}),
+        ours.with_ratios({("weekly", "visit_depth_min_ratio"): 1.0}),
+    ]
+    assert [found.apps[1].alerts.of(WEEKLY, watched) for watched in WEEKLY.watched] == [0.25, 0.0, 0.7, 0.7]
+    assert [found.apps[1].alerts.of(DAILY, watched) for watched in DAILY.watched] == [0.65, 0.65, 0.65, 0.5]
+
+
+def test_an_app_fetches_its_own_reports_else_those_of_all() -> None:
+    found = config(
+        f"reports: [monthly, weekly]\napps: [{{appid: {A}, secret: x}}, {{appid: {B}, secret: x, reports: [daily]}}]\n"
+    )
+    assert found.reports == (WEEKLY, MONTHLY)
+    assert [app.reports for app in found.apps] == [(WEEKLY, MONTHLY), (DAILY,)]
+    assert config(f"apps: [{{appid: {A}, secret: x}}]\n").apps[0].reports == (WEEKLY,)
 
 
 SERVER = """{{url: 'HTTPS://Tokens.Example.org:443/t?app={{appid}}&x=1', method: POST, json_field: data.token,

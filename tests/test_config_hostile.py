@@ -15,7 +15,8 @@ from config_bad_values import BAD_VALUES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from exporter.config import Config, ConfigError, documents, load
+from exporter.config import Config, ConfigError, load
+from exporter.config.document import documents
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,10 +1,11 @@
-"""The dashboard as a document: what the code prints, what Grafana's own types take, what its linter asks for."""
+"""The dashboard as a document: what the code prints, what Grafana's types accept, what its linter requires."""
 
 from __future__ import annotations
 
 import json
 import re
 from copy import deepcopy
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,12 +15,14 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from rig import command
 
+from exporter import promql
+from exporter.alerts import operations
+from exporter.apps import SEVERITY, State
 from exporter.dashboards import dashboard
 from exporter.dashboards.looks import STATE_COLOURS
-from exporter.dashboards.promql import TROUBLE
+from exporter.dashboards.queries import FIRST_BAD
 from exporter.metrics import catalogue
-from exporter.reports import WEEKLY
-from exporter.status import SEVERITY, State
+from exporter.reports import DAILY, MONTHLY, REPORTS, WEEKLY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -41,7 +44,7 @@ def variables(board: Json, kind: str) -> list[Json]:
 
 
 def expressions(board: Json) -> list[str]:
-    """Everything that is asked of Prometheus: by panels, variables and annotations."""
+    """Return every query: of panels, variables and annotations."""
     asked = [target["expr"] for panel in panels(board) for target in panel["targets"]]
     asked += [re.sub(r"^\w+\((.*?)(, \w+)?\)$", r"\1", variable["query"]) for variable in variables(board, "query")]
     return asked + [annotation["expr"] for annotation in board["annotations"]["list"]]
@@ -54,7 +57,7 @@ def test_the_file_is_what_the_command_prints(tmp_path: Path) -> None:
 
 
 def lost(ours: object, theirs: object, path: str = "") -> Iterator[str]:
-    """What of one document the other has not, or has otherwise; a default that was added is no loss."""
+    """Yield what one document has and the other lacks or has differently; an added default is no loss."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for key, value in ours.items():
             yield from lost(value, theirs.get(key), f"{path}.{key}".removeprefix("."))
@@ -66,9 +69,13 @@ def lost(ours: object, theirs: object, path: str = "") -> Iterator[str]:
 
 
 def unknown_to_grafana(document: Json) -> list[str]:
-    """What does not survive a round trip through Grafana's own types."""
+    """Return what does not survive a round trip through Grafana's types."""
     register_default_plugins()
     return list(lost(document, json.loads(json.dumps(Dashboard.from_json(deepcopy(document)), cls=JSONEncoder))))
+
+
+def _lines(board: Json) -> Json:
+    return next(panel for panel in panels(board) if panel["type"] == "timeseries")
 
 
 TYPOS: dict[str, Callable[[Json], object]] = {
@@ -78,10 +85,10 @@ TYPOS: dict[str, Callable[[Json], object]] = {
     "target.expresion": lambda board: board["panels"][1]["targets"][0].update(expresion="up"),
     "table.cellHight": lambda board: board["panels"][1]["options"].update(cellHight="sm"),
     "bars.groupWith": lambda board: board["panels"][3]["options"].update(groupWith=0.8),
-    "lines.lineInterpolaton": lambda board: board["panels"][9]["fieldConfig"]["defaults"]["custom"].update(
+    "lines.lineInterpolaton": lambda board: _lines(board)["fieldConfig"]["defaults"]["custom"].update(
         lineInterpolaton="linear"
     ),
-    "threshold.colour": lambda board: board["panels"][9]["fieldConfig"]["defaults"].update(
+    "threshold.colour": lambda board: _lines(board)["fieldConfig"]["defaults"].update(
         thresholds={"mode": "absolute", "steps": [{"colour": "red", "color": "red", "value": 1}]}
     ),
     "annotation.useValueAsTime": lambda board: board["annotations"]["list"][0].update(useValueAsTime=True),
@@ -194,17 +201,17 @@ RULES = {
     ),
 }
 EXCLUSIONS = {
-    "template-instance-rule": "a figure belongs to an app, whichever exporter asked for it; replicas are one",
+    "template-instance-rule": "a figure belongs to an app, whichever exporter fetched it; replicas are one",
     "target-instance-rule": "the same; the Exporters table has a row for each instance",
     "target-promql-rule": "stronger: test_dashboard_queries lets a real Prometheus execute every expression",
-    "target-logql-rule": "nothing asks Loki",
-    "target-logql-auto-rule": "nothing asks Loki",
+    "target-logql-rule": "no query is for Loki",
+    "target-logql-auto-rule": "no query is for Loki",
 }
 JOBLESS = (f"{catalogue.APP_INFO.name}",)
-"""What the variable for the job itself asks."""
+"""The query of the variable for the job itself."""
 
 
-def test_every_rule_of_the_linter_is_held_or_excluded_with_a_reason() -> None:
+def test_every_linter_rule_is_kept_or_excluded_with_a_reason() -> None:
     assert (len(RULES), len(EXCLUSIONS)) == (12, 5)
     assert not RULES.keys() & EXCLUSIONS.keys()
     assert all(EXCLUSIONS.values())
@@ -227,19 +234,60 @@ def test_it_can_be_provisioned_as_it_is() -> None:
     assert (DASHBOARD["timezone"], DASHBOARD["weekStart"]) == ("Asia/Shanghai", "monday")
 
 
-def test_every_metric_that_is_asked_for_exists_and_every_figure_is_shown() -> None:
-    infos = (*catalogue.of_report(WEEKLY), *catalogue.OF_APPS, *catalogue.OF_EXPORTER)
+def test_queries_read_metrics_that_exist_and_every_figure() -> None:
+    infos = (
+        *chain.from_iterable(map(catalogue.of_report, REPORTS.values())),
+        *catalogue.OF_APPS,
+        *catalogue.OF_EXPORTER,
+    )
     known = {info.name for info in infos}
     known |= {f"{info.name}_{part}" for info in infos if info.kind == "histogram" for part in ("bucket", "count")}
     asked = set(re.findall(r"\bwechat_miniprogram_\w+", " ".join(expressions(DASHBOARD))))
     assert asked <= known
     assert asked >= {WEEKLY.metric(field) for field in WEEKLY.fields}
+    counts = ("visitors", "sessions")
+    assert asked >= {f"wechat_miniprogram_{report.name}_{count}" for report in (DAILY, MONTHLY) for count in counts}
+
+
+def test_each_report_of_the_catalogue_has_a_row() -> None:
+    titles = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
+    assert titles == [
+        "This week",
+        *(f"{report.title} of ${{app:text}}" for report in (WEEKLY, MONTHLY, DAILY)),
+        *("As published", "Exporter"),
+    ]
+
+
+def test_panel_titles_are_unique_and_bars_name_their_comparison() -> None:
+    titles = [panel["title"] for panel in panels(DASHBOARD)]
+    assert len(titles) == len(set(titles))
+    described = {panel["title"]: panel["description"] for panel in panels(DASHBOARD)}
+    for report, name in ((WEEKLY, "typical_week"), (MONTHLY, "year_ago_month"), (DAILY, "typical_weekday")):
+        words = next(each.words for each in report.comparisons if each.name == name)
+        assert f"beside {words}" in described[f"Visitors per {report.period.NAME}"]
+
+
+def test_dashboard_and_rules_share_their_limits() -> None:
+    """The alert PollerStalled and the column of the table, the alert PeriodLate and the age of data."""
+    (stalled,) = [alert.expr for alert in operations.alerts() if alert.name == "PollerStalled"]
+    assert stalled.endswith(f"> {promql.STALLED_AFTER}")
+    assert red_from("Exporters", "Since poller ran") == promql.STALLED_AFTER
+    assert red_from("This week", "Data age", "orange") == promql.late_age(WEEKLY) == 8.5 * 86400
+
+
+def red_from(panel: str, column: str, colour: str = "red") -> float:
+    """Return the value from which a column of a table has a colour."""
+    (overrides,) = [each["fieldConfig"]["overrides"] for each in panels(DASHBOARD) if each["title"] == panel]
+    (properties,) = [each["properties"] for each in overrides if each["matcher"]["options"] == column]
+    (limits,) = [each["value"]["steps"] for each in properties if each["id"] == "thresholds"]
+    (value,) = [step["value"] for step in limits if step["color"] == colour]
+    return float(value)
 
 
 def test_every_state_has_its_place_and_its_colour() -> None:
     assert set(SEVERITY) == set(STATE_COLOURS) == set(State)
-    assert {state for state in SEVERITY[TROUBLE:] if state.up} == set()
-    assert [state for state in SEVERITY[:TROUBLE] if not state.up] == [State.PENDING]
+    assert {state for state in SEVERITY[FIRST_BAD:] if state.up} == set()
+    assert [state for state in SEVERITY[:FIRST_BAD] if not state.up] == [State.PENDING]
 
 
 def test_panels_neither_overlap_nor_leave_the_grid() -> None:

@@ -14,17 +14,18 @@ import requests
 from stage import VARIABLES
 
 from exporter import __version__
+from exporter.apps import State
 from exporter.dashboards import dashboard
 from exporter.dashboards.looks import STATE_COLOURS
 from exporter.holidays import public_holidays
-from exporter.status import State
+from exporter.reports import REPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stage import Stage
 
-    from exporter.periods import Week
+    from exporter.periods import Day, Period, Week
 
 ENGINE = Path(__file__).parent / "grafana" / "panels.js"
 
@@ -32,19 +33,25 @@ Column = dict[str, Any]
 Frames = list[list[Column]]
 """What Grafana computes of a panel: one frame for a table, one for each line of a graph."""
 
+COUNTS = ("Visitors", "Sessions")
 BARS = {
-    "Visitors": ["Week", "Visitors", "Median of the 4 weeks before"],
-    "Sessions": ["Week", "Sessions", "Median of the 4 weeks before"],
+    **{f"{count} per week": ["Week", count, "Typical week"] for count in COUNTS},
     "New and returning visitors": ["Week", "New", "Returning"],
     "Stay": ["Week", "Stay per visitor", "Stay per session"],
     "Visit depth": ["Week", "Visit depth"],
 }
+"""Bars of weeks, by their title ..."""
+OTHER_BARS = {
+    **{f"{count} per month": ["Month", count, "A year before"] for count in COUNTS},
+    **{f"{count} per day": ["Day", count, "Holiday or make-up day", "Typical weekday"] for count in COUNTS},
+}
+"""... and of other periods."""
 PUBLISHED = {"Corner Bakery", "Travel Buddy", "Second-hand Books", "Tea House (new)", "Night Market", "Gym Pass"}
 LINES = {
     "Visitors as published": PUBLISHED,
     "Sessions as published": PUBLISHED,
     "States": {state.words for state in State if state is not State.PENDING},
-    "Calls to WeChat per hour": {"stable_token", "weekly"},
+    "Calls to WeChat per hour": {"stable_token", *REPORTS},
     "Errors per hour": {"40164", "61503", "http_5xx"},
     "Duration of calls": {"median", "9 of 10", "99 of 100"},
 }
@@ -56,7 +63,7 @@ MET_ONLY_NOW = {"45009"}
 
 @pytest.fixture(scope="module")
 def look(node: str, stage: Stage) -> Callable[[str], dict[str, Frames]]:
-    """Looks at the dashboard, five minutes long, just after a week's switch, with one app in detail."""
+    """Compute the dashboard for the five minutes before a moment just after a new week, with one app in detail."""
 
     def looked(app: str) -> dict[str, Frames]:
         moment = stage.moments["switch"]
@@ -98,14 +105,25 @@ def seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 60 else f"{value / 60:.1f} mins"
 
 
-def figures(stage: Stage, name: str, week: Week) -> dict[str, Any]:
-    return dict(stage.wechat.row(stage.appid(name), week))
+def figures(stage: Stage, name: str, period: Period) -> dict[str, Any]:
+    return dict(stage.wechat.row(stage.appid(name), period))
+
+
+def typical(stage: Stage, name: str, week: Week, figure: str = "visit_uv") -> float:
+    """A figure of the typical week: the median of the last four weeks without a holiday among the eight before."""
+    before = [week.before(weeks) for weeks in range(1, 9)]
+    return median([figures(stage, name, each)[figure] for each in before if not public_holidays(each)][:4])
 
 
 def changes(stage: Stage, name: str, week: Week) -> tuple[float, float]:
-    """How the visitors of an app changed: against the week before, and against the median of four."""
-    now, *before = (figures(stage, name, week.before(weeks))["visit_uv"] for weeks in range(5))
-    return now / before[0] - 1, now / median(before) - 1
+    """How the visitors of an app changed: against the week before, and against the typical week."""
+    now, before = (figures(stage, name, week.before(weeks))["visit_uv"] for weeks in range(2))
+    return now / before - 1, now / typical(stage, name, week) - 1
+
+
+def whole(value: float) -> str:
+    """A count as Grafana writes it."""
+    return f"{Decimal(value).quantize(Decimal(1), ROUND_HALF_UP)}"
 
 
 def expected_colour(change: float) -> str:
@@ -121,7 +139,7 @@ def test_this_week_has_a_column_for_everything(shown: dict[str, Frames]) -> None
             "Stay per session",
             "Visit depth",
             "vs 1 week",
-            "vs 4 weeks",
+            "vs typical",
             "Days off",
             "Data age",
         ),
@@ -153,7 +171,7 @@ def test_a_row_of_this_week_in_words_and_colours(stage: Stage, shown: dict[str, 
     weeks_ago, state, colour = ROWS[name]
     week = stage.weeks()[-1].before(weeks_ago)
     figure = figures(stage, name, week)
-    against_one, against_four = changes(stage, name, week)
+    against_one, against_typical = changes(stage, name, week)
     days_off = public_holidays(week)
     found = row(shown["This week"], name)
     amount, _, unit = found.pop("Data age").partition(" ")
@@ -171,13 +189,13 @@ def test_a_row_of_this_week_in_words_and_colours(stage: Stage, shown: dict[str, 
         "Stay per session": seconds(figure["stay_time_session"]),
         "Visit depth": f"{figure['visit_depth']:.2f}",
         "vs 1 week": f"{against_one:.1%}",
-        "vs 4 weeks": f"{against_four:.1%}",
+        "vs typical": f"{against_typical:.1%}",
         "Days off": "" if days_off is None else f"{days_off}",
     }
     colours = row(shown["This week"], name, "colour")
     assert colours["State"] == colour
     assert colours["vs 1 week"] == expected_colour(against_one)
-    assert colours["vs 4 weeks"] == expected_colour(against_four)
+    assert colours["vs typical"] == expected_colour(against_typical)
 
 
 def test_an_app_without_figures_still_has_its_row(shown: dict[str, Frames]) -> None:
@@ -186,9 +204,7 @@ def test_an_app_without_figures_still_has_its_row(shown: dict[str, Frames]) -> N
     assert filled["State"] == State.REFUSED.words
 
 
-def test_an_apps_name_leads_to_its_weeks_and_an_exporter_to_its_status_page(
-    stage: Stage, shown: dict[str, Frames]
-) -> None:
+def test_names_link_to_weeks_and_exporters_to_status_pages(stage: Stage, shown: dict[str, Frames]) -> None:
     (link,) = row(shown["This week"], "Travel Buddy", "links")["App"]
     assert link.startswith(f"/d/wechat-miniprogram?var-app={stage.appid('Travel Buddy')}&var-datasource=prometheus&")
     (exporter,) = shown["Exporters"][0][0]["cells"]
@@ -196,36 +212,45 @@ def test_an_apps_name_leads_to_its_weeks_and_an_exporter_to_its_status_page(
     assert requests.get(exporter["links"][0], timeout=5).headers["Content-Type"].startswith("text/html")
 
 
-def test_the_exporters_table_says_in_words_and_colours_that_all_is_well(shown: dict[str, Frames]) -> None:
+def test_exporters_table_shows_health_in_words_and_colours(shown: dict[str, Frames]) -> None:
     (exporter,) = texts(shown["Exporters"][0][0])
     found = row(shown["Exporters"], exporter)
     assert list(found) == [
-        *("Exporter", "Version", "Scrape", "Store", "Poller last ran before", "Faults survived", "Configuration"),
-        *("Configuration read", "Broken app files"),
+        *("Exporter", "Version", "Scrape", "Store", "Since poller ran", "Internal errors", "Configuration"),
+        *("Configuration read", "Invalid app files"),
     ]
-    assert found.pop("Poller last ran before").endswith(" s")
+    assert found.pop("Since poller ran").endswith(" s")
     assert found.pop("Configuration read").endswith(" ago")
     assert list(found.values()) == [exporter, __version__, "up", "fine", "0", "fine", "0"]
     colours = row(shown["Exporters"], exporter, "colour")
     assert [colours[title] for title in ("Scrape", "Store", "Configuration")] == ["green"] * 3
-    assert [colours[title] for title in ("Faults survived", "Broken app files")] == ["text"] * 2
+    assert [colours[title] for title in ("Internal errors", "Invalid app files")] == ["text"] * 2
 
 
-def test_the_fetching_table_shows_the_worst_state_first_and_failures_in_red(shown: dict[str, Frames]) -> None:
+def test_fetching_table_shows_worst_first_and_failures_in_red(shown: dict[str, Frames]) -> None:
     assert titles(shown["Fetching"]) == [
-        *("App", "AppID", "State", "Last success", "Next fetch", "Fetches", "Failures", "Revisions")
+        *("App", "AppID", "Report", "State", "Newest period", "Last success", "Next fetch"),
+        *("Fetches", "Failures", "Revisions"),
     ]
     apps = texts(shown["Fetching"][0][0])
     assert apps[:3] == ["City Library", "Bike Share", "Gym Pass"]
-    assert len(apps) == 8
+    assert len(apps) == 5 + 3 * len(REPORTS)
     assert row(shown["Fetching"], "Bike Share", "colour")["Failures"] == "red"
-    assert row(shown["Fetching"], "Corner Bakery", "colour")["Failures"] == "text"
-    assert row(shown["Fetching"], "Corner Bakery")["Next fetch"].startswith("in ")
-    assert row(shown["Fetching"], "Corner Bakery")["Last success"].endswith(" ago")
+    assert row(shown["Fetching"], "Tea House (new)", "colour")["Failures"] == "text"
+
+
+@pytest.mark.parametrize("report", REPORTS)
+def test_fetching_table_has_a_row_for_each_report(shown: dict[str, Frames], report: str) -> None:
+    (columns,) = shown["Fetching"]
+    rows = [dict(zip(titles(shown["Fetching"]), row, strict=True)) for row in zip(*map(texts, columns), strict=True)]
+    (found,) = [row for row in rows if (row["App"], row["Report"]) == ("Corner Bakery", report)]
+    assert (found["State"], found["Newest period"]) == (State.OK.words, "on time")
+    assert found["Next fetch"].startswith("in ")
+    assert found["Last success"].endswith(" ago")
 
 
 @pytest.mark.parametrize("panel", BARS)
-def test_bars_stand_for_exact_weeks_in_their_order(stage: Stage, shown: dict[str, Frames], panel: str) -> None:
+def test_bars_are_exact_weeks_in_order(stage: Stage, shown: dict[str, Frames], panel: str) -> None:
     assert len(BARS) == 5
     (columns,) = shown[panel]
     assert [column["title"] for column in columns] == BARS[panel]
@@ -233,22 +258,57 @@ def test_bars_stand_for_exact_weeks_in_their_order(stage: Stage, shown: dict[str
     assert all(text for column in columns for text in texts(column))
 
 
-def test_bars_show_each_weeks_figure_beside_the_median_in_grey(stage: Stage, shown: dict[str, Frames]) -> None:
-    def visitors(week: Week) -> int:
-        return int(figures(stage, "Corner Bakery", week)["visit_uv"])
-
-    _, figure, baseline = shown["Visitors"][0]
-    assert texts(figure) == [f"{visitors(week)}" for week in stage.weeks()]
-    medians = [median(visitors(week.before(weeks)) for weeks in range(1, 5)) for week in stage.weeks()]
-    assert texts(baseline) == [f"{Decimal(value).quantize(Decimal(1), ROUND_HALF_UP)}" for value in medians]
+def test_bars_show_each_week_beside_the_typical_week(stage: Stage, shown: dict[str, Frames]) -> None:
+    _, figure, baseline = shown["Visitors per week"][0]
+    weeks = stage.weeks()
+    assert texts(figure) == [whole(figures(stage, "Corner Bakery", week)["visit_uv"]) for week in weeks]
+    assert texts(baseline) == [whole(typical(stage, "Corner Bakery", week)) for week in weeks]
     assert baseline["colour"] == "#8e8e8e"
     assert texts(shown["Stay"][0][2]) == [
-        seconds(figures(stage, "Corner Bakery", week)["stay_time_session"]) for week in stage.weeks()
+        seconds(figures(stage, "Corner Bakery", week)["stay_time_session"]) for week in weeks
     ]
 
 
+@pytest.mark.parametrize(
+    ("panel", "figure"), [("Visitors per month", "visit_uv"), ("Sessions per month", "session_cnt")]
+)
+def test_bars_show_each_month_beside_the_year_before(
+    stage: Stage, shown: dict[str, Frames], panel: str, figure: str
+) -> None:
+    assert titles(shown[panel]) == OTHER_BARS[panel]
+    months, now, before = shown[panel][0]
+    assert texts(months) == [f"{month.first:%Y-%m}" for month in stage.months()]
+    assert texts(now) == [whole(figures(stage, "Corner Bakery", month)[figure]) for month in stage.months()]
+    assert texts(before) == [
+        whole(figures(stage, "Corner Bakery", month.before(12))[figure]) for month in stage.months()
+    ]
+    assert before["colour"] == "#8e8e8e"
+
+
+@pytest.mark.parametrize(("panel", "figure"), [("Visitors per day", "visit_uv"), ("Sessions per day", "session_cnt")])
+def test_bars_show_each_day_and_mark_the_holiday(
+    stage: Stage, shown: dict[str, Frames], panel: str, figure: str
+) -> None:
+    assert titles(shown[panel]) == OTHER_BARS[panel]
+    days, ordinary, holiday, baseline = shown[panel][0]
+    irregular = stage.irregular_day()
+    assert texts(days) == [f"{day.first:%m-%d}" for day in stage.days()]
+    values = {day: whole(figures(stage, "Corner Bakery", day)[figure]) for day in stage.days()}
+    assert texts(ordinary) == ["" if day == irregular else values[day] for day in stage.days()]
+    assert texts(holiday) == [values[day] if day == irregular else "" for day in stage.days()]
+    assert texts(baseline) == [whole(typical_weekday(stage, day, figure)) for day in stage.days()]
+    assert [column["colour"] for column in (ordinary, holiday, baseline)] == ["blue", "orange", "#8e8e8e"]
+
+
+def typical_weekday(stage: Stage, day: Day, figure: str) -> float:
+    """The median of the last four ordinary days on the same weekday."""
+    before = [day.before(7 * weeks) for weeks in range(1, 9)]
+    ordinary = [each for each in before if each != stage.irregular_day()]
+    return median(figures(stage, "Corner Bakery", each)[figure] for each in ordinary[:4])
+
+
 def test_bars_of_an_app_with_one_week_keep_their_title(look: Callable[[str], dict[str, Frames]]) -> None:
-    assert titles(look("Tea House (new)")["Visitors"]) == ["Week", "Visitors"]
+    assert titles(look("Tea House (new)")["Visitors per week"]) == ["Week", "Visitors"]
 
 
 @pytest.mark.parametrize("panel", LINES)
@@ -262,6 +322,6 @@ def test_states_have_the_colours_of_their_words(shown: dict[str, Frames]) -> Non
     assert by_words == {state.words: STATE_COLOURS[state] for state in State if state is not State.PENDING}
 
 
-def test_every_panel_was_looked_at(shown: dict[str, Frames]) -> None:
+def test_every_panel_is_covered(shown: dict[str, Frames]) -> None:
     tables = {"This week", "Exporters", "Fetching"}
-    assert shown.keys() == tables | BARS.keys() | LINES.keys()
+    assert shown.keys() == tables | BARS.keys() | OTHER_BARS.keys() | LINES.keys()

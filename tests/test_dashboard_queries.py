@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from exporter import promql
 from exporter.dashboards import dashboard
 from exporter.holidays import public_holidays
 from exporter.periods import Week, newest_wanted
+from exporter.reports import REPORTS, WEEKLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +26,7 @@ PANELS: dict[str, Json] = {panel["title"]: panel for panel in DASHBOARD["panels"
 
 
 class Situation(NamedTuple):
-    """When the dashboard is looked at, at what, and which queries then have nothing to say."""
+    """A moment of the stage, the app in detail, and which queries have no data then."""
 
     moment: str
     app: str
@@ -33,16 +36,21 @@ class Situation(NamedTuple):
     empty: frozenset[str] = frozenset()
 
 
-NEW_APP = frozenset(
-    {
-        "This week: vs 1 week",
-        "This week: vs 4 weeks",
-        "Visitors: Median of the 4 weeks before",
-        "Sessions: Median of the 4 weeks before",
-        "Errors per hour: {{errcode}}",
-    }
+COUNTS = ("Visitors", "Sessions")
+OTHER_REPORTS = frozenset(
+    f"{count} per {column}"
+    for count in COUNTS
+    for column in (
+        *(f"month: {title}" for title in (count, "A year before")),
+        *(f"day: {title}" for title in (count, "Holiday or make-up day", "Typical weekday")),
+    )
 )
-"""An app with one week has nothing to be compared with, and this one met no error."""
+NEW_APP = OTHER_REPORTS | {
+    *("This week: vs 1 week", "This week: vs typical"),
+    *(f"{count} per week: Typical week" for count in COUNTS),
+    "Errors per hour: {{errcode}}",
+}
+"""An app with one week and no other report has nothing to be compared with, and this one met no error."""
 
 SITUATIONS = {
     "steady": Situation("steady", "Corner Bakery"),
@@ -63,7 +71,7 @@ def queries(panel: Json) -> Iterator[tuple[str, Json]]:
 
 
 def ask(stage: Stage, situation: Situation, target: Json) -> list[Json]:
-    """What Prometheus answers to a query of the dashboard."""
+    """Return the result of a query of the dashboard."""
     return stage.ask(
         target["expr"],
         situation.moment,
@@ -86,15 +94,44 @@ def test_every_query_returns_data_without_warnings(stage: Stage, name: str) -> N
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_every_query_of_a_table_has_at_most_one_sample_for_each_row(stage: Stage, name: str) -> None:
-    for title, key in (("This week", "appid"), ("Fetching", "appid"), ("Exporters", "instance")):
+def test_table_queries_have_at_most_one_sample_per_row(stage: Stage, name: str) -> None:
+    for title, *keys in (("This week", "appid"), ("Fetching", "appid", "report"), ("Exporters", "instance")):
         for query, target in queries(PANELS[title]):
-            rows = [sample["metric"][key] for sample in ask(stage, SITUATIONS[name], target)]
+            rows = [tuple(sample["metric"][key] for key in keys) for sample in ask(stage, SITUATIONS[name], target)]
             assert len(rows) == len(set(rows)), query
 
 
+BARS = [
+    title
+    for title, panel in PANELS.items()
+    if panel["type"] == "barchart" and re.search(r" per (week|month|day)$", title)
+]
+
+
+@pytest.mark.parametrize("title", BARS)
+def test_every_query_of_bars_has_one_sample_for_each_period(stage: Stage, title: str) -> None:
+    assert len(BARS) == 6
+    kind = title.rpartition(" ")[2]
+    for query, target in queries(PANELS[title]):
+        samples = ask(stage, SITUATIONS["two exporters disagree"], target)
+        labels = [sample["metric"] for sample in samples]
+        assert {tuple(label) for label in labels} == {(kind,)}, query
+        assert len({label[kind] for label in labels}) == len(labels) >= 1, query
+
+
+def test_the_newest_period_is_late_where_the_alert_says_so(stage: Stage) -> None:
+    target = dict(queries(PANELS["Fetching"]))["Fetching: Newest period"]
+    answer = ask(stage, SITUATIONS["a week has just switched"], target)
+    late = {(sample["metric"]["appid"], sample["metric"]["report"]): sample["value"][1] for sample in answer}
+    bakery = stage.appid("Corner Bakery")
+    assert [late[bakery, report] for report in REPORTS] == ["0"] * len(REPORTS)
+    week = newest_wanted(Week, stage.now, 0).before()  # Night Market's newest one: it publishes after eight days
+    is_late = stage.moments["switch"] - week.end > promql.late_age(WEEKLY)
+    assert late[stage.appid("Night Market"), "weekly"] == str(int(is_late))
+
+
 @pytest.mark.parametrize("title", ["Visitors as published", "Sessions as published"])
-def test_an_app_is_one_line_that_never_falls_back_to_an_older_week(stage: Stage, title: str) -> None:
+def test_an_app_is_one_line_that_never_returns_to_an_older_week(stage: Stage, title: str) -> None:
     ((_, target),) = queries(PANELS[title])
     figure = {"Visitors as published": "visit_uv", "Sessions as published": "session_cnt"}[title]
     lines = ask(stage, SITUATIONS["two exporters disagree"], target)
@@ -105,12 +142,12 @@ def test_an_app_is_one_line_that_never_falls_back_to_an_older_week(stage: Stage,
     assert steps == [stage.wechat.row(appid, week)[figure] for week in stage.weeks()]
 
 
-def test_for_five_minutes_after_a_switch_and_a_restart_both_weeks_are_seen(stage: Stage) -> None:
+def test_both_weeks_are_seen_after_a_switch_and_a_restart(stage: Stage) -> None:
     counted = stage.ask("count by (appid) (wechat_miniprogram_weekly_visitors)", "switch", instant=True)
     assert {sample["metric"]["appid"]: sample["value"][1] for sample in counted}[stage.appid("Corner Bakery")] == "2"
 
 
-def test_a_new_week_is_marked_once_at_the_moment_it_was_first_seen(stage: Stage) -> None:
+def test_a_new_week_is_marked_once_when_it_was_first_seen(stage: Stage) -> None:
     (annotation,) = DASHBOARD["annotations"]["list"]
     marks = stage.ask(annotation["expr"], "replicas")
     assert {mark["metric"]["week"] for mark in marks} >= {week.label for week in stage.weeks()}

@@ -17,7 +17,6 @@ import pytest
 import requests
 from rig import PREFIX, Samples, command, running, served
 
-from exporter.metrics.catalogue import of_report
 from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
 from exporter.store.files import DATABASE
@@ -77,14 +76,16 @@ def expected_figures(wechat: Simulator) -> Samples:
     for app in APPS:
         for field in WEEKLY.fields:
             now, *before = (float(wechat.row(app.appid, week.before(number))[field.wechat]) for number in range(WEEKS))  # type: ignore[arg-type]
-            three = {"weekly": now, "previous_week": before[0], "median_week": statistics.median(before)}
+            three = {"weekly": now, "previous_week": before[0], "typical_week": statistics.median(before)}
             for period, value in three.items():
                 expected[f"{period}_{field.metric}", app.appid, week.label] = value
     return expected
 
 
 def figures(samples: Samples) -> Samples:
-    names = {info.name.removeprefix(PREFIX) for info in of_report(WEEKLY)}
+    names = {WEEKLY.metric(field) for field in WEEKLY.fields}
+    names |= {WEEKLY.comparison_metric(each, field) for field in WEEKLY.fields for each in WEEKLY.comparisons}
+    names = {name.removeprefix(PREFIX) for name in names}
     return {key: value for key, value in samples.items() if key[0] in names}
 
 
@@ -95,19 +96,19 @@ def test_every_figure_and_its_twins_are_exposed_exactly_and_wechat_is_asked_no_m
             samples = first.scrape_until(complete)
             assert figures(samples) == expected_figures(wechat)
             assert {key[1]: value for key, value in samples.items() if key[0] == "up"} == dict.fromkeys(wechat.apps, 1)
-            assert {key[2] for key in samples if key[0] == "fetch_state"} == {"ok"}
+            assert {key[2:] for key in samples if key[0] == "fetch_state"} == {("weekly", "ok")}
             assert {key[2] for key in samples if key[0] == "app_info"} == {f"App {number}" for number in (1, 2, 3, 4)}
             assert first.stop() == 0
         week = newest_wanted(Week, time.time(), 10 * HOUR)
         weeks = [week.before(number).label for number in range(WEEKS)]
         for app in APPS:
-            mine = [(call.endpoint, call.week) for call in wechat.calls if call.appid == app.appid]
+            mine = [(call.endpoint, call.period) for call in wechat.calls if call.appid == app.appid]
             assert mine == [("stable_token", ""), *(("weekly", label) for label in weeks)]
         assert len(wechat.calls) == len(APPS) * (1 + WEEKS)
         with running(tmp_path, **ENVIRON) as second:
             again = second.scrape_until(figures)
             assert figures(again) == figures(samples)
-            kept = ("last_success_timestamp_seconds", "week_first_seen_timestamp_seconds", "fetch_state", "up")
+            kept = ("last_success_timestamp_seconds", "period_first_seen_timestamp_seconds", "fetch_state", "up")
             assert {key: again[key] for key in again if key[0] in kept} == {
                 key: samples[key] for key in samples if key[0] in kept
             }
@@ -122,21 +123,21 @@ def test_a_wrong_secret_corrected_in_its_file_is_asked_at_once_after_a_restart(t
         write_configuration(tmp_path, base_url, (app,))
         (tmp_path / "secret-0").write_text("wrong-secret-in-the-file")
         with running(tmp_path) as wrong:
-            samples = wrong.scrape_until(lambda samples: ("up", app.appid) in samples)
-            assert samples["fetch_state", app.appid, "refused"] == 1
-            assert samples["up", app.appid] == 0
-            assert samples["api_errors_total", app.appid, "40125"] == 1
+            samples = wrong.scrape_until(lambda samples: ("up", app.appid, "weekly") in samples)
+            assert samples["fetch_state", app.appid, "weekly", "refused"] == 1
+            assert samples["up", app.appid, "weekly"] == 0
+            assert samples["api_errors_total", app.appid, "40125", "weekly"] == 1
             assert not figures(samples)
             time.sleep(1.5)
             assert len(wechat.calls) == 1, "a refusal is not hammered on"
-            assert "correct the app's secret" in wrong.logged("app in trouble")
+            assert "correct the app's secret" in wrong.logged("app failing")
             wrong.stop()
         (tmp_path / "secret-0").write_text(app.secret)
         with running(tmp_path) as right:
-            samples = right.scrape_until(lambda samples: samples.get(("fetches_total", app.appid)) == WEEKS)
-            assert samples["fetch_state", app.appid, "ok"] == 1
+            samples = right.scrape_until(lambda samples: samples.get(("fetches_total", app.appid, "weekly")) == WEEKS)
+            assert samples["fetch_state", app.appid, "weekly", "ok"] == 1
             assert len(figures(samples)) == 3 * len(WEEKLY.fields)
-            assert "lasted_seconds" in right.logged("app is well again")
+            assert "duration_seconds" in right.logged("app recovered")
             right.stop()
 
 
@@ -164,9 +165,10 @@ def test_what_one_app_does_delays_no_other(tmp_path: Path) -> None:
     with served([*broken, APPS[0]]) as (_, base_url):
         write_configuration(tmp_path, base_url, (*broken, APPS[0]), timeout="30s")
         with running(tmp_path, SECRET_1="s" * 20, SECRET_4="s" * 20) as exporter:
-            samples = exporter.scrape_until(lambda samples: samples.get(("fetches_total", APPS[0].appid)) == WEEKS, 5)
-            assert samples["fetch_state", APPS[0].appid, "ok"] == 1
-            assert samples["fetch_state", broken[0].appid, "pending"] == 1
+            fetches = "fetches_total", APPS[0].appid, "weekly"
+            samples = exporter.scrape_until(lambda samples: samples.get(fetches) == WEEKS, 5)
+            assert samples["fetch_state", APPS[0].appid, "weekly", "ok"] == 1
+            assert samples["fetch_state", broken[0].appid, "weekly", "pending"] == 1
             exporter.stop()
 
 
@@ -191,7 +193,7 @@ FAULTS = {
     "no_figures": ("failed", "malformed"),
     "no_list": ("failed", "malformed"),
     "two_rows": ("failed", "malformed"),
-    "wrong_week": ("failed", "malformed"),
+    "wrong_period": ("failed", "malformed"),
     "compressed": ("failed", "malformed"),
     "redirect": ("failed", "malformed"),
     "http_403": ("failed", "http_4xx"),
@@ -228,7 +230,7 @@ def test_every_fault_has_its_state_and_its_code_and_gives_no_secret_away(tmp_pat
         with running(tmp_path, "--log.level=debug") as exporter:
             exporter.scrape_until(lambda found: sum(key[0] == "up" for key in found) == len(apps))
             samples = exporter.scrape()
-            states = {key[1]: key[2] for key in samples if key[0] == "fetch_state"}
+            states = {key[1]: key[3] for key in samples if key[0] == "fetch_state"}
             errors: dict[str, set[str]] = {app.appid: set() for app in apps.values()}
             for key in samples:
                 if key[0] == "api_errors_total":
@@ -257,7 +259,7 @@ def test_changes_are_visible_within_two_seconds_and_an_apps_values_change_togeth
     with served([app]) as (wechat, base_url):
         write_configuration(tmp_path, base_url, (app,), interval="1s", retry_interval="1s")
         with running(tmp_path) as exporter:
-            exporter.scrape_until(lambda samples: samples["fetches_total", app.appid] >= WEEKS)
+            exporter.scrape_until(lambda samples: samples["fetches_total", app.appid, "weekly"] >= WEEKS)
             week = newest_wanted(Week, time.time(), 10 * HOUR)
             row = {**wechat.row(app.appid, week), "visit_uv": 987654, "session_cnt": 987654}
             wechat.publish(app.appid, row)
@@ -273,7 +275,7 @@ def test_changes_are_visible_within_two_seconds_and_an_apps_values_change_togeth
                 )
                 assert time.monotonic() - answered < 2, "design: at most 2 seconds after the answer"
             assert all((visitors == 987654) == (sessions == 987654) for visitors, sessions in pairs)
-            assert exporter.scrape()["revisions_total", app.appid] == 1
+            assert exporter.scrape()["revisions_total", app.appid, "weekly"] == 1
             exporter.stop()
 
 

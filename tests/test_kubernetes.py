@@ -1,4 +1,4 @@
-"""``deploy/kubernetes``, held against the program, the image and itself, and where kubectl is, against Kubernetes."""
+"""``deploy/kubernetes``, checked against the program, the image and itself, and with kubectl against Kubernetes."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def values(tree: object, key: str) -> Iterator[object]:
             yield from values(value, key)
 
 
-def test_every_file_is_a_resource_of_its_kind_and_every_resource_a_file() -> None:
+def test_every_file_is_a_resource_and_every_resource_a_file() -> None:
     files = {f"{kind.lower()}.yaml" for kind in KINDS}
     assert set(KUSTOMIZATION["resources"]) == files
     other = {"kustomization.yaml", "config.yaml", "README.md"}
@@ -73,23 +73,23 @@ def test_each_document_is_one_of_its_kind_named_for_the_exporter(kind: str) -> N
 # --- the exporter ----------------------------------------------------------------------------------
 
 
-def test_there_is_one_exporter_and_the_old_one_leaves_before_the_new_one_comes() -> None:
+def test_one_replica_is_recreated_not_rolled() -> None:
     assert DEPLOYMENT["spec"]["replicas"] == 1
     assert DEPLOYMENT["spec"]["strategy"] == {"type": "Recreate"}
 
 
-def test_its_arguments_are_those_of_the_image_and_it_takes_a_changed_secret_by_itself() -> None:
+def test_arguments_are_those_of_the_image_with_auto_reload() -> None:
     assert CONTAINER["args"] == [*IMAGE.exec_form("CMD"), "--config.auto-reload-interval=1m"]
     assert OPTIONS.command == RUN
     assert "command" not in CONTAINER, "the image's ENTRYPOINT"
 
 
-def test_its_image_is_the_version_of_this_checkout_named_once() -> None:
+def test_image_tag_is_the_version_of_this_checkout() -> None:
     assert KUSTOMIZATION["images"] == [{"name": CONTAINER["image"], "newTag": __version__}]
     assert CONTAINER["image"] == NAME
 
 
-def test_its_user_is_the_image_s_and_has_no_privileges() -> None:
+def test_user_is_that_of_the_image_without_privileges() -> None:
     user = int(IMAGE.one("USER").partition(":")[0])
     assert POD["securityContext"] == {
         "runAsNonRoot": True,
@@ -119,7 +119,7 @@ def test_it_listens_where_the_container_says() -> None:
         (MONITOR["spec"]["endpoints"][0]["path"], "# HELP"),
     ],
 )
-def test_each_path_that_is_asked_is_one_the_program_answers(path: str, means: str, tmp_path: Path) -> None:
+def test_every_probed_path_is_served(path: str, means: str, tmp_path: Path) -> None:
     with running(tmp_path, "demo") as exporter:
         answer = exporter.get(path)
     assert answer.status_code == requests.codes.ok
@@ -136,7 +136,7 @@ def test_probes_and_service_use_the_port_by_its_name() -> None:
 # --- its files -------------------------------------------------------------------------------------
 
 
-def test_what_is_mounted_is_where_the_arguments_look_for_it() -> None:
+def test_mounts_match_the_arguments() -> None:
     assert set(MOUNTS) == set(VOLUMES) == {"config", "secrets", "store"}
     assert MOUNTS["store"] == {"name": "store", "mountPath": OPTIONS.storage_path}
     assert OPTIONS.config_file == Path(MOUNTS["config"]["mountPath"]) / "config.yaml"
@@ -153,7 +153,7 @@ def test_each_volume_has_its_source() -> None:
     assert generated["files"] == [OPTIONS.config_file.name]
 
 
-def test_the_example_configuration_is_one_the_program_takes_with_its_secrets_mounted(tmp_path: Path) -> None:
+def test_example_configuration_loads_with_mounted_secrets(tmp_path: Path) -> None:
     text = (FOLDER / "config.yaml").read_text()
     mount = MOUNTS["secrets"]["mountPath"]
     keys = [PurePosixPath(path).name for path in re.findall(rf"secret_file: ({mount}/\w+)", text)]
@@ -166,14 +166,14 @@ def test_the_example_configuration_is_one_the_program_takes_with_its_secrets_mou
     assert loaded.warnings == ()
 
 
-def test_the_readme_makes_the_secret_that_is_mounted_and_no_file_holds_it() -> None:
+def test_readme_creates_the_mounted_secret_and_no_file_has_it() -> None:
     guide, name = (FOLDER / "README.md").read_text(), VOLUMES["secrets"]["secret"]["secretName"]
     (key,) = re.findall(rf"kubectl create secret generic {name} --from-file=(\w+)", guide)
     assert f"{MOUNTS['secrets']['mountPath']}/{key} " in (FOLDER / "config.yaml").read_text()
     assert "Secret" not in {yaml.safe_load(path.read_text()).get("kind") for path in FOLDER.glob("*.yaml")}
 
 
-def test_the_readme_names_the_image_the_job_and_only_files_that_exist() -> None:
+def test_readme_names_image_and_job_and_links_existing_files() -> None:
     guide = (FOLDER / "README.md").read_text()
     assert f"{NAME}:{__version__} ." in guide
     assert f"set image {NAME}=" in guide
@@ -183,7 +183,7 @@ def test_the_readme_names_the_image_the_job_and_only_files_that_exist() -> None:
     assert [link for link in links if not (FOLDER / link).exists()] == []
 
 
-# --- who finds whom --------------------------------------------------------------------------------
+# --- selectors --------------------------------------------------------------------------------
 
 
 def test_deployment_service_and_monitor_select_what_they_mean() -> None:
@@ -204,19 +204,19 @@ def test_the_rules_are_those_of_prometheus() -> None:
     assert document("PrometheusRule")["spec"] == rules
 
 
-# --- Kubernetes' own opinion -----------------------------------------------------------------------
+# --- Kubernetes' own checks -----------------------------------------------------------------------
 
 KUBECTL = pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not on this machine")
 
 
 def kubectl(*arguments: object) -> list[Any]:
-    """What kubectl prints; nothing that is asked of it here needs a cluster."""
+    """Return what kubectl prints; none of these commands needs a cluster."""
     line = ["kubectl", *map(str, arguments)]
     return list(yaml.safe_load_all(subprocess.run(line, check=True, capture_output=True, text=True).stdout))
 
 
 @KUBECTL
-def test_kustomize_builds_it_and_the_pod_mounts_the_generated_configuration() -> None:
+def test_kustomize_build_mounts_the_generated_configuration() -> None:
     built = {found["kind"]: found for found in kubectl("kustomize", FOLDER)}
     assert set(built) == KINDS | {"ConfigMap"}
     assert built["ConfigMap"]["data"] == {"config.yaml": (FOLDER / "config.yaml").read_text()}
@@ -225,7 +225,7 @@ def test_kustomize_builds_it_and_the_pod_mounts_the_generated_configuration() ->
 
 
 def missing(ours: object, theirs: object, path: str = "") -> list[str]:
-    """What is not among theirs of ours: fields that a type of Kubernetes does not know do not come back."""
+    """Return what theirs lacks of ours: Kubernetes drops the fields that a type does not have."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         return [
             line

@@ -88,7 +88,7 @@ def test_an_exporter_whose_log_hangs_ends_with_exit_code_1(tmp_path: Path) -> No
         process.stderr.close()
 
 
-def test_a_store_held_by_another_process_does_not_delay_listening(tmp_path: Path) -> None:
+def test_a_locked_store_does_not_delay_listening(tmp_path: Path) -> None:
     Lock(tmp_path / "data").close()
     holder = open_database(tmp_path / "data")
     holder.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -98,22 +98,22 @@ def test_a_store_held_by_another_process_does_not_delay_listening(tmp_path: Path
         log: list[str] = []
         answers: dict[str, int] = {}
 
-        def ask() -> None:
+        def probe() -> None:
             """As a supervisor would, from the first moment."""
             while not (line := next((line for line in list(log) if "listening" in line), "")):
                 time.sleep(0.01)
             address = line.split("addresses=")[1].split()[0]
             for path in ("/-/healthy", "/-/ready", "/metrics", "/"):
                 answers[path] = requests.get(f"http://{address}{path}", timeout=2).status_code
-            answers["said"] = sum("store unavailable" in line for line in list(log))
+            answers["problems"] = sum("store unavailable" in line for line in list(log))
 
-        thread = threading.Thread(target=ask)
+        thread = threading.Thread(target=probe)
         thread.start()
         with running(tmp_path, log=log) as exporter:
             thread.join()
-            assert answers == {"/-/healthy": 200, "/-/ready": 503, "/metrics": 503, "/": 503, "said": 0}
+            assert answers == {"/-/healthy": 200, "/-/ready": 503, "/metrics": 503, "/": 503, "problems": 0}
             assert "locked" in exporter.logged("store unavailable", 20)
-            exporter.scrape_until(lambda samples: ("fetch_state", APPS[0].appid, "ok") in samples)
+            exporter.scrape_until(lambda samples: ("fetch_state", APPS[0].appid, "weekly", "ok") in samples)
             exporter.stop()
     holder.close()
     assert (tmp_path / "data" / DATABASE).exists()

@@ -27,17 +27,17 @@ def stream() -> Iterator[io.StringIO]:
 
 def test_a_line_has_the_field_names_of_prometheus_own_logs_in_its_order(stream: io.StringIO) -> None:
     logs.configure("info", "logfmt", stream)
-    structlog.get_logger().warning("app in trouble", appid="wx1", errcode="40164")
-    pattern = r'ts=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z level=warn msg="app in trouble" appid=wx1 errcode=40164\n'
+    structlog.get_logger().warning("app failing", appid="wx1", errcode="40164")
+    pattern = r'ts=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z level=warn msg="app failing" appid=wx1 errcode=40164\n'
     assert re.fullmatch(pattern, stream.getvalue())
 
 
 def test_json_has_the_same_fields(stream: io.StringIO) -> None:
     logs.configure("info", "json", stream)
-    structlog.get_logger().info("week published", appid="wx1", name="店")
+    structlog.get_logger().info("period published", appid="wx1", name="店")
     line = json.loads(stream.getvalue())
     assert list(line) == ["ts", "level", "msg", "appid", "name"]
-    assert (line["level"], line["msg"], line["name"]) == ("info", "week published", "店")
+    assert (line["level"], line["msg"], line["name"]) == ("info", "period published", "店")
 
 
 WRITTEN = {"debug": 4, "info": 3, "warn": 2, "error": 1}
@@ -148,7 +148,7 @@ def test_each_line_of_a_whole_run_is_one_fact_and_each_call_is_shown_without_its
         (tmp_path / "config.yaml").chmod(0o600)
         with running(tmp_path, "--log.level=debug", f"--log.format={form}") as exporter:
             exporter.scrape_until(lambda samples: sum(key[0] == "up" for key in samples) == len(entries))
-            exporter.scrape_until(lambda samples: samples["fetches_total", GOOD.appid] == 2)
+            exporter.scrape_until(lambda samples: samples["fetches_total", GOOD.appid, "weekly"] == 2)
             exporter.stop()
         tokens = [token.value for token in wechat._tokens]
     lines = [READERS[form](line.removesuffix("\n")) for line in exporter.log]
@@ -164,7 +164,7 @@ def test_each_line_of_a_whole_run_is_one_fact_and_each_call_is_shown_without_its
         (MUTE.appid, "stable_token", "", "called"),
         (MUTE.appid, "weekly", "", "call failed"),
     }
-    assert sorted(line["appid"] for line in lines if line["msg"] == "app in trouble") == [BAD.appid, MUTE.appid]
+    assert sorted(line["appid"] for line in lines if line["msg"] == "app failing") == [BAD.appid, MUTE.appid]
     assert len(tokens) == 3
     assert not [token for token in tokens if token in "".join(exporter.log)]
 

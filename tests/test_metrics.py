@@ -1,59 +1,152 @@
+"""What is exposed about apps and their reports, and about the exporter itself."""
+
 from __future__ import annotations
 
 import gzip
+import math
 import subprocess
 import zlib
 from dataclasses import replace
 from datetime import date
+from statistics import median
 from typing import TYPE_CHECKING
 
 import chinese_calendar
 import pytest
+import requests
+from browser import served
 from prometheus_client.exposition import generate_latest as text_exposition
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_exposition
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+from rig import exposed, samples_of, wired
+from rig import served as served_simulator
 
+from exporter import demo
+from exporter.apps import AppStatus, Counters, LastResult, ReportStatus, State
 from exporter.holidays import public_holidays
 from exporter.metrics import Format, Meters, Renderer, catalogue, compose
 from exporter.metrics.catalogue import of_report
 from exporter.metrics.families import families
-from exporter.periods import Week
-from exporter.reports import WEEKLY, Reading, Thresholds
-from exporter.status import Answer, Counters, Kept, Recent, State, Status
+from exporter.periods import Day, Month, Week
+from exporter.reports import (
+    DAILY,
+    MONTHLY,
+    REPORTS,
+    WEEKLY,
+    Comparison,
+    Field,
+    History,
+    Reading,
+    Report,
+    StoredReading,
+    Thresholds,
+    Unit,
+    Watched,
+    register,
+)
+from exporter.reports import catalogue as reports_catalogue
+from exporter.reports.figures import earlier
+from exporter.runtime.engine import Engine
+from exporter.wechat.simulator import SimulatedApp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from prometheus_client.core import Metric
 
-W2 = Week(date(2026, 11, 16))
+    from exporter.periods import Period
+
+W2 = Week.of(date(2026, 11, 16))
 W1 = W2.before()
 LABEL = "20261116-20261122"
+ALL = tuple(REPORTS.values())
 
 
-def kept(week: Week, *values: float | None) -> Kept:
-    return Kept(Reading(WEEKLY, week, values), 100.5)
+def stored(period: Period, *values: float | None, report: Report = WEEKLY) -> StoredReading:
+    return StoredReading(Reading(report, period, values), 100.5)
 
 
-FULL = Status(
-    appid="wx1",
-    name="Shop",
-    state=State.OK,
-    answer=Answer(W2, State.OK, 5.0, 5.0, succeeded=4.0),
-    recent=Recent((kept(W2, 2470, 8913, 754, 248, 226.4748, 69.1344, 1.9798), kept(W1, 0, 1, 2, 3, 4.5, None, 0))),
-    next_fetch=9.0,
-    counters=Counters(3, 1, 2, (("45009", 1), ("timeout", 2))),
-    thresholds=Thresholds(),
+def history(*readings: StoredReading, report: Report = WEEKLY) -> History:
+    return History.of(report, readings)
+
+
+def with_report(status: AppStatus, **changes: object) -> AppStatus:
+    """Return the app with its first report changed."""
+    first, *others = status.reports
+    return replace(status, reports=(replace(first, **changes), *others))  # type: ignore[arg-type]
+
+
+FULL = AppStatus(
+    "wx1",
+    "Shop",
+    (
+        ReportStatus(
+            WEEKLY,
+            State.OK,
+            LastResult(W2, State.OK, 5.0, 5.0, succeeded=4.0),
+            history(stored(W2, 2470, 8913, 754, 248, 226.4748, 69.1344, 1.9798), stored(W1, 0, 1, 2, 3, 4.5, None, 0)),
+            9.0,
+            Counters(3, 1, 2, (("45009", 1), ("timeout", 2))),
+        ),
+    ),
+    Thresholds(),
 )
-NEW = Status("wx2", "", State.PENDING, None, Recent(), 7.0, Counters(), Thresholds(visitors_min_ratio=0.5))
-HOSTILE = replace(FULL, appid='wx"\\\n{}', name='<script>"\\\n\u2028', recent=Recent(FULL.recent.weeks[:1]))
+NEW = AppStatus(
+    "wx2",
+    "",
+    (ReportStatus(WEEKLY, State.PENDING, None, History(WEEKLY), 7.0, Counters()),),
+    Thresholds().with_ratios({("weekly", "visitors_min_ratio"): 0.5}),
+)
+HOSTILE = with_report(
+    replace(FULL, appid='wx"\\\n{}', name='<script>"\\\n\u2028'),
+    history=history(stored(W2, 2470, 8913, 754, 248, 226.4748, 69.1344, 1.9798)),
+)
+
+# --- an app that fetches all reports -----------------------------------------------------------------
+
+DAY = Day.of(date(2026, 11, 24))
+MONTH = Month.of(date(2026, 10, 1))
+LIVE: dict[str, Period] = {"weekly": W2, "daily": DAY, "monthly": MONTH}
 
 
-def samples(*statuses: Status) -> dict[tuple[str, ...], float]:
+def figures(period: Period) -> tuple[float, ...]:
+    """Return seven figures that no two periods share; four times a week, the days are 1 % higher."""
+    base = 1000 + period.first.toordinal() % 997
+    return (base * 3, base * 9, base, base // 3, 70.5 + base, 30.25 + base, 2.5)
+
+
+def whole_history(report: Report) -> History:
+    """Return every period that the report looks back on."""
+    live = LIVE[report.name]
+    return history(
+        *(stored(live.before(n), *figures(live.before(n)), report=report) for n in range(report.reach + 1)),
+        report=report,
+    )
+
+
+EVERY = AppStatus(
+    "wx3",
+    "Everything",
+    tuple(
+        ReportStatus(
+            report,
+            State.OK,
+            LastResult(LIVE[report.name], State.OK, 5.0, 5.0, succeeded=4.0),
+            whole_history(report),
+            9.0,
+            Counters(fetches),
+        )
+        for fetches, report in enumerate(ALL, 1)
+    ),
+    Thresholds().with_ratios({("daily", "sessions_min_ratio"): 0.25}),
+)
+
+
+def samples(*statuses: AppStatus, reports: Sequence[Report] = (WEEKLY,)) -> dict[tuple[str, ...], float]:
     return {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in families(WEEKLY, statuses)
+        (sample.name.removeprefix("wechat_miniprogram_"), *sample.labels.values()): sample.value
+        for family in families(reports, statuses)
         for sample in family.samples
     }
 
@@ -64,35 +157,204 @@ def meters(*, up: bool = True, process: bool = True) -> Meters:
     return made
 
 
-def test_every_figure_stands_beside_the_figure_of_the_week_before_under_the_same_labels() -> None:
-    prefix = "wechat_miniprogram_"
-    figures = {key: value for key, value in samples(FULL).items() if "week" in key[0] and len(key) == 3}
-    assert figures == {
-        (f"{prefix}weekly_sessions", "wx1", LABEL): 2470,
-        (f"{prefix}weekly_visits", "wx1", LABEL): 8913,
-        (f"{prefix}weekly_visitors", "wx1", LABEL): 754,
-        (f"{prefix}weekly_new_visitors", "wx1", LABEL): 248,
-        (f"{prefix}weekly_stay_per_visitor_seconds", "wx1", LABEL): 226.4748,
-        (f"{prefix}weekly_stay_per_session_seconds", "wx1", LABEL): 69.1344,
-        (f"{prefix}weekly_visit_depth_pages", "wx1", LABEL): 1.9798,
-        (f"{prefix}previous_week_sessions", "wx1", LABEL): 0,
-        (f"{prefix}previous_week_visits", "wx1", LABEL): 1,
-        (f"{prefix}previous_week_visitors", "wx1", LABEL): 2,
-        (f"{prefix}previous_week_new_visitors", "wx1", LABEL): 3,
-        (f"{prefix}previous_week_stay_per_visitor_seconds", "wx1", LABEL): 4.5,
-        (f"{prefix}previous_week_visit_depth_pages", "wx1", LABEL): 0,
-        (f"{prefix}week_end_timestamp_seconds", "wx1", LABEL): W2.end,
-        (f"{prefix}week_first_seen_timestamp_seconds", "wx1", LABEL): 100.5,
-        (f"{prefix}week_public_holidays", "wx1", LABEL): 0,
-        (f"{prefix}previous_week_public_holidays", "wx1", LABEL): 0,
+def test_comparison_figures_have_the_labels_of_the_live_week() -> None:
+    found = {key: value for key, value in samples(FULL).items() if "week" in key[0] and len(key) == 3}
+    assert found == {
+        ("weekly_sessions", "wx1", LABEL): 2470,
+        ("weekly_visits", "wx1", LABEL): 8913,
+        ("weekly_visitors", "wx1", LABEL): 754,
+        ("weekly_new_visitors", "wx1", LABEL): 248,
+        ("weekly_stay_per_visitor_seconds", "wx1", LABEL): 226.4748,
+        ("weekly_stay_per_session_seconds", "wx1", LABEL): 69.1344,
+        ("weekly_visit_depth_pages", "wx1", LABEL): 1.9798,
+        ("previous_week_sessions", "wx1", LABEL): 0,
+        ("previous_week_visits", "wx1", LABEL): 1,
+        ("previous_week_visitors", "wx1", LABEL): 2,
+        ("previous_week_new_visitors", "wx1", LABEL): 3,
+        ("previous_week_stay_per_visitor_seconds", "wx1", LABEL): 4.5,
+        ("previous_week_visit_depth_pages", "wx1", LABEL): 0,
+        ("week_end_timestamp_seconds", "wx1", LABEL): W2.end,
+        ("week_public_holidays", "wx1", LABEL): 0,
+        ("previous_week_public_holidays", "wx1", LABEL): 0,
     }
 
 
-def test_the_median_of_the_four_weeks_before_stands_under_the_same_labels_where_it_is_known() -> None:
-    weeks = (kept(W2, *(1,) * 7), *(kept(W2.before(n), *(n,) * 6, None if n == 3 else n) for n in range(1, 5)))
-    found = samples(replace(FULL, recent=Recent(weeks)))
-    medians = {key: value for key, value in found.items() if "median_week" in key[0]}
-    assert medians == {(WEEKLY.median_metric(field), "wx1", LABEL): 2.5 for field in WEEKLY.fields[:-1]}
+def test_typical_week_exists_where_four_weeks_are_known() -> None:
+    """One figure is missing in one of exactly four weeks: it has no typical week, the others have."""
+    weeks = (stored(W2, *(1,) * 7), *(stored(W2.before(n), *(n,) * 6, None if n == 3 else n) for n in range(1, 5)))
+    found = samples(with_report(FULL, history=history(*weeks)))
+    typical = {key: value for key, value in found.items() if key[0].startswith("typical_week_")}
+    assert typical == {(f"typical_week_{field.metric}", "wx1", LABEL): 2.5 for field in WEEKLY.fields[:-1]}
+
+
+@pytest.mark.parametrize(("known", "expected"), [(5, False), (6, True), (8, True)])
+def test_lowest_week_needs_six_weeks_and_is_of_counts_only(known: int, expected: bool) -> None:
+    """The weeks are chosen so that none of them has a public holiday."""
+    live = Week.of(date(2026, 8, 31))
+    weeks = (stored(live, *(1,) * 7), *(stored(live.before(n), *(10 - n,) * 7) for n in range(1, known + 1)))
+    found = samples(with_report(FULL, history=history(*weeks)))
+    lowest = {key[0]: value for key, value in found.items() if key[0].startswith("lowest_week_")}
+    counts = ("sessions", "visits", "visitors", "new_visitors")
+    assert lowest == ({f"lowest_week_{name}": 10 - known for name in counts} if expected else {})
+
+
+def expected_days() -> dict[tuple[str, ...], float]:
+    """Return what is exposed about the days of ``EVERY``, calculated from the contract."""
+    of = {(n, place): value for n in range(112) for place, value in enumerate(figures(DAY.before(n)))}
+    day, expected = DAY.label, {}
+
+    def typical(back: int, place: int) -> float:
+        """The median of the last four ordinary same weekdays."""
+        same = [back + 7 * n for n in range(1, 9)]
+        return median([of[n, place] for n in same if not irregular(n)][:4])
+
+    def irregular(back: int) -> bool:
+        known = DAY.before(back).first
+        return known in chinese_calendar.holidays or known in chinese_calendar.workdays
+
+    ordinary = [n for n in range(60) if not irregular(n)]
+    for place, field in enumerate(DAILY.fields):
+        name = field.metric
+        expected |= {
+            (f"daily_{name}", "wx3", day): of[0, place],
+            (f"previous_day_{name}", "wx3", day): of[1, place],
+            (f"same_weekday_{name}", "wx3", day): of[7, place],
+            (f"typical_weekday_{name}", "wx3", day): typical(0, place),
+        }
+        if place < 4:  # counts
+            logs = [math.log(of[n, place] / typical(n, place)) for n in ordinary[3:31]]
+            middle = median(logs)
+            expected[f"daily_{name}_noise_ratio", "wx3", day] = 1.4826 * median(abs(x - middle) for x in logs)
+            for days in (2, 3):
+                labels = ("wx3", day, str(days))
+                expected[f"recent_{name}", *labels] = sum(of[n, place] for n in ordinary[:days])
+                expected[f"typical_recent_{name}", *labels] = sum(typical(n, place) for n in ordinary[:days])
+    return expected | {
+        ("day_end_timestamp_seconds", "wx3", day): DAY.end,
+        ("day_irregular", "wx3", day): 0,
+        ("same_weekday_irregular", "wx3", day): 0,
+    }
+
+
+def expected_months() -> dict[tuple[str, ...], float]:
+    expected: dict[tuple[str, ...], float] = {("month_end_timestamp_seconds", "wx3", "202610"): MONTH.end}
+    for place, field in enumerate(MONTHLY.fields):
+        expected |= {
+            (f"{prefix}_{field.metric}", "wx3", "202610"): figures(MONTH.before(back))[place]
+            for prefix, back in (("monthly", 0), ("previous_month", 1), ("year_ago_month", 12))
+        }
+    return expected
+
+
+def expected_weeks() -> dict[tuple[str, ...], float]:
+    """The weeks of National Day (28 September and 5 October 2026) and of Mid-Autumn (21 September) are not ordinary."""
+    ordinary = [W2.before(n) for n in range(1, 9) if W2.before(n).first not in HOLIDAY_WEEKS]
+    expected: dict[tuple[str, ...], float] = {
+        ("week_end_timestamp_seconds", "wx3", LABEL): W2.end,
+        ("week_public_holidays", "wx3", LABEL): 0,
+        ("previous_week_public_holidays", "wx3", LABEL): 0,
+    }
+    for place, field in enumerate(WEEKLY.fields):
+        known = [figures(week)[place] for week in ordinary]
+        expected |= {
+            (f"weekly_{field.metric}", "wx3", LABEL): figures(W2)[place],
+            (f"previous_week_{field.metric}", "wx3", LABEL): figures(W1)[place],
+            (f"typical_week_{field.metric}", "wx3", LABEL): median(known[:4]),
+        }
+        if len(known) >= 6 and place < 4:
+            expected[f"lowest_week_{field.metric}", "wx3", LABEL] = min(known)
+    return expected
+
+
+HOLIDAY_WEEKS = {date(2026, 9, 21), date(2026, 9, 28), date(2026, 10, 5)}
+
+STATES = {
+    "period_end_timestamp_seconds": (W2.end, DAY.end, MONTH.end),
+    "period_first_seen_timestamp_seconds": (100.5,) * 3,
+    "up": (1,) * 3,
+    "last_success_timestamp_seconds": (4.0,) * 3,
+    "next_fetch_timestamp_seconds": (9.0,) * 3,
+    "fetches_total": (1, 2, 3),
+    "fetch_failures_total": (0,) * 3,
+    "revisions_total": (0,) * 3,
+    "alert_visitors_min_ratio": (0.7, 0.65, None),
+    "alert_new_visitors_min_ratio": (None, 0.65, None),
+    "alert_sessions_min_ratio": (0.7, 0.25, None),
+    "alert_visits_min_ratio": (None, 0.65, None),
+    "alert_stay_per_visitor_min_ratio": (0.7, None, None),
+    "alert_visit_depth_min_ratio": (0.7, None, None),
+}
+"""Of the weekly, the daily and the monthly report."""
+
+
+def test_all_reports_are_exposed_exactly() -> None:
+    found = samples(EVERY, reports=ALL)
+    expected = expected_weeks() | expected_days() | expected_months()
+    expected["app_info", "wx3", "Everything"] = 1
+    for name, values in STATES.items():
+        expected |= {
+            (name, "wx3", report): value for report, value in zip(REPORTS, values, strict=True) if value is not None
+        }
+    expected |= {("fetch_state", "wx3", report, "ok"): 1 for report in REPORTS}
+    assert found.keys() == expected.keys()
+    assert {key: (value, expected[key]) for key, value in found.items() if value != pytest.approx(expected[key])} == {}
+    assert len(found) > 130
+
+
+def test_labels_of_each_report() -> None:
+    labels = {
+        family.name.removeprefix("wechat_miniprogram_"): tuple(family.samples[0].labels)
+        for family in families(ALL, [EVERY])
+        if family.samples
+    }
+    assert labels["weekly_visitors"] == ("appid", "week")
+    assert labels["typical_weekday_visitors"] == ("appid", "day")
+    assert labels["recent_visits"] == labels["typical_recent_visits"] == ("appid", "day", "days")
+    assert labels["daily_visits_noise_ratio"] == ("appid", "day")
+    assert labels["year_ago_month_sessions"] == ("appid", "month")
+    assert labels["period_end_timestamp_seconds"] == ("appid", "report")
+
+
+def test_families_of_reports_that_no_app_fetches_are_absent() -> None:
+    """Not even HELP lines: a person who fetches weeks alone reads nothing of days."""
+    names = {family.name for family in exposed_families(FULL)}
+    others = {info.name for report in (DAILY, MONTHLY) for info in of_report(report)}
+    others |= {info.name for info in catalogue.thresholds((DAILY,)).values()}
+    others -= {info.name for info in catalogue.thresholds((WEEKLY,)).values()}
+    assert len(others) == 28 + 12 + 1 + 2 + 21 + 1 + 2
+    assert names & others == set()
+    assert {info.name for info in of_report(WEEKLY)} <= names
+    assert others <= {family.name for family in exposed_families(FULL, EVERY)}
+
+
+def exposed_families(*statuses: AppStatus) -> list[Metric]:
+    plain = Renderer().render(statuses).parts[Format.TEXT].plain
+    return list(parse_text(plain.decode()))
+
+
+def test_families_follow_the_reports_that_are_fetched() -> None:
+    renderer = Renderer()
+    without = renderer.render([FULL]).parts[Format.TEXT].plain
+    assert b"monthly" not in without
+    assert b"monthly_visitors{" in renderer.render([FULL, EVERY]).parts[Format.TEXT].plain
+    assert renderer.render([FULL]).parts[Format.TEXT].plain == without
+
+
+def test_reports_of_one_kind_of_period_share_its_end() -> None:
+    """A second report of days must not expose the end of a day twice: Prometheus refuses such a scrape."""
+    second = replace(DAILY, name="second", comparisons=(), derived=(), calendar=(), watched=())
+    older = replace(
+        EVERY.reports[1], report=second, history=history(stored(DAY.before(), *figures(DAY)), report=second)
+    )
+    for extra, days in ((replace(older, history=replace(whole_history(DAILY), report=second)), 1), (older, 2)):
+        status = replace(EVERY, reports=(EVERY.reports[1], extra))
+        found = [
+            family
+            for family in families((DAILY, second), [status])
+            if family.name.endswith("_day_end_timestamp_seconds")
+        ]
+        assert len(found) == 1
+        assert [sample.value for sample in found[0].samples] == [DAY.end, DAY.before().end][:days]
 
 
 HOLIDAYS = {
@@ -104,31 +366,49 @@ HOLIDAYS = {
 
 
 @pytest.mark.parametrize(("monday", "expected"), HOLIDAYS.items())
-def test_public_holidays_of_both_weeks_are_told_where_the_schedule_is_known(
+def test_holidays_are_told_where_the_schedule_is_known(
     monday: date, expected: tuple[int | None, int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = {day: name for day, name in chinese_calendar.holidays.items() if day.year <= 2026}
     monkeypatch.setattr("chinese_calendar.utils.holidays", known)
     public_holidays.cache_clear()
-    week = Week(monday)
-    found = samples(replace(FULL, recent=Recent((kept(week, *(1,) * 7),))))
+    week = Week.of(monday)
+    found = samples(with_report(FULL, history=history(stored(week, *(1,) * 7))))
     names = ("week_public_holidays", "previous_week_public_holidays")
-    assert tuple(found.get((f"wechat_miniprogram_{name}", "wx1", week.label)) for name in names) == expected
+    assert tuple(found.get((name, "wx1", week.label)) for name in names) == expected
     public_holidays.cache_clear()
 
 
-def test_an_app_never_asked_has_its_state_and_counters_at_zero_and_nothing_else() -> None:
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        (date(2026, 10, 1), (1, 0)),  # National Day
+        (date(2026, 10, 8), (0, 1)),
+        (date(2026, 10, 10), (1, 1)),  # a Saturday on which people work, after one of the holiday
+        (date(2026, 11, 24), (0, 0)),
+        (date(2003, 5, 1), (None, None)),
+    ],
+)
+def test_irregular_days_are_told_where_the_schedule_is_known(day: date, expected: tuple[int | None, ...]) -> None:
+    live = Day.of(day)
+    daily = replace(EVERY.reports[1], history=history(stored(live, *(1,) * 7, report=DAILY), report=DAILY))
+    found = samples(replace(EVERY, reports=(daily,)), reports=ALL)
+    names = ("day_irregular", "same_weekday_irregular")
+    assert tuple(found.get((name, "wx3", live.label)) for name in names) == expected
+
+
+def test_an_app_never_fetched_has_its_state_and_zero_counters() -> None:
     assert samples(NEW) == {
-        ("wechat_miniprogram_app_info", "wx2", ""): 1,
-        ("wechat_miniprogram_fetch_state", "wx2", "pending"): 1,
-        ("wechat_miniprogram_next_fetch_timestamp_seconds", "wx2"): 7.0,
-        ("wechat_miniprogram_fetches_total", "wx2"): 0,
-        ("wechat_miniprogram_fetch_failures_total", "wx2"): 0,
-        ("wechat_miniprogram_revisions_total", "wx2"): 0,
-        ("wechat_miniprogram_alert_visitors_min_ratio", "wx2"): 0.5,
-        ("wechat_miniprogram_alert_sessions_min_ratio", "wx2"): 0.7,
-        ("wechat_miniprogram_alert_stay_per_visitor_min_ratio", "wx2"): 0.7,
-        ("wechat_miniprogram_alert_visit_depth_min_ratio", "wx2"): 0.7,
+        ("app_info", "wx2", ""): 1,
+        ("fetch_state", "wx2", "weekly", "pending"): 1,
+        ("next_fetch_timestamp_seconds", "wx2", "weekly"): 7.0,
+        ("fetches_total", "wx2", "weekly"): 0,
+        ("fetch_failures_total", "wx2", "weekly"): 0,
+        ("revisions_total", "wx2", "weekly"): 0,
+        ("alert_visitors_min_ratio", "wx2", "weekly"): 0.5,
+        ("alert_sessions_min_ratio", "wx2", "weekly"): 0.7,
+        ("alert_stay_per_visitor_min_ratio", "wx2", "weekly"): 0.7,
+        ("alert_visit_depth_min_ratio", "wx2", "weekly"): 0.7,
     }
 
 
@@ -143,22 +423,22 @@ UP = {
 
 
 @pytest.mark.parametrize(("state", "up"), UP.items())
-def test_up_follows_from_the_state_of_which_exactly_one_holds(state: State, up: int | None) -> None:
-    found = samples(replace(FULL, state=state))
-    assert found.get(("wechat_miniprogram_up", "wx1")) == up
-    states = {key: value for key, value in found.items() if key[0] == "wechat_miniprogram_fetch_state"}
-    assert states == {("wechat_miniprogram_fetch_state", "wx1", state.value): 1}
+def test_up_follows_from_the_state(state: State, up: int | None) -> None:
+    found = samples(with_report(FULL, state=state))
+    assert found.get(("up", "wx1", "weekly")) == up
+    states = {key: value for key, value in found.items() if key[0] == "fetch_state"}
+    assert states == {("fetch_state", "wx1", "weekly", state.value): 1}
 
 
-def test_the_table_of_states_is_whole() -> None:
+def test_every_state_is_in_the_table_of_up() -> None:
     assert set(UP) == set(State)
 
 
 def test_errors_are_counted_by_code() -> None:
     found = samples(FULL)
-    assert found["wechat_miniprogram_api_errors_total", "wx1", "45009"] == 1
-    assert found["wechat_miniprogram_api_errors_total", "wx1", "timeout"] == 2
-    assert found["wechat_miniprogram_last_success_timestamp_seconds", "wx1"] == 4.0
+    assert found["api_errors_total", "wx1", "weekly", "45009"] == 1
+    assert found["api_errors_total", "wx1", "weekly", "timeout"] == 2
+    assert found["last_success_timestamp_seconds", "wx1", "weekly"] == 4.0
 
 
 def parsed(body: bytes, format_: Format) -> list[Metric]:
@@ -167,11 +447,11 @@ def parsed(body: bytes, format_: Format) -> list[Metric]:
 
 
 @pytest.mark.parametrize("format_", Format)
-def test_the_page_is_read_back_by_both_parsers_with_every_family_of_the_catalogue(format_: Format) -> None:
-    page = Renderer(WEEKLY).render([FULL, NEW, HOSTILE])
+def test_both_parsers_read_every_family_of_the_catalogue(format_: Format) -> None:
+    page = Renderer().render([FULL, NEW, HOSTILE, EVERY])
     found = parsed(compose(page, meters().registry, format_, gzip=False), format_)
     names = {family.name for family in found if family.name.startswith("wechat_miniprogram_")}
-    infos = [*of_report(WEEKLY), *catalogue.OF_APPS, *catalogue.OF_EXPORTER]
+    infos = {*(info for report in ALL for info in of_report(report)), *catalogue.OF_APPS, *catalogue.OF_EXPORTER}
     assert names == {info.name.removesuffix("_total") for info in infos}
     assert {(family.name, family.type, family.documentation) for family in found} >= {
         (info.name.removesuffix("_total"), info.kind, info.help) for info in infos
@@ -179,14 +459,14 @@ def test_the_page_is_read_back_by_both_parsers_with_every_family_of_the_catalogu
     all_samples = [sample for family in found for sample in family.samples]
     assert not [sample for sample in all_samples if sample.name.endswith("_created") or sample.timestamp]
     names_of_apps = {sample.labels["name"] for sample in all_samples if "name" in sample.labels}
-    assert names_of_apps == {"Shop", "", HOSTILE.name}
+    assert names_of_apps == {"Shop", "", HOSTILE.name, "Everything"}
 
 
 @pytest.mark.parametrize("format_", Format)
-def test_gzip_is_one_member_that_holds_the_same_bytes(format_: Format) -> None:
+def test_gzip_is_one_member_with_the_same_bytes(format_: Format) -> None:
     live = meters(process=False).registry
     for statuses in ([], [FULL, NEW]):
-        page = Renderer(WEEKLY).render(statuses)
+        page = Renderer().render(statuses)
         plain = compose(page, live, format_, gzip=False)
         zipped = compose(page, live, format_, gzip=True)
         stream = zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -199,25 +479,26 @@ def test_gzip_is_one_member_that_holds_the_same_bytes(format_: Format) -> None:
 class Everything:
     """What prometheus_client would render at once."""
 
-    def __init__(self, statuses: list[Status]) -> None:
+    def __init__(self, statuses: list[AppStatus]) -> None:
         self._statuses = statuses
 
     def collect(self) -> Iterable[Metric]:
-        return families(WEEKLY, self._statuses)
+        reports = [report for report in ALL if any(status.of(report) for status in self._statuses)]
+        return families(reports, self._statuses)
 
 
-def test_a_page_rendered_in_shards_is_byte_for_byte_what_prometheus_client_renders_at_once() -> None:
-    renderer = Renderer(WEEKLY)
+def test_shards_give_the_bytes_of_prometheus_client() -> None:
+    renderer = Renderer()
     fleet = [replace(status, appid=f"wx{n}") for n in range(130) for status in (FULL, NEW, HOSTILE)]
     revised = [*fleet[:250], replace(FULL, appid="wx-revised", name="Other"), *fleet[251:]]
-    for statuses in (fleet, revised, revised[:-150], [], fleet):
+    for statuses in (fleet, revised, revised[:-150], [*revised[:50], EVERY], [], fleet):
         page = renderer.render(statuses)
         assert page.parts[Format.TEXT].plain == text_exposition(Everything(statuses))  # type: ignore[arg-type]
         assert page.parts[Format.OPENMETRICS].plain + b"# EOF\n" == openmetrics_exposition(Everything(statuses))
 
 
-def test_only_the_shard_of_an_app_that_changed_is_rendered_anew() -> None:
-    renderer = Renderer(WEEKLY)
+def test_only_the_shard_of_a_changed_app_is_rendered_again() -> None:
+    renderer = Renderer()
     fleet = [replace(FULL, appid=f"wx{n}") for n in range(300)]
     renderer.render(fleet)
     before = list(renderer._shards)
@@ -228,17 +509,18 @@ def test_only_the_shard_of_an_app_that_changed_is_rendered_anew() -> None:
     assert [150 in range(number * 20, number * 20 + 20) for number in anew] == [True]
 
 
-def test_families_with_an_appid_belong_to_the_cached_page_and_the_others_to_the_scrape() -> None:
-    assert all("appid" in info.labels for info in (*of_report(WEEKLY), *catalogue.OF_APPS))
+def test_families_without_an_appid_are_not_cached() -> None:
+    infos = [info for report in ALL for info in of_report(report)]
+    assert all("appid" in info.labels for info in (*infos, *catalogue.OF_APPS))
     assert not any("appid" in info.labels for info in catalogue.OF_EXPORTER)
-    cached = Renderer(WEEKLY).render([FULL]).parts[Format.TEXT].plain
+    cached = Renderer().render([FULL]).parts[Format.TEXT].plain
     assert b"exporter_" not in cached
     assert b'appid="wx1"' in cached
 
 
-def test_the_exporter_measures_itself_at_the_moment_of_the_scrape() -> None:
+def test_exporter_metrics_are_current_at_each_scrape() -> None:
     measured = meters(process=False)
-    page = Renderer(WEEKLY).render([])
+    page = Renderer().render([])
 
     def value(name: str, **labels: str) -> float:
         body = compose(page, measured.registry, Format.TEXT, gzip=False)
@@ -253,34 +535,140 @@ def test_the_exporter_measures_itself_at_the_moment_of_the_scrape() -> None:
 
     assert value("api_request_duration_seconds_count", endpoint="weekly") == 0
     measured.observe("weekly", 0.3)
-    measured.beat(123.0)
-    measured.stumbled()
+    measured.tick(123.0)
+    measured.internal_error("pages")
     measured.config_taken(45.0, (), ["apps.d/a.yaml"])
     assert value("api_request_duration_seconds_count", endpoint="weekly") == 1
     assert value("poller_last_run_timestamp_seconds") == 123.0
-    assert value("poller_errors_total") == 1
+    assert value("internal_errors_total", component="pages") == 1
+    assert value("internal_errors_total", component="poller") == 0
     assert value("config_last_reload_successful") == 1
     assert value("config_last_reload_success_timestamp_seconds") == 45.0
     assert value("config_file_errors", file="apps.d/a.yaml") == 1
     assert value("store_up") == 1
 
 
-def test_a_store_out_of_order_shows() -> None:
-    page = Renderer(WEEKLY).render([])
+def test_unavailable_store_is_exposed() -> None:
+    page = Renderer().render([])
     body = compose(page, meters(up=False, process=False).registry, Format.TEXT, gzip=False)
     assert b"\nwechat_miniprogram_exporter_store_up 0.0\n" in body
 
 
-def test_promtool_has_nothing_to_say_about_the_page(promtool: str) -> None:
-    page = Renderer(WEEKLY).render([FULL, NEW, HOSTILE])
+def test_promtool_accepts_the_exposition(promtool: str) -> None:
+    page = Renderer().render([FULL, NEW, HOSTILE, EVERY])
     body = compose(page, meters().registry, Format.TEXT, gzip=False)
-    result = subprocess.run([promtool, "check", "metrics"], input=body, capture_output=True, check=False)
+    check_metrics(promtool, body)
+
+
+@pytest.mark.parametrize("report", ALL, ids=REPORTS)
+def test_help_names_the_field_of_wechat_and_is_a_sentence(report: Report) -> None:
+    infos = {info.name: info for info in of_report(report)}
+    for field in report.fields:
+        names = [report.metric(field)]
+        names += [report.comparison_metric(each, field) for each in report.comparisons if each.applies_to(field)]
+        assert [name for name in names if f"({field.wechat})." not in infos[name].help] == []
+    for info in infos.values():
+        assert info.help[0].isupper()
+        assert info.help.endswith(".")
+        assert info.labels[:2] == ("appid", report.period.NAME)
+
+
+# --- a report that is registered at run time ---------------------------------------------------------
+
+SHARES = Field("share_pv", "shares", "Shares", "Shares", Unit.COUNT)
+SHARERS = Field("share_uv", "sharers", "Sharers", "Sharers, deduplicated", Unit.COUNT)
+RESPONSE = Field("share_seconds", "response_seconds", "Response", "Average time until a share is opened", Unit.SECONDS)
+NOON = DAY.after().start + 12 * 3600
+
+
+@pytest.fixture
+def made_up() -> Iterator[Report]:
+    """A report that is no part of the exporter: three fields, none of them leading, and one comparison."""
+    report = Report(
+        name="made_up",
+        title="Shares",
+        api="analysis.getMadeUp",
+        path="/datacube/getmadeup",
+        period=Day,
+        fields=(SHARES, SHARERS, RESPONSE),
+        comparisons=(Comparison("day_before", "one day earlier", earlier(1)),),
+        watched=(Watched(SHARERS, 0.4),),
+        reach=1,
+    )
+    register(report)
+    yield REPORTS["made_up"]
+    del reports_catalogue._reports["made_up"]
+
+
+def test_a_registered_report_is_exposed_from_fetch_to_page(made_up: Report, promtool: str) -> None:
+    """Through the simulator, the store, a scrape over HTTP, the JSON and the status page, beside the daily report."""
+    simulated = SimulatedApp("wx1", "secret-of-the-made-up-app")
+    with served_simulator([simulated], lambda: NOON) as (wechat, url):
+        for day, row in ((DAY, (30, 20, 1.5)), (DAY.before(), (60, 0, 0.5))):
+            fields = dict(zip(("share_pv", "share_uv", "share_seconds"), row, strict=True))
+            wechat.publish("wx1", {**wechat.row("wx1", day), **fields})
+        with wired([simulated], url, lambda: NOON, reports=(DAILY, made_up), history_weeks=2) as engine:
+            engine.poller.drain()
+            found, statuses = exposed(engine), engine.poller.statuses()
+    labels = ("wx1", DAY.label)
+    assert {
+        key: value for key, value in found.items() if key[0].startswith(("made_up_", "day_before_", "day_end"))
+    } == {
+        ("made_up_shares", *labels): 30,
+        ("made_up_sharers", *labels): 20,
+        ("made_up_response_seconds", *labels): 1.5,
+        ("day_before_shares", *labels): 60,
+        ("day_before_sharers", *labels): 0,
+        ("day_before_response_seconds", *labels): 0.5,
+        ("day_end_timestamp_seconds", *labels): DAY.end,
+    }
+    assert found["up", "wx1", "made_up"] == found["fetch_state", "wx1", "made_up", "ok"] == 1
+    assert found["period_end_timestamp_seconds", "wx1", "made_up"] == DAY.end
+    assert found["alert_sharers_min_ratio", "wx1", "made_up"] == 0.4
+    assert found["fetches_total", "wx1", "made_up"] == 2
+    with served(statuses, clock=lambda: NOON) as address:
+        scraped = requests.get(f"{address}/metrics", timeout=5).text
+        facts = requests.get(f"{address}/api/v1/apps", timeout=5).json()["data"]["apps"][0]["reports"]["made_up"]
+        page = requests.get(f"{address}/?report=made_up", timeout=5).text
+        first = requests.get(f"{address}/", timeout=5).text
+    assert found.items() >= samples_of(scraped).items()
+    check_metrics(promtool, scraped.encode())
+    assert facts["day"] == DAY.label
+    assert facts["figures"] == {"shares": 30, "sharers": 20, "response_seconds": 1.5}
+    assert facts["comparison"] == {"day_before": {"shares": 60, "sharers": 0, "response_seconds": 0.5}}
+    assert (facts["derived"], facts["calendar"], facts["trail"]) == ({}, {}, {})
+    assert '<a href="/?report=made_up" aria-current="page">Shares</a>' in page
+    assert "beneath each its change against one day earlier." in page
+    assert '<td>30<small class="down">−50.0%</small></td>' in page
+    assert "<td>1.5 s" in page
+    assert "<svg" not in page
+    assert '<a href="/?report=daily" aria-current="page">Days</a>' in first
+
+
+def test_a_report_that_is_not_registered_any_more_leaves_nothing() -> None:
+    assert list(REPORTS) == ["weekly", "daily", "monthly"]
+    assert "made_up" not in compose(Renderer().render([EVERY]), meters().registry, Format.TEXT, gzip=False).decode()
+
+
+def check_metrics(promtool: str, exposition: bytes) -> None:
+    result = subprocess.run([promtool, "check", "metrics"], input=exposition, capture_output=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
 
 
-def test_the_help_of_every_figure_names_wechats_field_and_the_slow_interval() -> None:
-    for field in WEEKLY.fields:
-        texts = [info.help for info in of_report(WEEKLY) if info.name.endswith(f"week_{field.metric}")]
-        texts += [info.help for info in of_report(WEEKLY) if info.name.endswith(f"weekly_{field.metric}")]
-        assert len(texts) == 3
-        assert all(f"({field.wechat} of {WEEKLY.api}; fetched on a slow interval)" in text for text in texts)
+def test_promtool_accepts_the_exposition_of_the_demo(promtool: str) -> None:
+    roles = demo.cast(NOON)
+    server = demo.serve(demo.simulator(roles, lambda: NOON), "127.0.0.1:0")
+    engine = Engine(demo.configuration(roles, f"http://{server.addresses[0]}"), ":memory:", lambda: NOON)
+    engine.poller.drain()
+    page = Renderer().render(engine.poller.statuses())
+    body = compose(page, engine.meters.registry, Format.TEXT, gzip=False)
+    engine.close()
+    server.stop()
+    check_metrics(promtool, body)
+    found = samples_of(body.decode())
+    every = {role.app.appid for role in roles if len(role.reports) == 3}
+    assert len(every) == 3
+    for name in ("monthly_visitors", "daily_visitors", "recent_visitors", "typical_weekday_visitors"):
+        assert {key[1] for key in found if key[0] == name} == every
+    assert {key[1] for key in found if key[0] == "weekly_visitors"} > every
+    assert {key[3] for key in found if key[0] == "fetch_state"} == set(State) - {State.PENDING}

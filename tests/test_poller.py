@@ -2,85 +2,110 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from rig import Wall, exposed, served, wired
 from structlog.testing import capture_logs
+from test_store import version_1
 
+from exporter.apps import State
 from exporter.config import App, AppSecret, Config, Datacube, Fetch, LiteralSecret
+from exporter.guard import Guard
 from exporter.periods import DAY, Week, newest_wanted
 from exporter.poller import HEARTBEAT, Poller, loop
-from exporter.reports import WEEKLY, Reading, Report
-from exporter.status import State
+from exporter.reports import DAILY, MONTHLY, WEEKLY, Reading
 from exporter.store import Store
+from exporter.wechat.access.sources import STABLE_TOKEN
 from exporter.wechat.client import Outcome
+from exporter.wechat.codes import Refused
 from exporter.wechat.simulator import Fault, SimulatedApp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from exporter.periods import Period
+    from exporter.reports import Report
+    from exporter.runtime.engine import Engine
+    from exporter.wechat.simulator import Simulator
 
 NOW = 1_795_320_000.0  # Sun 2026-11-22 12:00 Beijing
 FETCH = Fetch(history_weeks=3, concurrency=2)
 WANTED = newest_wanted(Week, NOW, FETCH.ready_after)
+ALL = (WEEKLY, DAILY, MONTHLY)
+NEWEST: dict[Report, Period] = {report: newest_wanted(report.period, NOW, FETCH.ready_after) for report in ALL}
+VALUES = (1, 2, 3, 4, 5.0, 6.0, 7.0)
 
 
-class Pulse:
+class Steps:
+    """Counts the steps of a poller and its internal errors."""
+
     def __init__(self) -> None:
-        self.beats: list[float] = []
-        self.stumbles = 0
+        self.ticks: list[float] = []
+        self.errors: list[str] = []
+        self.guard = Guard(self.errors.append)
 
-    def beat(self, now: float) -> None:
-        self.beats.append(now)
-
-    def stumbled(self) -> None:
-        self.stumbles += 1
+    def tick(self, now: float) -> None:
+        self.ticks.append(now)
 
 
 class Scripted:
-    """Answers as a script says, and remembers what was asked: the network is not what these tests are about."""
+    """Returns what a script says, and remembers what was fetched: the network is not what these tests are about."""
 
-    def __init__(self, script: Callable[[App, Week], Outcome] | None = None) -> None:
-        self.asked: list[tuple[str, Week]] = []
+    def __init__(self, script: Callable[[App, Report, Period], Outcome] | None = None) -> None:
+        self.fetched: list[tuple[str, Period]] = []
         self.most = 0
+        """The largest number of requests in flight at once ..."""
+        self.most_of_app = 0
+        """... and of one app."""
         self._script = script
-        self._now = 0
+        self._in_flight: Counter[str] = Counter()
         self._lock = threading.Lock()
 
-    def ask(self, app: App, report: Report, week: Week) -> Outcome:
+    def fetch(self, app: App, report: Report, period: Period) -> Outcome:
         with self._lock:
-            self.asked.append((app.appid, week))
-            self._now += 1
-            self.most = max(self.most, self._now)
+            self.fetched.append((app.appid, period))
+            self._in_flight[app.appid] += 1
+            self.most = max(self.most, self._in_flight.total())
+            self.most_of_app = max(self.most_of_app, self._in_flight[app.appid])
         try:
             if self._script is not None:
-                return self._script(app, week)
-            return Outcome(Reading(report, week, (1, 2, 3, 4, 5.0, 6.0, 7.0)))
+                return self._script(app, report, period)
+            return Outcome(Reading(report, period, VALUES))
         finally:
             with self._lock:
-                self._now -= 1
+                self._in_flight[app.appid] -= 1
 
 
 @pytest.fixture
-def polled() -> Iterator[Callable[..., tuple[Poller, Pulse, Store]]]:
+def polled() -> Iterator[Callable[..., tuple[Poller, Steps, Store]]]:
     opened: list[tuple[Poller, Store]] = []
 
-    def make(
-        asker: Scripted, wall: Wall, apps: int = 3, store: Store | None = None, **options: object
-    ) -> tuple[Poller, Pulse, Store]:
-        pulse = Pulse()
-        store = store or Store(":memory:", "host", wall)
-        config = Config(
-            apps=tuple(App(appid=f"wx{n}", way=Datacube(AppSecret(LiteralSecret("s")))) for n in range(apps)),
-            fetch=FETCH,
+    def make(  # noqa: PLR0913 (what a test may choose)
+        fetcher: Scripted,
+        wall: Wall,
+        *,
+        apps: int = 3,
+        store: Store | None = None,
+        reports: tuple[Report, ...] = (WEEKLY,),
+        fetch: Fetch = FETCH,
+    ) -> tuple[Poller, Steps, Store]:
+        steps = Steps()
+        store = store or Store(":memory:", "api.weixin.qq.com", wall)
+        poller = Poller(
+            configured(apps, reports, fetch),
+            fetcher=fetcher,
+            store=store,
+            clock=wall,
+            heartbeat=steps,
+            guard=steps.guard,
+            retry=True,
         )
-        changed = options.get("changed", lambda: None)
-        poller = Poller(config, WEEKLY, asker=asker, store=store, clock=wall, pulse=pulse, changed=changed, retry=True)  # type: ignore[arg-type]
         opened.append((poller, store))
-        return poller, pulse, store
+        return poller, steps, store
 
     yield make
     for poller, store in opened:
@@ -88,59 +113,71 @@ def polled() -> Iterator[Callable[..., tuple[Poller, Pulse, Store]]]:
         store.close()
 
 
-Polled = "Callable[..., tuple[Poller, Pulse, Store]]"
+Polled = "Callable[..., tuple[Poller, Steps, Store]]"
 
 
-def test_the_newest_weeks_of_all_apps_come_before_the_history_of_any(polled: Polled) -> None:
-    asker = Scripted()
-    poller, _, _ = polled(asker, Wall(NOW), apps=10)
+def configured(apps: int, reports: tuple[Report, ...], fetch: Fetch) -> Config:
+    way = Datacube(AppSecret(LiteralSecret("s")))
+    return Config(apps=tuple(App(f"wx{number}", way, reports=reports) for number in range(apps)), fetch=fetch)
+
+
+def test_newest_weeks_of_all_apps_come_before_any_history(polled: Polled) -> None:
+    fetcher = Scripted()
+    poller, _, _ = polled(fetcher, Wall(NOW), apps=10)
     poller.drain()
-    weeks = [week for _, week in asker.asked]
+    weeks = [week for _, week in fetcher.fetched]
     assert weeks[:8] == [WANTED] * 8
     assert weeks.count(WANTED) == weeks.count(WANTED.before()) == weeks.count(WANTED.before(2)) == 10
-    assert len(asker.asked) == len(set(asker.asked)) == 30
+    assert len(fetcher.fetched) == len(set(fetcher.fetched)) == 30
     assert weeks.index(WANTED.before(2)) > weeks.index(WANTED.before()) + 7
 
 
-def test_no_more_requests_are_under_way_than_concurrency_allows_and_one_at_a_time_for_an_app(polled: Polled) -> None:
-    under_way: list[str] = []
-    doubled: list[str] = []
-
-    def slow(app: App, week: Week) -> Outcome:
-        if app.appid in under_way:
-            doubled.append(app.appid)
-        under_way.append(app.appid)
+def test_requests_in_flight_are_limited_in_all_and_per_app(polled: Polled) -> None:
+    def slow(_app: App, report: Report, period: Period) -> Outcome:
         time.sleep(0.005)
-        under_way.remove(app.appid)
-        return Outcome(Reading(WEEKLY, week, (1, 2, 3, 4, 5.0, 6.0, 7.0)))
+        return Outcome(Reading(report, period, VALUES))
 
-    asker = Scripted(slow)
-    poller, _, _ = polled(asker, Wall(NOW), apps=6)
+    fetcher = Scripted(slow)
+    poller, _, _ = polled(fetcher, Wall(NOW), apps=6)
     poller.drain()
-    assert asker.most == FETCH.concurrency
-    assert doubled == []
+    assert fetcher.most == FETCH.concurrency
+    assert fetcher.most_of_app == 1
 
 
-def test_a_fault_of_the_exporter_is_logged_counted_and_fails_only_that_app(polled: Polled) -> None:
-    def buggy(app: App, week: Week) -> Outcome:
+def test_an_internal_error_is_counted_and_fails_one_app(polled: Polled) -> None:
+    def buggy(app: App, report: Report, period: Period) -> Outcome:
         if app.appid == "wx1":
             raise ZeroDivisionError("access_token=abc")
-        return Outcome(Reading(WEEKLY, week, (1, 2, 3, 4, 5.0, 6.0, 7.0)))
+        return Outcome(Reading(report, period, VALUES))
 
-    poller, pulse, _ = polled(Scripted(buggy), Wall(NOW))
+    poller, steps, _ = polled(Scripted(buggy), Wall(NOW))
     with capture_logs() as logs:
         poller.drain()
     assert [status.state for status in poller.statuses()] == [State.OK, State.FAILED, State.OK]
-    assert pulse.stumbles == 1
-    assert [line["event"] for line in logs if line["log_level"] == "error"] == [
-        "a fault of the exporter: please report it"
-    ]
+    assert steps.errors == ["poller"]
+    errors = [line for line in logs if line["log_level"] == "error"]
+    assert [(line["event"], line["component"]) for line in errors] == [("internal error, please report it", "poller")]
 
 
-def test_a_fault_in_a_step_does_not_end_the_loop(polled: Polled) -> None:
+def test_an_internal_error_fails_one_report_only(polled: Polled) -> None:
+    def buggy(_app: App, report: Report, period: Period) -> Outcome:
+        if report is DAILY:
+            raise ZeroDivisionError
+        return Outcome(Reading(report, period, VALUES))
+
+    poller, steps, _ = polled(Scripted(buggy), Wall(NOW), apps=2, reports=ALL)
+    with capture_logs():
+        poller.drain()
+    for status in poller.statuses():
+        assert [of.state for of in status.reports] == [State.OK, State.FAILED, State.OK]
+        assert status.state is State.FAILED
+    assert steps.errors == ["poller"] * 2
+
+
+def test_an_internal_error_in_a_step_does_not_end_the_loop(polled: Polled) -> None:
     wall = Wall(NOW)
-    asker = Scripted()
-    poller, pulse, _ = polled(asker, wall)
+    fetcher = Scripted()
+    poller, steps, _ = polled(fetcher, wall)
     stopping = threading.Event()
     calls = iter([ZeroDivisionError("once")])
 
@@ -154,27 +191,27 @@ def test_a_fault_in_a_step_does_not_end_the_loop(polled: Polled) -> None:
     with capture_logs():
         thread.start()
         deadline = time.monotonic() + 10
-        while len(asker.asked) < 9 and time.monotonic() < deadline:
+        while len(fetcher.fetched) < 9 and time.monotonic() < deadline:
             time.sleep(0.01)
         stopping.set()
         poller.wake()
         thread.join(HEARTBEAT + 5)
-    assert pulse.stumbles == 1
-    assert len(asker.asked) == 9
+    assert steps.errors == ["poller"]
+    assert len(fetcher.fetched) == 9
 
 
-def test_a_clock_that_is_set_back_makes_answers_from_the_future_due(polled: Polled) -> None:
-    asker = Scripted()
+def test_a_clock_set_back_makes_future_results_due(polled: Polled) -> None:
+    fetcher = Scripted()
     wall = Wall(NOW)
-    poller, _, _ = polled(asker, wall, apps=1)
+    poller, _, _ = polled(fetcher, wall, apps=1)
     poller.drain()
-    asked = len(asker.asked)
+    fetched = len(fetcher.fetched)
     wall.now -= 86_400.0
     poller.drain()
-    assert len(asker.asked) == asked + 1
+    assert len(fetcher.fetched) == fetched + 1
 
 
-def test_trouble_is_logged_once_when_it_begins_and_once_when_it_ends() -> None:
+def test_a_failure_is_logged_at_its_begin_and_its_end() -> None:
     wall = Wall(NOW + 2 * 86_400)
     app = SimulatedApp("wx1", "s" * 20)
     broken = SimulatedApp("wx1", "s" * 20, faults=(Fault("http_500"),))
@@ -190,14 +227,14 @@ def test_trouble_is_logged_once_when_it_begins_and_once_when_it_ends() -> None:
             rooms.poller.drain()
     told = [(line["log_level"], line["event"]) for line in logs if line["log_level"] != "debug"]
     assert told == [
-        ("info", "week published"),
-        ("warning", "app in trouble"),
-        ("info", "app is well again"),
+        ("info", "period published"),
+        ("warning", "app failing"),
+        ("info", "app recovered"),
     ]
-    assert next(line["lasted_seconds"] for line in logs if line["event"] == "app is well again") == 21 * 3600
+    assert next(line["duration_seconds"] for line in logs if line["event"] == "app recovered") == 21 * 3600
 
 
-def test_another_kind_of_trouble_is_said_too_and_the_end_counts_from_the_first() -> None:
+def test_another_kind_of_failure_is_logged_too() -> None:
     wall = Wall(NOW + 2 * 86_400)
     app = SimulatedApp("wx1", "s" * 20)
     with (
@@ -210,12 +247,12 @@ def test_another_kind_of_trouble_is_said_too_and_the_end_counts_from_the_first()
             wechat.put(replace(app, faults=faults))
             wall.now += 7 * 3600
             rooms.poller.drain()
-    told = [line.get("state") for line in logs if line["event"] == "app in trouble"]
+    told = [line.get("state") for line in logs if line["event"] == "app failing"]
     assert told == ["failed", "refused"]
-    assert next(line["lasted_seconds"] for line in logs if line["event"] == "app is well again") == 21 * 3600
+    assert next(line["duration_seconds"] for line in logs if line["event"] == "app recovered") == 21 * 3600
 
 
-def test_a_token_that_is_revoked_is_replaced_within_the_same_look() -> None:
+def test_a_revoked_token_is_replaced_in_the_same_fetch() -> None:
     wall = Wall(NOW)
     app = SimulatedApp("wx1", "s" * 20)
     with (
@@ -227,13 +264,13 @@ def test_a_token_that_is_revoked_is_replaced_within_the_same_look() -> None:
         wall.now += 120
         rooms.poller.drain()
         found = exposed(rooms)
-    assert found["fetch_state", "wx1", "ok"] == 1
-    assert found["api_errors_total", "wx1", "40001"] == 1
-    assert found["fetch_failures_total", "wx1"] == 0
+    assert found["fetch_state", "wx1", "weekly", "ok"] == 1
+    assert found["api_errors_total", "wx1", "40001", "weekly"] == 1
+    assert found["fetch_failures_total", "wx1", "weekly"] == 0
     assert [call.endpoint for call in wechat.calls].count("stable_token") == 2
 
 
-def test_history_that_wechat_never_had_is_asked_for_once(tmp_path: object) -> None:
+def test_history_without_data_is_requested_once(tmp_path: object) -> None:
     wall = Wall(NOW)
     app = SimulatedApp("wx1", "s" * 20, launched=WANTED.before())
     with served([app], wall) as (wechat, base_url):
@@ -243,9 +280,9 @@ def test_history_that_wechat_never_had_is_asked_for_once(tmp_path: object) -> No
                 wall.now += 7 * 3600
                 rooms.poller.drain()
                 found = exposed(rooms)
-    asked = [call.week for call in wechat.calls if call.endpoint == "weekly"]
-    assert [asked.count(WANTED.before(number).label) for number in range(1, 5)] == [1, 1, 1, 1]
-    assert found["fetch_state", "wx1", "ok"] == 1
+    fetched = [call.period for call in wechat.calls if call.endpoint == "weekly"]
+    assert [fetched.count(WANTED.before(number).label) for number in range(1, 5)] == [1, 1, 1, 1]
+    assert found["fetch_state", "wx1", "weekly", "ok"] == 1
     assert found["previous_week_visitors", "wx1", WANTED.label] > 0
 
 
@@ -263,8 +300,8 @@ def test_a_week_without_data_is_requested_again_after_a_month(tmp_path: object) 
             for _ in range(3):
                 rooms.poller.drain()
                 wall.now += 7 * 3600
-            asked = [call.week for call in wechat.calls if call.endpoint == "weekly"].count(lost.label)
-            assert asked == (1 if days == 20 else 2)
+            requests = [call.period for call in wechat.calls if call.endpoint == "weekly"].count(lost.label)
+            assert requests == (1 if days == 20 else 2)
 
 
 def test_weeks_requested_with_a_clock_ahead_are_not_lost(tmp_path: Path) -> None:
@@ -287,12 +324,12 @@ def test_weeks_requested_with_a_clock_ahead_are_not_lost(tmp_path: Path) -> None
                 right.now = wrong.now = wrong.now + 7 * 3600
             found = exposed(rooms)
     for samples, week in ((corrected, WANTED), (found, newest_wanted(Week, later, FETCH.ready_after))):
-        assert samples["fetch_state", "wx1", "ok"] == 1
+        assert samples["fetch_state", "wx1", "weekly", "ok"] == 1
         assert samples["previous_week_visitors", "wx1", week.label] > 0
-        assert samples["median_week_visitors", "wx1", week.label] > 0
+        assert samples["typical_week_visitors", "wx1", week.label] > 0
 
 
-def test_a_week_concluded_with_a_wrong_clock_is_requested_again_without_a_date_header(tmp_path: Path) -> None:
+def test_a_final_gap_from_a_clock_ahead_is_requested_again(tmp_path: Path) -> None:
     """Where the server does not say its time, the conclusion ends when the clock is set back."""
     right, ours = Wall(NOW), Wall(NOW + 30 * DAY)
     app = SimulatedApp("wx1", "s" * 20)
@@ -303,25 +340,25 @@ def test_a_week_concluded_with_a_wrong_clock_is_requested_again_without_a_date_h
         ours.now = right.now = NOW + 14 * DAY
         rooms.poller.drain()
         found = exposed(rooms)
-    assert found["median_week_visitors", "wx1", newest_wanted(Week, right.now, FETCH.ready_after).label] > 0
+    assert found["typical_week_visitors", "wx1", newest_wanted(Week, right.now, FETCH.ready_after).label] > 0
 
 
-def test_a_busy_answer_on_any_day_is_retried_after_half_an_hour() -> None:
+def test_busy_on_any_day_is_retried_after_half_an_hour() -> None:
     wall = Wall(NOW - 4 * DAY)  # a Wednesday
     app = SimulatedApp("wx1", "s" * 20, faults=(Fault("-1"),))
     with served([app], wall) as (wechat, base_url), wired([app], base_url, wall, history_weeks=2) as rooms:
         rooms.poller.drain()
-        assert exposed(rooms)["fetch_state", "wx1", "not_ready"] == 1
+        assert exposed(rooms)["fetch_state", "wx1", "weekly", "not_ready"] == 1
         wechat.put(replace(app, faults=()))
         wall.now += 34 * 60  # the half hour and its jitter
         rooms.poller.drain()
         found = exposed(rooms)
-    assert found["fetch_state", "wx1", "ok"] == 1
-    assert found["fetch_failures_total", "wx1"] == 0
+    assert found["fetch_state", "wx1", "weekly", "ok"] == 1
+    assert found["fetch_failures_total", "wx1", "weekly"] == 0
     assert [key for key in found if key[0] == "weekly_visitors"]
 
 
-def test_a_busy_wechat_is_not_asked_for_history() -> None:
+def test_a_busy_wechat_gets_no_requests_for_history() -> None:
     wall = Wall(NOW)
     app = SimulatedApp("wx1", "s" * 20, faults=(Fault("-1"),))
     with served([app], wall) as (wechat, base_url), wired([app], base_url, wall, history_weeks=52) as rooms:
@@ -329,7 +366,7 @@ def test_a_busy_wechat_is_not_asked_for_history() -> None:
         assert [call.endpoint for call in wechat.calls] == ["stable_token", "weekly"]
 
 
-def test_a_state_that_began_in_the_future_began_now_at_the_latest() -> None:
+def test_a_state_begins_now_at_the_latest() -> None:
     wall = Wall(NOW + 365 * DAY)
     app = SimulatedApp("wx1", "s" * 20, faults=(Fault("48001"),))
     with served([app], lambda: NOW) as (_, base_url), wired([app], base_url, wall) as rooms:
@@ -337,11 +374,12 @@ def test_a_state_that_began_in_the_future_began_now_at_the_latest() -> None:
         wall.now = NOW
         rooms.poller.drain()
         (status,) = rooms.poller.statuses()
-    assert status.answer is not None
-    assert status.answer.since == NOW
+    (weekly,) = status.reports
+    assert weekly.last_result is not None
+    assert weekly.last_result.since == NOW
 
 
-def test_an_interrupted_history_goes_on_after_a_restart_and_what_is_in_is_not_asked_again(tmp_path: object) -> None:
+def test_interrupted_history_continues_after_a_restart(tmp_path: object) -> None:
     wall = Wall(NOW)
     app = SimulatedApp("wx1", "s" * 20)
     with served([app], wall) as (wechat, base_url):
@@ -350,63 +388,529 @@ def test_an_interrupted_history_goes_on_after_a_restart_and_what_is_in_is_not_as
         seen = len(wechat.calls)
         with wired([app], base_url, wall, str(tmp_path), history_weeks=6) as rooms:
             rooms.poller.drain()
-    weeks = [call.week for call in wechat.calls[seen:] if call.endpoint == "weekly"]
+    weeks = [call.period for call in wechat.calls[seen:] if call.endpoint == "weekly"]
     assert weeks == [WANTED.before(number).label for number in (3, 4, 5)]
 
 
-def test_a_spent_quota_stops_everything_about_the_app_until_tomorrow_morning() -> None:
+def test_a_spent_quota_stops_the_report_until_next_morning() -> None:
     wall = Wall(NOW)
     app = SimulatedApp("wx1", "s" * 20, faults=(Fault("45009"),))
     with served([app], wall) as (wechat, base_url), wired([app], base_url, wall, history_weeks=8) as rooms:
         rooms.poller.drain()
         assert len(wechat.calls) == 2
         wechat.put(SimulatedApp("wx1", "s" * 20))
-        due = rooms.poller.statuses()[0].next_fetch
+        due = rooms.poller.statuses()[0].reports[0].next_fetch
         wall.now = due - 1
         rooms.poller.drain()
         assert len(wechat.calls) == 2
         wall.now = due
         rooms.poller.drain()
-        assert exposed(rooms)["fetch_state", "wx1", "ok"] == 1
+        assert exposed(rooms)["fetch_state", "wx1", "weekly", "ok"] == 1
     assert NOW + 22 * 3600 <= due <= NOW + 22 * 3600 * 1.1
 
 
 def test_the_heartbeat_is_the_clock_of_every_step(polled: Polled) -> None:
     wall = Wall(NOW)
-    poller, pulse, _ = polled(Scripted(), wall, apps=1)
+    poller, steps, _ = polled(Scripted(), wall, apps=1)
     poller.drain()
-    assert set(pulse.beats) == {NOW}
+    assert set(steps.ticks) == {NOW}
 
 
-@pytest.mark.parametrize("place", ["absorb", "save"])
-def test_a_fault_with_one_answer_leaves_no_app_behind(
+@pytest.mark.parametrize("place", ["apply", "save"])
+def test_an_internal_error_with_one_result_loses_no_app(
     polled: Polled, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    faults = iter([ZeroDivisionError("once")])
-    asker = Scripted()
-    poller, pulse, store = polled(asker, Wall(NOW), apps=4)
-    target, name = (loop, "absorb_newest") if place == "absorb" else (store, "save")
+    errors = iter([ZeroDivisionError("once")])
+    poller, steps, store = polled(Scripted(), Wall(NOW), apps=4)
+    target, name = (loop, "apply_newest") if place == "apply" else (store, "save")
     whole = getattr(target, name)
 
     def faulty(*arguments: object) -> object:
-        for error in faults:
+        for error in errors:
             raise error
         return whole(*arguments)
 
     monkeypatch.setattr(target, name, faulty)
     with capture_logs():
         poller.drain()
-    assert pulse.stumbles == 1
+    assert steps.errors == ["poller"]
     assert {status.state for status in poller.statuses()} == {State.OK}
 
 
-def test_a_store_that_waits_does_not_hold_up_the_news(polled: Polled, tmp_path: Path) -> None:
+def test_an_internal_error_with_a_shared_result_loses_no_report(
+    polled: Polled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = iter([Outcome(Refused("x", "40164", about_app=True), ("40164",))])
+    errors = iter([ZeroDivisionError("once")])
+    whole = loop.apply_shared
+
+    def script(_app: App, report: Report, period: Period) -> Outcome:
+        return next(refused, Outcome(Reading(report, period, VALUES)))
+
+    def faulty(*arguments: object) -> object:
+        for error in errors:
+            raise error
+        return whole(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "apply_shared", faulty)
     wall = Wall(NOW)
-    store = Store(str(tmp_path), "host", wall)
-    told = []
-    poller, _, _ = polled(Scripted(), wall, apps=1, store=store, changed=lambda: told.append(saved.is_set()))
+    poller, steps, _ = polled(Scripted(script), wall, apps=1, reports=ALL)
+    with capture_logs():
+        poller.drain()
+        wall.now += 7 * 3600
+        poller.drain()
+    assert steps.errors == ["poller"]
+    assert [of.state for of in poller.statuses()[0].reports] == [State.OK] * 3
+
+
+def test_a_slow_store_does_not_delay_statuses(polled: Polled, tmp_path: Path) -> None:
+    wall = Wall(NOW)
+    store = Store(str(tmp_path), "api.weixin.qq.com", wall)
+    told: list[bool] = []
     saved = threading.Event()
+    poller, _, _ = polled(Scripted(), wall, apps=1, store=store)
+    poller.publish_to(lambda _statuses: told.append(saved.is_set()))
     save = store.save
     store.save = lambda changes: (save(changes), saved.set())  # type: ignore[method-assign,assignment,func-returns-value]
     poller.drain()
-    assert told[0] is False
+    assert told[:2] == [False, False]  # at first, and before the first save
+
+
+# -- several reports of an app
+
+APP = SimulatedApp("wx1", "s" * 20)
+STATES = {"weekly": State.OK, "daily": State.OK, "monthly": State.OK}
+PERIODS_IN_NINE_WEEKS = {"weekly": 9, "daily": 63, "monthly": MONTHLY.periods_in_weeks(9)}
+AN_INTERVAL = 7 * 3600.0
+"""Longer than `interval` and its jitter."""
+
+
+def endpoints(wechat: Simulator, since: int = 0) -> Counter[str]:
+    return Counter(call.endpoint for call in wechat.calls[since:])
+
+
+def states(rooms: Engine) -> dict[str, State]:
+    (status,) = rooms.poller.statuses()
+    return {of.report.name: of.state for of in status.reports}
+
+
+def told(logs: list[dict[str, object]], event: str) -> list[object]:
+    """The reports of which something was logged."""
+    return [line["report"] for line in logs if line["event"] == event]
+
+
+def test_a_start_costs_an_exact_number_of_calls(tmp_path: Path) -> None:
+    """One token, nine weeks, seven times as many days, three months; and nothing after a restart."""
+    wall = Wall(NOW)
+    with served([APP], wall) as (wechat, base_url):
+        with wired([APP], base_url, wall, str(tmp_path), ALL, history_weeks=9) as rooms:
+            rooms.poller.drain()
+            found = exposed(rooms)
+        assert endpoints(wechat) == {STABLE_TOKEN: 1, **PERIODS_IN_NINE_WEEKS}
+        assert MONTHLY.periods_in_weeks(9) == 3
+        for report, newest in NEWEST.items():
+            fetched = [call.period for call in wechat.calls if call.endpoint == report.name]
+            assert fetched == [newest.before(number).label for number in range(PERIODS_IN_NINE_WEEKS[report.name])]
+            assert found["fetch_state", "wx1", report.name, "ok"] == found["up", "wx1", report.name] == 1
+            assert found["fetches_total", "wx1", report.name] == PERIODS_IN_NINE_WEEKS[report.name]
+            figure = f"{report.name}_visitors", "wx1", newest.label
+            assert found[figure] == wechat.row("wx1", newest)["visit_uv"]
+        seen = len(wechat.calls)
+        for _ in range(2):
+            wall.now += 60
+            with wired([APP], base_url, wall, str(tmp_path), ALL, history_weeks=9) as rooms:
+                rooms.poller.drain()
+                again = exposed(rooms)
+        assert len(wechat.calls) == seen
+    figures = [key for key in found if key[0].startswith(("weekly_", "daily_", "monthly_", "typical_", "previous_"))]
+    assert len(figures) > 50
+    assert {key: again[key] for key in figures} == {key: found[key] for key in figures}
+
+
+def test_a_later_fetch_costs_one_call_per_report() -> None:
+    wall = Wall(NOW)
+    with served([APP], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
+        rooms.poller.drain()
+        seen = len(wechat.calls)
+        wall.now += AN_INTERVAL
+        rooms.poller.drain()
+        assert endpoints(wechat, seen) == {STABLE_TOKEN: 1, "weekly": 1, "daily": 1, "monthly": 1}
+
+
+def test_a_new_day_is_fetched_alone() -> None:
+    """Between two intervals the day that ended is due, and neither the week nor the month."""
+    wall = Wall(NOW + 18 * 3600)  # Mon 2026-11-23 06:00 Beijing
+    with served([APP], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=(DAILY, MONTHLY)) as rooms:
+        rooms.poller.drain()
+        seen = len(wechat.calls)
+        wall.now += 4 * 3600 + 200
+        rooms.poller.drain()
+        new = [(call.endpoint, call.period) for call in wechat.calls[seen:] if call.period]
+    assert new == [("daily", "20261122")]
+
+
+def test_a_report_added_later_fetches_only_its_own(tmp_path: Path) -> None:
+    wall = Wall(NOW)
+    with served([APP], wall) as (wechat, base_url):
+        with wired([APP], base_url, wall, str(tmp_path), (WEEKLY,), history_weeks=9) as rooms:
+            rooms.poller.drain()
+        seen = len(wechat.calls)
+        with wired([APP], base_url, wall, str(tmp_path), ALL, history_weeks=9) as rooms:
+            rooms.poller.drain()
+            assert states(rooms) == STATES
+    assert endpoints(wechat, seen) == {STABLE_TOKEN: 1, "daily": 63, "monthly": 3}
+
+
+def test_an_app_never_has_two_requests_in_flight(polled: Polled) -> None:
+    def slow(_app: App, report: Report, period: Period) -> Outcome:
+        time.sleep(0.002)
+        return Outcome(Reading(report, period, VALUES))
+
+    fetcher = Scripted(slow)
+    poller, _, _ = polled(fetcher, Wall(NOW), apps=3, reports=ALL, fetch=replace(FETCH, concurrency=8))
+    poller.drain()
+    assert fetcher.most == 3
+    assert fetcher.most_of_app == 1
+    assert len(fetcher.fetched) == len(set(fetcher.fetched)) == 3 * (3 + 21 + 2)
+
+
+def test_newest_of_all_apps_and_reports_come_before_history(polled: Polled) -> None:
+    """Weekly reports first; then the history of all, the newest first."""
+    fetcher = Scripted()
+    poller, _, _ = polled(fetcher, Wall(NOW), apps=4, reports=ALL, fetch=replace(FETCH, concurrency=1))
+    poller.drain()
+    newest, history = fetcher.fetched[:12], fetcher.fetched[12:]
+    assert newest == [(f"wx{number}", period) for period in NEWEST.values() for number in range(4)]
+    assert len(history) == len(set(history)) == 4 * (2 + 20 + 1)
+    ends = [period.end for _, period in history]
+    assert ends == sorted(ends, reverse=True)
+
+
+def test_weekly_reports_come_first_with_several_workers(polled: Polled) -> None:
+    fetcher = Scripted()
+    poller, _, _ = polled(fetcher, Wall(NOW), apps=10, reports=ALL, fetch=replace(FETCH, concurrency=3))
+    poller.drain()
+    assert {period for _, period in fetcher.fetched[:8]} == {NEWEST[WEEKLY]}
+    assert len(set(fetcher.fetched)) == len(fetcher.fetched) == 10 * (3 + 21 + 2)
+
+
+IP_NOT_ALLOWED = replace(APP, faults=(Fault("40164", STABLE_TOKEN),))
+
+
+def test_a_refused_app_costs_one_token_request_per_wait() -> None:
+    wall = Wall(NOW)
+    with (
+        served([IP_NOT_ALLOWED], wall) as (wechat, base_url),
+        wired([APP], base_url, wall, reports=ALL, history_weeks=9) as rooms,
+        capture_logs() as logs,
+    ):
+        for number in (1, 2, 3):
+            for _ in range(2):
+                rooms.poller.drain()
+                assert endpoints(wechat) == {STABLE_TOKEN: number}
+                assert states(rooms) == dict.fromkeys(STATES, State.REFUSED)
+            wall.now += AN_INTERVAL
+        found = exposed(rooms)
+        assert told(logs, "app failing") == ["weekly"]
+        for report in STATES:
+            assert found["up", "wx1", report] == 0
+            assert found["fetch_state", "wx1", report, "refused"] == 1
+        errors = {key: value for key, value in found.items() if key[0] == "api_errors_total"}
+        assert errors == {("api_errors_total", "wx1", "40164", "weekly"): 3}
+        wechat.put(APP)
+        rooms.poller.drain()
+        assert states(rooms) == STATES
+        assert endpoints(wechat) == {STABLE_TOKEN: 4, **PERIODS_IN_NINE_WEEKS}
+    assert told(logs, "app failing") == ["weekly"]
+    assert told(logs, "period published") == ["weekly", "daily", "monthly"]
+
+
+def test_a_shared_refusal_logs_one_recovery() -> None:
+    """What is logged once when it begins is logged once when it ends."""
+    wall = Wall(NOW)
+    with (
+        served([IP_NOT_ALLOWED], wall) as (wechat, base_url),
+        wired([APP], base_url, wall, reports=ALL) as rooms,
+        capture_logs() as logs,
+    ):
+        rooms.poller.drain()
+        wechat.put(APP)
+        wall.now += AN_INTERVAL
+        rooms.poller.drain()
+    assert told(logs, "app failing") == ["weekly"]
+    assert told(logs, "app recovered") == ["weekly"]
+
+
+def test_a_refused_app_is_tried_once_at_every_start(tmp_path: Path) -> None:
+    wall = Wall(NOW)
+    with served([IP_NOT_ALLOWED], wall) as (wechat, base_url):
+        for number in (1, 2, 3):
+            with wired([APP], base_url, wall, str(tmp_path), ALL) as rooms, capture_logs() as logs:
+                rooms.poller.drain()
+                assert states(rooms) == dict.fromkeys(STATES, State.REFUSED)
+            assert endpoints(wechat) == {STABLE_TOKEN: number}
+            assert told(logs, "app failing") == ["weekly"]
+        wechat.put(APP)
+        with wired([APP], base_url, wall, str(tmp_path), ALL, history_weeks=9) as rooms:
+            rooms.poller.drain()
+            assert states(rooms) == STATES
+    assert endpoints(wechat) == {STABLE_TOKEN: 4, **PERIODS_IN_NINE_WEEKS}
+
+
+def test_a_refused_app_keeps_the_figures_of_all_reports() -> None:
+    wall = Wall(NOW)
+    with served([APP], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
+        rooms.poller.drain()
+        before = exposed(rooms)
+        wechat.revoke_tokens("wx1")
+        wechat.put(IP_NOT_ALLOWED)
+        wall.now += AN_INTERVAL
+        rooms.poller.drain()
+        found = exposed(rooms)
+        assert states(rooms) == dict.fromkeys(STATES, State.REFUSED)
+    for report, newest in NEWEST.items():
+        for key in (
+            (f"{report.name}_visitors", "wx1", newest.label),
+            ("last_success_timestamp_seconds", "wx1", report.name),
+        ):
+            assert found[key] == before[key]
+
+
+TOKEN_FAULTS = [("http_500", State.FAILED), ("45009", State.QUOTA_SPENT), ("-1", State.FAILED), ("html", State.FAILED)]
+
+
+@pytest.mark.parametrize(("kind", "state"), TOKEN_FAULTS, ids=[kind for kind, _ in TOKEN_FAULTS])
+def test_any_fault_of_the_token_costs_one_request(kind: str, state: State) -> None:
+    """Without a token no report can be fetched, whatever the reason: it holds for all of them, and for history."""
+    wall = Wall(NOW)
+    faulty = replace(APP, faults=(Fault(kind, STABLE_TOKEN),))
+    with (
+        served([faulty], wall) as (wechat, base_url),
+        wired([APP], base_url, wall, reports=ALL) as rooms,
+        capture_logs() as logs,
+    ):
+        rooms.poller.drain()
+        assert states(rooms) == dict.fromkeys(STATES, state)
+        assert endpoints(wechat) == {STABLE_TOKEN: 1}
+    assert told(logs, "app failing") == ["weekly"]
+
+
+@pytest.mark.parametrize("kind", ["48004", "50002", "50004", "61004"])
+def test_a_refusal_of_a_report_about_the_app_is_shared(kind: str) -> None:
+    wall = Wall(NOW)
+    faulty = replace(APP, faults=tuple(Fault(kind, report.name) for report in ALL))
+    with served([faulty], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
+        rooms.poller.drain()
+        assert states(rooms) == dict.fromkeys(STATES, State.REFUSED)
+        assert endpoints(wechat) == {STABLE_TOKEN: 1, "weekly": 1}
+        wechat.put(APP)
+        wall.now += AN_INTERVAL
+        rooms.poller.drain()
+        assert states(rooms) == STATES
+
+
+def test_a_refusal_in_history_stops_the_history_of_all() -> None:
+    wall = Wall(NOW)
+    refused = Fault("50002", "daily", frozenset({NEWEST[DAILY].before()}))
+    faulty = replace(APP, faults=(refused,))
+    with (
+        served([faulty], wall) as (wechat, base_url),
+        wired([APP], base_url, wall, reports=ALL, history_weeks=9) as rooms,
+    ):
+        rooms.poller.drain()
+        assert states(rooms) == STATES
+        assert endpoints(wechat) == {STABLE_TOKEN: 1, "weekly": 1, "daily": 2, "monthly": 1}
+        wechat.put(APP)
+        wall.now += AN_INTERVAL
+        rooms.poller.drain()
+        reported = endpoints(wechat)
+    assert [reported[report.name] for report in ALL] == [10, 65, 4]  # the newest twice, and one day that was refused
+
+
+CONCERNING_ONE = [
+    ("45009", State.QUOTA_SPENT, 1),
+    ("45011", State.QUOTA_SPENT, 1),
+    ("48001", State.REFUSED, 1),
+    ("-1", State.NOT_READY, 1),
+    ("http_500", State.FAILED, 1),
+    ("61503", State.NOT_READY, 63),
+    ("html", State.FAILED, 63),
+    ("negative", State.FAILED, 63),
+    ("wrong_period", State.FAILED, 63),
+]
+
+
+@pytest.mark.parametrize(("kind", "state", "calls"), CONCERNING_ONE, ids=[row[0] for row in CONCERNING_ONE])
+def test_a_fault_of_one_endpoint_concerns_its_report_alone(kind: str, state: State, calls: int) -> None:
+    """What may hold for one period only leaves its report's history to be fetched; the others notice nothing."""
+    wall = Wall(NOW)
+    faulty = replace(APP, faults=(Fault(kind, "daily"),))
+    with (
+        served([faulty], wall) as (wechat, base_url),
+        wired([APP], base_url, wall, reports=ALL, history_weeks=9) as rooms,
+        capture_logs() as logs,
+    ):
+        rooms.poller.drain()
+        assert states(rooms) == {**STATES, "daily": state}
+        assert endpoints(wechat) == {STABLE_TOKEN: 1, **PERIODS_IN_NINE_WEEKS, "daily": calls}
+        found = exposed(rooms)
+        assert {key[-1] for key in found if key[0] == "api_errors_total"} == {"daily"}
+        assert not [key for key in found if key[0].startswith(("daily_", "typical_weekday_", "recent_"))]
+        assert [key for key in found if key[0] == "typical_week_visitors"]
+    assert told(logs, "app failing") == ([] if state is State.NOT_READY else ["daily"])
+
+
+def test_a_spent_quota_of_one_report_ends_next_morning() -> None:
+    wall = Wall(NOW)
+    faulty = replace(APP, faults=(Fault("45009", "daily"),))
+    with served([faulty], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
+        rooms.poller.drain()
+        wechat.put(APP)
+        due = {of.report.name: of.next_fetch for of in rooms.poller.statuses()[0].reports}
+        for wall.now in (due["weekly"], due["daily"] - 1):
+            rooms.poller.drain()
+            assert states(rooms) == {**STATES, "daily": State.QUOTA_SPENT}
+            assert endpoints(wechat)["daily"] == 1
+        wall.now = due["daily"]
+        rooms.poller.drain()
+        assert states(rooms) == STATES
+        assert endpoints(wechat)["daily"] == 1 + 63
+    assert NOW + 22 * 3600 <= due["daily"] <= NOW + 22 * 3600 * 1.1
+    assert due["weekly"] == due["monthly"] <= NOW + AN_INTERVAL
+
+
+def test_a_quota_spent_in_history_stops_that_report_alone() -> None:
+    wall = Wall(NOW)
+    spent = Fault("45009", "daily", frozenset({NEWEST[DAILY].before()}))
+    with (
+        served([replace(APP, faults=(spent,))], wall) as (wechat, base_url),
+        wired([APP], base_url, wall, reports=ALL, history_weeks=9) as rooms,
+    ):
+        rooms.poller.drain()
+        assert states(rooms) == STATES
+        assert endpoints(wechat) == {STABLE_TOKEN: 1, **PERIODS_IN_NINE_WEEKS, "daily": 2}
+
+
+def test_a_busy_report_is_retried_alone() -> None:
+    wall = Wall(NOW)
+    faulty = replace(APP, faults=(Fault("-1", "daily"),))
+    with served([faulty], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
+        rooms.poller.drain()
+        wechat.put(APP)
+        seen = len(wechat.calls)
+        wall.now += 34 * 60  # the half hour and its jitter
+        rooms.poller.drain()
+        assert states(rooms) == STATES
+        assert endpoints(wechat, seen) == {"daily": 63}
+
+
+def test_a_fault_of_one_app_never_touches_another() -> None:
+    wall = Wall(NOW)
+    other = SimulatedApp("wx2", "t" * 20)
+    with (
+        served([IP_NOT_ALLOWED, other], wall) as (_, base_url),
+        wired([APP, other], base_url, wall, reports=ALL) as rooms,
+    ):
+        rooms.poller.drain()
+        found = [[of.state for of in status.reports] for status in rooms.poller.statuses()]
+    assert found == [[State.REFUSED] * 3, [State.OK] * 3]
+
+
+def test_a_report_removed_in_flight_leaves_one_request(polled: Polled) -> None:
+    """An app's access method is not made for two requests at once, whichever report the first one is about."""
+    released = threading.Event()
+
+    def script(_app: App, report: Report, period: Period) -> Outcome:
+        if report is DAILY:
+            released.wait(10)
+        return Outcome(Reading(report, period, VALUES))
+
+    fetcher = Scripted(script)
+    poller, _, _ = polled(fetcher, Wall(NOW), apps=1, reports=(WEEKLY, DAILY))
+    poller._step((), lambda: NOW)
+    poller._step(poller._wait(), lambda: NOW)
+    deadline = time.monotonic() + 10
+    while len(fetcher.fetched) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert fetcher.fetched == [("wx0", NEWEST[WEEKLY]), ("wx0", NEWEST[DAILY])]
+    poller._apply(configured(1, (WEEKLY,), FETCH), fetcher, NOW)
+    poller._step((), lambda: NOW)
+    time.sleep(0.2)
+    most = fetcher.most_of_app
+    released.set()
+    poller.drain()
+    assert [of.report for of in poller.statuses()[0].reports] == [WEEKLY]
+    assert fetcher.fetched[2:] == [("wx0", WANTED.before()), ("wx0", WANTED.before(2))]
+    assert most == 1
+
+
+def test_a_reload_fetches_only_an_added_report(polled: Polled) -> None:
+    fetcher = Scripted()
+    poller, _, _ = polled(fetcher, Wall(NOW), apps=2)
+    poller.drain()
+    seen = len(fetcher.fetched)
+    both = configured(2, (WEEKLY, DAILY), FETCH)
+    poller._apply(replace(both, apps=(configured(2, (WEEKLY,), FETCH).apps[0], both.apps[1])), fetcher, NOW)
+    poller.drain()
+    newest = NEWEST[DAILY]
+    assert fetcher.fetched[seen:] == [("wx1", newest.before(number)) for number in range(21)]
+    assert [len(status.reports) for status in poller.statuses()] == [1, 2]
+
+
+def test_a_reload_without_a_report_keeps_the_others(polled: Polled) -> None:
+    fetcher = Scripted()
+    poller, _, _ = polled(fetcher, Wall(NOW), apps=1, reports=ALL)
+    poller.drain()
+    before = {of.report: of for of in poller.statuses()[0].reports}
+    seen = len(fetcher.fetched)
+    poller._apply(configured(1, (WEEKLY, MONTHLY), FETCH), fetcher, NOW)
+    poller.drain()
+    assert poller.statuses()[0].reports == (before[WEEKLY], before[MONTHLY])
+    assert len(fetcher.fetched) == seen
+    poller._apply(configured(1, ALL, FETCH), fetcher, NOW)
+    poller.drain()
+    again = {of.report: of for of in poller.statuses()[0].reports}
+    assert again[DAILY].history == before[DAILY].history
+    assert fetcher.fetched[seen:] == [("wx0", NEWEST[DAILY])]
+
+
+def test_a_changed_secret_fetches_all_reports_at_once(polled: Polled) -> None:
+    refused: list[Outcome] = [Outcome(Refused("x", "40125", about_app=True), ("40125",))]
+
+    def script(_app: App, report: Report, period: Period) -> Outcome:
+        return refused.pop() if refused else Outcome(Reading(report, period, VALUES))
+
+    fetcher = Scripted(script)
+    poller, _, _ = polled(fetcher, Wall(NOW), apps=1, reports=ALL)
+    with capture_logs():
+        poller.drain()
+    assert [of.state for of in poller.statuses()[0].reports] == [State.REFUSED] * 3
+    assert fetcher.fetched == [("wx0", WANTED)]
+    config = configured(1, ALL, FETCH)
+    corrected = replace(config.apps[0], way=Datacube(AppSecret(LiteralSecret("t"))))
+    poller._apply(replace(config, apps=(corrected,)), fetcher, NOW)
+    poller.drain()
+    assert [of.state for of in poller.statuses()[0].reports] == [State.OK] * 3
+    assert fetcher.fetched[1:4] == [("wx0", period) for period in NEWEST.values()]
+    assert len(fetcher.fetched) == 1 + 3 + 21 + 2
+
+
+def test_a_store_of_version_1_keeps_its_weeks_and_adds_days(tmp_path: Path) -> None:
+    """After the upgrade of the exporter no week is requested again, but for the newest when it is due."""
+    wall = Wall(NOW + 2 * DAY)  # the newest week is that of 16 November
+    with served([APP], wall) as (wechat, base_url):
+        written = version_1(tmp_path, 30, base_url.removeprefix("http://"), "wx1")
+        with (
+            capture_logs() as logs,
+            wired([APP], base_url, wall, str(tmp_path), (WEEKLY, DAILY), history_weeks=20) as rooms,
+        ):
+            (before,) = rooms.poller.statuses()
+            rooms.poller.drain()
+            (after,) = rooms.poller.statuses()
+    weekly, daily = before.reports
+    assert [weekly.history.reading(each.period) for each in written[:26]] == [each.reading for each in written[:26]]
+    assert (weekly.state, daily.state) == (State.OK, State.PENDING)
+    assert [of.state for of in after.reports] == [State.OK, State.OK]
+    assert after.reports[0].history.periods == weekly.history.periods
+    assert endpoints(wechat) == {STABLE_TOKEN: 1, "weekly": 1, "daily": 140}
+    assert not [line for line in logs if line["log_level"] == "error"]

@@ -50,7 +50,7 @@ def rows(**changes: object) -> Reply:
 def test_the_recorded_answer_gives_exactly_its_figures() -> None:
     reading = parse_rows(reply(RECORDED.encode()), WEEKLY, WEEK, NOW)
     assert reading.values == (2470, 8913, 754, 248, 226.4748, 69.1344, 1.9798)
-    assert reading.week == WEEK
+    assert reading.period == WEEK
     assert reading.report is WEEKLY
 
 
@@ -107,7 +107,7 @@ def test_a_missing_field_is_missing_and_the_others_stand() -> None:
 
 @pytest.mark.parametrize("dash", ["-", "–", "—", "~"])
 def test_any_dash_stands_in_ref_date(dash: str) -> None:
-    assert parse_rows(rows(ref_date=f"20181119{dash}20181125"), WEEKLY, WEEK, NOW).week == WEEK
+    assert parse_rows(rows(ref_date=f"20181119{dash}20181125"), WEEKLY, WEEK, NOW).period == WEEK
 
 
 UNBELIEVABLE: list[tuple[Reply, str]] = [
@@ -265,7 +265,7 @@ def test_another_status_than_200_has_failed_whatever_its_body(status: int, label
         parse_rows(answer, WEEKLY, WEEK, NOW)
     assert caught.value.errcode == label == error_label(answer)
     assert caught.value.retry_after == 120
-    assert not caught.value.about_week
+    assert not caught.value.about_period
 
 
 def test_the_table_of_statuses_is_whole() -> None:

@@ -91,7 +91,7 @@ def test_no_part_of_a_repeated_token_is_shown_anywhere(tmp_path: Path) -> None:
         (tmp_path / "config.yaml").write_text(json.dumps({"api": {"base_url": base_url}, "apps": apps}))
         (tmp_path / "config.yaml").chmod(0o600)
         with running(tmp_path, "--log.level=debug") as exporter:
-            exporter.scrape_until(lambda samples: ("fetch_state", "wx0000000000000001", "failed") in samples)
+            exporter.scrape_until(lambda samples: ("fetch_state", "wx0000000000000001", "weekly", "failed") in samples)
             shown = [exporter.get(path).text for path in ("/", "/api/v1/apps", "/metrics")]
         shown += [*exporter.log, (tmp_path / "data" / "store.sqlite3").read_bytes().decode("latin-1")]
     assert "&lt;SECRET&gt;" in shown[0]

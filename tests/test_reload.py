@@ -21,11 +21,11 @@ from footprint import at_rest
 from rig import COMMAND, Running, Samples, running, served
 from structlog.testing import capture_logs
 
-from exporter.cli.engine import Engine
-from exporter.cli.reload import Reloader, Source
 from exporter.config import Api, App, AppSecret, Config, Datacube, LiteralSecret
 from exporter.metrics.catalogue import RELOAD_SUCCESSFUL
 from exporter.periods import Week, newest_wanted
+from exporter.runtime.engine import Engine
+from exporter.runtime.reload import Reloader, Source
 from exporter.store.files import DATABASE
 from exporter.wechat.simulator import Audience, Fault, SimulatedApp, Simulator
 
@@ -94,7 +94,7 @@ def reloadable(folder: Path, *arguments: str) -> Iterator[tuple[Simulator, Files
 
 
 def settled(samples: Samples, appid: str, fetches: int = 2) -> bool:
-    return samples.get(("fetches_total", appid), 0) >= fetches
+    return samples.get(("fetches_total", appid, "weekly"), 0) >= fetches
 
 
 def reload(exporter: Running) -> requests.Response:
@@ -194,14 +194,14 @@ def test_an_app_whose_secret_changed_is_asked_at_once_with_the_new_one(tmp_path:
         files.put("secret-1", "a-secret-that-is-wrong")
         files.write(ONE, TWO)
         exporter = start(TWO)
-        samples = exporter.scrape_until(lambda samples: ("fetch_state", ONE, "refused") in samples)
+        samples = exporter.scrape_until(lambda samples: ("fetch_state", ONE, "weekly", "refused") in samples)
         files.put("secret-1", APPS[0].secret)
         assert "1 changed" in reload(exporter).text
-        samples = exporter.scrape_until(lambda samples: ("fetch_state", ONE, "ok") in samples)
+        samples = exporter.scrape_until(lambda samples: ("fetch_state", ONE, "weekly", "ok") in samples)
         assert samples[FIGURE, ONE, WEEK.label] == wechat.row(ONE, WEEK)["visit_uv"]
-        assert samples["fetch_failures_total", ONE] == 1, "counters go on"
+        assert samples["fetch_failures_total", ONE, "weekly"] == 1, "counters go on"
         assert calls_about(wechat, TWO) == ["stable_token", "weekly", "weekly"], "the other one is left alone"
-        assert "lasted_seconds" in exporter.logged('msg="app is well again"')
+        assert "duration_seconds" in exporter.logged('msg="app recovered"')
 
 
 BROKEN = {
@@ -289,8 +289,8 @@ def test_an_app_that_left_and_came_back_does_not_get_the_answer_of_its_former_li
         exporter.scrape_until(lambda samples: settled(samples, ONE), seconds=2.5)
         time.sleep(3.5)
         samples = exporter.scrape()
-        assert samples["fetch_state", ONE, "ok"] == 1
-        assert samples["fetch_failures_total", ONE] == 0
+        assert samples["fetch_state", ONE, "weekly", "ok"] == 1
+        assert samples["fetch_failures_total", ONE, "weekly"] == 0
         assert not any("trouble" in line for line in exporter.log)
 
 
@@ -348,10 +348,9 @@ def test_other_waits_hold_at_once_and_nobody_is_asked_for_it(tmp_path: Path) -> 
         assert "0 changed" in reload(exporter).text
         samples = exporter.scrape()
         for appid in (ONE, TWO):
-            wait = samples["next_fetch_timestamp_seconds", appid] - time.time()
-            assert wait == pytest.approx((before["next_fetch_timestamp_seconds", appid] - time.time()) / 2, rel=0.01), (
-                "three hours in place of six"
-            )
+            key = "next_fetch_timestamp_seconds", appid, "weekly"
+            wait, six_hours = samples[key] - time.time(), before[key] - time.time()
+            assert wait == pytest.approx(six_hours / 2, rel=0.01)
         assert len(wechat.calls) == calls
 
 
@@ -370,7 +369,7 @@ def test_a_longer_history_asks_only_for_the_weeks_that_the_store_lacks(tmp_path:
         files.write(ONE)
         assert reload(exporter).status_code == 200
         exporter.scrape_until(lambda samples: settled(samples, ONE, 2))
-        weeks = [call.week for call in wechat.calls if call.endpoint == "weekly"]
+        weeks = [call.period for call in wechat.calls if call.endpoint == "weekly"]
         assert weeks == [WEEK.before(number).label if number else WEEK.label for number in range(10)]
 
 
@@ -390,7 +389,7 @@ def test_another_api_address_shows_its_own_figures_only_and_the_way_back_is_reme
         assert reload(exporter).status_code == 200
         samples = exporter.scrape_until(lambda samples: settled(samples, ONE, 5))
         assert samples[FIGURE, ONE, WEEK.label] == wechat.row(ONE, WEEK)["visit_uv"]
-        assert samples["fetch_state", ONE, "failed"] == 1
+        assert samples["fetch_state", ONE, "weekly", "failed"] == 1
 
 
 CHANGES: dict[str, Callable[[Files], object]] = {
@@ -482,7 +481,7 @@ def test_with_an_interval_a_file_that_is_being_written_costs_nothing(tmp_path: P
                 assert {key[1] for key in samples if key[0] == "app_info"} == {ONE, TWO}
                 time.sleep(0.2)
         samples = exporter.scrape_until(lambda samples: settled(samples, ONE) and settled(samples, TWO))
-        assert not [key for key in samples if key[0] == "api_errors_total" and key[-1] in {"40125", "40013"}]
+        assert not [key for key in samples if key[0] == "api_errors_total" and key[2] in {"40125", "40013"}]
         assert not [line for line in exporter.log if "refused" in line or "empty" in line]
         assert exporter.stop() == 0
 
@@ -541,16 +540,16 @@ def test_trouble_at_one_address_ends_at_another(tmp_path: Path) -> None:
         home, files.base_url = files.base_url, "http://127.0.0.1:9"
         files.write(ONE)
         exporter = start()
-        assert "state=failed" in exporter.logged('msg="app in trouble"')
+        assert "state=failed" in exporter.logged('msg="app failing"')
         files.base_url = "http://127.0.0.1:10"
         files.write(ONE)
         assert reload(exporter).status_code == 200
-        while sum("app in trouble" in line for line in exporter.log) < 2:
+        while sum("app failing" in line for line in exporter.log) < 2:
             time.sleep(0.05)
         files.base_url = home
         files.write(ONE)
         assert reload(exporter).status_code == 200
-        exporter.logged('msg="app is well again"')
+        exporter.logged('msg="app recovered"')
 
 
 def test_a_log_that_nobody_reads_holds_up_no_stop(tmp_path: Path) -> None:
@@ -597,7 +596,7 @@ def test_a_fault_of_the_exporter_in_a_reload_is_said_everywhere_until_one_comes_
     try:
         with capture_logs() as logs:
             assert not reloader.ask().result().taken
-        assert [line["event"] for line in logs] == ["a fault of the exporter: please report it"]
+        assert [line["event"] for line in logs] == ["internal error, please report it"]
         assert (successful(), len(reloader.troubles)) == (0, 1)
         assert reloader.ask().result().taken
         assert (successful(), len(reloader.troubles)) == (1, 0)
@@ -706,7 +705,7 @@ def test_a_thousand_reloads_leave_threads_descriptors_connections_and_memory_as_
 
 
 def states(samples: Samples, state: str) -> set[str]:
-    return {key[1] for key in samples if key[0] == "fetch_state" and key[2] == state}
+    return {key[1] for key in samples if key[0] == "fetch_state" and key[3] == state}
 
 
 def sockets(pid: int) -> int:

@@ -1,4 +1,4 @@
-"""The alert rules: the files are what the code writes, promtool takes and tests them, and the tests notice changes."""
+"""The alert rules: the files match the code, promtool accepts and tests them, and the tests notice mutations."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ import pytest
 import yaml
 from rig import command
 
-from exporter import rules
+from exporter import alerts, promql
+from exporter.alerts import figures, operations
+from exporter.alerts.conditions import Baseline
 from exporter.metrics import catalogue
-from exporter.reports import WEEKLY
-from exporter.rules import figures, operations
+from exporter.reports import REPORTS, WEEKLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from exporter.reports import Report
 
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "prometheus" / "rules.yml"
@@ -29,28 +32,28 @@ NAMES = [alert.full_name for alert in ALERTS]
 
 
 def checked(promtool: str, *arguments: str | Path) -> str:
-    """Runs promtool and gives what it says; empty if it is content."""
+    """Run promtool and return its output; empty if it succeeded."""
     result = subprocess.run([promtool, *arguments], capture_output=True, text=True, check=False)
     return "" if result.returncode == 0 else result.stdout + result.stderr
 
 
 def test_the_rules_are_what_the_code_writes() -> None:
-    assert RULES.read_text() == rules.document(), "make generated writes it"
-    assert (ROOT / "deploy" / "kubernetes" / "prometheusrule.yaml").read_text() == rules.kubernetes(), "make generated"
+    assert RULES.read_text() == alerts.document(), "make generated writes it"
+    assert (ROOT / "deploy" / "kubernetes" / "prometheusrule.yaml").read_text() == alerts.kubernetes(), "make generated"
 
 
-def test_promtool_takes_the_rules_with_every_lint(promtool: str) -> None:
+def test_promtool_accepts_the_rules_with_every_lint(promtool: str) -> None:
     assert checked(promtool, "check", "rules", "--lint=all", "--lint-fatal", RULES) == ""
 
 
-def test_the_operators_rule_holds_the_same_groups() -> None:
-    resource = yaml.safe_load(rules.kubernetes())
+def test_prometheusrule_has_the_same_groups() -> None:
+    resource = yaml.safe_load(alerts.kubernetes())
     assert (resource["apiVersion"], resource["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
     assert resource["spec"] == yaml.safe_load(RULES.read_text())
 
 
-def test_every_scenario_comes_out_as_it_says(promtool: str) -> None:
-    assert len(TESTS["tests"]) == 35
+def test_every_scenario_passes(promtool: str) -> None:
+    assert len(TESTS["tests"]) == 37
     assert checked(promtool, "test", "rules", SCENARIOS) == ""
 
 
@@ -64,9 +67,9 @@ def test_every_alert_is_shown_to_fire_and_not_to_fire(name: str) -> None:
     assert set(firing) == {True, False}
 
 
-def test_the_alerts_are_the_ones_of_the_design_all_alike_in_their_waits() -> None:
+def test_all_alerts_have_the_same_waits_and_annotations() -> None:
     assert len(ALERTS) == len(set(NAMES)) == 3 * 4 + 12
-    written = [alert.written(rules.DEFAULT_LINKS) for alert in ALERTS]
+    written = [alert.written(alerts.DEFAULT_LINKS) for alert in ALERTS]
     assert {(rule["for"], rule["keep_firing_for"]) for rule in written} == {("30m", "2h")}
     for rule in written:
         assert set(rule["annotations"]) == {"summary", "description", "dashboard_url", "runbook_url"}  # type: ignore[call-overload]
@@ -75,11 +78,12 @@ def test_the_alerts_are_the_ones_of_the_design_all_alike_in_their_waits() -> Non
 
 VISITORS = "max by (appid, week) (wechat_miniprogram_weekly_visitors)"
 SESSIONS_BEFORE = "max by (appid, week) (wechat_miniprogram_previous_week_sessions)"
-MIN_RATIO = "max by (appid) (wechat_miniprogram_alert_visitors_min_ratio)"
-WEEK_END = "max by (appid) (wechat_miniprogram_week_end_timestamp_seconds)"
+MIN_RATIO = 'max by (appid) (wechat_miniprogram_alert_visitors_min_ratio{report="weekly"})'
+PERIOD_END = "max by (appid, report) (wechat_miniprogram_period_end_timestamp_seconds)"
+WEEK_END = PERIOD_END.replace("seconds", 'seconds{report="weekly"}')
 NAMES_OF_APPS = "group by (appid, name) (wechat_miniprogram_app_info)"
 MUTATIONS = {
-    "a ratio for all apps": ("alerts by its own ratio", f"({MIN_RATIO})", f"(0.7 + 0 * {MIN_RATIO})"),
+    "one ratio for all apps": ("alerts by its own ratio", f"({MIN_RATIO})", f"(0.7 + 0 * {MIN_RATIO})"),
     "a rise": (
         "VisitorsDropped and VisitorsBelowNormal fire",
         f"< on (appid) group_left ()\n        ({MIN_RATIO})",
@@ -100,22 +104,29 @@ MUTATIONS = {
     "a zero base": ("tiny app", "_visitors) > 0)", "_visitors) + 0)"),
     "not kept firing": ("a gap in the scrapes", "keep_firing_for: 2h", "keep_firing_for: 1m"),
     "no waiting": ("VisitorsDropped and VisitorsBelowNormal fire", "for: 30m", "for: 1m"),
-    "late at Wednesday noon": ("on Tuesday noon", "36 * 3600", "60 * 3600"),
-    "late per replica": ("two replicas", f"== on (appid) group_left () {WEEK_END}", "> -10000000"),
-    "any week will do": ("no week at all", f"unless on (appid)\n        {WEEK_END}", ""),
+    "a week late at Wednesday noon": ("on Tuesday noon", "7 * 86400 + 36", "7 * 86400 + 60"),
+    "a day late at once": ("after a day that", "1 * 86400 + 36", "1 * 86400 + 12"),
+    "a month late a day later": ("after a month that", "+ 28800) * 86400 + 36", "+ 28800) * 86400 + 60"),
+    "late per replica": ("two replicas", f"time() - {WEEK_END}", f"time() - {WEEK_END.replace('max', 'min')}"),
+    "any period will do": ("no period at all", f"\n        unless on (appid, report)\n        {PERIOD_END}", ""),
     "one failure is enough": ("Failed fires", "[1d])) > 1", "[1d])) > 0"),
+    "failures of any report": (
+        "Failed fires",
+        "and on (appid, report)\n          max",
+        "and on (appid)\n          max",
+    ),
     "half is most": ("not fire for half", "\n      > 0.5", "\n      >= 0.5"),
-    "one app is most": ("an only app", "[1d])) > 1) > 1)", "[1d])) > 1) > 0)"),
-    "a first failure is an outage": ("finds over", "[1d])) > 1) > 1)", "[1d])) > 0) > 1)"),
+    "one app is most": ("an only app", "\n      )) > 1)", "\n      )) > 0)"),
+    "a first failure is an outage": ("that ended before", "[1d])) > 1\n      )) > 1)", "[1d])) > 0\n      )) > 1)"),
     "no absent target": ("no target of the job", 'or\n      absent(up{job="wechat-miniprogram"})', ""),
     "a long standstill": ("PollerStalled fires", "> 300", "> 3000"),
 }
-"""What is made worse, the scenario that must notice it, and the change."""
+"""By name: the scenario that must fail, and the change that breaks the rules."""
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
-def test_a_change_for_the_worse_is_noticed_by_its_scenario(mutation: str, tmp_path: Path, promtool: str) -> None:
-    assert len(MUTATIONS) == 22
+def test_each_mutation_of_the_rules_fails_its_scenario(mutation: str, tmp_path: Path, promtool: str) -> None:
+    assert len(MUTATIONS) == 25
     scenario, before, after = MUTATIONS[mutation]
     rule_file, test_file = tmp_path / "rules.yml", tmp_path / "rules_test.yml"
     text = RULES.read_text()
@@ -143,27 +154,52 @@ def named_in(texts: Iterable[str]) -> set[str]:
     return set(re.findall(r"\bwechat_miniprogram_[a-z_]+[a-z]", " ".join(texts)))
 
 
-def test_every_metric_that_the_rules_read_is_one_that_the_exporter_serves() -> None:
+def test_rules_read_only_metrics_that_the_exporter_serves() -> None:
     served = {info.name for info in (*catalogue.of_report(WEEKLY), *catalogue.OF_APPS, *catalogue.OF_EXPORTER)}
     read = named_in(rule.expr for rule in (*figures.recordings(), *ALERTS)) - {"wechat_miniprogram_app_info_topk"}
     assert read <= served
-    for period in (WEEKLY.metric, WEEKLY.previous_metric, WEEKLY.median_metric):
-        assert {period(field) for field in WEEKLY.fields} <= read
+    baselines = [each.comparison for each in Baseline]
+    for field in WEEKLY.fields:
+        assert {WEEKLY.metric(field), *(WEEKLY.comparison_metric(each, field) for each in baselines)} <= read
 
 
-def test_the_command_prints_the_rules_with_addresses_of_ones_own(tmp_path: Path) -> None:
-    assert command(tmp_path, "rules").stdout == rules.document()
+FEBRUARY, MARCH = 31 * 86400 - 8 * 3600, 59 * 86400 - 8 * 3600
+"""The first days of two months of 1970 in Beijing, Unix seconds; promtool's clock begins at 0."""
+
+
+def test_a_month_is_late_on_its_own_length(tmp_path: Path, promtool: str) -> None:
+    """January is the newest month: February, of 28 days, is late at noon of 2 March in Beijing."""
+    late_at = MARCH + 36 * 3600
+    series = f'{catalogue.PERIOD_END.name}{{appid="a",report="monthly"}}'
+    age = {"labels": '{appid="a",report="monthly"}', "value": late_at + 60 - FEBRUARY}
+    checks = [
+        {"expr": promql.late(), "eval_time": f"{late_at}s", "exp_samples": []},
+        {"expr": promql.late(), "eval_time": f"{late_at + 60}s", "exp_samples": [age]},
+    ]
+    test = {"interval": "5m", "input_series": [{"series": series, "values": f"{FEBRUARY}x18000"}]}
+    (tmp_path / "test.yml").write_text(yaml.safe_dump({"tests": [test | {"promql_expr_test": checks}]}))
+    assert checked(promtool, "test", "rules", tmp_path / "test.yml") == ""
+
+
+@pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS)
+def test_every_report_can_be_late(report: Report) -> None:
+    assert promql.of_report(report) in promql.late()
+    assert promql.late_age(report) >= 86400 + promql.PUBLISHED_AFTER
+
+
+def test_command_prints_the_rules_with_given_addresses(tmp_path: Path) -> None:
+    assert command(tmp_path, "rules").stdout == alerts.document()
     links = ("--dashboard.url=https://grafana.example.org/d/x", "--runbook.url=https://wiki.example.org/alerts")
     result = command(tmp_path, "rules", "--kubernetes", *links)
     assert (result.returncode, result.stderr) == (0, "")
-    mine = rules.Links("https://grafana.example.org/d/x", "https://wiki.example.org/alerts")
-    assert result.stdout == rules.kubernetes(mine) != rules.kubernetes()
+    mine = alerts.Links("https://grafana.example.org/d/x", "https://wiki.example.org/alerts")
+    assert result.stdout == alerts.kubernetes(mine) != alerts.kubernetes()
     alert = replace(ALERTS[0], labels={}).written(mine)
     assert alert["annotations"]["runbook_url"] == "https://wiki.example.org/alerts#wechatminiprogramvisitorscollapsed"  # type: ignore[index]
 
 
 @pytest.mark.parametrize("url", ["", "a b", "https://x/{{ x }}", "https://x/#y"])
-def test_an_address_that_would_spoil_the_rules_is_refused(url: str, tmp_path: Path) -> None:
+def test_command_rejects_an_invalid_address(url: str, tmp_path: Path) -> None:
     result = command(tmp_path, "rules", f"--runbook.url={url}")
     assert result.returncode == 2
     assert "--runbook.url: must be an address without white space, braces and fragment" in result.stderr

@@ -84,12 +84,12 @@ def test_a_function_is_invoked_where_token_environment_and_name_are_right(
     changes: dict[str, str], app: SimulatedApp, code: int
 ) -> None:
     assert len(INVOKED) == 6
-    query = {"access_token": "good", "env": "prod-1", "name": "weeklyVisitTrend"} | changes
+    query = {"access_token": "good", "env": "prod-1", "name": "analysis"} | changes
     assert ask(INVOKE_FUNCTION_PATH, EVENT, app, **query)["errcode"] == code
 
 
 def test_a_function_answers_in_text_with_the_names_of_a_cloud_call_or_the_error_that_it_met() -> None:
-    query = {"access_token": "good", "env": "prod-1", "name": "weeklyVisitTrend"}
+    query = {"access_token": "good", "env": "prod-1", "name": "analysis"}
     good = ask(INVOKE_FUNCTION_PATH, EVENT, **query)
     assert (good["errcode"], good["errmsg"]) == (0, "ok")
     returned = json.loads(good["resp_data"])

@@ -1,3 +1,5 @@
+"""The status page: its views, its rows, its charts, and how documents are kept."""
+
 from __future__ import annotations
 
 import base64
@@ -10,44 +12,47 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
-from test_metrics import FULL, HOSTILE, NEW, W2
+from test_metrics import DAY, EVERY, FULL, HOSTILE, MONTH, NEW, W2, figures, history, stored, with_report
 
-from exporter import __version__
+from exporter import __version__, demo
+from exporter.apps import SEVERITY, AppStatus, Counters, LastResult, ReportStatus, State
 from exporter.periods import Week
-from exporter.reports import WEEKLY, Reading, Thresholds
-from exporter.status import SEVERITY, TRAIL_WEEKS, Answer, Counters, Kept, Recent, State, Status, Trail
+from exporter.reports import DAILY, MONTHLY, REPORTS, WEEKLY, History, Thresholds
+from exporter.runtime.engine import Engine
 from exporter.web import Surroundings, Trouble
 from exporter.web.documents import Document
-from exporter.web.sparkline import sparkline
+from exporter.web.sparkline import sparkline, stroke
 from exporter.web.statuspage import StatusPage, policy
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from exporter.periods import Period
     from exporter.reports import Report
 
 NOW = W2.end + 2.5 * 86_400
-SURROUNDINGS = Surroundings(WEEKLY, "/metrics", (), NOW)
+SURROUNDINGS = Surroundings("/metrics", (), NOW)
 
 
-def written(*statuses: Status, surroundings: Surroundings = SURROUNDINGS) -> str:
-    return Document(StatusPage()).body(lambda: (statuses, surroundings)).decode()
+def written(*statuses: AppStatus, report: Report = WEEKLY, surroundings: Surroundings = SURROUNDINGS) -> str:
+    return Document(StatusPage(report)).body(lambda: (statuses, surroundings)).decode()
 
 
-def with_visitors(now: float | None, before: float | None, appid: str = "wx1", state: State = State.OK) -> Status:
-    def kept(value: float | None, week: Week) -> Kept:
-        return Kept(Reading(WEEKLY, week, (None, None, value, None, None, None, None)), 1.0)
-
-    recent = Recent((kept(now, W2), kept(before, W2.before())))
-    return Status(appid, "", state, None, recent, 1.0, Counters(), Thresholds())
+def visitors(*values: float | None, newest: Week = W2) -> History:
+    """Return a history of visitors alone, the newest week first."""
+    return history(*(stored(newest.before(n), None, None, value, *[None] * 4) for n, value in enumerate(values)))
 
 
-def test_the_page_shows_every_app_with_week_figures_change_state_error_and_next_look() -> None:
-    broken = replace(
-        FULL, appid="wx3", state=State.REFUSED, answer=Answer(W2, State.REFUSED, 5.0, 5.0, "40164", "40164 add the IP")
-    )
+def with_visitors(now: float | None, before: float | None, appid: str = "wx1", state: State = State.OK) -> AppStatus:
+    weekly = ReportStatus(WEEKLY, state, None, visitors(now, before), 1.0, Counters())
+    return AppStatus(appid, "", (weekly,), Thresholds())
+
+
+def test_page_shows_figures_changes_state_error_and_next_fetch() -> None:
+    refused = LastResult(W2, State.REFUSED, 5.0, 5.0, "40164", "40164 add the IP")
+    broken = with_report(replace(FULL, appid="wx3"), state=State.REFUSED, last_result=refused)
     page = written(FULL, NEW, broken)
-    for words in (
+    for text in (
         "Shop",
         "wx1",
         "wx2",
@@ -57,7 +62,7 @@ def test_the_page_shows_every_app_with_week_figures_change_state_error_and_next_
         "226.5 s",
         "1.98",
         "+37600.0%",
-        "refused: a person must act",
+        State.REFUSED.words,
         "40164 add the IP",
         '<time datetime="1970-01-01T08:00:05+08:00">1970-01-01 08:00</time>',
         f"wechat-miniprogram-exporter {__version__}",
@@ -67,20 +72,20 @@ def test_the_page_shows_every_app_with_week_figures_change_state_error_and_next_
         'href="/-/healthy"',
         'href="/-/ready"',
         ">3 apps<",
-        ">1 not asked yet<",
+        f">1 {State.PENDING.words}<",
         ">1 up to date<",
-        ">1 refused: a person must act<",
+        f">1 {State.REFUSED.words}<",
     ):
-        assert words in page, words
+        assert text in page, text
     assert ">0 " not in page
 
 
-def test_what_every_state_means_is_said_on_the_page() -> None:
+def test_page_explains_every_state() -> None:
     page = written(NEW)
     assert [state for state in State if state.words not in page or state.meaning not in page] == []
 
 
-def test_the_worst_state_comes_first_and_then_the_largest_fall_beyond_a_limit() -> None:
+def test_the_worst_state_comes_first_then_the_largest_fall() -> None:
     calm = [
         with_visitors(now, before, f"app{now}")
         for now, before in ((99, 100), (500, 1000), (150, 100), (7, 20), (100, 1000))
@@ -102,15 +107,15 @@ def test_the_worst_state_comes_first_and_then_the_largest_fall_beyond_a_limit() 
 
 
 def test_a_hostile_name_or_message_is_escaped() -> None:
-    answer = Answer(W2, State.FAILED, 5.0, 5.0, "other", "<img src=x onerror=alert(1)></thead>")
-    page = written(replace(HOSTILE, state=State.FAILED, answer=answer), replace(FULL, name="\ud800"))
+    failed = LastResult(W2, State.FAILED, 5.0, 5.0, "other", "<img src=x onerror=alert(1)></thead>")
+    page = written(with_report(HOSTILE, state=State.FAILED, last_result=failed), replace(FULL, name="\ud800"))
     assert "&lt;script&gt;" in page
     assert "<img" not in page
     assert page.count("</thead>") == page.count("<script>") == 1
 
 
-def test_the_page_says_what_is_wrong_with_store_and_configuration() -> None:
-    surroundings = Surroundings(WEEKLY, "/m", (Trouble("The disk is full.", ("apps.d/a.yaml:2: <b>",)),), NOW)
+def test_page_reports_problems_of_store_and_configuration() -> None:
+    surroundings = Surroundings("/m", (Trouble("The disk is full.", ("apps.d/a.yaml:2: <b>",)),), NOW)
     page = written(surroundings=surroundings)
     assert "The disk is full." in page
     assert "apps.d/a.yaml:2: &lt;b&gt;" in page
@@ -118,7 +123,7 @@ def test_the_page_says_what_is_wrong_with_store_and_configuration() -> None:
     assert ">0 apps<" in page
 
 
-def test_the_policy_allows_the_pages_own_style_and_script_by_their_hashes_and_nothing_else() -> None:
+def test_policy_allows_the_pages_own_style_and_script_only() -> None:
     page = written(FULL, HOSTILE)
     allowed = policy(WEEKLY)
     for element in ("style", "script"):
@@ -160,16 +165,14 @@ def test_a_change_has_its_sign_and_needs_a_base(
     assert len(CHANGES) == 12
 
 
-def test_a_fall_beyond_what_the_app_may_fall_is_marked_and_says_from_where() -> None:
-    weeks = [with_visitors(500, before).recent.weeks[1] for before in (1000, 900, 900, 900)]
-    course = tuple(replace(kept, reading=replace(kept.reading, week=W2.before(n))) for n, kept in enumerate(weeks, 1))
-    status = with_visitors(500, 1000)
-    page = written(replace(status, recent=Recent((status.recent.weeks[0], *course))))
-    words = "50% of the week before, 56% of the median of the four weeks before"
-    assert f'<td class="fall" title="{words}">500<small class="down">−50.0%</small></td>' in page
+def test_a_fall_below_the_threshold_is_marked_with_its_baselines() -> None:
+    status = with_report(with_visitors(500, 1000), history=visitors(500, 1000, 900, 900, 900))
+    page = written(status)
+    title = "50% of the week before, 56% of the typical week"
+    assert f'<td class="fall" title="{title}">500<small class="down">−50.0%</small></td>' in page
     assert '<tbody class="ok fell">' in page
     assert '<li class="fell" data-state="fell">1 fell beyond its limit</li>' in page
-    allowed = written(replace(status, thresholds=Thresholds(visitors_min_ratio=0.4)))
+    allowed = written(replace(status, thresholds=Thresholds().with_ratios({("weekly", "visitors_min_ratio"): 0.4})))
     assert "fall" not in re.findall(r"<tbody.*</tbody>", allowed, re.DOTALL)[0]
     assert 'data-state="fell"' not in allowed
 
@@ -185,12 +188,7 @@ HOLIDAY_WEEKS = [
 
 @pytest.mark.parametrize(("monday", "words"), HOLIDAY_WEEKS)
 def test_a_week_says_which_holidays_explain_its_figures(monday: date, words: list[str]) -> None:
-    status = with_visitors(500, 1000)
-    moved = tuple(
-        replace(kept, reading=replace(kept.reading, week=Week(monday).before(n)))
-        for n, kept in enumerate(status.recent.weeks)
-    )
-    page = written(replace(status, recent=Recent(moved)))
+    page = written(with_report(with_visitors(500, 1000), history=visitors(500, 1000, newest=Week.of(monday))))
     assert re.findall(r"<small>([^<]*holidays?)</small>", page) == words
     assert ('class="fall"' in page) == (words == [])
     assert len(HOLIDAY_WEEKS) == 5
@@ -200,7 +198,11 @@ def test_a_week_says_which_holidays_explain_its_figures(monday: date, words: lis
 
 
 def told(
-    document: Document, statuses: Sequence[Status], surroundings: Surroundings = SURROUNDINGS, *, gzipped: bool = False
+    document: Document,
+    statuses: Sequence[AppStatus],
+    surroundings: Surroundings = SURROUNDINGS,
+    *,
+    gzipped: bool = False,
 ) -> bytes:
     return document.body(lambda: (statuses, surroundings), gzipped=gzipped)
 
@@ -209,25 +211,25 @@ def told(
 class Counting:
     asked: list[str] = field(default_factory=list)
 
-    def piece(self, status: Status, _report: Report) -> bytes:
+    def piece(self, status: AppStatus) -> bytes:
         self.asked.append(status.appid)
         return f"{status.appid}\n".encode()
 
-    def whole(self, _: Sequence[Status], pieces: Sequence[bytes], surroundings: Surroundings) -> Sequence[bytes]:
+    def whole(self, _: Sequence[AppStatus], pieces: Sequence[bytes], surroundings: Surroundings) -> Sequence[bytes]:
         return [f"{surroundings.now:.0f} {surroundings.troubles}\n".encode(), *pieces]
 
 
-def test_only_apps_that_changed_are_written_anew_and_those_that_left_are_forgotten() -> None:
+def test_only_changed_apps_are_rendered_again() -> None:
     form = Counting()
     document = Document(form)
     assert told(document, (FULL, NEW)).endswith(b"wx1\nwx2\n")
-    assert told(document, (FULL, replace(NEW, next_fetch=8.0))).endswith(b"wx1\nwx2\n")
+    assert told(document, (FULL, with_report(NEW, next_fetch=8.0))).endswith(b"wx1\nwx2\n")
     assert told(document, (FULL,)).endswith(b"\nwx1\n")
     told(document, (FULL, NEW))
     assert form.asked == ["wx1", "wx2", "wx2", "wx2"]
 
 
-def test_a_document_is_made_anew_after_a_change_or_a_minute_and_only_then() -> None:
+def test_document_is_rendered_again_after_a_change_or_a_minute() -> None:
     document = Document(Counting())
     statuses = (FULL, NEW)
     first = told(document, statuses)
@@ -236,19 +238,19 @@ def test_a_document_is_made_anew_after_a_change_or_a_minute_and_only_then() -> N
     assert b"full" in told(document, statuses, replace(SURROUNDINGS, now=NOW + 60, troubles=(Trouble("full", ()),)))
 
 
-def test_gzipped_it_is_the_same_document_made_once() -> None:
-    document = Document(StatusPage())
+def test_gzipped_document_is_the_same_and_made_once() -> None:
+    document = Document(StatusPage(WEEKLY))
     statuses = (FULL, NEW)
     packed = told(document, statuses, gzipped=True)
     assert gzip.decompress(packed) == told(document, statuses)
     assert told(document, statuses, gzipped=True) is packed
 
 
-def test_who_waited_for_another_reader_is_told_what_is_newest_then() -> None:
+def test_a_reader_that_waited_gets_the_newest_document() -> None:
     form, held, answers = Counting(), threading.Event(), []
     document, newest = Document(form), [(FULL,)]
 
-    def slow() -> tuple[Sequence[Status], Surroundings]:
+    def slow() -> tuple[Sequence[AppStatus], Surroundings]:
         held.wait(10)
         return newest[0], SURROUNDINGS
 
@@ -266,23 +268,24 @@ def test_who_waited_for_another_reader_is_told_what_is_newest_then() -> None:
 
 # --- sparklines --------------------------------------------------------------------------------------
 
-VISITORS = WEEKLY.leading
 DRAWN = [
-    ("one week stands at the right end", [5], ("", "M102 28v-28", 1.0), "first 5, last 5, lowest 5, highest 5"),
+    ("one week is at the right end", [5], ("", "M102 28v-28", 1.0), "first 5, last 5, lowest 5, highest 5"),
     ("columns begin at zero", [100, 50], ("M98 28v-28", "M102 28v-14", 0.5), "first 100, last 50, lowest 50"),
-    ("zero is a figure and is seen", [0, 0], ("M98 28v-1", "M102 28v-1", 0.0), "lowest 0, highest 0"),
+    ("zero is a figure and is visible", [0, 0], ("M98 28v-1", "M102 28v-1", 0.0), "lowest 0, highest 0"),
     ("an unknown week is a gap", [4, None, 4], ("M94 28v-28", "M102 28v-28", 1.0), "highest 4; 1 not known"),
     ("so is the live one", [4, None], ("M98 28v-28", "", None), "2 weeks to 16-22 Nov 2026: first 4, last 4"),
 ]
 
 
-@pytest.mark.parametrize(("why", "figures", "drawn", "words"), DRAWN, ids=[row[0] for row in DRAWN])
-def test_a_trail_becomes_columns_and_words(
-    why: str, figures: list[float | None], drawn: tuple[str, str, float | None], words: str
+@pytest.mark.parametrize(("why", "values", "drawn", "words"), DRAWN, ids=[row[0] for row in DRAWN])
+def test_a_history_becomes_columns_and_words(
+    why: str, values: list[float | None], drawn: tuple[str, str, float | None], words: str
 ) -> None:
     assert why
     assert len(DRAWN) == 5
-    chart = sparkline(Trail.of({W2.before(n): figure for n, figure in enumerate(reversed(figures))}), VISITORS)
+    live = stored(W2, 1, None, values[-1], *[None] * 4)
+    earlier = (stored(W2.before(n), None, None, value, *[None] * 4) for n, value in enumerate(values[-2::-1], 1))
+    chart = sparkline(history(*earlier, live))
     assert chart is not None
     assert (chart.earlier, chart.live, chart.share) == drawn
     assert chart.words.startswith("Visitors, ")
@@ -290,14 +293,171 @@ def test_a_trail_becomes_columns_and_words(
 
 
 def test_without_a_known_figure_there_is_nothing_to_draw() -> None:
-    assert sparkline(Trail(), VISITORS) is None
-    assert sparkline(Trail.of({W2: None}), VISITORS) is None
+    assert sparkline(History(WEEKLY)) is None
+    assert sparkline(history(stored(W2, 1, *[None] * 6))) is None
 
 
-def test_half_a_year_fits_and_its_oldest_week_stands_at_the_left() -> None:
-    trail = Trail.of({Week(date(2026, 11, 16)).before(n): 1.0 for n in range(TRAIL_WEEKS)})
-    chart = sparkline(trail, VISITORS)
+CHARTS = [
+    (WEEKLY, W2, 26, 3, "Visitors, 26 weeks to 16-22 Nov 2026: "),
+    (DAILY, DAY, 56, 1.39, "Visitors, 56 days to Tue 24 Nov 2026: "),
+    (MONTHLY, MONTH, 13, 6, "Visitors, 13 months to October 2026: "),
+]
+
+
+@pytest.mark.parametrize(("report", "live", "length", "width", "words"), CHARTS, ids=REPORTS)
+def test_the_chart_of_each_report_covers_its_whole_width(
+    report: Report, live: Period, length: int, width: float, words: str
+) -> None:
+    """More periods than the chart has are not drawn, and columns do not touch each other."""
+    readings = [stored(live.before(n), *figures(live.before(n)), report=report) for n in range(report.reach + 3)]
+    chart = sparkline(history(*readings, report=report))
     assert chart is not None
-    assert chart.earlier.startswith("M2 28v-28M6 28")
-    status = replace(FULL, recent=replace(FULL.recent, trail=trail))
-    assert f"<title>{chart.words}</title>" in written(status)
+    places = [float(x) for x in re.findall(r"M([\d.]+) ", chart.earlier + chart.live)]
+    step = 104 / length
+    assert (len(places), report.chart) == (length, length)
+    assert places == pytest.approx([step * (n + 0.5) for n in range(length)], abs=0.051)
+    assert chart.words.startswith(words)
+    assert stroke(report) == width < step - 0.05
+    page = written(EVERY, report=report)
+    assert f"stroke-width: {width}; " in page
+    assert len(CHARTS) == len(REPORTS)
+
+
+# --- views -------------------------------------------------------------------------------------------
+
+HEADS = {
+    "weekly": ["App", "State", "Week", "Visitors, 26 weeks"],
+    "daily": ["App", "State", "Day", "Visitors, 56 days"],
+    "monthly": ["App", "State", "Month", "Visitors, 13 months"],
+}
+CAPTIONS = {
+    "weekly": "Figures of whole weeks, Monday to Sunday; beneath each its change against the week before.",
+    "daily": "Figures of whole days; beneath each its change against the same weekday of the week before.",
+    "monthly": "Figures of whole months; beneath each its change against the month before.",
+}
+NEWEST = {
+    "weekly": '<time datetime="2026-W47">16-22 Nov 2026</time>',
+    "daily": '<time datetime="2026-11-24">Tue 24 Nov 2026</time>',
+    "monthly": '<time datetime="2026-10">October 2026</time>',
+}
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_view_speaks_of_its_own_periods(name: str) -> None:
+    report = REPORTS[name]
+    kind = report.period.NAME
+    page = written(EVERY, FULL, report=report)
+    heads = re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', page)
+    assert heads == [*HEADS[name], *(field.title for field in report.fields), "Last success", "Next fetch"]
+    assert f'title="when the newest finished {kind} last arrived"' in page
+    assert f"<caption>{CAPTIONS[name]} All times are Beijing time (UTC+8).</caption>" in page
+    assert NEWEST[name] in page
+    assert f"<title>WeChat Mini Programs: {kind}s</title>" in page
+    assert f'td:nth-child(3)::before {{ content: "{kind.capitalize()}"; }}' in page
+    footer = " ".join(page.partition("<footer>")[2].split())
+    assert f"is when the newest finished {kind} last arrived" in footer
+    assert f"an unknown {kind} is a gap" in footer
+    others = {each.period.NAME for each in REPORTS.values()} - {kind}
+    if name == "weekly":
+        assert "below the app's alert threshold (<code>alerts.weekly</code>)" in footer
+        assert "against the week before or the typical week (median of the last four ordinary weeks), by" in footer
+        assert "weekdays off for a public holiday of mainland China in the live week; weekdays" in footer
+    else:
+        assert "bold" not in footer
+        assert [other for other in others - {"week"} if re.search(rf"\b{other}\b", footer)] == []
+    assert ("Notes below a" in footer) == bool(report.calendar)
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_views_link_to_each_other_the_weekly_one_first(name: str) -> None:
+    page = written(EVERY, FULL, report=REPORTS[name])
+    links = re.findall(r'<a href="/\?report=(\w+)"( aria-current="page")?>(\w+)</a>', page)
+    assert [(report, title) for report, _, title in links] == [
+        ("weekly", "Weeks"),
+        ("daily", "Days"),
+        ("monthly", "Months"),
+    ]
+    assert [report for report, current, _ in links if current] == [name]
+
+
+def test_without_a_second_report_there_are_no_links_to_views() -> None:
+    page = written(FULL, NEW)
+    assert "?report=" not in page
+    assert "<title>WeChat Mini Programs</title>" in page
+
+
+def test_a_view_has_only_apps_that_fetch_its_report() -> None:
+    page = written(EVERY, FULL, NEW, report=DAILY)
+    assert re.findall(r'<th scope="row"[^>]*>([^<]+)', page) == ["Everything"]
+    assert ">1 app<" in page
+    assert ">1 up to date<" in page
+    assert f"{State.PENDING.words}</li>" not in page
+
+
+def test_a_view_shows_figures_and_changes_of_its_report() -> None:
+    for report, live, back in ((WEEKLY, W2, 1), (DAILY, DAY, 7), (MONTHLY, MONTH, 1)):
+        page = written(EVERY, report=report)
+        now, before = figures(live), figures(live.before(back))
+        change = f"{now[2] / before[2] - 1:+.1%}".replace("-", "−")
+        assert re.search(rf">{now[2]:,}<small[^>]*>{re.escape(change)}</small>", page), report.name
+
+
+@pytest.mark.parametrize(
+    ("day", "notes"),
+    [
+        (date(2026, 10, 1), ["holiday or make-up day"]),
+        (date(2026, 10, 8), ["week before: holiday or make-up day"]),
+        (date(2026, 11, 24), []),
+    ],
+)
+def test_a_day_says_which_holiday_explains_its_figures(day: date, notes: list[str]) -> None:
+    live = DAY.of(day)
+    daily = replace(EVERY.reports[1], history=history(stored(live, *(1,) * 7, report=DAILY), report=DAILY))
+    page = written(replace(EVERY, reports=(daily,)), report=DAILY)
+    assert re.findall(r"<small>([^<]*day)</small>", page) == notes
+
+
+def test_a_report_without_a_leading_figure_has_no_chart() -> None:
+    report = replace(DAILY, name="made_up", fields=tuple(replace(field, leads=False) for field in DAILY.fields[:3]))
+    live = replace(EVERY.reports[1], report=report, history=history(stored(DAY, 1, 2, 3, report=report), report=report))
+    page = written(replace(EVERY, reports=(replace(live, state=State.FAILED),)), report=report)
+    heads = re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', page)
+    assert heads == ["App", "State", "Day", "Sessions", "Visits", "Visitors", "Last success", "Next fetch"]
+    (row,) = re.findall(r"<tr>(?:(?!</tr>).)*<th scope=\"row\".*?</tr>", page, re.DOTALL)
+    assert row.count("<td") == len(heads) - 1
+    assert 'colspan="7"' in page
+    assert 'td:nth-child(4)::before { content: "Sessions"; }' in page
+    assert 'td:nth-child(8)::before { content: "Next fetch"; }' in page
+    assert "chart" not in page.partition("<footer>")[2].partition("<script>")[0]
+
+
+# --- the demo ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def demo_apps() -> Iterator[tuple[AppStatus, ...]]:
+    """The demo's apps after one pass over everything that is due."""
+    roles = demo.cast(NOW)
+    server = demo.serve(demo.simulator(roles, lambda: NOW), "127.0.0.1:0")
+    engine = Engine(demo.configuration(roles, f"http://{server.addresses[0]}"), ":memory:", lambda: NOW)
+    engine.poller.drain()
+    yield engine.poller.statuses()
+    engine.close()
+    server.stop()
+
+
+def test_each_view_of_the_demo(demo_apps: tuple[AppStatus, ...]) -> None:
+    everything = {status.name for status in demo_apps if len(status.reports) == len(REPORTS)}
+    assert len(everything) == 3
+    for name, report in REPORTS.items():
+        page = written(*demo_apps, report=report)
+        apps = set(re.findall(r'<th scope="row"[^>]*>([^<]+)', page))
+        assert apps == (everything if name != "weekly" else {status.name for status in demo_apps})
+        shown = [
+            row for row in re.findall(r"<tbody.*?</tbody>", page, re.DOTALL) if any(app in row for app in everything)
+        ]
+        assert len(shown) == 3
+        assert all(row.count("<svg") == 1 and "%</small>" in row for row in shown)
+        kind = report.period.NAME
+        lengths = {int(number) for number in re.findall(rf"<title>Visitors, (\d+) {kind}s to", "".join(shown))}
+        assert lengths == {{"week": 26, "day": 56, "month": 7}[kind]}

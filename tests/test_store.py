@@ -8,7 +8,6 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from datetime import date
-from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,32 +15,32 @@ import pytest
 from rig import Wall
 from structlog.testing import capture_logs
 
-from exporter.periods import Week
-from exporter.reports import WEEKLY, Reading
-from exporter.status import Answer, Kept, Recent, State
-from exporter.store import Change, Known, Lock, Locked, Miss, Store
+from exporter.apps import LastResult, State
+from exporter.periods import Day, Month, Week
+from exporter.reports import DAILY, MONTHLY, WEEKLY, History, Reading, StoredReading
+from exporter.store import Change, Lock, Locked, Store, StoredState, UnavailablePeriod
 from exporter.store.files import DATABASE, LOCK
-from exporter.store.schema import APPLICATION_ID, VERSION
+from exporter.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from exporter.reports import Report
 
 HOST = "api.weixin.qq.com"
 ROOT = Path(__file__).parent.parent
 APPID = "wx0123456789abcdef"
 W3 = Week(date(2026, 11, 16))
 W2, W1 = W3.before(), W3.before(2)
-ANSWER = Answer(W3, State.FAILED, 5.0, 4.0, "other", "words", 3, 2.0, history_stopped=True, succeeded=1.0)
-
-
+RESULT = LastResult(W3, State.FAILED, 5.0, 4.0, "other", "words", 3, 2.0, history_stopped=True, succeeded=1.0)
 NOW = 1_795_000_000.0
 
 
-def kept(week: Week, visitors: float | None = 754, first_seen: float = 1.0) -> Kept:
-    return Kept(Reading(WEEKLY, week, (2470, 8913, visitors, None, 226.4748, 69.5, 0)), first_seen)
+def reading(week: Week, visitors: float | None = 754, first_seen: float = 1.0) -> StoredReading:
+    return StoredReading(Reading(WEEKLY, week, (2470, 8913, visitors, None, 226.4748, 69.5, 0)), first_seen)
 
 
-def change(what: Kept | Miss | Answer, appid: str = APPID) -> Change:
+def change(what: StoredReading | UnavailablePeriod | LastResult, appid: str = APPID) -> Change:
     return Change(appid, WEEKLY, what)
 
 
@@ -58,107 +57,123 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Store]]:
         store.close()
 
 
-def recent(*weeks: Kept) -> Recent:
-    return reduce(Recent.with_week, weeks, Recent())
+def state(*weeks: StoredReading, **more: object) -> StoredState:
+    """What the store knows when it has these weeks."""
+    known = StoredState(History.of(WEEKLY, weeks), stored=frozenset(week.reading.period for week in weeks))
+    return replace(known, **more)
 
 
-def known(store: Store, appid: str = APPID) -> Known:
+def known(store: Store, appid: str = APPID) -> StoredState:
     return store.read(appid, WEEKLY, 520)
 
 
-def test_what_is_kept_is_there_after_a_restart(opened: Callable[..., Store]) -> None:
-    everything = (change(kept(W3)), change(kept(W2, 0)), change(Miss(W1, 7.0, final=True)), change(ANSWER))
+def live(store: Store) -> StoredReading | None:
+    """The live week of the app, as it would be written."""
+    history = known(store).history
+    found = None if history.live is None else history.reading(history.live)
+    return None if found is None else StoredReading(found, history.first_seen)
+
+
+def test_a_restart_keeps_everything(opened: Callable[..., Store]) -> None:
+    everything = (
+        change(reading(W3)),
+        change(reading(W2, 0)),
+        change(UnavailablePeriod(W1, 7.0, final=True)),
+        change(RESULT),
+    )
     opened().save(everything)
-    expected = Known(ANSWER, recent(kept(W3), kept(W2, 0)), frozenset({W2, W3}), (Miss(W1, 7.0, final=True),))
+    expected = state(
+        reading(W3), reading(W2, 0), last_result=RESULT, unavailable=(UnavailablePeriod(W1, 7.0, final=True),)
+    )
     assert known(opened()) == expected
 
 
-def test_nothing_is_known_of_an_app_never_asked(opened: Callable[..., Store]) -> None:
+def test_nothing_is_known_of_an_app_never_fetched(opened: Callable[..., Store]) -> None:
     store = opened()
-    assert known(store) == Known()
-    store.save([change(ANSWER)])
-    assert known(store, "wxother") == Known()
-    assert known(store) == Known(answer=ANSWER)
+    assert known(store) == state()
+    store.save([change(RESULT)])
+    assert known(store, "wxother") == state()
+    assert known(store) == state(last_result=RESULT)
 
 
 def test_zero_stays_zero_and_missing_stays_missing(opened: Callable[..., Store]) -> None:
     store = opened()
-    store.save([change(kept(W3, None))])
-    current = known(store).recent.current
+    store.save([change(reading(W3, None))])
+    current = live(store)
     assert current is not None
     assert current.reading.values == (2470, 8913, None, None, 226.4748, 69.5, 0)
 
 
-def test_a_revision_replaces_the_whole_row_and_a_row_ends_a_miss(opened: Callable[..., Store]) -> None:
+def test_a_revision_replaces_the_row_and_ends_unavailable(opened: Callable[..., Store]) -> None:
     store = opened()
-    store.save([change(kept(W3)), change(Miss(W2, 1.0, final=False))])
-    revised = Kept(Reading(WEEKLY, W3, (1, None, None, None, None, None, None)), 1.0)
-    store.save([change(revised), change(kept(W2))])
-    assert known(store) == Known(None, recent(revised, kept(W2)), frozenset({W2, W3}))
+    store.save([change(reading(W3)), change(UnavailablePeriod(W2, 1.0, final=False))])
+    revised = StoredReading(Reading(WEEKLY, W3, (1, None, None, None, None, None, None)), 1.0)
+    store.save([change(revised), change(reading(W2))])
+    assert known(store) == state(revised, reading(W2))
 
 
-def test_the_week_before_is_given_only_if_it_is_exactly_that(opened: Callable[..., Store]) -> None:
+def test_a_gap_between_weeks_stays_a_gap(opened: Callable[..., Store]) -> None:
     store = opened()
-    store.save([change(kept(W3)), change(kept(W1))])
-    assert known(store).recent.previous is None
-    assert known(store).recent.current == kept(W3)
+    store.save([change(reading(W3)), change(reading(W1))])
+    history = known(store).history
+    assert [history.reading(week) for week in (W3, W2, W1)] == [reading(W3).reading, None, reading(W1).reading]
 
 
-def test_every_week_is_kept_and_as_many_are_named_as_were_asked_for(opened: Callable[..., Store]) -> None:
+@pytest.mark.parametrize("wanted", [2, 8, 26, 52, 200])
+def test_every_week_is_kept_and_the_newest_are_read(opened: Callable[..., Store], wanted: int) -> None:
+    """However few are wanted, those that figures and charts look back to are read."""
     store = opened()
     weeks = [W3.before(number) for number in range(120)]
-    store.save([change(kept(week)) for week in weeks])
-    assert known(store).held == set(weeks)
-    assert store.read(APPID, WEEKLY, 8).held == set(weeks[:8])
-    for wanted in (2, 8):
-        assert store.read(APPID, WEEKLY, wanted).recent.weeks == tuple(map(kept, weeks[:5]))
+    store.save([change(reading(week)) for week in weeks])
+    found = store.read(APPID, WEEKLY, wanted)
+    assert found.stored == set(weeks[: max(wanted, 26)])
+    assert found.history == History.of(WEEKLY, map(reading, weeks[:26]))
+    assert known(store).stored == set(weeks)
 
 
-def test_figures_of_one_host_never_mix_with_those_of_another(opened: Callable[..., Store]) -> None:
-    opened(host="127.0.0.1:1234").save([change(kept(W3, 1)), change(ANSWER)])
-    assert known(opened()) == Known()
+def test_figures_of_different_hosts_never_mix(opened: Callable[..., Store]) -> None:
+    opened(host="127.0.0.1:1234").save([change(reading(W3, 1)), change(RESULT)])
+    assert known(opened()) == state()
 
 
-def test_the_folder_is_made_and_only_its_owner_can_read_the_file(opened: Callable[..., Store], tmp_path: Path) -> None:
+def test_the_directory_is_created_and_its_files_are_private(opened: Callable[..., Store], tmp_path: Path) -> None:
     folder = tmp_path / "some" / "where"
-    opened(folder).save([change(kept(W3))])
+    opened(folder).save([change(reading(W3))])
     assert stat.S_IMODE((folder / DATABASE).stat().st_mode) == 0o600
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in folder.iterdir())
 
 
-def test_a_dimension_and_another_report_fit_the_schema_as_rows(opened: Callable[..., Store], tmp_path: Path) -> None:
-    opened().save([change(kept(W3))])
+def test_figures_by_dimension_are_kept(opened: Callable[..., Store], tmp_path: Path) -> None:
+    by_dimension = tuple(("retained", str(key), 10 - key) for key in range(5))
+    whole = StoredReading(replace(reading(W3).reading, by_dimension=by_dimension), 1.0)
+    opened().save([change(whole)])
+    found = opened().read(APPID, WEEKLY, 9)
+    assert found.newest == whole
+    assert found.history == History.of(WEEKLY, [reading(W3)])
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db, db:
-        db.execute("INSERT INTO term (name) VALUES ('weekly_retain'), ('visit_uv_new')")
-        ids = dict(db.execute("SELECT name, id FROM term"))
-        db.execute("INSERT INTO reading VALUES (1, ?, 20261116, 0, 1)", (ids["weekly_retain"],))
-        rows = [(1, ids["weekly_retain"], 20261116, ids["visit_uv_new"], str(key), 10 - key) for key in range(5)]
-        db.executemany("INSERT INTO figure VALUES (?, ?, ?, ?, ?, ?)", rows)
-        found = db.execute("SELECT dimension, value FROM figures WHERE report = 'weekly_retain'").fetchall()
-    assert found == [("0", 10), ("1", 9), ("2", 8), ("3", 7), ("4", 6)]
-    assert known(opened()).recent.current == kept(W3)
+        db.execute("UPDATE figure SET value = 11 WHERE dimension = '0'")
+    with capture_logs():
+        assert opened().read(APPID, WEEKLY, 9).stored == frozenset()
 
 
 def test_in_memory_nothing_is_written(opened: Callable[..., Store], tmp_path: Path) -> None:
     store = opened(":memory:")
-    store.save([change(kept(W3))])
+    store.save([change(reading(W3))])
     store.mend()
-    assert known(store).recent.current == kept(W3)
+    assert live(store) == reading(W3)
     assert store.problem == ""
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_file_says_whose_it_is_and_which_version(opened: Callable[..., Store], tmp_path: Path) -> None:
+def test_the_file_has_application_id_and_schema_version(opened: Callable[..., Store], tmp_path: Path) -> None:
     opened()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
         assert db.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
 
 
-def test_a_file_of_a_newer_version_is_left_alone_and_the_exporter_goes_on_from_memory(
-    opened: Callable[..., Store], tmp_path: Path
-) -> None:
-    opened().save([change(kept(W3))])
+def test_a_file_of_a_newer_version_is_left_unchanged(opened: Callable[..., Store], tmp_path: Path) -> None:
+    opened().save([change(reading(W3))])
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
         db.execute(f"PRAGMA user_version = {VERSION + 1}")
     before = (tmp_path / DATABASE).read_bytes()
@@ -167,13 +182,13 @@ def test_a_file_of_a_newer_version_is_left_alone_and_the_exporter_goes_on_from_m
     assert "written by a newer version" in store.problem
     assert f"version is {VERSION + 1}" in store.problem
     assert [line["log_level"] for line in logs] == ["error"]
-    store.save([change(kept(W2))])
-    assert known(store).recent.current == kept(W2)
+    store.save([change(reading(W2))])
+    assert live(store) == reading(W2)
     assert (tmp_path / DATABASE).read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [b"this is no database at all, " * 100, b"SQLite format 3\x00" + b"\xff" * 5000])
-def test_a_corrupt_file_is_moved_aside_with_its_companions_and_a_new_one_begun(
+def test_a_corrupt_file_is_moved_aside_and_recreated(
     opened: Callable[..., Store], tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / DATABASE).write_bytes(content)
@@ -182,17 +197,15 @@ def test_a_corrupt_file_is_moved_aside_with_its_companions_and_a_new_one_begun(
     with capture_logs() as logs:
         store = opened()
     assert store.problem == ""
-    store.save([change(kept(W3))])
-    assert known(store).recent.current == kept(W3)
+    store.save([change(reading(W3))])
+    assert live(store) == reading(W3)
     aside = tmp_path / f"{DATABASE}.corrupt-20261118T110640Z"
     assert aside.read_bytes() == content
     assert [line["log_level"] for line in logs] == ["error"]
     assert logs[0]["moved_to"] == str(aside)
 
 
-def test_a_second_corrupt_file_in_the_same_second_does_not_overwrite_the_first(
-    opened: Callable[..., Store], tmp_path: Path
-) -> None:
+def test_two_corrupt_files_in_one_second_are_both_kept(opened: Callable[..., Store], tmp_path: Path) -> None:
     for content in (b"first " * 500, b"second " * 500):
         (tmp_path / DATABASE).write_bytes(content)
         opened().close()
@@ -202,53 +215,51 @@ def test_a_second_corrupt_file_in_the_same_second_does_not_overwrite_the_first(
     assert found == {b"first", b"secon"}
 
 
-def test_corruption_met_while_running_moves_the_file_aside_and_goes_on(
-    opened: Callable[..., Store], tmp_path: Path
-) -> None:
+def test_corruption_found_by_a_writer_moves_the_file_aside(opened: Callable[..., Store], tmp_path: Path) -> None:
     store = opened()
-    store.save([change(kept(W1))])
+    store.save([change(reading(W1))])
     store._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     file = tmp_path / DATABASE
     file.write_bytes(b"\xff" * file.stat().st_size)
     store._db.close()
     store._db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
     with capture_logs() as logs:
-        store.save([change(kept(W3))])
+        store.save([change(reading(W3))])
     assert store.problem == ""
-    assert known(store).held == {W3}
+    assert known(store).stored == {W3}
     assert len(list(tmp_path.glob("*.corrupt-*"))) >= 1
     assert [line["event"] for line in logs] == ["store was corrupt: moved aside, a new one begun"]
 
 
-def test_corruption_met_by_a_reader_moves_the_file_aside_too(opened: Callable[..., Store], tmp_path: Path) -> None:
+def test_corruption_found_by_a_reader_moves_the_file_aside(opened: Callable[..., Store], tmp_path: Path) -> None:
     store = opened()
-    store.save([change(kept(W1))])
+    store.save([change(reading(W1))])
     store._db.close()
     for path in tmp_path.iterdir():
         path.write_bytes(b"\xff" * 8192)
     store._db = sqlite3.connect(tmp_path / DATABASE, isolation_level=None, check_same_thread=False)
     with capture_logs() as logs:
-        assert known(store) == Known()
+        assert known(store) == state()
     assert [line["event"] for line in logs] == ["store was corrupt: moved aside, a new one begun"]
 
 
-def test_a_file_that_stays_unusable_is_tried_again_in_silence(opened: Callable[..., Store], tmp_path: Path) -> None:
+def test_an_unusable_file_is_retried_without_logging(opened: Callable[..., Store], tmp_path: Path) -> None:
     (tmp_path / DATABASE).mkdir()
     wall = Wall(NOW)
     store = opened(clock=wall)
     assert "is not a regular file" in store.problem
-    store.save([change(kept(W3))])
+    store.save([change(reading(W3))])
     with capture_logs() as logs:
         for _ in range(3):
             wall.now += 61
             store.mend()
     assert logs == []
-    assert known(store).recent.current == kept(W3)
+    assert live(store) == reading(W3)
     (tmp_path / DATABASE).rmdir()
     wall.now += 61
     store.mend()
     assert store.problem == ""
-    assert known(opened()).recent.current == kept(W3)
+    assert live(opened()) == reading(W3)
 
 
 DAMAGE = [
@@ -284,7 +295,7 @@ DAMAGE = [
 def test_damaged_rows_count_as_missing(opened: Callable[..., Store], tmp_path: Path, damage: str, said: str) -> None:
     """An impossible value, or one that is not what was written: that row is missing, is logged, and the rest stays."""
     store = opened()
-    store.save([change(kept(W3)), change(ANSWER), change(Miss(W1, 7.0, final=True))])
+    store.save([change(reading(W3)), change(RESULT), change(UnavailablePeriod(W1, 7.0, final=True))])
     store.close()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
         db.executescript(damage)
@@ -292,23 +303,22 @@ def test_damaged_rows_count_as_missing(opened: Callable[..., Store], tmp_path: P
         store = opened()
         found = known(store)
     assert found.damaged == (said,)
-    assert found.answer == (None if said == "last result" else ANSWER)
-    assert found.held == (frozenset() if said.startswith("period") else {W3})
-    assert found.misses == (() if said.startswith("missing") else (Miss(W1, 7.0, final=True),))
+    assert found.last_result == (None if said == "last result" else RESULT)
+    assert found.stored == (frozenset() if said.startswith("period") else {W3})
+    assert found.unavailable == (() if said.startswith("missing") else (UnavailablePeriod(W1, 7.0, final=True),))
     assert [(line["event"], line["damaged"]) for line in logs] == [("stored data damaged", said)]
     assert list(tmp_path.glob("*.corrupt-*")) == []
-    store.save([change(kept(W3)), change(ANSWER)])
-    assert (known(store).recent.current, known(store).answer) == (kept(W3), ANSWER)
+    store.save([change(reading(W3)), change(RESULT)])
+    assert (live(store), known(store).last_result) == (reading(W3), RESULT)
 
 
-def test_a_broken_text_is_a_wrong_one_and_no_error(opened: Callable[..., Store], tmp_path: Path) -> None:
+def test_invalid_utf8_is_read_with_replacement_characters(opened: Callable[..., Store], tmp_path: Path) -> None:
     store = opened()
-    store.save([change(kept(W3)), change(ANSWER)])
+    store.save([change(reading(W3)), change(RESULT)])
     store.close()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db, db:
         db.execute("UPDATE answer SET message = CAST(x'41ff' AS TEXT)")
-    answer = known(opened()).answer
-    assert answer == replace(ANSWER, message="A\ufffd")
+    assert known(opened()).last_result == replace(RESULT, message="A\ufffd")
 
 
 def test_a_missing_table_is_corruption(opened: Callable[..., Store], tmp_path: Path) -> None:
@@ -320,9 +330,9 @@ def test_a_missing_table_is_corruption(opened: Callable[..., Store], tmp_path: P
     assert [line["event"] for line in logs] == ["store was corrupt: moved aside, a new one begun"]
 
 
-def test_no_single_broken_byte_of_the_first_page_stops_the_store(opened: Callable[..., Store], tmp_path: Path) -> None:
+def test_no_broken_byte_of_the_first_page_stops_the_store(opened: Callable[..., Store], tmp_path: Path) -> None:
     store = opened()
-    store.save([change(kept(W3)), change(ANSWER)])
+    store.save([change(reading(W3)), change(RESULT)])
     store.close()
     good = (tmp_path / DATABASE).read_bytes()
     for place in range(0, 4096, 37):
@@ -332,15 +342,15 @@ def test_no_single_broken_byte_of_the_first_page_stops_the_store(opened: Callabl
         with capture_logs():
             store = opened(folder)
             known(store)
-            store.save([change(kept(W2))])
-            assert W2 in known(store).held
+            store.save([change(reading(W2))])
+            assert W2 in known(store).stored
             store.close()
 
 
-def test_a_file_that_is_taken_away_while_running_is_written_anew(opened: Callable[..., Store], tmp_path: Path) -> None:
+def test_a_file_removed_while_running_is_recreated(opened: Callable[..., Store], tmp_path: Path) -> None:
     wall = Wall(NOW)
     store = opened(clock=wall)
-    store.save([change(kept(W3)), change(ANSWER)])
+    store.save([change(reading(W3)), change(RESULT)])
     for path in tmp_path.iterdir():
         path.unlink()
     wall.now += 61
@@ -348,15 +358,13 @@ def test_a_file_that_is_taken_away_while_running_is_written_anew(opened: Callabl
         store.mend()
     assert [line["event"] for line in logs] == ["store replaced, opened again"]
     assert store.problem == ""
-    assert known(opened()) == known(store) == Known(ANSWER, recent(kept(W3)), held=frozenset({W3}))
+    assert known(opened()) == known(store) == state(reading(W3), last_result=RESULT)
 
 
-def test_a_file_that_is_taken_away_for_good_leaves_the_figures_in_memory(
-    opened: Callable[..., Store], tmp_path: Path
-) -> None:
+def test_a_file_that_cannot_be_recreated_stays_in_memory(opened: Callable[..., Store], tmp_path: Path) -> None:
     wall = Wall(NOW)
     store = opened(clock=wall)
-    store.save([change(kept(W3))])
+    store.save([change(reading(W3))])
     for path in tmp_path.iterdir():
         path.unlink()
     (tmp_path / DATABASE).mkdir()
@@ -364,35 +372,35 @@ def test_a_file_that_is_taken_away_for_good_leaves_the_figures_in_memory(
     with capture_logs():
         store.mend()
     assert "is not a regular file" in store.problem
-    assert known(store).recent.current == kept(W3)
+    assert live(store) == reading(W3)
 
 
-def test_a_closed_store_keeps_nothing_and_harms_nothing(opened: Callable[..., Store], tmp_path: Path) -> None:
+def test_a_closed_store_writes_nothing(opened: Callable[..., Store], tmp_path: Path) -> None:
     store = opened()
-    store.save([change(kept(W3))])
+    store.save([change(reading(W3))])
     store.close()
-    store.save([change(kept(W2))])
+    store.save([change(reading(W2))])
     store.mend()
     assert list(tmp_path.glob("*.corrupt-*")) == []
-    assert known(opened()).held == {W3}
+    assert known(opened()).stored == {W3}
 
 
-def test_a_full_disk_is_said_once_and_the_figures_reach_the_file_when_there_is_room(
+def test_a_full_disk_is_logged_once_and_caught_up_later(
     opened: Callable[..., Store],
 ) -> None:
     wall = Wall(NOW)
     store = opened(clock=wall)
-    store.save([change(kept(W1))])
+    store.save([change(reading(W1))])
     pages = store._db.execute("PRAGMA page_count").fetchone()[0]
     store._db.execute(f"PRAGMA max_page_count = {pages}")
     weeks = [W3.before(number) for number in range(200)]
     with capture_logs() as logs:
-        store.save([change(kept(week)) for week in weeks])
-        store.save([change(ANSWER)])
+        store.save([change(reading(week)) for week in weeks])
+        store.save([change(RESULT)])
     assert "database or disk is full" in store.problem
     assert [line["log_level"] for line in logs] == ["error"]
-    assert known(store).held == set(weeks)
-    assert known(store).answer == ANSWER
+    assert known(store).stored == set(weeks)
+    assert known(store).last_result == RESULT
     store.mend()
     assert store.problem != ""
     wall.now += 61
@@ -401,7 +409,7 @@ def test_a_full_disk_is_said_once_and_the_figures_reach_the_file_when_there_is_r
     assert store.problem == ""
     assert [line["event"] for line in logs] == ["store available again"]
     assert known(opened()) == known(store)
-    assert known(store).held == set(weeks)
+    assert known(store).stored == set(weeks)
 
 
 def test_a_real_full_disk_is_survived(opened: Callable[..., Store], tmp_path: Path) -> None:
@@ -416,9 +424,9 @@ def test_a_real_full_disk_is_survived(opened: Callable[..., Store], tmp_path: Pa
         store = opened(disk)
         (disk / "ballast").write_bytes(b"x" * (300 << 10))
         for year in range(40):
-            store.save([change(kept(W3.before(52 * year + number), year)) for number in range(52)])
+            store.save([change(reading(W3.before(52 * year + number), year)) for number in range(52)])
         assert "full" in store.problem
-        assert len(known(store).held) == 520
+        assert len(known(store).stored) == 520
         store.close()
     finally:
         subprocess.run(["umount", "-l", disk], check=True)
@@ -433,18 +441,19 @@ from exporter.store import Store, Lock
 logs.configure("info", "logfmt")
 store = Store(sys.argv[1], "api.weixin.qq.com", lambda: 0.0)
 print(store.problem)
-print(store.read("wx0123456789abcdef", WEEKLY, 8).recent.current)
+history = store.read("wx0123456789abcdef", WEEKLY, 8).history
+print(history.live, history.reading(history.live).values, history.first_seen)
 Lock(Path(sys.argv[1]))
 """
 
 
 @pytest.mark.parametrize("killed", [False, True])
-def test_a_read_only_folder_gives_its_figures_and_the_exporter_goes_on_from_memory(
+def test_a_read_only_directory_is_read_and_kept_in_memory(
     opened: Callable[..., Store], tmp_path: Path, killed: bool
 ) -> None:
     folder = tmp_path / "store"
     store = opened(folder)
-    store.save([change(kept(W3))])
+    store.save([change(reading(W3))])
     store.close()
     if killed:  # what kill -9 of an older version left behind: everything is in the log
         with closing(sqlite3.connect(folder / DATABASE)) as db:
@@ -469,12 +478,13 @@ def test_a_read_only_folder_gives_its_figures_and_the_exporter_goes_on_from_memo
     folder.chmod(0o755)
     problem, current = result.stdout.splitlines()
     assert "cannot be used" in problem or "takes no writes" in problem
-    assert current == repr(kept(W3))
+    expected = reading(W3)
+    assert current == f"{W3} {(*expected.reading.values[:-1], 0.0)} {expected.first_seen}"
     assert 'msg="storage takes no lock"' in result.stderr
     assert 'msg="store unavailable, continuing in memory"' in result.stderr
 
 
-def test_only_one_exporter_runs_on_a_folder(tmp_path: Path) -> None:
+def test_only_one_exporter_runs_on_a_directory(tmp_path: Path) -> None:
     lock = Lock(tmp_path / "new")
     assert (tmp_path / "new" / LOCK).exists()
     with pytest.raises(Locked, match="another exporter runs on"):
@@ -486,7 +496,130 @@ def test_only_one_exporter_runs_on_a_folder(tmp_path: Path) -> None:
 def test_two_processes_can_write_to_one_file(opened: Callable[..., Store]) -> None:
     exporter, fetch = opened(), opened()
     for number in range(20):
-        exporter.save([change(kept(W3.before(number)))])
-        fetch.save([change(replace(ANSWER, at=float(number)), "wxother")])
+        exporter.save([change(reading(W3.before(number)))])
+        fetch.save([change(replace(RESULT, at=float(number)), "wxother")])
     assert exporter.problem == fetch.problem == ""
-    assert len(known(fetch).held) == 20
+    assert len(known(fetch).stored) == 20
+
+
+PERIODS = {WEEKLY: W3, DAILY: Day(date(2026, 11, 24)), MONTHLY: Month(date(2026, 10, 1))}
+VALUES = (2470, 8913, 754, None, 226.4748, 69.5, 0)
+
+
+def rows(report: Report, number: int) -> list[StoredReading]:
+    """The newest periods of a report, each with figures of its own."""
+    newest = PERIODS[report]
+    return [
+        StoredReading(Reading(report, newest.before(back), (back, *VALUES[1:])), float(back)) for back in range(number)
+    ]
+
+
+def test_the_reports_of_an_app_are_kept_apart(opened: Callable[..., Store]) -> None:
+    """A day may begin on the same date as a week or a month."""
+    store = opened()
+    for report, newest in PERIODS.items():
+        store.save([Change(APPID, report, each) for each in rows(report, 40)])
+        store.save([Change(APPID, report, LastResult(newest, State.OK, 5.0, 4.0, message=report.name))])
+        lost = UnavailablePeriod(newest.before(40), 7.0, final=True)
+        store.save([Change(APPID, report, lost)])
+    for known_to in (store, opened()):
+        for report, newest in PERIODS.items():
+            found = known_to.read(APPID, report, 500)
+            assert found.history == History.of(report, rows(report, 40))
+            assert found.stored == {newest.before(back) for back in range(40)}
+            assert found.last_result == LastResult(newest, State.OK, 5.0, 4.0, message=report.name)
+            assert found.unavailable == (UnavailablePeriod(newest.before(40), 7.0, final=True),)
+            assert found.damaged == ()
+
+
+def test_nothing_is_known_of_a_report_never_fetched(opened: Callable[..., Store]) -> None:
+    store = opened()
+    store.save([change(reading(W3)), change(RESULT)])
+    assert store.read(APPID, DAILY, 63) == StoredState(History(DAILY))
+
+
+def test_a_damaged_report_leaves_the_others_intact(opened: Callable[..., Store], tmp_path: Path) -> None:
+    store = opened()
+    for report in PERIODS:
+        store.save([Change(APPID, report, each) for each in rows(report, 3)])
+    store.close()
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db, db:
+        db.execute(
+            "UPDATE figure SET value = 9 WHERE period = 20261123 AND value = 754"
+            " AND report = (SELECT id FROM term WHERE name = 'daily')"
+        )
+    store = opened()
+    with capture_logs() as logs:
+        found = {report: store.read(APPID, report, 3) for report in PERIODS}
+    assert {report.name: state.damaged for report, state in found.items()} == {
+        "weekly": (),
+        "daily": ("period 20261123",),
+        "monthly": (),
+    }
+    assert [len(state.stored) for state in found.values()] == [3, 2, 3]
+    assert [(line["event"], line["report"]) for line in logs] == [("stored data damaged", "daily")]
+
+
+def test_unsaved_changes_of_all_reports_reach_the_file(opened: Callable[..., Store], tmp_path: Path) -> None:
+    (tmp_path / DATABASE).mkdir()
+    clock = Wall(NOW)
+    store = opened(clock=clock)
+    for report, newest in PERIODS.items():
+        store.save([Change(APPID, report, each) for each in rows(report, 3)])
+        store.save([Change(APPID, report, LastResult(newest, State.OK, 5.0, 4.0))])
+    (tmp_path / DATABASE).rmdir()
+    clock.now += 61
+    store.mend()
+    for report, newest in PERIODS.items():
+        found = opened().read(APPID, report, 3)
+        assert found.history == History.of(report, rows(report, 3))
+        assert found.last_result == LastResult(newest, State.OK, 5.0, 4.0)
+
+
+def version_1(folder: Path, weeks: int, host: str = HOST, appid: str = APPID) -> list[StoredReading]:
+    """A store as the first version wrote it: its tables, no checksums, weeks only."""
+    written = [reading(W3.before(back), 700 + back, first_seen=float(back)) for back in range(weeks)]
+    with closing(sqlite3.connect(folder / DATABASE)) as db, db:
+        for step in MIGRATIONS[0]:
+            assert isinstance(step, str)
+            db.execute(step)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute("PRAGMA user_version = 1")
+        db.execute("INSERT INTO subject VALUES (1, 'elsewhere', ?), (2, ?, ?)", (appid, host, appid))
+        names = ("weekly", *(field.wechat for field in WEEKLY.fields))
+        terms = {name: number for number, name in enumerate(names, 1)}
+        db.executemany("INSERT INTO term (name, id) VALUES (?, ?)", terms.items())
+        for each in written:
+            key = (2, terms["weekly"], int(each.period.begin_date))
+            db.execute("INSERT INTO reading VALUES (?, ?, ?, ?)", (*key, each.first_seen))
+            figures = zip(WEEKLY.fields, each.reading.values, strict=True)
+            db.executemany(
+                "INSERT INTO figure VALUES (?, ?, ?, ?, '', ?)",
+                [(*key, terms[field.wechat], value) for field, value in figures if value is not None],
+            )
+        db.execute("INSERT INTO miss VALUES (2, 1, ?, 7.0, 1)", (int(W3.before(weeks).begin_date),))
+        db.execute("INSERT INTO answer VALUES (2, 1, 20261116, 'ok', 5.0, 4.0, '', '', 0, 0.0, 0, 5.0)")
+    return written
+
+
+def test_a_store_of_schema_version_1_opens_with_all_weeks(opened: Callable[..., Store], tmp_path: Path) -> None:
+    assert VERSION == 2
+    written = version_1(tmp_path, 60)
+    with capture_logs() as logs:
+        store = opened()
+        found = known(store)
+    assert logs == []
+    assert found == StoredState(
+        History.of(WEEKLY, written),
+        LastResult(W3, State.OK, 5.0, 4.0, succeeded=5.0),
+        frozenset(each.period for each in written),
+        (UnavailablePeriod(W3.before(60), 7.0, final=True),),
+    )
+    assert len(found.stored) == 60
+    store.save([Change(APPID, DAILY, each) for each in rows(DAILY, 3)])
+    again = opened()
+    assert known(again) == found
+    assert again.read(APPID, DAILY, 3).history == History.of(DAILY, rows(DAILY, 3))
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (VERSION,)
+        assert db.execute("SELECT count(*) FROM reading WHERE checksum IS NULL").fetchone() == (0,)

@@ -10,12 +10,11 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from rig import Wall, exposed, served, wired
+from rig import Samples, Wall, exposed, served, wired
 from structlog.testing import capture_logs
 
 from exporter.periods import Week
-from exporter.reports import WEEKLY, Reading
-from exporter.status import Kept
+from exporter.reports import DAILY, MONTHLY, WEEKLY, History, Reading, StoredReading
 from exporter.store import Change, Lock, Locked, Store
 from exporter.store.files import DATABASE
 from exporter.wechat.simulator import Audience, SimulatedApp
@@ -30,20 +29,29 @@ W47 = Week.from_ref_date("20261116-20261122")
 APPS = tuple(SimulatedApp(f"wx{number:016x}", f"secret-{number}", Audience(1000 * number)) for number in (1, 2, 3))
 
 
-def kept(week: Week, visitors: float = 754) -> Kept:
-    return Kept(Reading(WEEKLY, week, (2470, 8913, visitors, None, 226.4748, 69.5, 0)), 1.0)
+def reading(week: Week, visitors: float = 754) -> StoredReading:
+    return StoredReading(Reading(WEEKLY, week, (2470, 8913, visitors, None, 226.4748, 69.5, 0)), 1.0)
 
 
 def readings(folder: Path, *weeks: Week) -> None:
     """Make a store that holds these weeks of one app, closed."""
     store = Store(str(folder), "api.weixin.qq.com", Wall(NOW))
-    store.save([Change("wx1", WEEKLY, kept(week, 100)) for week in weeks])
+    store.save([Change("wx1", WEEKLY, reading(week, 100)) for week in weeks])
     store.close()
 
 
-def held(folder: Path) -> set[tuple[str, int]]:
+def stored_in(folder: Path) -> set[tuple[str, int]]:
     with closing(sqlite3.connect(folder / DATABASE)) as db:
         return {*db.execute("SELECT appid, period FROM reading JOIN subject ON id = subject")}
+
+
+def live(store: Store) -> StoredReading:
+    """The live week of the first app, as it would be written."""
+    history = store.read("wx1", WEEKLY, 50).history
+    assert history.live is not None
+    found = history.reading(history.live)
+    assert found is not None
+    return StoredReading(found, history.first_seen)
 
 
 @pytest.fixture
@@ -51,7 +59,7 @@ def running_store(tmp_path: Path) -> Iterator[tuple[Store, Wall, Lock]]:
     clock = Wall(NOW)
     lock = Lock(tmp_path / "data")
     store = Store(str(tmp_path / "data"), "api.weixin.qq.com", clock, lock)
-    store.save([Change("wx1", WEEKLY, kept(W47)), Change("wx2", WEEKLY, kept(W47))])
+    store.save([Change("wx1", WEEKLY, reading(W47)), Change("wx2", WEEKLY, reading(W47))])
     yield store, clock, lock
     store.close()
     lock.close()
@@ -80,14 +88,14 @@ def test_a_restored_backup_is_opened_and_completed(
         assert store.mend()
     assert [(line["event"], line["added"]) for line in logs] == [("store replaced, opened again", 1)]
     assert lock.is_current
-    store.save([Change("wx3", WEEKLY, kept(W47))])
+    store.save([Change("wx3", WEEKLY, reading(W47))])
     expected = {("wx1", int(week.begin_date)) for week in older} | {("wx2", 20261116), ("wx3", 20261116)}
-    assert held(tmp_path / "data") == expected
-    assert store.read("wx1", WEEKLY, 50).recent.current == kept(W47, 100)  # what the backup says stays
-    assert len(store.read("wx1", WEEKLY, 50).held) == 24
+    assert stored_in(tmp_path / "data") == expected
+    assert live(store) == reading(W47, 100)  # what the backup says stays
+    assert len(store.read("wx1", WEEKLY, 50).stored) == 24
 
 
-def test_a_backup_that_another_process_opens_first_is_kept(
+def test_a_backup_opened_first_by_another_process_is_kept(
     running_store: tuple[Store, Wall, Lock], tmp_path: Path
 ) -> None:
     """SQLite replays a write-ahead log that lies beside a file into it; there must be none between two writes."""
@@ -97,22 +105,20 @@ def test_a_backup_that_another_process_opens_first_is_kept(
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == ["exporter.lock", DATABASE]
     moved_over(tmp_path)
     fetch = Store(str(tmp_path / "data"), "api.weixin.qq.com", clock)
-    assert fetch.read("wx1", WEEKLY, 50).held == frozenset(older)
+    assert fetch.read("wx1", WEEKLY, 50).stored == frozenset(older)
     fetch.close()
     assert store.mend()
-    assert len(held(tmp_path / "data")) == 25
+    assert len(stored_in(tmp_path / "data")) == 25
 
 
-def test_nothing_is_written_to_a_file_that_took_the_place_of_the_open_one(
-    running_store: tuple[Store, Wall, Lock], tmp_path: Path
-) -> None:
+def test_nothing_is_written_to_a_replaced_file(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
     store, _, _ = running_store
     readings(tmp_path / "backup", W47.before())
     moved_over(tmp_path)
-    store.save([Change("wx3", WEEKLY, kept(W47))])
-    assert held(tmp_path / "data") == {("wx1", 20261109)}
+    store.save([Change("wx3", WEEKLY, reading(W47))])
+    assert stored_in(tmp_path / "data") == {("wx1", 20261109)}
     assert store.mend()
-    assert ("wx3", 20261116) in held(tmp_path / "data")
+    assert ("wx3", 20261116) in stored_in(tmp_path / "data")
 
 
 def test_a_removed_lock_alone_harms_no_other_exporter(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
@@ -120,29 +126,29 @@ def test_a_removed_lock_alone_harms_no_other_exporter(running_store: tuple[Store
     (tmp_path / "data" / "exporter.lock").unlink()
     lock = Lock(tmp_path / "data")
     other = Store(str(tmp_path / "data"), "api.weixin.qq.com", clock, lock)
-    other.save([Change("wx9", WEEKLY, kept(W47))])
+    other.save([Change("wx9", WEEKLY, reading(W47))])
     with capture_logs():
         store.mend()
     assert "another exporter runs on" in store.problem
-    store.save([Change("wx8", WEEKLY, kept(W47))])
-    other.save([Change("wx9", WEEKLY, kept(W47.before()))])
-    assert held(tmp_path / "data") == {("wx1", 20261116), ("wx2", 20261116), ("wx9", 20261116), ("wx9", 20261109)}
-    assert store.read("wx8", WEEKLY, 9).held == {W47}
+    store.save([Change("wx8", WEEKLY, reading(W47))])
+    other.save([Change("wx9", WEEKLY, reading(W47.before()))])
+    assert stored_in(tmp_path / "data") == {("wx1", 20261116), ("wx2", 20261116), ("wx9", 20261116), ("wx9", 20261109)}
+    assert store.read("wx8", WEEKLY, 9).stored == {W47}
     other.close()
     lock.close()
 
 
-def test_a_folder_that_takes_no_lock_gets_its_file_back(tmp_path: Path) -> None:
+def test_a_directory_without_a_lock_gets_its_file_back(tmp_path: Path) -> None:
     clock = Wall(NOW)
     (tmp_path / "exporter.lock").mkdir()
     with capture_logs():
         store = Store(str(tmp_path), "api.weixin.qq.com", clock, Lock(tmp_path))
-    store.save([Change("wx1", WEEKLY, kept(W47))])
+    store.save([Change("wx1", WEEKLY, reading(W47))])
     (tmp_path / DATABASE).unlink()
     with capture_logs():
         assert store.mend()
     assert store.problem == ""
-    assert held(tmp_path) == {("wx1", 20261116)}
+    assert stored_in(tmp_path) == {("wx1", 20261116)}
     store.close()
 
 
@@ -153,7 +159,7 @@ def test_a_folder_that_takes_no_lock_gets_its_file_back(tmp_path: Path) -> None:
         "PRAGMA foreign_keys = OFF; UPDATE reading SET period = 20261012 WHERE period = 20261116",
     ],
 )
-def test_an_intact_reading_takes_the_place_of_a_damaged_one(
+def test_an_intact_reading_replaces_a_damaged_one(
     running_store: tuple[Store, Wall, Lock], tmp_path: Path, damage: str
 ) -> None:
     store, _, _ = running_store
@@ -164,7 +170,7 @@ def test_an_intact_reading_takes_the_place_of_a_damaged_one(
     with capture_logs():
         assert store.mend()
     assert store.problem == ""
-    assert store.read("wx1", WEEKLY, 9).recent.current == kept(W47)
+    assert live(store) == reading(W47)
 
 
 @pytest.mark.parametrize(
@@ -175,10 +181,10 @@ def test_an_intact_reading_takes_the_place_of_a_damaged_one(
         "UPDATE figure SET dimension = CAST(x'ff' AS TEXT) WHERE value = 100 AND subject = 2",
     ],
 )
-def test_a_broken_text_does_not_stop_the_upgrade_of_an_older_store(tmp_path: Path, damage: str) -> None:
+def test_invalid_utf8_does_not_stop_the_upgrade(tmp_path: Path, damage: str) -> None:
     readings(tmp_path, W47)
     store = Store(str(tmp_path), "api.weixin.qq.com", Wall(NOW))
-    store.save([Change("wx2", WEEKLY, kept(W47, 100))])
+    store.save([Change("wx2", WEEKLY, reading(W47, 100))])
     store.close()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
         db.executescript(f"ALTER TABLE reading DROP COLUMN checksum; PRAGMA user_version = 1; {damage}")
@@ -187,20 +193,20 @@ def test_a_broken_text_does_not_stop_the_upgrade_of_an_older_store(tmp_path: Pat
     assert store.problem == ""
     found = store.read("wx1", WEEKLY, 9)
     store.close()
-    assert found.held == {W47}
+    assert found.stored == {W47}
 
 
-def test_a_removed_folder_is_made_again_and_locked(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
+def test_a_removed_directory_is_recreated_and_locked(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
     store, clock, _ = running_store
     shutil.rmtree(tmp_path / "data")
     clock.now += 61
     assert store.mend()
-    assert held(tmp_path / "data") == {("wx1", 20261116), ("wx2", 20261116)}
+    assert stored_in(tmp_path / "data") == {("wx1", 20261116), ("wx2", 20261116)}
     with pytest.raises(Locked):
         Lock(tmp_path / "data")
 
 
-def test_a_removed_lock_is_taken_again(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
+def test_a_removed_lock_is_acquired_again(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
     store, clock, _ = running_store
     (tmp_path / "data" / "exporter.lock").unlink()
     clock.now += 61
@@ -209,7 +215,7 @@ def test_a_removed_lock_is_taken_again(running_store: tuple[Store, Wall, Lock], 
         Lock(tmp_path / "data")
 
 
-def test_a_folder_that_another_exporter_took_is_left_to_it(
+def test_a_directory_locked_by_another_exporter_is_left_alone(
     running_store: tuple[Store, Wall, Lock], tmp_path: Path
 ) -> None:
     store, clock, _ = running_store
@@ -219,17 +225,15 @@ def test_a_folder_that_another_exporter_took_is_left_to_it(
     with capture_logs():
         assert not store.mend()
     assert "another exporter runs on" in store.problem
-    assert store.read("wx2", WEEKLY, 9).held == {W47}
+    assert store.read("wx2", WEEKLY, 9).stored == {W47}
     assert not (tmp_path / "data" / DATABASE).exists()
     other.close()
     clock.now += 61
     assert store.mend()
-    assert held(tmp_path / "data") == {("wx1", 20261116), ("wx2", 20261116)}
+    assert stored_in(tmp_path / "data") == {("wx1", 20261116), ("wx2", 20261116)}
 
 
-def test_what_is_put_there_and_is_corrupt_is_moved_aside(
-    running_store: tuple[Store, Wall, Lock], tmp_path: Path
-) -> None:
+def test_a_corrupt_replacement_is_moved_aside(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
     store, clock, _ = running_store
     (tmp_path / "rubbish").write_bytes(b"no database " * 500)
     (tmp_path / "rubbish").rename(tmp_path / "data" / DATABASE)
@@ -239,23 +243,23 @@ def test_what_is_put_there_and_is_corrupt_is_moved_aside(
     (aside,) = (tmp_path / "data").glob("*.corrupt-*Z")
     assert aside.read_bytes().startswith(b"no database")
     assert logs[-1]["moved_to"] == str(aside)
-    assert held(tmp_path / "data") == {("wx1", 20261116), ("wx2", 20261116)}
+    assert stored_in(tmp_path / "data") == {("wx1", 20261116), ("wx2", 20261116)}
 
 
 @pytest.mark.parametrize("application_id", [0, 0x12345678])
-def test_the_database_of_another_program_is_refused_and_untouched(tmp_path: Path, application_id: int) -> None:
+def test_the_database_of_another_program_is_unchanged(tmp_path: Path, application_id: int) -> None:
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db, db:
         db.execute(f"PRAGMA application_id = {application_id}")
         db.execute("CREATE TABLE recipes (title TEXT)")
     before = (tmp_path / DATABASE).read_bytes()
     with capture_logs() as logs:
         store = Store(str(tmp_path), "api.weixin.qq.com", Wall(NOW))
-    store.save([Change("wx1", WEEKLY, kept(W47))])
+    store.save([Change("wx1", WEEKLY, reading(W47))])
     assert store.problem == (
         f"{tmp_path / DATABASE} is the database of another program: move it away, or set another --storage.path"
     )
     assert [line["event"] for line in logs] == ["store unavailable, continuing in memory"]
-    assert store.read("wx1", WEEKLY, 9).held == {W47}
+    assert store.read("wx1", WEEKLY, 9).stored == {W47}
     store.close()
     assert (tmp_path / DATABASE).read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [DATABASE]
@@ -271,7 +275,7 @@ def test_a_pipe_in_place_of_the_file_does_not_block(tmp_path: Path, name: str) -
     store.close()
 
 
-def test_the_running_exporter_knows_what_a_restored_backup_holds(tmp_path: Path) -> None:
+def test_a_restored_backup_is_exposed_without_requests(tmp_path: Path) -> None:
     """History that the backup has is not requested again, and its figures are exposed."""
     clock = Wall(NOW)
     with served(APPS, clock) as (wechat, base_url):
@@ -280,17 +284,17 @@ def test_the_running_exporter_knows_what_a_restored_backup_holds(tmp_path: Path)
         wechat.put(SimulatedApp("wx9999999999999999", "s"))
         with wired(APPS, base_url, clock, str(tmp_path / "data"), history_weeks=2) as rooms:
             rooms.poller.drain()
-            assert ("median_week_visitors", APPS[0].appid, W47.label) not in exposed(rooms)
+            assert ("typical_week_visitors", APPS[0].appid, W47.label) not in exposed(rooms)
             (tmp_path / "backup" / DATABASE).rename(tmp_path / "data" / DATABASE)
-            asked = len(wechat.calls)
+            seen = len(wechat.calls)
             clock.now += 61
             rooms.poller.drain()
             found = exposed(rooms)
-            assert len(wechat.calls) == asked
-    assert all(("median_week_visitors", app.appid, W47.label) in found for app in APPS)
+            assert len(wechat.calls) == seen
+    assert all(("typical_week_visitors", app.appid, W47.label) in found for app in APPS)
 
 
-def test_flipped_bits_change_no_figure_and_are_requested_again(tmp_path: Path) -> None:
+def test_flipped_bits_change_no_figure(tmp_path: Path) -> None:
     """Fifty random flips in the pages of the store: every figure is right, some after another request."""
     clock = Wall(NOW)
     chance = random.Random(10)  # noqa: S311 (no secret)
@@ -324,9 +328,43 @@ def test_flipped_bits_change_no_figure_and_are_requested_again(tmp_path: Path) -
     assert silent == 0
 
 
-def figures_of(samples: dict[tuple[str, ...], float]) -> dict[tuple[str, ...], float]:
-    names = {info(field).removeprefix("wechat_miniprogram_") for field in WEEKLY.fields for info in TWINS}
+def figures_of(samples: Samples) -> Samples:
+    """The live figures of the weekly report and those that they are compared with."""
+    metrics = {WEEKLY.metric(field) for field in WEEKLY.fields}
+    metrics |= {WEEKLY.comparison_metric(each, field) for field in WEEKLY.fields for each in WEEKLY.comparisons}
+    names = {metric.removeprefix("wechat_miniprogram_") for metric in metrics}
     return {key: value for key, value in samples.items() if key[0] in names}
 
 
-TWINS = (WEEKLY.metric, WEEKLY.previous_metric, WEEKLY.median_metric)
+def test_a_restored_backup_of_all_reports_is_completed(tmp_path: Path) -> None:
+    """History that a backup has is not requested again, and what it lacks of any report is added from memory."""
+    clock = Wall(NOW)
+    reports = (WEEKLY, DAILY, MONTHLY)
+    with served(APPS, clock) as (wechat, base_url):
+        with wired(APPS, base_url, clock, str(tmp_path / "backup"), reports, history_weeks=9) as rooms:
+            rooms.poller.drain()
+            expected = {status.appid: [of.history for of in status.reports] for status in rooms.poller.statuses()}
+        with wired(APPS, base_url, clock, str(tmp_path / "data"), reports, history_weeks=2) as rooms:
+            rooms.poller.drain()
+            (tmp_path / "backup" / DATABASE).rename(tmp_path / "data" / DATABASE)
+            seen = len(wechat.calls)
+            clock.now += 61
+            rooms.poller.drain()
+            found = {status.appid: [of.history for of in status.reports] for status in rooms.poller.statuses()}
+            assert len(wechat.calls) == seen
+    assert found == expected
+    assert [len(history.periods) for history in found[APPS[0].appid]] == [9, 63, 3]
+
+
+def test_another_report_in_a_replaced_file_is_added_from_memory(
+    running_store: tuple[Store, Wall, Lock], tmp_path: Path
+) -> None:
+    store, _, _ = running_store
+    day = DAILY.period.containing(NOW)
+    row = StoredReading(Reading(DAILY, day, (1, 2, 3, 4, 5.5, 6.5, 7.5)), 1.0)
+    store.save([Change("wx1", DAILY, row)])
+    readings(tmp_path / "backup", W47)
+    moved_over(tmp_path)
+    assert store.mend()
+    assert store.read("wx1", DAILY, 9).history == History.of(DAILY, [row])
+    assert live(store) == reading(W47, 100)

@@ -194,8 +194,8 @@ def test_what_the_unit_forbids_is_refused_and_the_exporter_does_not_miss_it(jail
         main = {**CONFIGURATION, "api": {"base_url": base_url}}
         (jail.folder / "given" / "config.yaml").write_text(json.dumps(main))
         with running(jail.folder, *ARGUMENTS, within=jail.around) as exporter:
-            samples = exporter.scrape_until(lambda samples: samples.get(("fetches_total", APP.appid)) == 8)
-            assert samples["up", APP.appid] == 1
+            samples = exporter.scrape_until(lambda samples: samples.get(("fetches_total", APP.appid, "weekly")) == 9)
+            assert samples["up", APP.appid, "weekly"] == 1
             assert samples["exporter_store_up",] == 1
             assert samples["process_start_time_seconds",] == pytest.approx(time.time(), abs=60)
             assert APP.appid in exporter.get("/").text

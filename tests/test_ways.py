@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rig import PREFIX, Running, Samples, command, running, served
 
-from exporter.metrics.catalogue import of_report
 from exporter.periods import Week, newest_wanted
-from exporter.reports import WEEKLY
+from exporter.reports import REPORTS, WEEKLY
 from exporter.wechat.simulator import Audience, Fault, SimulatedApp, Surroundings
 from exporter.wechat.simulator.ways import HTTP_ACCESS, KEY_HEADER, TOKEN_SERVER
 
@@ -82,7 +81,7 @@ def entries(folder: Path, wechat: Simulator, base_url: str) -> dict[str, Entry]:
         },
         "cloud_function": {
             "secret": by_way["cloud_function"].secret,
-            "cloud_function": {"env": "prod-1", "name": "weeklyVisitTrend"},
+            "cloud_function": {"env": "prod-1", "name": "analysis"},
         },
         "http_function": {"http_function": {"url": f"{base_url}{HTTP_ACCESS}{{appid}}", "headers": headers}},
         "cloud_hosting": {"cloud_hosting": {}},
@@ -128,11 +127,11 @@ def test_nine_apps_by_nine_ways_expose_the_same_kind_of_figures_and_nothing_secr
             )
             for app in APPS:
                 figures = {key[0] for key in samples if key[1:] == (app.appid, week.label)}
-                assert {info.name.removeprefix(PREFIX) for info in of_report(WEEKLY)} <= figures
+                assert figures > {info.removeprefix(PREFIX) for info in map(WEEKLY.metric, WEEKLY.fields)}
                 for field in WEEKLY.fields:
                     value = samples[f"weekly_{field.metric}", app.appid, week.label]
                     assert value == wechat.row(app.appid, week)[field.wechat]
-                assert samples["fetch_state", app.appid, "ok"] == 1
+                assert samples["fetch_state", app.appid, "weekly", "ok"] == 1
             calls = {key[1]: value for key, value in samples.items() if key[0].endswith("duration_seconds_count")}
             assert calls == {
                 "stable_token": 2,
@@ -142,6 +141,28 @@ def test_nine_apps_by_nine_ways_expose_the_same_kind_of_figures_and_nothing_secr
                 "invokecloudfunction": WEEKS,
                 "http_function": WEEKS,
             }
+            assert_nothing_secret(exporter, wechat, tmp_path)
+
+
+def test_every_access_method_serves_every_report(tmp_path: Path) -> None:
+    """Nine apps, nine access methods, three reports each: the newest period of all is exposed as WeChat has it."""
+    with served(APPS, surroundings=SURROUNDINGS) as (wechat, base_url):  # type: ignore[arg-type]
+        apps = {way: {**entry, "reports": list(REPORTS)} for way, entry in entries(tmp_path, wechat, base_url).items()}
+        configure(tmp_path, base_url, apps, history_weeks=2)
+        wanted = sum(report.periods_in_weeks(2) for report in REPORTS.values())
+        with running(tmp_path, "--log.level=debug") as exporter:
+            samples = exporter.scrape_until(
+                lambda samples: (
+                    sum(samples.get(("fetches_total", app.appid, name), 0) for app in APPS for name in REPORTS)
+                    == wanted * len(APPS)
+                )
+            )
+            for report in REPORTS.values():
+                period = newest_wanted(report.period, time.time(), 36_000)
+                for app, field in ((app, field) for app in APPS for field in report.fields):
+                    value = samples[report.metric(field).removeprefix(PREFIX), app.appid, period.label]
+                    assert value == wechat.row(app.appid, period)[field.wechat]
+                assert all(samples["fetch_state", app.appid, report.name, "ok"] == 1 for app in APPS)
             assert_nothing_secret(exporter, wechat, tmp_path)
 
 
@@ -222,14 +243,14 @@ def test_every_way_tells_the_same_fault_in_the_same_words(kind: str, tmp_path: P
 
 def assert_broken(folder: Path, wechat: Simulator, expected: dict[str, Broken]) -> None:
     def told(samples: Samples) -> bool:
-        return all(("fetch_state", appid(way), broken.state) in samples for way, broken in expected.items())
+        return all(("fetch_state", appid(way), "weekly", broken.state) in samples for way, broken in expected.items())
 
     with running(folder, "--log.level=debug") as exporter:
         samples = exporter.scrape_until(told)
         for way, broken in expected.items():
-            assert samples["api_errors_total", appid(way), broken.errcode] >= 1, way
-            line = exporter.logged(f"appid={appid(way)} state={broken.state} errcode={broken.errcode} ")
-            assert "app in trouble" in line
+            assert samples["api_errors_total", appid(way), broken.errcode, "weekly"] >= 1, way
+            line = exporter.logged(f"appid={appid(way)} report=weekly state={broken.state} errcode={broken.errcode} ")
+            assert "app failing" in line
             assert broken.words in line, way
         assert_nothing_secret(exporter, wechat, folder)
 

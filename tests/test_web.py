@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,22 +13,22 @@ import requests
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from test_metrics import FULL, NEW
+from test_metrics import EVERY, FULL, NEW
 
-from exporter.httpd import Server
+from exporter.guard import Guard
+from exporter.httpd import Request, Server
 from exporter.metrics import Format
-from exporter.reports import WEEKLY
 from exporter.web import Pages, Site, Surroundings
 from exporter.web.negotiation import accepts_gzip, preferred_format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from exporter.status import Status
+    from exporter.apps import AppStatus
 
 
 TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
-SURROUNDINGS = Surroundings(WEEKLY, "/metrics", (), 1_795_500_000.0)
+SURROUNDINGS = Surroundings("/metrics", (), 1_795_500_000.0)
 
 # --- negotiation -----------------------------------------------------------------------------------
 
@@ -71,7 +74,7 @@ ACCEPT = [
 
 
 @pytest.mark.parametrize(("accept", "format_"), ACCEPT)
-def test_the_format_is_the_one_that_the_client_prefers(accept: str, format_: Format) -> None:
+def test_format_is_the_one_that_the_client_prefers(accept: str, format_: Format) -> None:
     assert preferred_format(accept) is format_
 
 
@@ -98,7 +101,7 @@ def test_gzip_is_used_where_the_client_allows_it(accept_encoding: str, allowed: 
     assert accepts_gzip(accept_encoding) is allowed
 
 
-def test_the_tables_of_preferences_are_whole() -> None:
+def test_the_tables_of_preferences_are_complete() -> None:
     assert (len(ACCEPT), len(ENCODINGS)) == (23, 14)
 
 
@@ -107,7 +110,7 @@ def test_the_tables_of_preferences_are_whole() -> None:
 
 @pytest.fixture
 def pages() -> Pages:
-    return Pages(WEEKLY, lambda: (FULL, NEW))
+    return Pages(Guard(lambda _: None), (FULL, NEW, EVERY))
 
 
 @pytest.fixture
@@ -129,6 +132,9 @@ ROUTES = [
     ("/-/ready", READ),
     ("/metrics?name[]=x", READ),
     ("/-/reload", {"GET": 405, "HEAD": 405, "POST": 403, "PUT": 403, "DELETE": 405}),
+    ("/?report=daily", READ),
+    ("/?report=monthly", READ),
+    ("/?report=yearly", {"GET": 404, "HEAD": 404, "POST": 405}),
     ("/nowhere", {"GET": 404, "HEAD": 404, "POST": 404}),
     ("/metrics/", {"GET": 404}),
     ("/%2e%2e/etc/passwd", {"GET": 404}),
@@ -136,9 +142,7 @@ ROUTES = [
 
 
 @pytest.mark.parametrize(("path", "answers"), ROUTES, ids=[row[0] for row in ROUTES])
-def test_each_path_answers_its_methods_and_refuses_the_others(
-    url: str, pages: Pages, path: str, answers: dict[str, int]
-) -> None:
+def test_each_path_accepts_its_methods_only(url: str, pages: Pages, path: str, answers: dict[str, int]) -> None:
     pages.render()
     found = {method: requests.request(method, url + path, timeout=5) for method in answers}
     assert {method: answer.status_code for method, answer in found.items()} == answers
@@ -149,8 +153,8 @@ def test_each_path_answers_its_methods_and_refuses_the_others(
         assert int(found["HEAD"].headers["Content-Length"]) > 0
 
 
-def test_the_table_of_routes_is_whole() -> None:
-    assert len(ROUTES) == 10
+def test_the_table_of_routes_is_complete() -> None:
+    assert len(ROUTES) == 13
 
 
 def test_before_the_first_page_it_is_healthy_and_not_ready(url: str, pages: Pages) -> None:
@@ -168,7 +172,7 @@ def test_before_the_first_page_it_is_healthy_and_not_ready(url: str, pages: Page
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 @pytest.mark.parametrize(("accept", "format_"), [("*/*", TEXT), ("application/openmetrics-text", OPENMETRICS)])
-def test_metrics_come_in_the_format_and_encoding_that_was_asked_for(
+def test_metrics_have_the_requested_format_and_encoding(
     url: str, pages: Pages, accept: str, format_: Format, encoding: str
 ) -> None:
     pages.render()
@@ -185,8 +189,11 @@ def test_metrics_come_in_the_format_and_encoding_that_was_asked_for(
 
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
-@pytest.mark.parametrize(("path", "begin"), [("/", b"<!doctype html>"), ("/api/v1/apps", b'{"status":"success"')])
-def test_page_and_json_come_in_the_encoding_that_was_asked_for_and_are_kept_nowhere(
+@pytest.mark.parametrize(
+    ("path", "begin"),
+    [("/", b"<!doctype html>"), ("/?report=daily", b"<!doctype html>"), ("/api/v1/apps", b'{"status":"success"')],
+)
+def test_page_and_json_are_encoded_as_requested_and_not_cached(
     url: str, pages: Pages, path: str, begin: bytes, encoding: str
 ) -> None:
     pages.render()
@@ -196,6 +203,45 @@ def test_page_and_json_come_in_the_encoding_that_was_asked_for_and_are_kept_nowh
     assert (answer.headers["Vary"], answer.headers["Cache-Control"]) == ("Accept-Encoding", "no-store")
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert (gzip.decompress(raw) if encoding == "gzip" else raw).startswith(begin)
+
+
+VIEWS = {"": "Week", "?report=weekly": "Week", "?report=daily": "Day", "?report=monthly": "Month", "?report=": "Week"}
+
+
+@pytest.mark.parametrize(("query", "kind"), VIEWS.items())
+def test_each_report_has_its_view_with_its_own_policy(url: str, pages: Pages, query: str, kind: str) -> None:
+    """The style differs from view to view, and so does the hash that the policy allows."""
+    pages.render()
+    response = requests.get(f"{url}/{query}", timeout=5)
+    assert f'<th scope="col" data-key="period">{kind}</th>' in response.text
+    style = response.text.partition("<style>")[2].partition("</style>")[0]
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in response.headers["Content-Security-Policy"]
+    assert len(VIEWS) == 5
+
+
+def test_unknown_report_is_answered_with_those_there_are(url: str, pages: Pages) -> None:
+    pages.render()
+    for query in ("yearly", "DAILY", "%3Cscript%3E", "weekly%00"):
+        response = requests.get(f"{url}/?report={query}", timeout=5)
+        assert (response.status_code, response.text) == (404, "unknown report; apps fetch: weekly, daily, monthly\n")
+
+
+@pytest.mark.parametrize(
+    ("statuses", "expected"),
+    [
+        ((), {"": 200, "weekly": 200, "daily": 404}),
+        ((FULL,), {"": 200, "weekly": 200, "daily": 404}),
+        ((replace(EVERY, reports=EVERY.reports[1:]),), {"": 200, "weekly": 404, "daily": 200, "monthly": 200}),
+    ],
+    ids=["no apps", "weekly", "daily and monthly"],
+)
+def test_views_are_those_of_reports_that_apps_fetch(statuses: tuple[AppStatus, ...], expected: dict[str, int]) -> None:
+    pages = Pages(Guard(lambda _: None), statuses)
+    pages.render()
+    site = Site("/metrics", pages, CollectorRegistry(), lambda: SURROUNDINGS)
+    found = {name: site(Request("GET", "/", f"report={name}" if name else "")).status for name in expected}
+    assert found == expected
 
 
 def test_several_accept_headers_are_one_list(url: str, pages: Pages) -> None:
@@ -217,63 +263,56 @@ def test_several_accept_headers_are_one_list(url: str, pages: Pages) -> None:
 
 def test_changes_in_quick_succession_are_rendered_together() -> None:
     rendered: list[float] = []
+    pages = Pages(Guard(lambda _: None))
+    render = pages.render
 
-    def statuses() -> tuple[Status, ...]:
+    def noted() -> None:
         rendered.append(time.monotonic())
-        return (FULL,)
+        render()
 
-    pages = Pages(WEEKLY, statuses)
+    pages.render = noted  # type: ignore[method-assign]
     stopping = threading.Event()
     thread = threading.Thread(target=pages.run, args=(stopping,))
     thread.start()
     began = time.monotonic()
     while time.monotonic() - began < 1.2:
-        pages.changed()
+        pages.publish((FULL,))
         time.sleep(0.005)
     stopping.set()
-    pages.changed()
+    pages.wake()
     thread.join(5)
     assert not thread.is_alive()
     assert 2 <= len(rendered) <= 4
     assert rendered[0] - began < 1
 
 
-def test_a_fault_in_one_rendering_is_survived_by_the_next() -> None:
-    faults = iter([ZeroDivisionError("once")])
-    survived: list[Exception] = []
+def test_error_in_one_rendering_does_not_stop_the_next() -> None:
+    counted: list[str] = []
 
-    def statuses() -> tuple[Status, ...]:
-        for fault in faults:
-            raise fault
-        return (FULL,)
+    def count(component: str) -> None:
+        counted.append(component)
+        pages.publish((FULL,))
 
-    def guarded(action: Callable[[], None]) -> None:
-        try:
-            action()
-        except ZeroDivisionError as error:
-            survived.append(error)
-            pages.changed()
-
-    pages = Pages(WEEKLY, statuses, guarded)
+    pages = Pages(Guard(count))
     stopping = threading.Event()
     thread = threading.Thread(target=pages.run, args=(stopping,))
     thread.start()
-    pages.changed()
+    pages.publish((None,))  # type: ignore[arg-type]  # an internal error
     deadline = time.monotonic() + 10
     while pages.current is None and time.monotonic() < deadline:
         time.sleep(0.01)
     stopping.set()
-    pages.changed()
+    pages.wake()
     thread.join(5)
-    assert len(survived) == 1
+    assert counted == ["pages"]
     assert pages.current is not None
 
 
-def test_a_generation_is_not_touched_by_the_next() -> None:
-    statuses = [(FULL,), (NEW,)]
-    pages = Pages(WEEKLY, lambda: statuses.pop(0))
+def test_a_generation_is_not_changed_by_the_next() -> None:
+    pages = Pages(Guard(lambda _: None), (FULL,))
     pages.render()
     first = pages.current
+    pages.publish((NEW,))
     pages.render()
     assert first is not None
     assert first.statuses == (FULL,)

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from exporter.config import ConfigError, load_web
-from exporter.config.tls import CIPHERS, CIPHERS_OF_TLS13, TlsServer
-from exporter.config.web import HEADERS, WebConfig
+from exporter.config.web_config.tls import CIPHERS, CIPHERS_OF_TLS13, TlsServer
+from exporter.config.web_config.web import HEADERS, WebConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable

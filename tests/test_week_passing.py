@@ -47,7 +47,7 @@ def test_a_week_passes_from_sunday_evening_to_tuesday() -> None:
             seen = len(wechat.calls)
             (label,) = [key[2] for key in exposed(rooms) if key[0] == "weekly_visitors"]
             live.setdefault(label, wall.now)
-            next_fetch = exposed(rooms)["next_fetch_timestamp_seconds", APPID]
+            next_fetch = exposed(rooms)["next_fetch_timestamp_seconds", APPID, "weekly"]
             wall.now = next_fetch - 1
             rooms.poller.drain()
             assert len(wechat.calls) == seen, "nothing is asked a second too early"
@@ -62,7 +62,7 @@ def test_a_week_passes_from_sunday_evening_to_tuesday() -> None:
     arrived = expected[-1][0]
     while (due := expected[-1][0] + 6 * HOUR * (1 + SPREAD)) < end:
         expected.append((due, new.label))
-    weekly = [(call.at, call.week) for call in wechat.calls if call.endpoint == "weekly"]
+    weekly = [(call.at, call.period) for call in wechat.calls if call.endpoint == "weekly"]
     assert [week for _, week in weekly] == [week for _, week in expected]
     assert [at for at, _ in weekly] == pytest.approx([at for at, _ in expected], rel=0, abs=0.01)
     assert live == {old.label: start, new.label: pytest.approx(arrived, rel=0, abs=0.01)}
@@ -74,7 +74,7 @@ def test_a_week_passes_from_sunday_evening_to_tuesday() -> None:
     assert [call.at for call in wechat.calls if call.endpoint == "stable_token"] == pytest.approx(
         tokens, rel=0, abs=0.01
     )
-    assert final["fetch_state", APPID, "ok"] == 1
+    assert final["fetch_state", APPID, "weekly", "ok"] == 1
     assert final["weekly_visitors", APPID, new.label] == wechat.row(APPID, new)["visit_uv"]
     assert final["previous_week_visitors", APPID, new.label] == wechat.row(APPID, old)["visit_uv"]
 
@@ -84,13 +84,13 @@ def test_while_the_week_is_not_ready_the_older_one_stays_and_up_is_one() -> None
     with served([APP], wall) as (_, base_url), wired([APP], base_url, wall, history_weeks=3) as rooms:
         rooms.poller.drain()
         found = exposed(rooms)
-    assert found["fetch_state", APPID, "not_ready"] == 1
-    assert found["up", APPID] == 1
+    assert found["fetch_state", APPID, "weekly", "not_ready"] == 1
+    assert found["up", APPID, "weekly"] == 1
     assert found["weekly_visitors", APPID, "20261109-20261115"] > 0
     assert found["previous_week_visitors", APPID, "20261109-20261115"] > 0
-    assert ("last_success_timestamp_seconds", APPID) not in found
-    assert found["api_errors_total", APPID, "61503"] == 1
-    assert found["fetch_failures_total", APPID] == 0
+    assert ("last_success_timestamp_seconds", APPID, "weekly") not in found
+    assert found["api_errors_total", APPID, "61503", "weekly"] == 1
+    assert found["fetch_failures_total", APPID, "weekly"] == 0
 
 
 RECORDED = [
@@ -150,9 +150,9 @@ def test_a_revised_week_is_noticed_counted_and_stored(tmp_path: object) -> None:
             found = exposed(rooms)
             wall.now += 7 * HOUR
             rooms.poller.drain()
-            assert exposed(rooms)["revisions_total", APPID] == 1
+            assert exposed(rooms)["revisions_total", APPID, "weekly"] == 1
         with wired([APP], base_url, wall, str(tmp_path), history_weeks=2) as rooms:
             assert exposed(rooms)["weekly_visitors", APPID, week.label] == 4321
     assert found["weekly_visitors", APPID, week.label] == 4321
-    assert found["revisions_total", APPID] == 1
-    assert found["week_first_seen_timestamp_seconds", APPID, week.label] == beijing("24T12:00")
+    assert found["revisions_total", APPID, "weekly"] == 1
+    assert found["period_first_seen_timestamp_seconds", APPID, "weekly"] == beijing("24T12:00")

@@ -6,22 +6,26 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from browser import FLAGS, opened, served
 from playwright.sync_api import sync_playwright
 
 from exporter import demo, logs
-from exporter.cli.engine import Engine
 from exporter.config import Fetch
 from exporter.periods import DAY
-from exporter.status import TRAIL_WEEKS, Status
+from exporter.reports import WEEKLY
+from exporter.runtime.engine import Engine
+
+if TYPE_CHECKING:
+    from exporter.apps import AppStatus
 
 HERE = Path(__file__).parent
 STEP = 7200
 """Seconds between two looks at the clock."""
 
 
-def statuses(now: float) -> tuple[Status, ...]:
+def statuses(now: float) -> tuple[AppStatus, ...]:
     """What the exporter knows after eight days."""
     roles = demo.cast(now)
     moment = now
@@ -32,7 +36,7 @@ def statuses(now: float) -> tuple[Status, ...]:
     server = demo.serve(demo.simulator(roles, clock), "127.0.0.1:0")
     config = demo.configuration(roles, f"http://{server.addresses[0]}")
     moment = now - 8 * DAY
-    rooms = Engine(replace(config, fetch=Fetch(history_weeks=TRAIL_WEEKS)), ":memory:", clock)
+    rooms = Engine(replace(config, fetch=Fetch(history_weeks=WEEKLY.chart)), ":memory:", clock)
     while moment <= now:
         rooms.poller.drain()
         moment += STEP

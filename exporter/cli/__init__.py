@@ -17,10 +17,10 @@ import structlog
 from exporter import config, demo, logs
 from exporter.cli import commands, health
 from exporter.cli.flags import LISTEN_ADDRESS, RUN, STORAGE_PATH, Options, UsageError, parse
-from exporter.cli.reload import Source, announce
 from exporter.cli.run import Settings, run
 from exporter.cli.signals import Signals
 from exporter.httpd import ListenError
+from exporter.runtime.reload import Source, announce
 from exporter.store import MEMORY, Locked
 from exporter.web import Protection
 

@@ -5,28 +5,24 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from exporter import dashboards, demo, rules
-from exporter.cli.engine import Engine
+from exporter import alerts, dashboards, demo
 from exporter.cli.flags import UsageError
 from exporter.metrics import Format, Renderer, compose
-from exporter.periods import Week, newest_wanted
-from exporter.poller import STATES
-from exporter.reports import WEEKLY, Reading
-from exporter.wechat.client import Client
-from exporter.wechat.codes import NotReady
+from exporter.reports import REPORTS
+from exporter.runtime.engine import Engine
+from exporter.runtime.live_check import check_live
 from exporter.wechat.simulator import KINDS, Fault, Simulator
-from exporter.wechat.transport import Transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from exporter.cli.flags import Options
-    from exporter.config import App, Config
+    from exporter.config import Config
 
 
 def check(config: Config, options: Options, clock: Callable[[], float]) -> int:
@@ -35,7 +31,7 @@ def check(config: Config, options: Options, clock: Callable[[], float]) -> int:
         print(f"warning: {warning}")
     for problem in config.problems:
         print(problem)
-    failed = _check_live(config, clock) if options.live else 0
+    failed = check_live(config, clock, partial(print, flush=True)) if options.live else 0
     if config.problems or failed:
         print(f"FAILED: {len(config.problems)} problems" + (f", {failed} of {len(config.apps)} apps" if failed else ""))
         return 1
@@ -49,7 +45,7 @@ def fetch(config: Config, options: Options, clock: Callable[[], float]) -> int:
     rooms = Engine(config, options.storage(), clock, long_running=False)
     rooms.poller.drain()
     statuses = rooms.poller.statuses()
-    page = Renderer(WEEKLY).render(statuses)
+    page = Renderer().render(statuses)
     exposition = compose(page, rooms.meters.registry, Format.TEXT, gzip=False)
     rooms.close()
     if output is None:
@@ -58,7 +54,7 @@ def fetch(config: Config, options: Options, clock: Callable[[], float]) -> int:
         output.write_bytes(exposition)  # a pipe or a device is not replaced
     else:
         _replace(output, exposition)
-    return 0 if all(status.state.up for status in statuses) and not config.broken_files else 1
+    return 0 if all(of.state.up for status in statuses for of in status.reports) and not config.broken_files else 1
 
 
 def simulate(options: Options, clock: Callable[[], float], wait: Callable[[], None]) -> int:
@@ -71,7 +67,15 @@ def simulate(options: Options, clock: Callable[[], float], wait: Callable[[], No
     for fault in options.faults:
         _spoil(wechat, fault)
     servers = [demo.serve(wechat, address) for address in options.addresses(demo.SIMULATOR_ADDRESS)]
-    apps = [{"appid": role.app.appid, "name": role.name, "secret": role.app.secret} for role in roles]
+    apps = [
+        {
+            "appid": role.app.appid,
+            "name": role.name,
+            "secret": role.app.secret,
+            "reports": [report.name for report in role.reports],
+        }
+        for role in roles
+    ]
     api = {"base_url": f"http://{servers[0].addresses[0]}"}
     print("# a configuration for this simulator (JSON is YAML)")
     print(json.dumps({"api": api, "apps": apps}, indent=2), flush=True)
@@ -83,8 +87,8 @@ def simulate(options: Options, clock: Callable[[], float], wait: Callable[[], No
 
 def print_rules(options: Options) -> int:
     """Prints the rules of Prometheus, their annotations leading to the given addresses."""
-    write = rules.kubernetes if options.kubernetes else rules.document
-    print(write(rules.Links(options.dashboard_url, options.runbook_url)), end="")
+    write = alerts.kubernetes if options.kubernetes else alerts.document
+    print(write(alerts.Links(options.dashboard_url, options.runbook_url)), end="")
     return 0
 
 
@@ -92,34 +96,6 @@ def print_dashboard(_options: Options) -> int:
     """Prints the Grafana dashboard."""
     print(dashboards.dashboard(), end="")
     return 0
-
-
-def _check_live(config: Config, clock: Callable[[], float]) -> int:
-    """Asks WeChat for one finished week of each app and prints a line for each; returns how many failed."""
-    transport = Transport(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
-    client = Client(config.apps, config.api.base_url, sender=transport, clock=clock)
-    week = newest_wanted(Week, clock(), config.fetch.ready_after)
-
-    def ask(app: App) -> tuple[bool, str]:
-        result = client.ask(app, WEEKLY, week).result
-        if isinstance(result, Reading):
-            figures = (
-                f"{field.wechat} {value}"
-                for field, value in zip(WEEKLY.fields, result.values, strict=True)
-                if value is not None
-            )
-            return True, f"ok: week {week.label}: {', '.join(figures)}"
-        if isinstance(result, NotReady):
-            return True, f"ok, but week {week.label} is not there yet: {result}"
-        return False, f"{STATES[type(result)].value}: {result}"
-
-    failed = 0
-    with ThreadPoolExecutor(config.fetch.concurrency) as pool:
-        for app, (good, words) in zip(config.apps, pool.map(ask, config.apps), strict=True):
-            print(f"{app.appid}{f' ({app.name})' if app.name else ''}: {words}", flush=True)
-            failed += not good
-    transport.close()
-    return failed
 
 
 def _checked(output: Path) -> Path:
@@ -159,6 +135,6 @@ def _spoil(wechat: Simulator, fault: str) -> None:
     if app is None:
         raise UsageError(f"--fault {fault}: there is no app {appid}")
     try:
-        wechat.put(replace(app, faults=(Fault(kind, endpoint or WEEKLY.name), *app.faults)))
+        wechat.put(replace(app, faults=(Fault(kind, endpoint or next(iter(REPORTS))), *app.faults)))
     except ValueError as error:
         raise UsageError(f"--fault {fault}: {error}") from None

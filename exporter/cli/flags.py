@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from exporter import __version__, demo, logs, rules
+from exporter import __version__, alerts, demo, logs
 from exporter.config import parse_duration
 from exporter.httpd import ListenError, parse_address
 from exporter.store import MEMORY
@@ -65,8 +65,8 @@ class Options:
     seed: int = 0
     faults: tuple[str, ...] = field(default=())
     kubernetes: bool = False
-    dashboard_url: str = rules.DEFAULT_LINKS.dashboard
-    runbook_url: str = rules.DEFAULT_LINKS.runbook
+    dashboard_url: str = alerts.DEFAULT_LINKS.dashboard
+    runbook_url: str = alerts.DEFAULT_LINKS.runbook
 
     def addresses(self, default: str = LISTEN_ADDRESS) -> tuple[str, ...]:
         """Where to listen: what was said, else the command's own default."""
@@ -127,7 +127,7 @@ def _parser() -> _Parser:
         parents=[shared],
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
-        description="Prometheus exporter for the weekly visit figures of WeChat Mini Programs."
+        description="Prometheus exporter for the visit figures of WeChat Mini Programs."
         " Without a command it runs until it is told to stop.",
     )
     version = f"{NAME} {__version__} (Python {platform.python_version()})"
@@ -149,7 +149,7 @@ def _add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentPars
         )
         for name, words in COMMANDS.items()
     }
-    made["check"].add_argument("--live", action="store_true", help="also ask WeChat for a token and a week per app")
+    made["check"].add_argument("--live", action="store_true", help="also fetch one finished period per app and report")
     made["fetch"].add_argument(
         "--output",
         type=Path,
@@ -177,7 +177,7 @@ def _add_links(rules_command: argparse.ArgumentParser) -> None:
             dest=f"{flag}_url",
             type=_link,
             metavar="URL",
-            help=f"where alerts find {where} (default: {getattr(rules.DEFAULT_LINKS, flag)})",
+            help=f"where alerts find {where} (default: {getattr(alerts.DEFAULT_LINKS, flag)})",
         )
 
 

@@ -11,19 +11,18 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter import __version__
-from exporter.cli.engine import Engine
-from exporter.cli.reload import Reloader, announce
 from exporter.httpd import Server
 from exporter.liveness import StallDetector
-from exporter.reports import WEEKLY
+from exporter.runtime.engine import Engine
+from exporter.runtime.reload import Reloader, announce
 from exporter.store import MEMORY, Lock
 from exporter.web import Entrance, Pages, Protection, Site, Surroundings, Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.cli.reload import Source
     from exporter.poller import Poller
+    from exporter.runtime.reload import Source
 
 _FINISH_SECONDS = 0.5
 _FROM_MEMORY = "The store takes no writes; the exporter goes on from memory."
@@ -70,12 +69,9 @@ def run(
         undo.callback(server.stop)
         server.start()
         _say_where(server.addresses, settings, len(config.apps))
-        pages = Pages(
-            WEEKLY,
-            lambda: engine.poller.statuses(),  # noqa: PLW0108 (the poller is wired below)
-            lambda action: engine.poller.guarded(action),  # noqa: PLW0108 (the same)
-        )
-        engine = Engine(config, settings.storage_path, clock, lock=lock, changed=pages.changed)
+        engine = Engine(config, settings.storage_path, clock, lock=lock)
+        pages = Pages(engine.guard)
+        engine.poller.publish_to(pages.publish)
         undo.callback(engine.close)
         undo.callback(server.stop)  # before the engine closes
         engine.meters.web_config_watched(lambda: not settings.protection.troubles)
@@ -123,7 +119,7 @@ def _work(
     wait(reloader.ask)
     stopping.set()
     poller.wake()
-    pages.changed()
+    pages.wake()
     for thread in threads:
         thread.join(_FINISH_SECONDS)
 
@@ -132,7 +128,7 @@ def _site(settings: Settings, engine: Engine, pages: Pages, reloader: Reloader, 
     def surroundings() -> Surroundings:
         store = (Trouble(_FROM_MEMORY, (engine.store.problem,)),) if engine.store.problem else ()
         troubles = (*store, *reloader.troubles, *settings.protection.troubles)
-        return Surroundings(WEEKLY, settings.telemetry_path, troubles, clock())
+        return Surroundings(settings.telemetry_path, troubles, clock())
 
     reload = (lambda: reloader.ask().result()) if settings.enable_lifecycle else None
     return Site(settings.telemetry_path, pages, engine.meters.registry, surroundings, reload)

@@ -1,14 +1,8 @@
 """What the operator wrote, checked and typed. YAML ends here."""
 
-from exporter.config.addresses import APPID_PLACE
-from exporter.config.durations import duration_words, parse_duration
-from exporter.config.load import load
-from exporter.config.problems import ConfigError, Problem
-from exporter.config.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
-from exporter.config.tls import TlsServer
-from exporter.config.types import Api, App, BrokenFile, Config, Defaults, Fetch
-from exporter.config.watch import fingerprint
-from exporter.config.ways import (
+from exporter.config.app.addresses import APPID_PLACE
+from exporter.config.app.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
+from exporter.config.app.ways import (
     AppSecret,
     Authorizer,
     CloudFunction,
@@ -20,7 +14,13 @@ from exporter.config.ways import (
     TokenUrl,
     Way,
 )
-from exporter.config.web import WebConfig, load_web
+from exporter.config.document.problems import ConfigError, Problem
+from exporter.config.durations import duration_words, parse_duration
+from exporter.config.load import load
+from exporter.config.types import Api, App, BrokenFile, Config, Defaults, Fetch
+from exporter.config.watch import fingerprint
+from exporter.config.web_config.tls import TlsServer
+from exporter.config.web_config.web import WebConfig, load_web
 
 __all__ = [
     "APPID_PLACE",

@@ -6,12 +6,12 @@ import os
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from exporter.config.apps import AppReader
-from exporter.config.documents import DocumentError, Items, Node, Text, read_document
+from exporter.config.app.apps import AppReader
+from exporter.config.document.documents import DocumentError, Items, Node, Text, read_document
+from exporter.config.document.problems import ConfigError, Findings
+from exporter.config.document.sections import Section, kind, open_mapping
 from exporter.config.files import parse_path
 from exporter.config.patterns import WILDCARDS, files_of, identity
-from exporter.config.problems import ConfigError, Findings
-from exporter.config.sections import Section, kind, open_mapping
 from exporter.config.settings import (
     API_OPTIONS,
     DEFAULTS_OPTIONS,
@@ -19,14 +19,16 @@ from exporter.config.settings import (
     read_api,
     read_defaults,
     read_fetch,
+    read_reports,
 )
 from exporter.config.types import App, BrokenFile, Config
+from exporter.reports import DEFAULT_REPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from pathlib import Path
 
-MAIN_OPTIONS = ("fetch", "api", "defaults", "apps", "app_config_files")
+MAIN_OPTIONS = ("reports", "fetch", "api", "defaults", "apps", "app_config_files")
 
 _NO_SUCH_FILE = "no such file, or its folder is closed (relative names begin in this file's folder)"
 
@@ -49,7 +51,8 @@ def load(path: Path, environ: Mapping[str, str], last: Config | None = None) -> 
     fetch = read_fetch(section.section("fetch", FETCH_OPTIONS))
     api = read_api(section.section("api", API_OPTIONS))
     defaults = read_defaults(section.section("defaults", DEFAULTS_OPTIONS))
-    reader = AppReader(environ, defaults)
+    reports = read_reports(section, DEFAULT_REPORTS)
+    reader = AppReader(environ, defaults, reports)
     own = reader.read(section.nodes("apps"), "apps", path, notes)
     read = dict(_read_app_file(file, reader) for file in _app_files(section, path, notes))
     files = (notes, *read)
@@ -61,6 +64,7 @@ def load(path: Path, environ: Mapping[str, str], last: Config | None = None) -> 
     apps_of_files = _with_last_good(read, own, last)
     return Config(
         apps=(*own, *chain.from_iterable(apps_of_files.values())),
+        reports=reports,
         fetch=fetch,
         api=api,
         defaults=defaults,

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from exporter.config.addresses import parse_base_url
+from exporter.config.app.addresses import parse_base_url
 from exporter.config.durations import MINUTE, WEEK, duration_words, parse_duration
 from exporter.config.types import Api, Defaults, Fetch
-from exporter.reports import Thresholds
+from exporter.reports import REPORTS, Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from exporter.config.sections import Section
+    from exporter.config.document.sections import Section
+    from exporter.reports import Report
 
 FETCH_OPTIONS = tuple(field.name for field in fields(Fetch))
 API_OPTIONS = tuple(field.name for field in fields(Api))
 DEFAULTS_OPTIONS = tuple(field.name for field in fields(Defaults))
-ALERT_OPTIONS = tuple(field.name for field in fields(Thresholds))
 
 _RATIO = re.compile(r"[0-9]{0,3}\.?[0-9]{0,9}")
 _WHOLE_NUMBER = re.compile("0|[1-9][0-9]{0,8}")
-_FOR_MEDIAN = 5
-"""Weeks: the wanted one and the four before it."""
+_FOR_TYPICAL = 5
+"""Weeks: the wanted one and four ordinary ones before it."""
 
 
 def read_fetch(section: Section) -> Fetch:
@@ -32,8 +32,8 @@ def read_fetch(section: Section) -> Fetch:
     given = {option: section.value(option, _FETCH_RULES[option]) for option in FETCH_OPTIONS}
     fetch = Fetch(**{option: value for option, value in given.items() if value is not None})
     _check_waits(section, fetch)
-    if fetch.history_weeks < _FOR_MEDIAN:
-        section.warning("history_weeks", "below 5: the median of the four weeks before will be missing")
+    if fetch.history_weeks < _FOR_TYPICAL:
+        section.warning("history_weeks", f"below {_FOR_TYPICAL}: the typical week will be missing")
     return fetch
 
 
@@ -45,13 +45,40 @@ def read_api(section: Section) -> Api:
 
 def read_defaults(section: Section) -> Defaults:
     """Reads the section ``defaults``; what is absent or wrong has its default."""
-    return Defaults(alerts=read_alerts(section.section("alerts", ALERT_OPTIONS), Thresholds()))
+    return Defaults(alerts=read_alerts(section, Thresholds()))
 
 
-def read_alerts(section: Section, otherwise: Thresholds) -> Thresholds:
-    """Reads a section ``alerts``; what is absent or wrong is as in ``otherwise``."""
-    given = {option: section.value(option, _ratio) for option in ALERT_OPTIONS}
-    return replace(otherwise, **{option: ratio for option, ratio in given.items() if ratio is not None})
+def read_alerts(parent: Section, otherwise: Thresholds) -> Thresholds:
+    """Reads the section ``alerts`` within another; what is absent or wrong is as in ``otherwise``."""
+    section = parent.section("alerts", _watched_reports())
+    ratios: dict[tuple[str, str], float] = {}
+    for name in _watched_reports():
+        options = [watched.option for watched in REPORTS[name].watched]
+        of_report = section.section(name, options)
+        given = {(name, option): of_report.value(option, _ratio) for option in options}
+        ratios |= {key: ratio for key, ratio in given.items() if ratio is not None}
+    return otherwise.with_ratios(ratios)
+
+
+def read_reports(section: Section, otherwise: tuple[Report, ...]) -> tuple[Report, ...]:
+    """Reads the list ``reports``, in any order; what is absent or wrong is as in ``otherwise``."""
+    if "reports" not in section:
+        return otherwise
+    names: list[str] = []
+    for line, name in section.words("reports"):
+        if name not in REPORTS:
+            section.problem_at(line, "reports", f"no such report; there are {', '.join(REPORTS)}")
+        elif name in names:
+            section.problem_at(line, "reports", f"{name} is given twice")
+        else:
+            names.append(name)
+    if section.is_empty("reports"):
+        section.problem("reports", "is empty; name at least one report, or leave it out")
+    return tuple(report for name, report in REPORTS.items() if name in names) or otherwise
+
+
+def _watched_reports() -> list[str]:
+    return [name for name, report in REPORTS.items() if report.watched]
 
 
 def _duration(least: float, most: float, *, below: bool = False) -> Callable[[str], float]:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from exporter.config.durations import HOUR, MINUTE
-from exporter.reports import Thresholds
+from exporter.reports import DEFAULT_REPORTS, Report, Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.config.problems import Problem
-    from exporter.config.ways import Way
+    from exporter.config.app.ways import Way
+    from exporter.config.document.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +21,17 @@ class Fetch:
     """When and how WeChat is asked; durations in seconds."""
 
     interval: float = 6 * HOUR
-    """After this long an app whose week is in is asked again."""
+    """After this long a known period is fetched again."""
     retry_interval: float = 30 * MINUTE
-    """After this long a week that is not ready is asked for again; the first wait after a failure."""
+    """Wait while a period is not published; the first wait after a failure."""
     ready_after: float = 10 * HOUR
-    """After Monday 00:00 Beijing, when a finished week is first asked for."""
+    """After the end of a period (Beijing), when it is first requested."""
     timeout: float = 10.0
     """For one whole request."""
     concurrency: int = 8
     """Requests under way at once."""
-    history_weeks: int = 8
-    """Complete weeks the store should hold for each app, the wanted one included."""
+    history_weeks: int = 9
+    """How far back, in weeks, the store is filled for each report, the newest period included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,8 @@ class App:
     """Shown to people; may be empty."""
     alerts: Thresholds = Thresholds()  # noqa: RUF009 (a frozen value)
     """The ratios below which it alerts: its own, else those of ``defaults``."""
+    reports: tuple[Report, ...] = DEFAULT_REPORTS
+    """What is fetched: its own, else those of the whole configuration; in the order of the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,8 @@ class Config:
 
     apps: tuple[App, ...]
     """In the order of reading: main file first, then app files by name."""
+    reports: tuple[Report, ...] = DEFAULT_REPORTS
+    """What every app fetches that has no list of its own."""
     fetch: Fetch = field(default_factory=Fetch)
     api: Api = field(default_factory=Api)
     defaults: Defaults = field(default_factory=Defaults)

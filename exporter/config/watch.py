@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING
 
+from exporter.config.app.secrets import FileSecret
 from exporter.config.files import Look, look
 from exporter.config.patterns import files_of
-from exporter.config.secrets import FileSecret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

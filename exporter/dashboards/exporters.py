@@ -1,15 +1,16 @@
-"""The row about the exporter itself: each instance, when each app is asked, states, calls, errors, durations."""
+"""The row about the exporter itself: each instance, the fetches of each report, states, calls, errors, durations."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.dashboards import promql
+from exporter import promql
+from exporter.apps import State
+from exporter.dashboards import queries
 from exporter.dashboards.looks import COLOURED_TEXT, STATE_COLOURS, fixed, state, thresholds, worded
 from exporter.dashboards.panels import WIDTH, Column, Label, Panel, Row, lines, override, table
-from exporter.dashboards.promql import APPS, JOB, selected
+from exporter.dashboards.queries import APPS, JOB, selected
 from exporter.metrics import catalogue
-from exporter.status import State
 
 if TYPE_CHECKING:
     from exporter.dashboards.looks import Json
@@ -18,17 +19,16 @@ _DOWN_UP = {"0": ("down", "red"), "1": ("up", "green")}
 _BROKEN_FINE = {"0": ("broken", "red"), "1": ("fine", "green")}
 _QUANTILES = {"median": 0.5, "9 of 10": 0.9, "99 of 100": 0.99}
 _STACKED = {"fillOpacity": 60, "lineWidth": 0, "stacking": {"mode": "normal", "group": "A"}}
-_SLOW_BEAT = 120.0
-"""Seconds without a heartbeat of the poller after which it does not live."""
+_ON_TIME = {"0": ("on time", "green"), "1": ("late", "orange")}
 
 
 def row() -> Row:
-    """Everything about the exporter itself."""
+    """Return everything about the exporter itself."""
     return Row(
         "Exporter",
         (
             Panel(WIDTH, 5, _instances()),
-            Panel(WIDTH, 10, _looks_at_apps()),
+            Panel(WIDTH, 10, _fetching()),
             *(Panel(12, 8, graph()) for graph in (_states, _calls, _errors, _durations)),
         ),
     )
@@ -37,15 +37,14 @@ def row() -> Row:
 def _instances() -> Json:
     build = catalogue.BUILD_INFO.name
     served = f"max by (instance) (last_over_time({selected(build, JOB)}[$__range]))"
-    versions = promql.newest(build, "instance", "version", JOB)
-    store, errors, taken, last_run, stumbled, files = (
+    versions = queries.newest(build, "instance", "version", JOB)
+    store, valid, read, errors, files = (
         selected(metric.name, JOB)
         for metric in (
             catalogue.STORE_UP,
             catalogue.RELOAD_SUCCESSFUL,
             catalogue.RELOAD_SUCCESS_TIME,
-            catalogue.POLLER_LAST_RUN,
-            catalogue.POLLER_ERRORS,
+            catalogue.INTERNAL_ERRORS,
             catalogue.CONFIG_FILE_ERRORS,
         )
     )
@@ -56,12 +55,12 @@ def _instances() -> Json:
             f"min by (instance) ({store}) + on (instance) group_left (version) 0 * {versions}",
             looks=worded(_BROKEN_FINE),
         ),
-        Column("Poller last ran before", f"time() - max by (instance) ({last_run})", "s", 0, _alarming(_SLOW_BEAT)),
-        Column("Faults survived", f"sum by (instance) (increase({stumbled}[$__range]))", looks=_alarming(1)),
-        Column("Configuration", f"min by (instance) ({errors})", looks=worded(_BROKEN_FINE)),
-        Column("Configuration read", f"1000 * max by (instance) ({taken})", "dateTimeFromNow"),
+        Column("Since poller ran", promql.since_poller_run("instance", JOB), "s", 0, _alarming(promql.STALLED_AFTER)),
+        Column("Internal errors", f"sum by (instance) (increase({errors}[$__range]))", looks=_alarming(1)),
+        Column("Configuration", f"min by (instance) ({valid})", looks=worded(_BROKEN_FINE)),
+        Column("Configuration read", f"1000 * max by (instance) ({read})", "dateTimeFromNow"),
         Column(
-            "Broken app files",
+            "Invalid app files",
             f"sum by (instance) ({files}) or 0 * max by (instance) ({selected(build, JOB)})",
             looks=_alarming(1),
         ),
@@ -75,12 +74,13 @@ def _instances() -> Json:
     return table("Exporters", description, labels, columns)
 
 
-def _looks_at_apps() -> Json:
+def _fetching() -> Json:
     def in_range(counter: catalogue.MetricInfo) -> str:
-        return f"sum by (appid) (increase({selected(counter.name)}[$__range]))"
+        return f"sum by (appid, report) (increase({selected(counter.name)}[$__range]))"
 
     columns = (
-        Column("State", promql.named(promql.severity()), looks=state()),
+        Column("State", queries.named(queries.severity_of_each()), looks=state()),
+        Column("Newest period", queries.lateness(), looks=worded(_ON_TIME)),
         Column("Last success", _moment(catalogue.LAST_SUCCESS), "dateTimeFromNow"),
         Column("Next fetch", _moment(catalogue.NEXT_FETCH), "dateTimeFromNow"),
         Column("Fetches", in_range(catalogue.FETCHES)),
@@ -90,20 +90,22 @@ def _looks_at_apps() -> Json:
     labels = (
         Label("app", "App", {"custom.width": 220}),
         Label("appid", "AppID", {"custom.width": 200}),
+        Label("report", "Report"),
     )
     description = (
-        "When WeChat was and is asked about each app; fetches, failures and revisions are those of the time range."
-        " The status page says what is wrong and what to do."
+        "When each report of each app was fetched and is fetched next; fetches, failures and revisions in the time"
+        " range. A newest period is late when the one after it should have been published. The status page says what"
+        " is wrong and what to do."
     )
-    return table("Fetching", description, labels, columns, f"-1 * {promql.severity()}")
+    return table("Fetching", description, labels, columns, f"-1 * {queries.severity_of_each()}")
 
 
 def _states() -> Json:
     states = selected(catalogue.FETCH_STATE.name)
     return lines(
         "States",
-        "How many apps are in which state.",
-        {"{{state}}": f"count by (state) (max by (appid, state) ({states}) == 1)"},
+        "How many reports of apps are in which state.",
+        {"{{state}}": f"count by (state) (max by (appid, report, state) ({states}) == 1)"},
         {"unit": "none", "decimals": 0, "custom": _STACKED},
         [override(known.value, displayName=known.words, color=fixed(STATE_COLOURS[known])) for known in State],
     )
@@ -121,7 +123,7 @@ def _calls() -> Json:
 def _errors() -> Json:
     return lines(
         "Errors per hour",
-        "Errors met when asking WeChat, by code, as a rate per hour; empty while there were none."
+        "Errors of calls to WeChat by code, as a rate per hour; empty while there are none."
         " The README says what each code means.",
         {"{{errcode}}": _per_hour(selected(catalogue.API_ERRORS.name, APPS), "errcode")},
         {"unit": "none", "decimals": 1},
@@ -132,7 +134,7 @@ def _durations() -> Json:
     buckets = selected(f"{catalogue.REQUEST_DURATION.name}_bucket", JOB)
     return lines(
         "Duration of calls",
-        "How long calls to WeChat took at the most: the faster half, 9 of 10, 99 of 100.",
+        "Duration of calls to WeChat: the median, and the longest of 90 % and of 99 % of the calls.",
         {
             legend: f"histogram_quantile({quantile}, sum by (le) (rate({buckets}[$__rate_interval])))"
             for legend, quantile in _QUANTILES.items()
@@ -146,8 +148,8 @@ def _per_hour(selector: str, label: str) -> str:
 
 
 def _moment(metric: catalogue.MetricInfo) -> str:
-    """A time of each app in milliseconds, as Grafana counts."""
-    return f"1000 * max by (appid) ({selected(metric.name)})"
+    """A time of each report of each app in milliseconds, Grafana's unit."""
+    return f"1000 * {promql.per_app_and_report(selected(metric.name))}"
 
 
 def _alarming(value: float) -> Json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from exporter.status import SEVERITY, State
+from exporter.apps import SEVERITY, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,29 +24,29 @@ STATE_COLOURS = {
 
 
 def state() -> Json:
-    """A column whose values are places in ``SEVERITY``."""
+    """Return a column whose values are places in ``SEVERITY``."""
     meanings = {str(place): (known.words, STATE_COLOURS[known]) for place, known in enumerate(SEVERITY)}
     return worded(meanings) | {"custom.width": 210}
 
 
 def worded(meanings: Mapping[str, tuple[str, str]]) -> Json:
-    """A column of words, each in its colour, in place of numbers."""
+    """Return a column of words, each in its colour, in place of numbers."""
     return {"mappings": words(meanings), "custom.cellOptions": COLOURED_TEXT, "custom.align": "left"}
 
 
 def fixed(color: str) -> Json:
-    """One colour, whatever the value."""
+    """Return one colour, whatever the value."""
     return {"mode": "fixed", "fixedColor": color}
 
 
 def thresholds(lowest: str, *steps: tuple[float, str]) -> Json:
-    """Colours by value: the lowest one, then each from its value on."""
+    """Return colours by value: the lowest one, then each from its value on."""
     colours = [{"color": lowest, "value": None}] + [{"color": color, "value": value} for value, color in steps]
     return {"mode": "absolute", "steps": colours}
 
 
 def words(meanings: Mapping[str, tuple[str, str]]) -> list[Json]:
-    """Text and colour in place of a value."""
+    """Return text and colour in place of a value."""
     options = {
         value: {"text": text, "color": color, "index": index}
         for index, (value, (text, color)) in enumerate(meanings.items())
@@ -55,5 +55,5 @@ def words(meanings: Mapping[str, tuple[str, str]]) -> list[Json]:
 
 
 def pattern(expression: str, text: str) -> list[Json]:
-    """Text in place of one that matches a regular expression, whose groups are ``$1`` and so on."""
+    """Return text in place of one that matches a regular expression, whose groups are ``$1`` and so on."""
     return [{"type": "regex", "options": {"pattern": expression, "result": {"text": text, "index": 0}}}]

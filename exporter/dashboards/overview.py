@@ -1,17 +1,20 @@
-"""The dashboard: this week, the weeks of one app, everything as it was published, and the exporter itself."""
+"""The dashboard: this week, the periods of one app, figures as they were published, and the exporter itself."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
-from exporter.dashboards import exporters, promql
-from exporter.dashboards.looks import COLOURED_TEXT, fixed, pattern, state, thresholds
-from exporter.dashboards.panels import DATASOURCE, WIDTH, Column, Label, Panel, Row, arranged, bars, lines, table
-from exporter.dashboards.promql import APPS, FIGURES, JOB
+from exporter import promql
+from exporter.dashboards import charts, exporters, queries
+from exporter.dashboards.charts import UNITS, WEEK
+from exporter.dashboards.looks import COLOURED_TEXT, pattern, state, thresholds
+from exporter.dashboards.panels import DATASOURCE, WIDTH, Column, Label, Panel, Row, arranged, lines, table
+from exporter.dashboards.queries import APPS, FIGURES, JOB
 from exporter.metrics import catalogue
 from exporter.periods import DAY
-from exporter.reports import WEEKLY, Unit
+from exporter.reports import PREFIX, Unit
+from exporter.reports.catalogue import WEEKLY
 
 if TYPE_CHECKING:
     from exporter.dashboards.looks import Json
@@ -23,21 +26,13 @@ DOCUMENTATION = (
     f"/{WEEKLY.api}.html"
 )
 
-UNITS = {Unit.COUNT: ("none", 0), Unit.SECONDS: ("s", 1), Unit.PAGES: ("none", 2)}
-"""Grafana's unit and the decimals of a figure (``short`` would print 57.0 K)."""
-
 VISITORS, SESSIONS = FIGURES["visitors"], FIGURES["sessions"]
 
-_WEEK = r"^(\d{4})(\d\d)(\d\d)-\d{4}(\d\d)(\d\d)$"
-_BY_WEEK = Label("week", "Week", {"mappings": pattern(_WEEK, "$2-$3")})
-_BY_MONDAY = " A week is named by its Monday."
-_GREY = "#8e8e8e"
 _CHANGES = {
     "thresholds": thresholds("red", (-0.3, "orange"), (-0.1, "text"), (0.1, "green")),
     "custom.cellOptions": COLOURED_TEXT,
 }
-_LATE = 8.5 * DAY
-"""The age of data on Tuesday noon in Beijing, when the week before last is still the newest."""
+_LATE = promql.late_age(WEEKLY)
 _AGES = {
     "thresholds": thresholds("text", (_LATE, "orange"), (_LATE + 7 * DAY, "red")),
     "custom.cellOptions": COLOURED_TEXT,
@@ -45,17 +40,17 @@ _AGES = {
 
 
 def dashboard() -> str:
-    """The dashboard in Grafana's classic JSON, for Grafana 10 and later, to be imported or provisioned as it is."""
+    """Return the dashboard in Grafana's classic JSON, for Grafana 10 and later, to import or provision unchanged."""
     content = {
         "id": None,
         "uid": UID,
         "title": "WeChat Mini Programs",
-        "description": "Weekly visit figures of WeChat Mini Programs, and how it stands with fetching them.",
+        "description": "Visit figures of WeChat Mini Programs by week, month and day, and the state of fetching them.",
         "tags": ["wechat", "mini-program"],
         "editable": False,
         "schemaVersion": 38,
         "version": 1,
-        "timezone": "Asia/Shanghai",  # a week begins on Monday in Beijing, wherever it is looked at
+        "timezone": "Asia/Shanghai",  # weeks begin on Monday in Beijing, whatever the zone of the browser
         "weekStart": "monday",
         "fiscalYearStartMonth": 0,
         "graphTooltip": 1,
@@ -64,46 +59,35 @@ def dashboard() -> str:
         "links": [{"title": "WeChat's documentation", "type": "link", "url": DOCUMENTATION, "targetBlank": True}],
         "templating": {"list": _variables()},
         "annotations": {"list": [_new_weeks()]},
-        "panels": arranged((_this_week(), _weeks(), _as_published(), exporters.row())),
+        "panels": arranged((_this_week(), *charts.rows(), _as_published(), exporters.row())),
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _this_week() -> Row:
     columns = (
-        Column("State", promql.named(promql.severity()), looks=state()),
+        Column("State", queries.named(queries.severity(WEEKLY)), looks=state()),
         *(_figure(field) for field in WEEKLY.fields),
-        _change("vs 1 week", WEEKLY.previous_metric(VISITORS)),
-        _change("vs 4 weeks", WEEKLY.median_metric(VISITORS)),
-        Column("Days off", promql.live(promql.weekly(catalogue.WEEK_HOLIDAYS.name))),
-        Column("Data age", f"time() - max by (appid) ({promql.selected(catalogue.WEEK_END.name)})", "s", 1, _AGES),
+        _change("vs 1 week", queries.base(WEEKLY, "previous_week", VISITORS)),
+        _change("vs typical", queries.base(WEEKLY, "typical_week", VISITORS)),
+        Column("Days off", queries.live(queries.weekly(PREFIX + WEEKLY.calendar[0].metric))),
+        Column(
+            "Data age", f"time() - max by (appid) ({queries.selected(catalogue.end_metric(WEEKLY))})", "s", 1, _AGES
+        ),
     )
     labels = (
         Label("app", "App", {"links": [{"title": "Weeks of this app", "url": _drill_down()}], "custom.width": 170}),
-        Label("week", "Week", {"mappings": pattern(_WEEK, "$1-$2-$3 to $4-$5"), "custom.width": 165}),
+        Label("week", "Week", {"mappings": pattern(WEEK, "$1-$2-$3 to $4-$5"), "custom.width": 165}),
         Label("appid", "AppID", {"custom.hidden": True}),
     )
     description = (
-        "The newest week that WeChat has published of each app, the worst first: apps in trouble, then by the change"
-        " of visitors. Changes are those of visitors, against the week before and against the median of the four weeks"
-        " before. Days off: weekdays that were a public holiday. Data age: since the week ended."
+        "The newest week that WeChat has published of each app, the worst first: failing apps, then by the change"
+        " of visitors. Changes are those of visitors, against the week before and against the typical week"
+        " (median of the last four ordinary weeks). Days off: weekdays that were a public"
+        " holiday. Data age: since the week ended."
     )
-    content = table("This week", description, labels, columns, promql.rank(VISITORS))
+    content = table("This week", description, labels, columns, queries.rank(VISITORS))
     return Row("This week", (Panel(WIDTH, 11, content),))
-
-
-def _weeks() -> Row:
-    stays = [FIGURES[name] for name in ("stay_per_visitor_seconds", "stay_per_session_seconds")]
-    return Row(
-        "Weeks of ${app:text}",
-        (
-            Panel(12, 9, _beside_median(VISITORS)),
-            Panel(12, 9, _beside_median(SESSIONS)),
-            Panel(8, 8, _new_and_returning()),
-            Panel(8, 8, _figures("Stay", "How long a visitor stayed in a whole week, and one session lasted.", stays)),
-            Panel(8, 8, _figures("Visit depth", "Pages of one session.", [FIGURES["visit_depth_pages"]])),
-        ),
-    )
 
 
 def _as_published() -> Row:
@@ -113,53 +97,23 @@ def _as_published() -> Row:
             " or revises one."
         )
         looks = {"unit": "none", "decimals": 0}
-        return Panel(12, 9, lines(f"{field.title} as published", description, {"{{app}}": promql.line(field)}, looks))
+        return Panel(12, 9, lines(f"{field.title} as published", description, {"{{app}}": queries.line(field)}, looks))
 
     return Row("As published", (published(VISITORS), published(SESSIONS)))
 
 
-def _beside_median(field: Field) -> Json:
-    columns = (
-        Column(field.title, promql.bar(WEEKLY.metric(field)), looks={"color": fixed("blue")}),
-        Column("Median of the 4 weeks before", promql.bar(WEEKLY.median_metric(field)), looks={"color": fixed(_GREY)}),
-    )
-    description = (
-        f"{field.title} of each week that Prometheus has seen in the time range, beside the median of the four weeks"
-        " before it (where all four are known)."
-    )
-    return bars(field.title, description + _BY_MONDAY, _BY_WEEK, columns)
-
-
-def _new_and_returning() -> Json:
-    new, everybody = (promql.bar(WEEKLY.metric(FIGURES[name])) for name in ("new_visitors", "visitors"))
-    columns = (
-        Column("New", new, looks={"color": fixed("green")}),
-        Column("Returning", f"{everybody} - {new}", looks={"color": fixed("blue")}),
-    )
-    description = "Visitors who came for the first time, and all others."
-    return bars("New and returning visitors", description + _BY_MONDAY, _BY_WEEK, columns, "normal")
-
-
-def _figures(title: str, description: str, fields: list[Field]) -> Json:
-    columns = [
-        Column(field.title, promql.bar(WEEKLY.metric(field)), *UNITS[field.unit], {"color": fixed(colour)})
-        for field, colour in zip(fields, ("blue", "purple"), strict=False)
-    ]
-    return bars(title, f"{description} Averages.{_BY_MONDAY}", _BY_WEEK, columns)
-
-
 def _figure(field: Field) -> Column:
     width = {} if field.unit is Unit.COUNT else {"custom.width": 130 if field.unit is Unit.SECONDS else 100}
-    return Column(field.title, promql.figure(field), *UNITS[field.unit], width)
+    return Column(field.title, queries.figure(field), *UNITS[field.unit], width)
 
 
 def _change(title: str, base: str) -> Column:
-    return Column(title, promql.change(VISITORS, base), "percentunit", 1, _CHANGES)
+    return Column(title, queries.change(VISITORS, base), "percentunit", 1, _CHANGES)
 
 
 def _variables() -> list[Json]:
     of_app = {"regex": '/app="(?<text>.*)",appid="(?<value>[^"]*)"/'}
-    anybody = promql.names(JOB)
+    anybody = queries.names(JOB)
     return [
         {
             "name": "datasource",
@@ -171,7 +125,7 @@ def _variables() -> list[Json]:
         },
         _variable("job", "Job", f"label_values({catalogue.APP_INFO.name}, job)"),
         _variable("appid", "Apps", f"query_result({anybody})") | of_app,
-        _variable("app", "App in detail", f"query_result({promql.names(APPS)})", several=False) | of_app,
+        _variable("app", "App in detail", f"query_result({queries.names(APPS)})", several=False) | of_app,
     ]
 
 
@@ -197,7 +151,7 @@ def _new_weeks() -> Json:
         "enable": True,
         "hide": False,
         "iconColor": "blue",
-        "expr": f"1000 * {promql.newest_week_seen()}",
+        "expr": f"1000 * {queries.newest_week_seen()}",
         "useValueForTime": True,
         "titleFormat": "Week {{week}}",
         "step": "1h",

@@ -26,7 +26,7 @@ class Column:
     expression: str
     unit: str = "none"
     decimals: int | None = 0
-    """None: as many as the unit likes."""
+    """None: Grafana's default for the unit."""
     looks: Json = field(default_factory=dict)
     """Further properties of the field, by Grafana's name: ``thresholds``, ``custom.cellOptions``."""
 
@@ -58,7 +58,7 @@ class Row:
 
 
 def table(title: str, description: str, labels: Sequence[Label], columns: Sequence[Column], sort: str = "") -> Json:
-    """One row for each combination of the labels that all columns have.
+    """Return a table: one row for each combination of the labels that all columns have.
 
     ``sort`` is an expression that orders the rows, the least first; it is not shown.
     """
@@ -78,7 +78,7 @@ def table(title: str, description: str, labels: Sequence[Label], columns: Sequen
 
 
 def bars(title: str, description: str, by: Label, columns: Sequence[Column], stacking: str = "none") -> Json:
-    """A group for each value of a label, in their order; one bar of it for each column, all in the first one's unit."""
+    """Return bars: a group for each value of a label in order, a bar for each column, all in the unit of the first."""
     targets = _tables([column.expression for column in columns])
     looked = {by.title: by.looks} | {column.title: column.looks for column in columns}
     shown = {by.name: by.title} | _titles(columns)
@@ -105,7 +105,7 @@ def bars(title: str, description: str, by: Label, columns: Sequence[Column], sta
 def lines(
     title: str, description: str, queries: Mapping[str, str], looks: Json, overrides: Sequence[Json] = ()
 ) -> Json:
-    """Series over time, from expressions by the legend of their series; ``looks`` begins with the unit."""
+    """Return series over time, from expressions by the legend of their series; ``looks`` begins with the unit."""
     targets = [
         _target(letter, expression, format="time_series", range=True, instant=False, legendFormat=legend)
         for letter, (legend, expression) in zip(ascii_uppercase, queries.items(), strict=False)
@@ -121,7 +121,7 @@ def lines(
 
 
 def override(title: str, **properties: object) -> Json:
-    """Properties of the one column, or series, that is called so."""
+    """Return properties for the one column, or series, of this title."""
     return {
         "matcher": {"id": "byName", "options": title},
         "properties": [{"id": name, "value": value} for name, value in properties.items()],
@@ -129,7 +129,7 @@ def override(title: str, **properties: object) -> Json:
 
 
 def arranged(rows: Iterable[Row]) -> list[Json]:
-    """Everything in its place, with its number."""
+    """Return all panels with their places and numbers."""
     placed: list[Json] = []
     y = 0
     for row in rows:
@@ -169,7 +169,7 @@ def _sorted(column: str) -> Json:
 
 
 def _organized(titles: Mapping[str, str], hidden: Iterable[str] = ()) -> Json:
-    """Columns in the order of their titles, the others put away."""
+    """Columns in the order of their titles; the others are hidden."""
     return {
         "id": "organize",
         "options": {
@@ -181,7 +181,7 @@ def _organized(titles: Mapping[str, str], hidden: Iterable[str] = ()) -> Json:
 
 
 def _titles(columns: Sequence[Column]) -> dict[str, str]:
-    """Titles by the names of Grafana's data source: it says only ``Value`` where no other query had an answer."""
+    """Titles by the names of Grafana's data source: only ``Value`` where no other query has data."""
     titles = {f"Value #{letter}": column.title for letter, column in zip(ascii_uppercase, columns, strict=False)}
     return {"Value": columns[0].title} | titles
 

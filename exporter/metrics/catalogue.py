@@ -1,6 +1,6 @@
-"""Every metric of the exporter: its name, type, labels and HELP. Names stand here and nowhere else.
+"""Every metric of the exporter: its name, type, labels and HELP. Names are here and nowhere else.
 
-The metrics of the weekly figures come from ``reports``; these are all others.
+The figures of a report come from its entry in ``reports``; these are all others.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from exporter.reports import PREFIX, WEEKLY
+from exporter.apps import State
+from exporter.reports import PREFIX, REPORTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from exporter.reports import Report
 
@@ -34,89 +35,66 @@ def _counter(name: str, labels: str, text: str) -> MetricInfo:
     return MetricInfo(PREFIX + name, "counter", tuple(labels.split()), text)
 
 
-WEEK_END = _gauge(
-    "week_end_timestamp_seconds", "appid week", "When the live week ended: Monday 00:00 Beijing, Unix time."
+PERIOD_END = _gauge("period_end_timestamp_seconds", "appid report", "End of the live period (Beijing), Unix time.")
+PERIOD_FIRST_SEEN = _gauge(
+    "period_first_seen_timestamp_seconds", "appid report", "When the exporter first had the live period, Unix time."
 )
-WEEK_FIRST_SEEN = _gauge(
-    "week_first_seen_timestamp_seconds", "appid week", "When the exporter first had the live week, Unix time."
-)
-_HOLIDAYS = "Weekdays off for a public holiday of mainland China in {}; no sample while the year's schedule is unknown."
-WEEK_HOLIDAYS = _gauge("week_public_holidays", "appid week", _HOLIDAYS.format("the live week"))
-PREVIOUS_WEEK_HOLIDAYS = _gauge(
-    "previous_week_public_holidays", "appid week", _HOLIDAYS.format("the week before the live one")
-)
-APP_INFO = _gauge("app_info", "appid name", "The configured name of an app; always 1.")
+APP_INFO = _gauge("app_info", "appid name", "Configured name of an app; always 1.")
 UP = _gauge(
     "up",
-    "appid",
-    "1 if WeChat answers for the app as it should (states ok and not_ready), 0 if not; absent until it was asked.",
+    "appid report",
+    "Whether WeChat responds as it should (states ok and not_ready); absent until the first fetch.",
 )
 FETCH_STATE = _gauge(
     "fetch_state",
-    "appid state",
-    "1 for the one state that holds about the newest wanted week: pending, ok, not_ready, quota_spent, refused"
-    " (a person must act) or failed (tried again by itself).",
+    "appid report state",
+    f"State of the newest wanted period, 1 for the one that holds: {', '.join(State)}. refused: action required;"
+    " failed: retried automatically.",
 )
 LAST_SUCCESS = _gauge(
-    "last_success_timestamp_seconds", "appid", "When the newest wanted week's row last arrived, Unix time."
+    "last_success_timestamp_seconds", "appid report", "When the newest wanted period last arrived, Unix time."
 )
-NEXT_FETCH = _gauge("next_fetch_timestamp_seconds", "appid", "When WeChat is asked about the app next, Unix time.")
-FETCHES = _counter("fetches_total", "appid", "Conversations with WeChat about one week.")
+NEXT_FETCH = _gauge("next_fetch_timestamp_seconds", "appid report", "When the report is requested next, Unix time.")
+FETCHES = _counter("fetches_total", "appid report", "Fetches of one period.")
 FETCH_FAILURES = _counter(
-    "fetch_failures_total",
-    "appid",
-    "Conversations about one week that failed; a week not yet published is no failure.",
+    "fetch_failures_total", "appid report", "Fetches that failed; a period that is not published yet is no failure."
 )
-REVISIONS = _counter("revisions_total", "appid", "How often a known week came back with other figures.")
+REVISIONS = _counter("revisions_total", "appid report", "Known periods that came back with other figures.")
 API_ERRORS = _counter(
     "api_errors_total",
-    "appid errcode",
-    "Errors met when asking WeChat: its errcode (other: one unknown to the exporter), or timeout, connection,"
+    "appid report errcode",
+    "Errors of calls to WeChat: its errcode (other: one unknown to the exporter), or timeout, connection,"
     " http_4xx, http_5xx, malformed.",
 )
 REQUEST_DURATION = MetricInfo(
     f"{PREFIX}exporter_api_request_duration_seconds",
     "histogram",
     ("endpoint",),
-    "How long each call to WeChat took, failed ones included.",
+    "Duration of each call to WeChat, failed ones included.",
 )
-POLLER_LAST_RUN = _gauge(
-    "exporter_poller_last_run_timestamp_seconds", "", "When the poller last looked after all apps, Unix time."
-)
-POLLER_ERRORS = _counter("exporter_poller_errors_total", "", "Faults of the exporter that the poller survived.")
-STORE_UP = _gauge("exporter_store_up", "", "1 if the store takes and gives, 0 while the exporter goes on from memory.")
-BUILD_INFO = _gauge("exporter_build_info", "version pythonversion", "The exporter's version; always 1.")
+POLLER_LAST_RUN = _gauge("exporter_poller_last_run_timestamp_seconds", "", "When the poller last ran, Unix time.")
+INTERNAL_ERRORS = _counter("exporter_internal_errors_total", "component", "Internal errors; the log has the traceback.")
+STORE_UP = _gauge("exporter_store_up", "", "Whether the store is usable; 0 while data is kept in memory only.")
+BUILD_INFO = _gauge("exporter_build_info", "version pythonversion", "Version of the exporter; always 1.")
 RELOAD_SUCCESSFUL = _gauge(
     "exporter_config_last_reload_successful",
     "",
-    "1 if the configuration, and the web configuration, were last read without a refusal.",
+    "Whether the configuration and the web configuration were valid when last read.",
 )
 RELOAD_SUCCESS_TIME = _gauge(
     "exporter_config_last_reload_success_timestamp_seconds",
     "",
-    "When a configuration was last read and taken, Unix time.",
+    "When a valid configuration was last read, Unix time.",
 )
 CONFIG_FILE_ERRORS = _gauge(
     "exporter_config_file_errors",
     "file",
-    "1 for each app file that is broken: of its apps, those of its last good state go on, if there was one.",
+    "Whether the app file is invalid. Its last valid apps stay configured.",
 )
 
-THRESHOLDS = {
-    field.threshold: _gauge(
-        f"alert_{field.threshold}",
-        "appid",
-        f"{field.title}: the ratio to the baseline below which the app alerts, as configured; 0 never does.",
-    )
-    for field in WEEKLY.watched
-}
-"""By the attribute of ``reports.Thresholds``."""
-
-OF_APPS = (
-    WEEK_END,
-    WEEK_FIRST_SEEN,
-    WEEK_HOLIDAYS,
-    PREVIOUS_WEEK_HOLIDAYS,
+OF_STATE = (
+    PERIOD_END,
+    PERIOD_FIRST_SEEN,
     APP_INFO,
     UP,
     FETCH_STATE,
@@ -126,14 +104,33 @@ OF_APPS = (
     FETCH_FAILURES,
     API_ERRORS,
     REVISIONS,
-    *THRESHOLDS.values(),
 )
-"""The families with an ``appid`` label, apart from the figures: they belong to the cached page."""
+"""The families of the state of apps and their reports."""
+
+
+def thresholds(reports: Iterable[Report]) -> dict[str, MetricInfo]:
+    """Return the families of the alert thresholds of some reports, by the configuration's name of the ratio."""
+    return {
+        watched.option: _gauge(
+            f"alert_{watched.option}",
+            "appid report",
+            f"{watched.field.title}: alert threshold as a ratio to the baseline; 0 disables the alert.",
+        )
+        for report in reports
+        for watched in report.watched
+    }
+
+
+THRESHOLDS = thresholds(REPORTS.values())
+"""Those of the reports that the exporter comes with."""
+
+OF_APPS = (*OF_STATE, *THRESHOLDS.values())
+"""The families with an ``appid`` label, apart from those of reports: they belong to the cached page."""
 
 OF_EXPORTER = (
     REQUEST_DURATION,
     POLLER_LAST_RUN,
-    POLLER_ERRORS,
+    INTERNAL_ERRORS,
     STORE_UP,
     BUILD_INFO,
     RELOAD_SUCCESSFUL,
@@ -144,21 +141,30 @@ OF_EXPORTER = (
 
 
 def of_report(report: Report) -> Iterator[MetricInfo]:
-    """The figures of a report, each followed by its twins: the period before, the median of the four before."""
+    """Return the families of a report: each figure followed by its comparisons, then what is derived, the calendar."""
+    kind = report.period.NAME
     for field in report.fields:
-        what = f"{field.meaning[0].upper()}{field.meaning[1:]}"
-        source = f"{field.wechat} of {report.api}; fetched on a slow interval"
-        labels = ("appid", "week")
-        yield MetricInfo(report.metric(field), "gauge", labels, f"{what}, in the live week ({source}).")
-        yield MetricInfo(
-            report.previous_metric(field),
-            "gauge",
-            labels,
-            f"{what}, in the week before the live one ({source}).",
-        )
-        yield MetricInfo(
-            report.median_metric(field),
-            "gauge",
-            labels,
-            f"{what}, the median of the four weeks before the live one ({source}).",
-        )
+        yield _gauge_of(report.metric(field), report, f"{field.meaning}, in the live {kind} ({field.wechat}).")
+        for comparison in report.comparisons:
+            if comparison.applies_to(field):
+                name = report.comparison_metric(comparison, field)
+                yield _gauge_of(name, report, f"{field.meaning}, {comparison.words} ({field.wechat}).")
+    yield _gauge_of(
+        end_metric(report), report, f"End of the live {kind} (Beijing), Unix time: tells it from an older one."
+    )  # reports of one kind of period share this family
+    for derived in report.derived:
+        for field in report.fields:
+            if field.wechat in derived.fields:
+                text = f"{field.title}: {derived.words} ({field.wechat})."
+                yield _gauge_of(PREFIX + derived.metric.format(field.metric), report, text, *derived.labels)
+    for fact in report.calendar:
+        yield _gauge_of(PREFIX + fact.metric, report, fact.help)
+
+
+def end_metric(report: Report) -> str:
+    """Return the gauge that gives the live period's end under its label, so that queries can pick the newest."""
+    return f"{PREFIX}{report.period.NAME}_end_timestamp_seconds"
+
+
+def _gauge_of(name: str, report: Report, text: str, *labels: str) -> MetricInfo:
+    return MetricInfo(name, "gauge", ("appid", report.period.NAME, *labels), text)

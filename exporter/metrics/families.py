@@ -1,39 +1,99 @@
-"""Statuses of apps become metric families. Pure; an app's series all come from one status."""
+"""Statuses of apps become metric families. Pure; all series of an app's report come from one status."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from exporter.holidays import public_holidays
+from exporter.apps import State
 from exporter.metrics import catalogue
-from exporter.status import Recent, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from prometheus_client.core import Metric
 
+    from exporter.apps import AppStatus, ReportStatus
     from exporter.metrics.catalogue import MetricInfo
-    from exporter.reports import Field, Report
-    from exporter.status import Kept, Status
+    from exporter.reports import CalendarFact, Comparison, Derived, Field, History, Report
 
-    Sample = tuple[Sequence[str], float]
+    Sample = tuple[tuple[str, ...], float]
+    Samples = Callable[[ReportStatus], Iterable[Sample]]
+    """Label values without the appid, and a value."""
 
 
-def families(report: Report, statuses: Sequence[Status]) -> Iterator[Metric]:
-    """Every family with an ``appid`` label, in the order of the catalogue."""
-    infos = catalogue.of_report(report)
-    for field in report.fields:
-        for figure in (
-            _of_kept(lambda recent: recent.current),
-            _of_kept(lambda recent: recent.previous),
-            Recent.median,
-        ):
-            yield _family(next(infos), _figures(statuses, field, figure))
-    for info in catalogue.OF_APPS:
+def families(reports: Sequence[Report], statuses: Sequence[AppStatus]) -> Iterator[Metric]:
+    """Return every family with an ``appid`` label, in the order of the catalogue."""
+    shared: dict[MetricInfo, list[tuple[Report, Samples]]] = {}
+    for report in reports:
+        for info, samples in zip(catalogue.of_report(report), _samples_of(report), strict=True):
+            shared.setdefault(info, []).append((report, samples))
+    for info, sources in shared.items():
+        yield _family(info, _of_reports(sources, statuses))
+    for info in catalogue.OF_STATE:
         yield _family(info, (sample for status in statuses for sample in _SAMPLES[info](status)))
+    for option, info in catalogue.thresholds(reports).items():
+        yield _family(info, (sample for status in statuses for sample in _thresholds(option, status)))
+
+
+def _of_reports(sources: Sequence[tuple[Report, Samples]], statuses: Sequence[AppStatus]) -> Iterable[Sample]:
+    """Samples of one family. Reports of one kind of period share some; a series must not occur twice in a scrape."""
+    found = (
+        ((status.appid, *labels), value)
+        for status in statuses
+        for report, samples in sources
+        if (of := status.of(report)) is not None
+        for labels, value in samples(of)
+    )
+    return found if len(sources) == 1 else dict(found).items()
+
+
+def _samples_of(report: Report) -> Iterator[Samples]:
+    """What fills the families of a report, in the order of ``catalogue.of_report``."""
+    for field in report.fields:
+        yield _live(partial(_figure, field))
+        for comparison in report.comparisons:
+            if comparison.applies_to(field):
+                yield _live(partial(_compared, comparison, field))
+    yield _live(lambda history: None if history.live is None else history.live.end)
+    for derived in report.derived:
+        for field in report.fields:
+            if field.wechat in derived.fields:
+                yield _derived(derived, field)
+    for fact in report.calendar:
+        yield _calendar(fact)
+
+
+def _live(value: Callable[[History], float | None]) -> Samples:
+    """A value under the label of the live period."""
+
+    def samples(status: ReportStatus) -> Iterator[Sample]:
+        if status.history.live is not None and (number := value(status.history)) is not None:
+            yield (status.history.live.label,), number
+
+    return samples
+
+
+def _figure(field: Field, history: History) -> float | None:
+    return history.live_value(field)
+
+
+def _compared(comparison: Comparison, field: Field, history: History) -> float | None:
+    return comparison.value(history, field)
+
+
+def _derived(derived: Derived, field: Field) -> Samples:
+    def samples(status: ReportStatus) -> Iterator[Sample]:
+        for period, labels, number in derived.values(status.history, field):
+            yield (period.label, *labels), number
+
+    return samples
+
+
+def _calendar(fact: CalendarFact) -> Samples:
+    return _live(lambda history: None if history.live is None else fact.value(history.live))
 
 
 def _family(info: MetricInfo, samples: Iterable[Sample]) -> Metric:
@@ -44,60 +104,46 @@ def _family(info: MetricInfo, samples: Iterable[Sample]) -> Metric:
     return family
 
 
-def _figures(
-    statuses: Sequence[Status], field: Field, figure: Callable[[Recent, Field], float | None]
-) -> Iterator[Sample]:
-    """A figure of each app that has it, always under the label of the live week."""
-    for status in statuses:
-        value = figure(status.recent, field)
-        if value is not None and status.recent.current is not None:
-            yield (status.appid, status.recent.current.week.label), value
+def _of_each(value: Callable[[ReportStatus], float | None]) -> Callable[[AppStatus], Iterator[Sample]]:
+    """A value of each report of an app."""
 
-
-def _of_kept(which: Callable[[Recent], Kept | None]) -> Callable[[Recent, Field], float | None]:
-    def figure(recent: Recent, field: Field) -> float | None:
-        kept = which(recent)
-        return None if kept is None else kept.reading.value(field)
-
-    return figure
-
-
-def _of_week(value: Callable[[Kept], float | None]) -> Callable[[Status], Iterator[Sample]]:
-    def samples(status: Status) -> Iterator[Sample]:
-        live = status.recent.current
-        number = None if live is None else value(live)
-        if live is not None and number is not None:
-            yield (status.appid, live.week.label), number
+    def samples(status: AppStatus) -> Iterator[Sample]:
+        for of in status.reports:
+            number = value(of)
+            if number is not None:
+                yield (status.appid, of.report.name), number
 
     return samples
 
 
-def _of_app(value: Callable[[Status], float | None]) -> Callable[[Status], Iterator[Sample]]:
-    def samples(status: Status) -> Iterator[Sample]:
-        number = value(status)
-        if number is not None:
-            yield (status.appid,), number
-
-    return samples
+def _states(status: AppStatus) -> Iterator[Sample]:
+    for of in status.reports:
+        yield (status.appid, of.report.name, of.state.value), 1
 
 
-def _threshold(name: str) -> Callable[[Status], Iterator[Sample]]:
-    return _of_app(lambda status: getattr(status.thresholds, name))
+def _errors(status: AppStatus) -> Iterator[Sample]:
+    for of in status.reports:
+        for label, number in of.counters.errors:
+            yield (status.appid, of.report.name, label), number
 
 
-_SAMPLES: dict[MetricInfo, Callable[[Status], Iterable[Sample]]] = {
-    catalogue.WEEK_END: _of_week(lambda kept: kept.week.end),
-    catalogue.WEEK_FIRST_SEEN: _of_week(lambda kept: kept.first_seen),
-    catalogue.WEEK_HOLIDAYS: _of_week(lambda kept: public_holidays(kept.week)),
-    catalogue.PREVIOUS_WEEK_HOLIDAYS: _of_week(lambda kept: public_holidays(kept.week.before())),
+def _thresholds(option: str, status: AppStatus) -> Iterator[Sample]:
+    for of in status.reports:
+        for watched in of.report.watched:
+            if watched.option == option:
+                yield (status.appid, of.report.name), status.thresholds.of(of.report, watched)
+
+
+_SAMPLES: dict[MetricInfo, Callable[[AppStatus], Iterable[Sample]]] = {
+    catalogue.PERIOD_END: _of_each(lambda of: of.history.live.end if of.history.live else None),
+    catalogue.PERIOD_FIRST_SEEN: _of_each(lambda of: of.history.first_seen if of.history.live else None),
     catalogue.APP_INFO: lambda status: [((status.appid, status.name), 1)],
-    catalogue.UP: _of_app(lambda status: None if status.state is State.PENDING else status.state.up),
-    catalogue.FETCH_STATE: lambda status: [((status.appid, status.state.value), 1)],
-    catalogue.LAST_SUCCESS: _of_app(lambda status: status.answer.succeeded if status.answer else None),
-    catalogue.NEXT_FETCH: _of_app(lambda status: status.next_fetch),
-    catalogue.FETCHES: _of_app(lambda status: status.counters.fetches),
-    catalogue.FETCH_FAILURES: _of_app(lambda status: status.counters.failures),
-    catalogue.REVISIONS: _of_app(lambda status: status.counters.revisions),
-    catalogue.API_ERRORS: lambda status: [((status.appid, label), number) for label, number in status.counters.errors],
-    **{info: _threshold(name) for name, info in catalogue.THRESHOLDS.items()},
+    catalogue.UP: _of_each(lambda of: None if of.state is State.PENDING else of.state.up),
+    catalogue.FETCH_STATE: _states,
+    catalogue.LAST_SUCCESS: _of_each(lambda of: of.last_result.succeeded if of.last_result else None),
+    catalogue.NEXT_FETCH: _of_each(lambda of: of.next_fetch),
+    catalogue.FETCHES: _of_each(lambda of: of.counters.fetches),
+    catalogue.FETCH_FAILURES: _of_each(lambda of: of.counters.failures),
+    catalogue.REVISIONS: _of_each(lambda of: of.counters.revisions),
+    catalogue.API_ERRORS: _errors,
 }

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", Counter, Gauge, Histogram)
 
+COMPONENTS = ("poller", "pages", "reloader")
+"""The values of the ``component`` label."""
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -41,7 +43,9 @@ class Meters:
         self.registry = CollectorRegistry()
         self._duration = self._made(Histogram, catalogue.REQUEST_DURATION, buckets=_SECONDS)
         self._last_run = self._made(Gauge, catalogue.POLLER_LAST_RUN)
-        self._errors = self._made(Counter, catalogue.POLLER_ERRORS)
+        self._errors = self._made(Counter, catalogue.INTERNAL_ERRORS)
+        for component in COMPONENTS:
+            self._errors.labels(component)
         self._made(Gauge, catalogue.STORE_UP).set_function(store_up)
         self._made(Gauge, catalogue.BUILD_INFO).labels(__version__, platform.python_version()).set(1)
         self._refused = False
@@ -58,13 +62,13 @@ class Meters:
         """One call to WeChat took that long."""
         self._duration.labels(endpoint).observe(seconds)
 
-    def beat(self, now: float) -> None:
-        """The poller looked after all apps."""
+    def tick(self, now: float) -> None:
+        """The poller ran."""
         self._last_run.set(now)
 
-    def stumbled(self) -> None:
-        """The poller survived a fault of the exporter."""
-        self._errors.inc()
+    def internal_error(self, component: str) -> None:
+        """An internal error happened in a component, which continues."""
+        self._errors.labels(component).inc()
 
     def config_taken(self, now: float, endpoints: Iterable[str], broken_files: Iterable[str]) -> None:
         """A configuration was read and taken, apart from its broken app files.

@@ -11,6 +11,7 @@ from prometheus_client import exposition
 from prometheus_client.openmetrics import exposition as openmetrics
 
 from exporter.metrics.families import families
+from exporter.reports import REPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
     from prometheus_client.registry import Collector
 
+    from exporter.apps import AppStatus
     from exporter.reports import Report
-    from exporter.status import Status
 
 _EOF = b"# EOF\n"
 _LINES_BEFORE = 2  # HELP and TYPE
@@ -59,12 +60,16 @@ class Renderer:
     before a family, so that every sample is rendered once. For use by one thread.
     """
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
+    def __init__(self) -> None:
+        self._reports: tuple[Report, ...] = ()
         self._shards: list[_Shard] = []
 
-    def render(self, statuses: Sequence[Status]) -> Page:
+    def render(self, statuses: Sequence[AppStatus]) -> Page:
         """The page of these apps, in every format."""
+        fetched = {of.report.name for status in statuses for of in status.reports}
+        reports = tuple(report for name, report in REPORTS.items() if name in fetched)
+        if reports != self._reports:
+            self._reports, self._shards = reports, []
         chunks = [tuple(statuses[start : start + _SHARD]) for start in range(0, max(len(statuses), 1), _SHARD)]
         before = (*self._shards, *[None] * len(chunks))
         self._shards = [
@@ -74,12 +79,12 @@ class Renderer:
         samples = [b"".join(parts) for parts in zip(*(shard.samples for shard in self._shards), strict=True)]
         return Page({format_: _part(self._interleaved(samples, format_)) for format_ in Format})
 
-    def _shard(self, chunk: tuple[Status, ...]) -> _Shard:
-        texts = (_rendered(_Collected((family,)), Format.TEXT) for family in families(self._report, chunk))
+    def _shard(self, chunk: tuple[AppStatus, ...]) -> _Shard:
+        texts = (_rendered(_Collected((family,)), Format.TEXT) for family in families(self._reports, chunk))
         return _Shard(chunk, tuple(text.split(b"\n", _LINES_BEFORE)[_LINES_BEFORE] for text in texts))
 
     def _interleaved(self, samples: list[bytes], format_: Format) -> bytes:
-        empty = (_rendered(_Collected((family,)), format_).removesuffix(_EOF) for family in families(self._report, ()))
+        empty = (_rendered(_Collected((family,)), format_).removesuffix(_EOF) for family in families(self._reports, ()))
         return b"".join(piece for pair in zip(empty, samples, strict=True) for piece in pair)
 
 
@@ -106,7 +111,7 @@ def pieces(page: Page, live: Collector, format_: Format, *, gzip: bool) -> tuple
 class _Shard:
     """Some apps, and their samples of each family."""
 
-    statuses: tuple[Status, ...]
+    statuses: tuple[AppStatus, ...]
     samples: tuple[bytes, ...]
 
 

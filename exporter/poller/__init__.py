@@ -1,8 +1,8 @@
-"""Decides when WeChat is asked, and keeps what it answers: ``plan`` decides, ``ledger`` follows, ``loop`` acts."""
+"""Decides when WeChat is requested, and keeps what it answers: ``plan`` decides, ``tracker`` follows, ``loop`` acts."""
 
-from exporter.poller.askers import Asker
-from exporter.poller.handover import Turnover
-from exporter.poller.ledger import STATES
-from exporter.poller.loop import HEARTBEAT, Poller, Pulse
+from exporter.poller.loop import HEARTBEAT, Heartbeat, Poller
+from exporter.poller.reconfigure import ConfigDiff
+from exporter.poller.tracker import STATES
+from exporter.poller.worker_pool import Fetcher
 
-__all__ = ["HEARTBEAT", "STATES", "Asker", "Poller", "Pulse", "Turnover"]
+__all__ = ["HEARTBEAT", "STATES", "ConfigDiff", "Fetcher", "Heartbeat", "Poller"]

@@ -1,6 +1,6 @@
-"""When WeChat is asked, and about which week. Pure: everything here decides and touches nothing.
+"""When WeChat is requested, and for which period. Pure: everything here decides and touches nothing.
 
-The rules are those of the design, "When WeChat is asked"; all times are Unix seconds, all waits seconds.
+All times are Unix seconds, all waits seconds.
 """
 
 from __future__ import annotations
@@ -9,42 +9,43 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.periods import DAY, Week, newest_wanted, next_midnight
-from exporter.status import Answer, State
+from exporter.apps import LastResult, State
+from exporter.periods import DAY, Period, newest_wanted, next_midnight
 from exporter.wechat.codes import BUSY, DAILY_QUOTA
 
 if TYPE_CHECKING:
     from exporter.config import Fetch
-    from exporter.poller.ledger import Ledger
+    from exporter.poller.tracker import ReportTracker
 
 UNAVAILABLE_RETRY = 30 * DAY
-"""Seconds after which a week without data is requested again: WeChat may have published it late."""
+"""Seconds after which a period without data is requested again: WeChat may have published it late."""
 JITTER = 0.1
 """The largest part of a wait that is added to it, so that thousands of apps spread out."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """The next thing to ask about an app, and when."""
+class FetchPlan:
+    """What is requested next of one report of an app, and when."""
 
     at: float
-    week: Week
+    period: Period
     history: bool = False
-    """The week is an older one that the store lacks; the newest weeks of all apps come first."""
+    """The period is an older one that the store lacks; the newest periods of all apps come first."""
 
 
-def plan(ledger: Ledger, fetch: Fetch, now: float) -> Look:
-    """What to ask next about one app."""
-    newest = Look(max(now, _newest_due(ledger, fetch, now)), newest_wanted(Week, now, fetch.ready_after))
+def plan(tracker: ReportTracker, fetch: Fetch, now: float) -> FetchPlan:
+    """Return what to request next of one report of an app."""
+    wanted = newest_wanted(tracker.report.period, now, fetch.ready_after)
+    newest = FetchPlan(next_fetch(tracker, fetch, now), wanted)
     if newest.at <= now:
         return newest
-    missing = _missing_week(ledger, fetch, now)
-    return newest if missing is None else Look(now, missing, history=True)
+    missing = _missing_period(tracker, fetch, now)
+    return newest if missing is None else FetchPlan(now, missing, history=True)
 
 
-def next_fetch(ledger: Ledger, fetch: Fetch, now: float) -> float:
-    """When the newest wanted week is asked for next."""
-    return max(now, _newest_due(ledger, fetch, now))
+def next_fetch(tracker: ReportTracker, fetch: Fetch, now: float) -> float:
+    """Return when the newest wanted period is requested next."""
+    return max(now, _newest_due(tracker, fetch, now))
 
 
 def jitter(appid: str) -> float:
@@ -53,54 +54,54 @@ def jitter(appid: str) -> float:
     return JITTER * int.from_bytes(digest[:4]) / 2**32
 
 
-def wait(answer: Answer, fetch: Fetch) -> float:
-    """How long an app is left alone after an answer, before jitter."""
-    if answer.state is State.FAILED or answer.errcode in BUSY:
-        return _backoff(answer, fetch)
-    match answer.state:
+def wait(result: LastResult, fetch: Fetch) -> float:
+    """Return how long a report waits after a result, before jitter."""
+    if result.state is State.FAILED or result.errcode in BUSY:
+        return _backoff(result, fetch)
+    match result.state:
         case State.NOT_READY:
-            first_day_ends = answer.week.end + fetch.ready_after + DAY
-            return fetch.retry_interval if answer.at < first_day_ends else fetch.interval
-        case State.QUOTA_SPENT if answer.errcode == str(DAILY_QUOTA):
-            return next_midnight(answer.at) + fetch.ready_after - answer.at
+            first_day_ends = result.period.end + fetch.ready_after + DAY
+            return fetch.retry_interval if result.at < first_day_ends else fetch.interval
+        case State.QUOTA_SPENT if result.errcode == str(DAILY_QUOTA):
+            return next_midnight(result.at) + fetch.ready_after - result.at
         case State.QUOTA_SPENT:
             return fetch.retry_interval
-        case State.REFUSED if answer.retry_after:  # what was refused may be renewed by somebody else
-            return min(max(fetch.retry_interval, answer.retry_after), fetch.interval)
+        case State.REFUSED if result.retry_after:  # what was refused may be renewed by somebody else
+            return min(max(fetch.retry_interval, result.retry_after), fetch.interval)
         case _:
             return fetch.interval
 
 
-def _backoff(answer: Answer, fetch: Fetch) -> float:
-    doublings = min(max(answer.failures - 1, 0), 64)
-    return min(max(fetch.retry_interval * 2.0**doublings, answer.retry_after), fetch.interval)
+def _backoff(result: LastResult, fetch: Fetch) -> float:
+    doublings = min(max(result.failures - 1, 0), 64)
+    return min(max(fetch.retry_interval * 2.0**doublings, result.retry_after), fetch.interval)
 
 
-def _newest_due(ledger: Ledger, fetch: Fetch, now: float) -> float:
-    answer = ledger.answer
-    if answer is None or ledger.ask_at_once or answer.at > now:
+def _newest_due(tracker: ReportTracker, fetch: Fetch, now: float) -> float:
+    result = tracker.last_result
+    if result is None or tracker.fetch_at_once or result.at > now:
         return now
-    spread = jitter(ledger.app.appid)
-    wait_over = answer.at + wait(answer, fetch) * (1 + spread)
-    next_turn = answer.week.after().end + fetch.ready_after + fetch.retry_interval * spread
+    spread = jitter(tracker.app.appid)
+    wait_over = result.at + wait(result, fetch) * (1 + spread)
+    next_turn = result.period.after().end + fetch.ready_after + fetch.retry_interval * spread
     return min(wait_over, next_turn)
 
 
-def _missing_week(ledger: Ledger, fetch: Fetch, now: float) -> Week | None:
-    """The newest older week that the store lacks and that may be asked for as part of this look."""
-    answer = ledger.answer
-    if answer is None or answer.history_stopped:
+def _missing_period(tracker: ReportTracker, fetch: Fetch, now: float) -> Period | None:
+    """The newest older period that the store lacks and that may be requested before the next fetch."""
+    result = tracker.last_result
+    if result is None or result.history_stopped:
         return None
-    older = (answer.week.before(weeks) for weeks in range(1, fetch.history_weeks))
-    return next((week for week in older if _is_missing(ledger, week, answer.at, now)), None)
+    older = (result.period.before(number) for number in range(1, tracker.report.periods_in_weeks(fetch.history_weeks)))
+    return next((period for period in older if _is_missing(tracker, period, result.at, now)), None)
 
 
-def _is_missing(ledger: Ledger, week: Week, looked_at: float, now: float) -> bool:
-    if week in ledger.held:
+def _is_missing(tracker: ReportTracker, period: Period, fetched_at: float, now: float) -> bool:
+    if period in tracker.stored:
         return False
-    miss = ledger.misses.get(week)
-    if miss is None or miss.at > now:  # concluded with a clock that has been set back since
+    unavailable = tracker.unavailable.get(period)
+    if unavailable is None or unavailable.at > now:  # concluded with a clock that has been set back since
         return True
-    if miss.final:
-        return now - miss.at >= UNAVAILABLE_RETRY * (1 + jitter(ledger.app.appid))
-    return miss.at < looked_at
+    if unavailable.final:
+        return now - unavailable.at >= UNAVAILABLE_RETRY * (1 + jitter(tracker.app.appid))
+    return unavailable.at < fetched_at

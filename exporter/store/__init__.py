@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from exporter.reports import History
 from exporter.store.files import (
     DATABASE,
     Identity,
@@ -29,7 +30,7 @@ from exporter.store.files import (
 )
 from exporter.store.merge import add_missing
 from exporter.store.reader import read
-from exporter.store.rows import Change, Known, Miss, write
+from exporter.store.rows import Change, StoredState, UnavailablePeriod, write
 from exporter.store.schema import UnusableDatabase
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from exporter.reports import Report
 
-__all__ = ["MEMORY", "Change", "Known", "Lock", "Locked", "Miss", "Store"]
+__all__ = ["MEMORY", "Change", "Lock", "Locked", "Store", "StoredState", "UnavailablePeriod"]
 
 MEMORY = ":memory:"
 
@@ -87,16 +88,20 @@ class Store:
         with self._lock:
             self._host = host
 
-    def read(self, appid: str, report: Report, newest_weeks: int, host: str = "") -> Known:
-        """What is known of one app's report; nothing after ``close``. ``host``: as another API host gave it."""
+    def read(self, appid: str, report: Report, newest: int, host: str = "") -> StoredState:
+        """What is known of one report of an app; nothing after ``close``.
+
+        ``newest`` is how many periods are wanted, the newest included; ``host`` the API host that they came from, if
+        it is not the current one.
+        """
         with self._lock:
             if self._closed:
-                return Known()
+                return StoredState(History(report))
             try:
-                known = read(self._db, host or self._host, appid, report, newest_weeks)
+                known = read(self._db, host or self._host, appid, report, newest)
             except sqlite3.Error as error:
                 self._go_on_from_memory(error)
-                known = read(self._db, host or self._host, appid, report, newest_weeks)
+                known = read(self._db, host or self._host, appid, report, newest)
         if known.damaged:
             log.error("stored data damaged", appid=appid, report=report.name, damaged=", ".join(known.damaged[:5]))
         return known

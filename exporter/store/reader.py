@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from exporter.reports import Reading, Report, is_figure
-from exporter.status import BASELINE_WEEKS, TRAIL_WEEKS, Answer, Kept, Recent, State, Trail
+from exporter.apps import LastResult, State
+from exporter.reports import History, Reading, Report, StoredReading, is_figure
 from exporter.store.checksum import Figure, reading_checksum
-from exporter.store.rows import Known, Miss, Terms, week_of
+from exporter.store.rows import StoredState, Terms, UnavailablePeriod, period_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable
+    from collections.abc import Collection
 
-    from exporter.periods import Week
+    from exporter.periods import Period
 
 _LAST_INSTANT = 32_503_680_000.0  # the end of the year 2999, Unix seconds: no clock was right beyond it
 
 
-def read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest_weeks: int) -> Known:
-    """Read what is known of one app's report: which of the newest weeks, and the figures of the recent ones.
+def read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest: int) -> StoredState:
+    """Read what is known of one report of an app: which of the newest periods, and the figures of those in reach.
 
     A row that cannot be what was written (an impossible value, a wrong checksum) counts as missing.
+
+    ``newest`` is how many periods are wanted, the newest included.
 
     Raises:
         sqlite3.Error: the database cannot be read.
@@ -31,21 +33,23 @@ def read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest_w
     row = db.execute("SELECT id FROM subject WHERE host = ? AND appid = ?", (host, appid)).fetchone()
     number = terms.find(report.name)
     if row is None or number is None:
-        return Known()
+        return StoredState(History(report))
     key = (row[0], number)
     damaged: list[str] = []
-    wanted = max(newest_weeks, 1 + BASELINE_WEEKS)
-    kept = _read_readings(db, key, (host, appid, report), max(wanted, TRAIL_WEEKS), terms, damaged)
-    return Known(
-        answer=_read_answer(db, key, damaged),
-        recent=_recent(kept, report),
-        held=frozenset(each.week for each in kept[:wanted]),
-        misses=_read_misses(db, key, damaged),
+    kept = _read_readings(db, key, (host, appid, report), max(newest, report.reach + 1), terms, damaged)
+    return StoredState(
+        history=History.of(report, kept),
+        newest=kept[0] if kept else None,
+        last_result=_read_last_result(db, key, report, damaged),
+        stored=frozenset(each.period for each in kept[: max(newest, report.reach + 1)]),
+        unavailable=_read_unavailable(db, key, report, damaged),
         damaged=tuple(damaged),
     )
 
 
-def _read_answer(db: sqlite3.Connection, key: tuple[int, int], damaged: list[str]) -> Answer | None:
+def _read_last_result(
+    db: sqlite3.Connection, key: tuple[int, int], report: Report, damaged: list[str]
+) -> LastResult | None:
     row = db.execute(
         "SELECT period, state, at, since, errcode, message, failures, retry_after, history_stopped, succeeded"
         " FROM answer WHERE subject = ? AND report = ?",
@@ -55,8 +59,8 @@ def _read_answer(db: sqlite3.Connection, key: tuple[int, int], damaged: list[str
         return None
     period, state, at, since, errcode, message, failures, retry_after, stopped, succeeded = row
     try:
-        return Answer(
-            week=week_of(period),
+        return LastResult(
+            period=period_of(report.period, period),
             state=State(state),
             at=_instant(at),
             since=_instant(since),
@@ -72,30 +76,32 @@ def _read_answer(db: sqlite3.Connection, key: tuple[int, int], damaged: list[str
         return None
 
 
-def _read_misses(db: sqlite3.Connection, key: tuple[int, int], damaged: list[str]) -> tuple[Miss, ...]:
-    misses = []
+def _read_unavailable(
+    db: sqlite3.Connection, key: tuple[int, int], report: Report, damaged: list[str]
+) -> tuple[UnavailablePeriod, ...]:
+    found = []
     for period, at, final in db.execute("SELECT period, at, final FROM miss WHERE subject = ? AND report = ?", key):
         try:
-            misses.append(Miss(week_of(period), _instant(at), bool(final)))
+            found.append(UnavailablePeriod(period_of(report.period, period), _instant(at), bool(final)))
         except (ValueError, TypeError, OverflowError):
             damaged.append(f"missing period {period}")
-    return tuple(misses)
+    return tuple(found)
 
 
 def _read_readings(  # noqa: PLR0913, PLR0917 (what identifies them)
     db: sqlite3.Connection,
     key: tuple[int, int],
     owner: tuple[str, str, Report],
-    newest_weeks: int,
+    newest: int,
     terms: Terms,
     damaged: list[str],
-) -> list[Kept]:
+) -> list[StoredReading]:
     """The newest readings that are as they were written, the newest first."""
     host, appid, report = owner
     rows = db.execute(
         "SELECT period, first_seen, checksum FROM reading WHERE subject = ? AND report = ?"
         " ORDER BY period DESC LIMIT ?",
-        (*key, newest_weeks),
+        (*key, newest),
     ).fetchall()
     if not rows:
         return []
@@ -111,31 +117,26 @@ def _read_readings(  # noqa: PLR0913, PLR0917 (what identifies them)
         found = figures[period]
         try:
             intact = checksum == reading_checksum((host, appid, report.name), period, first_seen, found)
-            kept.append(Kept(_reading(report, week_of(period), found if intact else []), _instant(first_seen)))
+            reading = _reading(report, period_of(report.period, period), found if intact else [])
+            kept.append(StoredReading(reading, _instant(first_seen)))
         except (ValueError, TypeError, OverflowError):
             damaged.append(f"period {period}")
     return kept
 
 
-def _reading(report: Report, week: Week, figures: Iterable[Figure]) -> Reading:
+def _reading(report: Report, period: Period, figures: Collection[Figure]) -> Reading:
     """The reading with these figures; ValueError unless there is one and each is possible."""
     known = {field: value for field, dimension, value in figures if not dimension}
     values = tuple(known.get(field.wechat) for field in report.fields)
     for field, value in zip(report.fields, values, strict=True):
         if value is not None and not field.is_possible(value):
             raise ValueError(f"{field.wechat} has an impossible value")
-    if not known:
+    by_dimension = sorted((field, dimension, value) for field, dimension, value in figures if dimension)
+    if not known and not by_dimension:
         raise ValueError("no figures, or not those that were written")
-    return Reading(report, week, values)
-
-
-def _recent(kept: list[Kept], report: Report) -> Recent:
-    """The newest of the readings; they come newest first."""
-    if not kept:
-        return Recent()
-    newest = kept[0].week
-    trail = {each.week: each.reading.value(report.leading) for each in kept if each.week > newest.before(TRAIL_WEEKS)}
-    return Recent(tuple(each for each in kept if each.week >= newest.before(BASELINE_WEEKS)), Trail.of(trail))
+    if not all(is_figure(value) for _, _, value in by_dimension):
+        raise ValueError("a figure by dimension has an impossible value")
+    return Reading(report, period, values, tuple(by_dimension))
 
 
 def _instant(value: object) -> float:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from exporter.periods import BEIJING, Week
-from exporter.status import Answer, Kept, Recent
+from exporter.apps import LastResult
+from exporter.periods import Period, day_of
+from exporter.reports import History, StoredReading
 from exporter.store.checksum import reading_checksum
 
 if TYPE_CHECKING:
@@ -21,40 +21,42 @@ _LAST_YEAR = 2999  # beyond it no clock was right
 
 
 @dataclass(frozen=True, slots=True)
-class Miss:
-    """A week without data and when it was requested; a ``final`` one is requested again only after a month."""
+class UnavailablePeriod:
+    """A period without data and when it was requested; a ``final`` one is requested again only after a month."""
 
-    week: Week
+    period: Period
     at: float
     final: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing to keep about one app. A reading replaces the whole row of its week."""
+    """One thing to keep about one report of an app. A reading replaces the whole row of its period."""
 
     appid: str
     report: Report
-    kept: Kept | Miss | Answer
+    kept: StoredReading | UnavailablePeriod | LastResult
 
     @property
-    def key(self) -> tuple[str, str, str, Week | None]:
+    def key(self) -> tuple[str, str, str, Period | None]:
         """What a later change of the same key makes obsolete."""
-        week = None if isinstance(self.kept, Answer) else self.kept.week
-        return self.appid, self.report.name, type(self.kept).__name__, week
+        period = None if isinstance(self.kept, LastResult) else self.kept.period
+        return self.appid, self.report.name, type(self.kept).__name__, period
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """What the store knows of one app's report."""
+class StoredState:
+    """What the store knows of one report of an app."""
 
-    answer: Answer | None = None
-    recent: Recent = Recent()  # noqa: RUF009 (a frozen value)
-    held: frozenset[Week] = frozenset()
-    """The newest weeks there are, at least as many as were asked for."""
-    misses: tuple[Miss, ...] = ()
+    history: History
+    last_result: LastResult | None = None
+    stored: frozenset[Period] = frozenset()
+    """The newest periods there are, at least as many as were wanted."""
+    unavailable: tuple[UnavailablePeriod, ...] = ()
     damaged: tuple[str, ...] = ()
     """What cannot be what was written, in the words of the log: it counts as missing, so it is requested again."""
+    newest: StoredReading | None = field(default=None, compare=False)
+    """The newest reading, whole: with the figures by dimension, which a history does not hold."""
 
 
 def write(db: sqlite3.Connection, host: str, changes: Iterable[Change]) -> None:
@@ -66,11 +68,11 @@ def write(db: sqlite3.Connection, host: str, changes: Iterable[Change]) -> None:
             subject = _subject(db, host, change.appid)
             report = terms.number(change.report.name)
             match change.kept:
-                case Kept():
+                case StoredReading():
                     _write_reading(db, (subject, report), (host, change.appid), change.kept, terms)
-                case Miss():
+                case UnavailablePeriod():
                     _write_miss(db, (subject, report), change.kept)
-                case Answer():
+                case LastResult():
                     _write_answer(db, (subject, report), change.kept)
 
 
@@ -106,15 +108,16 @@ def _subject(db: sqlite3.Connection, host: str, appid: str) -> int:
 
 
 def _write_reading(
-    db: sqlite3.Connection, key: tuple[int, int], owner: tuple[str, str], kept: Kept, terms: Terms
+    db: sqlite3.Connection, key: tuple[int, int], owner: tuple[str, str], kept: StoredReading, terms: Terms
 ) -> None:
     reading = kept.reading
-    period = (*key, period_number(reading.week))
+    period = (*key, period_number(reading.period))
     figures = [
-        (field.wechat, "", value)
-        for field, value in zip(reading.report.fields, reading.values, strict=True)
+        (figure.wechat, "", value)
+        for figure, value in zip(reading.report.fields, reading.values, strict=True)
         if value is not None
     ]
+    figures += reading.by_dimension
     checksum = reading_checksum((*owner, reading.report.name), period[-1], kept.first_seen, figures)
     db.execute(
         """INSERT INTO reading (subject, report, period, first_seen, checksum) VALUES (?, ?, ?, ?, ?)
@@ -125,26 +128,26 @@ def _write_reading(
     db.execute("DELETE FROM figure WHERE subject = ? AND report = ? AND period = ?", period)
     db.executemany(
         "INSERT INTO figure (subject, report, period, field, dimension, value) VALUES (?, ?, ?, ?, ?, ?)",
-        [(*period, terms.number(field), dimension, value) for field, dimension, value in figures],
+        [(*period, terms.number(name), dimension, value) for name, dimension, value in figures],
     )
     db.execute("DELETE FROM miss WHERE subject = ? AND report = ? AND period = ?", period)
 
 
-def _write_miss(db: sqlite3.Connection, key: tuple[int, int], miss: Miss) -> None:
+def _write_miss(db: sqlite3.Connection, key: tuple[int, int], miss: UnavailablePeriod) -> None:
     db.execute(
         """INSERT INTO miss (subject, report, period, at, final) VALUES (?, ?, ?, ?, ?)
            ON CONFLICT DO UPDATE SET at = excluded.at, final = excluded.final""",
-        (*key, period_number(miss.week), miss.at, miss.final),
+        (*key, period_number(miss.period), miss.at, miss.final),
     )
 
 
-def _write_answer(db: sqlite3.Connection, key: tuple[int, int], answer: Answer) -> None:
+def _write_answer(db: sqlite3.Connection, key: tuple[int, int], answer: LastResult) -> None:
     db.execute(
         "INSERT OR REPLACE INTO answer (subject, report, period, state, at, since, errcode, message, failures,"
         " retry_after, history_stopped, succeeded) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *key,
-            period_number(answer.week),
+            period_number(answer.period),
             answer.state.value,
             answer.at,
             answer.since,
@@ -158,19 +161,19 @@ def _write_answer(db: sqlite3.Connection, key: tuple[int, int], answer: Answer) 
     )
 
 
-def period_number(week: Week) -> int:
+def period_number(period: Period) -> int:
     """How a period is stored: its first day, 20261116."""
-    return int(week.begin_date)
+    return int(period.begin_date)
 
 
-@lru_cache(maxsize=2048)
-def week_of(period: int) -> Week:
+@lru_cache(maxsize=8192)
+def period_of(kind: type[Period], number: int) -> Period:
     """The period that is stored so.
 
     Raises:
         ValueError: it cannot be one.
     """
-    day = datetime.strptime(str(period), "%Y%m%d").replace(tzinfo=BEIJING).date()
-    if day.year > _LAST_YEAR:
-        raise ValueError("a week of a far future")
-    return Week(day)
+    period = kind.of(day_of(str(number)))
+    if period.first.year > _LAST_YEAR:
+        raise ValueError("a period of a far future")
+    return period

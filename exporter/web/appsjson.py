@@ -7,16 +7,17 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from exporter import __version__
+from exporter.apps import State
 from exporter.metrics import catalogue
-from exporter.reports import PREFIX
-from exporter.status import State
+from exporter.reports import PREFIX, REPORTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from exporter.apps import AppStatus, ReportStatus
     from exporter.metrics.catalogue import MetricInfo
-    from exporter.reports import Report
-    from exporter.status import Kept, Status, Trail
+    from exporter.periods import Period
+    from exporter.reports import History
     from exporter.web.documents import Surroundings
 
 Facts = dict[str, object]
@@ -28,11 +29,11 @@ MEDIA_TYPE = "application/json"
 class AppsJson:
     """One object with one list of all apps, in the order of the configuration."""
 
-    def piece(self, status: Status, report: Report) -> bytes:
+    def piece(self, status: AppStatus) -> bytes:
         """One element of the list."""
-        return _written(app(status, report))
+        return _written(app(status))
 
-    def whole(self, statuses: Sequence[Status], pieces: Sequence[bytes], surroundings: Surroundings) -> list[bytes]:
+    def whole(self, statuses: Sequence[AppStatus], pieces: Sequence[bytes], surroundings: Surroundings) -> list[bytes]:
         """The object, in the envelope of Prometheus' own API; its ``apps`` are the last in it."""
         head = _written({"status": "success", "data": exporter(statuses, surroundings)}).removesuffix(b"}}")
         return [head + b',"apps":[', b",\n".join(pieces), b"]}}\n"]
@@ -43,53 +44,82 @@ def problem(words: str) -> bytes:
     return _written({"status": "error", "errorType": "unavailable", "error": words}) + b"\n"
 
 
-def exporter(statuses: Sequence[Status], surroundings: Surroundings) -> Facts:
+def exporter(statuses: Sequence[AppStatus], surroundings: Surroundings) -> Facts:
     """What is said once, beside the apps."""
     return {
         "version": __version__,
-        "report": surroundings.report.name,
         "made_timestamp_seconds": surroundings.now,
         "troubles": [asdict(trouble) for trouble in surroundings.troubles],
-        "states": {state: sum(status.state is state for status in statuses) for state in State},
+        "states": {
+            name: {state: sum(of.state is state for of in found) for state in State}
+            for name, report in REPORTS.items()
+            if (found := [of for status in statuses if (of := status.of(report)) is not None])
+        },
     }
 
 
-def app(status: Status, report: Report) -> Facts:
+def app(status: AppStatus) -> Facts:
     """What is said about one app. Names are those of labels and metrics, without the prefix of the exporter."""
-    answer, recent = status.answer, status.recent
-    live = recent.current
     return {
         "appid": status.appid,
         "name": status.name,
+        "reports": {of.report.name: report_facts(of) for of in status.reports},
+    }
+
+
+def report_facts(status: ReportStatus) -> Facts:
+    """What is said about one report of an app."""
+    last, history, report = status.last_result, status.history, status.report
+    live = history.live
+    return {
         "state": status.state,
         "state_words": status.state.words,
         _key(catalogue.UP): None if status.state is State.PENDING else status.state.up,
-        "state_since_timestamp_seconds": answer.since if answer else None,
-        "errcode": (answer.errcode or None) if answer else None,
-        "error": (answer.message or None) if answer else None,
-        "week": live.week.label if live else None,
-        _key(catalogue.WEEK_END): live.week.end if live else None,
-        _key(catalogue.WEEK_FIRST_SEEN): live.first_seen if live else None,
-        report.current: _figures(live, report),
-        report.previous: _figures(recent.previous, report),
-        report.median: {field.metric: recent.median(field) for field in report.fields},
-        "trail": _trail(recent.trail, report),
-        _key(catalogue.LAST_SUCCESS): answer.succeeded if answer else None,
+        "state_since_timestamp_seconds": last.since if last else None,
+        "errcode": (last.errcode or None) if last else None,
+        "error": (last.message or None) if last else None,
+        report.period.NAME: live.label if live else None,
+        _key(catalogue.PERIOD_END): live.end if live else None,
+        _key(catalogue.PERIOD_FIRST_SEEN): history.first_seen if live else None,
+        "figures": _figures(history, live),
+        "comparison": {
+            comparison.name: {
+                field.metric: comparison.value(history, field)
+                for field in report.fields
+                if comparison.applies_to(field)
+            }
+            for comparison in report.comparisons
+        },
+        "derived": _derived(history),
+        "calendar": {fact.metric: fact.value(live) if live else None for fact in report.calendar},
+        "trail": _trail(history),
+        _key(catalogue.LAST_SUCCESS): last.succeeded if last else None,
         _key(catalogue.NEXT_FETCH): status.next_fetch,
     }
 
 
-def _figures(kept: Kept | None, report: Report) -> Mapping[str, float | None]:
-    return {field.metric: kept.reading.value(field) if kept else None for field in report.fields}
+def _figures(history: History, period: Period | None) -> Mapping[str, float | None]:
+    return {field.metric: history.value(period, field) for field in history.report.fields}
 
 
-def _trail(trail: Trail, report: Report) -> Facts:
-    """Week after week, the live one last; a whole number is written as one."""
+def _derived(history: History) -> Facts:
+    """Each derived figure as a list: the labels of a sample and its value; without samples where it is not known."""
+    report = history.report
     return {
-        report.leading.metric: [
-            int(figure) if figure is not None and figure.is_integer() else figure for figure in trail.figures.values()
+        derived.metric.format(field.metric): [
+            {report.period.NAME: period.label, **dict(zip(derived.labels, labels, strict=True)), "value": value}
+            for period, labels, value in derived.values(history, field)
         ]
+        for derived in report.derived
+        for field in report.fields
+        if field.wechat in derived.fields
     }
+
+
+def _trail(history: History) -> Facts:
+    """Period after period, the live one last."""
+    leading = history.report.leading
+    return {} if leading is None else {leading.metric: history.course(leading, history.report.chart)}
 
 
 def _key(info: MetricInfo) -> str:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from exporter.reports import Report
-    from exporter.status import Status
+    from exporter.apps import AppStatus
 
 Piece = TypeVar("Piece")
 """What a form makes of one app."""
@@ -35,7 +34,6 @@ class Trouble:
 class Surroundings:
     """What documents say beside the apps."""
 
-    report: Report
     telemetry_path: str
     troubles: tuple[Trouble, ...]
     now: float
@@ -45,11 +43,13 @@ class Surroundings:
 class Form(Protocol[Piece]):
     """How a document is written."""
 
-    def piece(self, status: Status, report: Report) -> Piece:
+    def piece(self, status: AppStatus) -> Piece:
         """What it says about one app: the same for the same status, whatever the time."""
         ...
 
-    def whole(self, statuses: Sequence[Status], pieces: Sequence[Piece], surroundings: Surroundings) -> Sequence[bytes]:
+    def whole(
+        self, statuses: Sequence[AppStatus], pieces: Sequence[Piece], surroundings: Surroundings
+    ) -> Sequence[bytes]:
         """All of it, given the pieces of the apps in the order of ``statuses``."""
         ...
 
@@ -60,12 +60,12 @@ class Document(Generic[Piece]):
     def __init__(self, form: Form[Piece]) -> None:
         self._form = form
         self._lock = threading.Lock()
-        self._shown: tuple[Sequence[Status], Surroundings] | None = None
-        self._pieces: dict[str, tuple[Status, Piece]] = {}
+        self._shown: tuple[Sequence[AppStatus], Surroundings] | None = None
+        self._pieces: dict[str, tuple[AppStatus, Piece]] = {}
         self._parts: Sequence[bytes] = ()
         self._bodies: dict[bool, bytes] = {}
 
-    def body(self, newest: Callable[[], tuple[Sequence[Status], Surroundings]], *, gzipped: bool = False) -> bytes:
+    def body(self, newest: Callable[[], tuple[Sequence[AppStatus], Surroundings]], *, gzipped: bool = False) -> bytes:
         """The document about all apps; their statuses are known again by being the same object.
 
         ``newest`` is asked when it is the reader's turn: who waited for another shows nothing older than that one did.
@@ -81,13 +81,13 @@ class Document(Generic[Piece]):
                 self._bodies[gzipped] = gzip.compress(whole, _LEVEL, mtime=0) if gzipped else whole
             return self._bodies[gzipped]
 
-    def _make(self, statuses: Sequence[Status], surroundings: Surroundings) -> None:
+    def _make(self, statuses: Sequence[AppStatus], surroundings: Surroundings) -> None:
         before, self._pieces = self._pieces, {}
         pieces = []
         for status in statuses:
             known = before.get(status.appid)
             if known is None or known[0] != status:
-                known = (status, self._form.piece(status, surroundings.report))
+                known = (status, self._form.piece(status))
             self._pieces[status.appid] = known
             pieces.append(known[1])
         self._parts = self._form.whole(statuses, pieces, surroundings)

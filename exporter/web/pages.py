@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING
 from exporter.metrics import Page, Renderer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from exporter.reports import Report
-    from exporter.status import Status
+    from exporter.apps import AppStatus
+    from exporter.guard import Guard
 
 COALESCE = 0.5
 """Seconds between two renderings at the least: changes in between are rendered together."""
 _IDLE = 1.0
+COMPONENT = "pages"
 
 
 @dataclass(frozen=True, slots=True)
 class Generation:
     """One state of all apps, with its metrics as bytes."""
 
-    statuses: tuple[Status, ...]
+    statuses: tuple[AppStatus, ...]
     page: Page
 
 
@@ -32,20 +31,13 @@ class Pages:
     """The current generation, and the thread that replaces it.
 
     Args:
-        report: what the figures are of.
-        statuses: asked for the state of all apps at each rendering.
-        guarded: does a thing so that a fault of the exporter in it is logged, counted and survived.
+        guard: the exception barrier.
+        statuses: the state of all apps, until others are published.
     """
 
-    def __init__(
-        self,
-        report: Report,
-        statuses: Callable[[], tuple[Status, ...]],
-        guarded: Callable[[Callable[[], None]], object] = lambda action: action(),
-    ) -> None:
-        self.report = report
-        self._guarded = guarded
-        self._renderer = Renderer(report)
+    def __init__(self, guard: Guard, statuses: tuple[AppStatus, ...] = ()) -> None:
+        self._guard = guard
+        self._renderer = Renderer()
         self._statuses = statuses
         self._changed = threading.Event()
         self._rendering = threading.Lock()
@@ -54,18 +46,23 @@ class Pages:
         self.current: Generation | None = None
         """None until the first rendering."""
 
-    def changed(self) -> None:
-        """Says that the state of some app changed; returns at once."""
+    def publish(self, statuses: tuple[AppStatus, ...]) -> None:
+        """Take the next state of all apps, which is rendered soon; return at once."""
+        self._statuses = statuses
+        self._changed.set()
+
+    def wake(self) -> None:
+        """End the current wait of ``run``."""
         self._changed.set()
 
     def render(self) -> None:
         """Makes the next generation, then swaps it in; for any thread."""
         with self._rendering:
-            statuses = self._statuses()
+            statuses = self._statuses
             self.current = Generation(statuses, self._renderer.render(statuses))
 
     def run(self, stopping: threading.Event) -> None:
-        """Renders after changes until told to stop; ``changed`` makes it notice that at once."""
+        """Renders after changes until told to stop; ``wake`` makes it notice that at once."""
         while True:
             is_changed = self._changed.wait(_IDLE)
             self.rounds += 1
@@ -75,5 +72,5 @@ class Pages:
                 continue
             self._changed.clear()
             began = time.monotonic()
-            self._guarded(self.render)
+            self._guard.run(COMPONENT, self.render)
             stopping.wait(COALESCE - (time.monotonic() - began))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 from exporter.httpd import Request, Response
 from exporter.metrics import pieces
+from exporter.reports import DEFAULT_REPORTS, REPORTS
 from exporter.web import appsjson, statuspage
 from exporter.web.documents import Document, Piece
 from exporter.web.negotiation import accepts_gzip, preferred_format
@@ -16,8 +18,8 @@ if TYPE_CHECKING:
 
     from prometheus_client.registry import Collector
 
+    from exporter.apps import AppStatus
     from exporter.httpd import Handler
-    from exporter.status import Status
     from exporter.web.documents import Surroundings
     from exporter.web.pages import Pages
 
@@ -83,7 +85,8 @@ class Site:
     """What the status page and the JSON say beside the apps."""
     reload: Callable[[], Verdict] | None = None
     """Has the configuration read again; None where that is not allowed over HTTP."""
-    page: Document[statuspage.Row] = field(default_factory=lambda: Document(statuspage.StatusPage()))
+    views: dict[str, Document[statuspage.Row | None]] = field(default_factory=dict)
+    """The status page by report, each made when it is first requested."""
     apps: Document[bytes] = field(default_factory=lambda: Document(appsjson.AppsJson()))
 
     def __call__(self, request: Request) -> Response:
@@ -118,9 +121,18 @@ class Site:
         return Response(200, tuple(headers), pieces(generation.page, self.live, format_, gzip=gzip))
 
     def _status_page(self, request: Request) -> Response:
-        policy = statuspage.policy(self.pages.report)
-        headers = (("Content-Security-Policy", policy), ("Referrer-Policy", "no-referrer"))
-        return self._written(self.page, request, "text/html; charset=utf-8", *headers) or text(503, _NOT_YET)
+        generation = self.pages.current
+        if generation is None:
+            return text(503, _NOT_YET)
+        fetched = {of.report.name for status in generation.statuses for of in status.reports}
+        names = [name for name in REPORTS if name in fetched] or [report.name for report in DEFAULT_REPORTS]
+        name = dict(parse_qsl(request.query)).get("report", names[0])
+        if name not in names:
+            return text(404, f"unknown report; apps fetch: {', '.join(names)}")
+        report = REPORTS[name]
+        view = self.views.setdefault(name, Document(statuspage.StatusPage(report)))
+        headers = (("Content-Security-Policy", statuspage.policy(report)), ("Referrer-Policy", "no-referrer"))
+        return self._written(view, request, "text/html; charset=utf-8", *headers) or text(503, _NOT_YET)
 
     def _apps(self, request: Request) -> Response:
         not_yet = Response(503, (("Content-Type", appsjson.MEDIA_TYPE), *_GUARDED), appsjson.problem(_NOT_YET))
@@ -134,7 +146,7 @@ class Site:
         if generation is None:
             return None
 
-        def newest() -> tuple[Sequence[Status], Surroundings]:
+        def newest() -> tuple[Sequence[AppStatus], Surroundings]:
             return (self.pages.current or generation).statuses, self.surroundings()
 
         gzipped = accepts_gzip(request.headers.get("Accept-Encoding", ""))

@@ -1,46 +1,50 @@
-"""One figure over many weeks, as columns the size of a word."""
+"""One figure over many periods, as columns the size of a word."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.status import TRAIL_WEEKS
-
 if TYPE_CHECKING:
-    from exporter.reports import Field
-    from exporter.status import Trail
+    from exporter.reports import History, Report
 
-STEP = 4
-"""Units from one week to the next."""
+WIDTH = 104
+"""Units in all."""
 HEIGHT = 28
 """Units from zero to the highest figure: a fall looks as large as it is."""
-BOX = f"0 0 {STEP * TRAIL_WEEKS} {HEIGHT}"
+_FILLED = 0.75
+"""How much of its place a column fills, so that neighbours do not touch."""
+BOX = f"0 0 {WIDTH} {HEIGHT}"
 """Everything that is drawn lies in here, as SVG's ``viewBox``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sparkline:
-    """The columns as SVG's path data, and what they say in words. A week that is not known is a gap."""
+    """The columns as SVG's path data, and what they say in words. A period that is not known is a gap."""
 
     earlier: str
     live: str
     share: float | None
-    """How high the live week stands, as a share of the highest; None where its figure is not known."""
+    """How high the live period stands, as a share of the highest; None where its figure is not known."""
     words: str
 
 
-def sparkline(trail: Trail, field: Field) -> Sparkline | None:
-    """Draws a trail; None where there is nothing to draw."""
-    course = list(trail.figures.values())
+def sparkline(history: History) -> Sparkline | None:
+    """Draws the leading figure of a history; None where there is nothing to draw."""
+    report = history.report
+    field = report.leading
+    if field is None or history.live is None:
+        return None
+    course = history.course(field, report.chart)
     known = [figure for figure in course if figure is not None]
-    if trail.newest is None or not known:
+    if not known:
         return None
     top = max(known) or 1.0
-    columns = [_column(TRAIL_WEEKS - len(course) + place, figure, top) for place, figure in enumerate(course)]
+    step = WIDTH / report.chart
+    columns = [_column(step * (report.chart - len(course) + place + 0.5), fig, top) for place, fig in enumerate(course)]
     words = (
-        f"{field.title}, {len(course)} weeks to {trail.newest.words}: first {known[0]:,.0f}, last {known[-1]:,.0f},"
-        f" lowest {min(known):,.0f}, highest {max(known):,.0f}"
+        f"{field.title}, {len(course)} {report.period.NAME}s to {history.live.words}: first {known[0]:,.0f}, last"
+        f" {known[-1]:,.0f}, lowest {min(known):,.0f}, highest {max(known):,.0f}"
     )
     unknown = len(course) - len(known)
     return Sparkline(
@@ -51,8 +55,13 @@ def sparkline(trail: Trail, field: Field) -> Sparkline | None:
     )
 
 
-def _column(place: int, figure: float | None, top: float) -> str:
-    """One week's column; the newest stands at the right end, and zero is a column of one unit."""
+def stroke(report: Report) -> float:
+    """Return the width of a column."""
+    return round(_FILLED * WIDTH / report.chart, 2)
+
+
+def _column(x: float, figure: float | None, top: float) -> str:
+    """One period's column; the newest stands at the right end, and zero is a column of one unit."""
     if figure is None:
         return ""
-    return f"M{STEP * place + STEP // 2} {HEIGHT}v-{max(1, round(HEIGHT * figure / top))}"
+    return f"M{round(x, 1):g} {HEIGHT}v-{max(1, round(HEIGHT * figure / top))}"

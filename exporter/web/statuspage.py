@@ -1,4 +1,4 @@
-"""The page for people: every app with its week, figures, state, last error and next look.
+"""The page for people: every app with its newest figures, changes, state, last error and next fetch.
 
 One self-contained response: its style and its script are in it, and the policy allows these two alone, by their hashes.
 """
@@ -16,19 +16,18 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from exporter import __version__
-from exporter.falls import falls
-from exporter.holidays import public_holidays
+from exporter.alerts.conditions import Baseline, falls
+from exporter.apps import SEVERITY
 from exporter.periods import beijing_stamp, beijing_words, rfc3339
-from exporter.reports import Unit
-from exporter.status import SEVERITY
+from exporter.reports import REPORTS, Unit
 from exporter.web import sparkline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.falls import Fall
+    from exporter.alerts.conditions import Fall
+    from exporter.apps import AppStatus, ReportStatus
     from exporter.reports import Field, Report
-    from exporter.status import Status
     from exporter.web.documents import Surroundings
 
 _TEMPLATES = Environment(
@@ -51,7 +50,7 @@ _NOTICED = 0.01
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """One figure and its change against the week before, as words."""
+    """One figure and its change against the earlier period, as words."""
 
     figure: str
     change: str
@@ -74,41 +73,57 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class StatusPage:
-    """The page; the app that most needs a look comes first."""
+    """The view of one report; the app that most needs attention comes first."""
 
-    def piece(self, status: Status, report: Report) -> Row:
-        """One app."""
-        fallen = tuple(falls(status))
-        chart = sparkline.sparkline(status.recent.trail, report.leading)
+    report: Report
+
+    def piece(self, status: AppStatus) -> Row | None:
+        """One app; None if it does not fetch the report."""
+        of = status.of(self.report)
+        if of is None:
+            return None
+        fallen = tuple(falls(status)) if _baselines(self.report) else ()
         row = _APP.render(
-            status=status,
-            cells=_cells(status, report, fallen),
+            app=status,
+            status=of,
+            live=of.history.live,
+            cells=_cells(of, fallen),
             fell=bool(fallen),
-            holidays=_holidays(status),
-            chart=chart,
+            facts=_facts(of),
+            charted=self.report.leading is not None,
+            chart=sparkline.sparkline(of.history),
             box=sparkline.BOX,
         )
         lowest = min((fall.ratio for fall in fallen), default=inf)
-        return Row(row.encode(errors="replace"), (-SEVERITY.index(status.state), lowest), bool(fallen))
+        return Row(row.encode(errors="replace"), (-SEVERITY.index(of.state), lowest), bool(fallen))
 
-    def whole(self, statuses: Sequence[Status], pieces: Sequence[Row], surroundings: Surroundings) -> list[bytes]:
+    def whole(
+        self, statuses: Sequence[AppStatus], pieces: Sequence[Row | None], surroundings: Surroundings
+    ) -> list[bytes]:
         """The page: what is wrong on top, then how many apps there are of each state, then the apps."""
-        report = surroundings.report
-        totals = {state: sum(status.state is state for status in statuses) for state in reversed(SEVERITY)}
+        report, rows = self.report, [row for row in pieces if row is not None]
+        states = [of.state for status in statuses if (of := status.of(report)) is not None]
+        totals = {state: states.count(state) for state in reversed(SEVERITY)}
+        views = [each for each in REPORTS.values() if any(status.of(each) for status in statuses)]
         frame = _FRAME.render(
             version=__version__,
             surroundings=surroundings,
             report=report,
+            kind=report.period.NAME,
+            trail=_trail(report),
+            baselines=_baselines(report),
+            facts=[fact.help[0].lower() + fact.help[1:].partition(";")[0] for fact in report.calendar],
             style=_style(report),
             script=_SCRIPT,
             totals=totals,
-            fell=sum(row.fell for row in pieces),
-            apps=len(statuses),
+            views=views,
+            fell=sum(row.fell for row in rows),
+            apps=len(states),
         )
         before, head, after = frame.partition(_HEAD)
         return [
             f"{before}{head}\n".encode(errors="replace"),
-            *(row.written for row in sorted(pieces, key=lambda row: row.rank)),
+            *(row.written for row in sorted(rows, key=lambda row: row.rank)),
             after.encode(errors="replace"),
         ]
 
@@ -125,42 +140,57 @@ def policy(report: Report) -> str:
 @lru_cache(maxsize=8)
 def _style(report: Report) -> str:
     """The style sheet; on a narrow screen it says what the columns are called."""
-    return _STYLE.render(fields=report.fields)
+    first = 5 if report.leading else 4
+    return _STYLE.render(
+        fields=report.fields,
+        kind=report.period.NAME,
+        trail=_trail(report),
+        column=f"{sparkline.stroke(report):g}",
+        first=first,
+        last=first + len(report.fields) - 1,
+    )
+
+
+def _trail(report: Report) -> str:
+    """The head of the chart's column; empty where the report has no figure to draw."""
+    return f"{report.leading.title}, {report.chart} {report.period.NAME}s" if report.leading else ""
+
+
+@lru_cache(maxsize=8)
+def _baselines(report: Report) -> tuple[str, ...]:
+    """What falls of the report's figures are judged by; empty where they are not."""
+    return tuple(each.comparison.words for each in Baseline if each.comparison in report.comparisons)
 
 
 def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _holidays(status: Status) -> list[tuple[int, str]]:
-    """How many working days were public holidays, in which week: they explain a fall; 0, too, where that is unknown."""
-    current = status.recent.current
-    weeks = ((current.week, ""), (current.week.before(), "before: ")) if current else ()
-    return [(public_holidays(week) or 0, words) for week, words in weeks]
+def _facts(status: ReportStatus) -> list[str]:
+    """What the calendar says about the live period, and so may explain a fall; nothing where that is unknown."""
+    live = status.history.live
+    facts = [(fact, fact.value(live)) for fact in status.report.calendar] if live else []
+    return [_words_of_fact(fact.words, number) for fact, number in facts if number]
 
 
-def _both(status: Status, field: Field) -> tuple[float | None, float | None]:
-    """A figure of the live week and of the week before."""
-    current, previous = status.recent.current, status.recent.previous
-    return (
-        None if current is None else current.reading.value(field),
-        None if previous is None else previous.reading.value(field),
-    )
+def _words_of_fact(words: str, number: float) -> str:
+    return words.format(number=f"{number:g}", s="" if number == 1 else "s")
 
 
 def _change(now: float | None, before: float | None) -> float | None:
-    """The change against the week before; None where there is no base to compare with."""
+    """The change against an earlier figure; None where there is no base to compare with."""
     return None if now is None or not before else now / before - 1
 
 
-def _cells(status: Status, report: Report, fallen: Sequence[Fall]) -> list[_Cell]:
+def _cells(status: ReportStatus, fallen: Sequence[Fall]) -> list[_Cell]:
     fell: dict[Field, list[str]] = {}
     for fall in fallen:
-        fell.setdefault(fall.field, []).append(f"{fall.ratio:.0%} of {fall.baseline.value}")
+        fell.setdefault(fall.field, []).append(f"{fall.ratio:.0%} of {fall.baseline.words}")
+    history, comparisons = status.history, status.report.comparisons
     cells = []
-    for field in report.fields:
-        now, before = _both(status, field)
-        change = _change(now, before)
+    for field in status.report.fields:
+        now = history.live_value(field)
+        change = _change(now, comparisons[0].value(history, field) if comparisons else None)
         cells.append(
             _Cell(_figure(now, field.unit), _change_words(change), _trend(change), ", ".join(fell.get(field, ())))
         )

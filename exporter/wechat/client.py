@@ -17,7 +17,7 @@ from exporter.wechat.protocol import error_label, server_time
 
 if TYPE_CHECKING:
     from exporter.config import App, Way
-    from exporter.periods import Week
+    from exporter.periods import Period
     from exporter.reports import Reading, Report
 
 T = TypeVar("T")
@@ -85,16 +85,15 @@ class Client:
             if way.tokens is not None and before is not None and before is not way.tokens:
                 way.tokens.succeed(before)
 
-    def ask(self, app: App, report: Report, week: Week) -> Outcome:
-        """Asks for one week of one app."""
+    def fetch(self, app: App, report: Report, period: Period) -> Outcome:
+        """Request one period of one report of one app."""
         errors: list[str] = []
         replies: list[Reply] = []
         result: Reading | Unanswered
         try:
             way = self.ways[self._key(app)]
-            result = self._drive(
-                f"{app.appid} {report.name} {week.label}", app, way.converse(report, week), errors, replies
-            )
+            owner = f"{app.appid} {report.name} {period.label}"
+            result = self._drive(owner, app, way.converse(report, period), errors, replies)
         except Unanswered as reason:
             if reason.errcode == MALFORMED:
                 errors.append(MALFORMED)

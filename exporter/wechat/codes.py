@@ -3,7 +3,7 @@
 The codes are those of wechat-api.md section 4. The decisions::
 
     Unanswered
-     +-- NotReady       the week is not published yet
+     +-- NotReady       the period is not published yet
      |    +-- Busy      WeChat is overloaded: retried sooner
      +-- TokenRejected  another token may help, once
      +-- QuotaSpent     WeChat asks to be left alone for a while
@@ -26,29 +26,32 @@ class Unanswered(Exception):
 
     Attributes:
         errcode: the ``errcode`` label; empty where WeChat gave no code (an empty list).
-        about_week: the reason lies in this week's answer, so that another week may fare better.
-        no_data: WeChat says that it has nothing for this week.
+        about_period: the reason is about this period alone, so that another one may succeed.
+        about_app: the reason is the app's credentials or account, and holds for all its reports.
+        no_data: WeChat says that it has nothing for this period.
         retry_after: seconds that the server asked to be left alone, 0 if it did not.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the attributes)
         self,
         message: str,
         errcode: str = "",
         *,
-        about_week: bool = False,
+        about_period: bool = False,
+        about_app: bool = False,
         no_data: bool = False,
         retry_after: float = 0.0,
     ) -> None:
         super().__init__(message)
         self.errcode = errcode
-        self.about_week = about_week
+        self.about_period = about_period
+        self.about_app = about_app
         self.no_data = no_data
         self.retry_after = retry_after
 
 
 class NotReady(Unanswered):
-    """The week is not published yet."""
+    """The period is not published yet."""
 
 
 class Busy(NotReady):
@@ -83,6 +86,8 @@ class Code:
     cure: str
     """What to do about it, for people; ``{ip}`` is the address that WeChat names."""
     no_data: bool = False
+    about_app: bool = False
+    """It is about the app's credentials or account, whichever report met it."""
 
 
 _BY_ITSELF = "it is asked for again by itself"
@@ -124,25 +129,38 @@ CODES: Final = {
             "invalid ip {ip} ipv6 ::ffff:{ip}, not in whitelist",
             Refused,
             "add {ip} to the app's IP allow list on mp.weixin.qq.com (Development > Development settings)",
+            about_app=True,
         ),
-        Code(40243, "AppSecret frozen", Refused, "unfreeze the AppSecret on mp.weixin.qq.com, or reset it"),
+        Code(
+            40243,
+            "AppSecret frozen",
+            Refused,
+            "unfreeze the AppSecret on mp.weixin.qq.com, or reset it",
+            about_app=True,
+        ),
         Code(
             48001,
             "api unauthorized",
             Refused,
             "the token must be that of a Mini Program account (not an official account) that may use data analysis",
         ),
-        Code(48004, "api forbidden for irregularities", Refused, _PUNISHED),
-        Code(50002, "user limited", Refused, _PUNISHED),
-        Code(50004, "user not allow to use accesstoken", Refused, _PUNISHED),
-        Code(61004, "access clientip is not registered", Refused, "register the exporter's IP; " + _PLATFORM),
+        Code(48004, "api forbidden for irregularities", Refused, _PUNISHED, about_app=True),
+        Code(50002, "user limited", Refused, _PUNISHED, about_app=True),
+        Code(50004, "user not allow to use accesstoken", Refused, _PUNISHED, about_app=True),
+        Code(
+            61004,
+            "access clientip is not registered",
+            Refused,
+            "register the exporter's IP; " + _PLATFORM,
+            about_app=True,
+        ),
         Code(61007, "api is unauthorized to component", Refused, "grant permission set 18; " + _PLATFORM),
         Code(61500, "date format error", Failed, _OUR_FAULT),
         Code(
             61501,
             "date range error",
             Failed,
-            "check this machine's clock; the week is not over",
+            "check this machine's clock; the period is not over",
             no_data=True,
         ),
         Code(
@@ -151,6 +169,7 @@ CODES: Final = {
             Refused,
             "WeChat gives no figures for games: take the app out of the configuration",
             no_data=True,
+            about_app=True,
         ),
         Code(43002, "require POST method", Failed, _OUR_FAULT),
         Code(44002, "empty post data", Failed, _OUR_FAULT),
@@ -161,13 +180,13 @@ CODES: Final = {
             -604101,
             "function has no permission to call this API",
             Refused,
-            "give the cloud function analysis.getWeeklyVisitTrend in its config.json, and upload it with that file",
+            "give the cloud function the permission for this report in its config.json, and upload it with that file",
         ),
         Code(47001, "data format error", Failed, _OUR_FAULT),
-        Code(89501, "this ip is waiting for the administrator's confirmation", Refused, _CONFIRM),
-        Code(89503, "this ip needs the administrator's confirmation", Refused, _CONFIRM),
-        Code(89506, "the administrator refused this ip twice within 24 hours", Refused, _CONFIRM),
-        Code(89507, "the administrator refused this ip within the last hour", Refused, _CONFIRM),
+        Code(89501, "this ip is waiting for the administrator's confirmation", Refused, _CONFIRM, about_app=True),
+        Code(89503, "this ip needs the administrator's confirmation", Refused, _CONFIRM, about_app=True),
+        Code(89506, "the administrator refused this ip twice within 24 hours", Refused, _CONFIRM, about_app=True),
+        Code(89507, "the administrator refused this ip within the last hour", Refused, _CONFIRM, about_app=True),
     )
 }
 """Every code we know (wechat-api.md section 4), by its number."""

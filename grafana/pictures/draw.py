@@ -23,8 +23,8 @@ from exporter import logs
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / ".cache" / "pictures" / "page"
 WIDTH = 1760
-PICTURES = {"weeks": ("0,1,2", 1560), "exporter": ("3", 1228)}
-"""Which rows of the dashboard, and how many pixels they are high."""
+PICTURES = {"weeks": ("0,1,2", 1560), "days": ("3,4", 1114), "exporter": ("5", 1228)}
+"""Rows of the dashboard, which must follow each other, and the height in pixels."""
 
 
 class Quiet(SimpleHTTPRequestHandler):

@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from exporter import demo
-from exporter.cli.engine import Engine
 from exporter.config import Fetch
 from exporter.metrics import Format, Renderer, compose
-from exporter.reports import PREFIX, WEEKLY
+from exporter.reports import PREFIX
+from exporter.runtime.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 STEP = 7200
 """Seconds between two samples."""
 SPAN = 12 * 7 * 86400
+FETCHED = Fetch(history_weeks=70)
+"""As far back as the month a year before the first one of the span."""
 
 _SAMPLE = re.compile(r"([a-z_]+)(?:{(.*)})? (\S+)")
 _SCRAPED = 'instance="exporter:10717",job="wechat-miniprogram"'
@@ -51,7 +53,7 @@ def write(folder: Path, now: int) -> None:
 
 
 def _pages(now: int) -> Iterator[tuple[int, str]]:
-    """What an exporter with the default configuration exposes, step by step."""
+    """Yield what an exporter exposes, step by step."""
     moment = now - SPAN
     roles = demo.cast(now)
 
@@ -59,9 +61,9 @@ def _pages(now: int) -> Iterator[tuple[int, str]]:
         return moment
 
     server = demo.serve(demo.simulator(roles, clock), "127.0.0.1:0")
-    config = replace(demo.configuration(roles, f"http://{server.addresses[0]}"), fetch=Fetch())
+    config = replace(demo.configuration(roles, f"http://{server.addresses[0]}"), fetch=FETCHED)
     rooms = Engine(config, ":memory:", clock)
-    renderer = Renderer(WEEKLY)
+    renderer = Renderer()
     for moment in range(now - SPAN, now + 1, STEP):
         rooms.poller.drain()
         page = renderer.render(rooms.poller.statuses())

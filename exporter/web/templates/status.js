@@ -32,7 +32,7 @@
         return severity.indexOf(state);
       case "trail":
         return number(cell.dataset.share ?? "");
-      case "week":
+      case "period":
       case "success":
       case "next":
         return cell.querySelector("time")?.dateTime ?? NaN;

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.config import Secret
-    from exporter.config.ways import Headers
+    from exporter.config.app.ways import Headers
 
 T = TypeVar("T")
 Conversation = Generator[Call, Reply, T]
@@ -36,7 +36,7 @@ def read_secret(secret: Secret) -> str:
     try:
         return secret.read()
     except SecretUnavailable as unavailable:
-        raise Refused(str(unavailable)) from None
+        raise Refused(str(unavailable), about_app=True) from None
 
 
 def read_headers(headers: Headers) -> tuple[tuple[str, str], ...]:
@@ -47,7 +47,7 @@ def read_headers(headers: Headers) -> tuple[tuple[str, str], ...]:
     """
     values = tuple((name, read_secret(value)) for name, value in headers)
     if not all(value.isascii() and value.isprintable() for _, value in values):
-        raise Refused("the value of a header holds characters that no header can")
+        raise Refused("the value of a header holds characters that no header can", about_app=True)
     return values
 
 

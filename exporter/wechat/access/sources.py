@@ -17,7 +17,7 @@ from exporter.wechat.access.conversation import (
     read_headers,
     read_secret,
 )
-from exporter.wechat.codes import Refused, TokenRejected
+from exporter.wechat.codes import Refused, TokenRejected, Unanswered
 from exporter.wechat.exchange import JSON, Call
 from exporter.wechat.protocol import (
     Token,
@@ -95,20 +95,22 @@ class TokenSource(ABC):
         Raises:
             Unanswered: why there is no result; a second rejection is ``Refused``.
         """
-        token = yield from self.token()
+        token = yield from _about_app(self.token())
         try:
             return (yield from attempt(token))
         except TokenRejected as rejected:
-            other = yield from self.fresh()
+            other = yield from _about_app(self.fresh())
             if other == token:
                 self._token = ""
                 words = f"{rejected}; {self.SAME_AGAIN}"
-                raise Refused(words, rejected.errcode, retry_after=self.RENEWED_BY_OTHERS) from None
+                retry_after = self.RENEWED_BY_OTHERS
+                raise Refused(words, rejected.errcode, about_app=True, retry_after=retry_after) from None
         try:
             return (yield from attempt(other))
         except TokenRejected as rejected:
             self._token = ""
-            raise Refused(f"{rejected}; a second token was rejected, too", rejected.errcode) from None
+            words = f"{rejected}; a second token was rejected, too"
+            raise Refused(words, rejected.errcode, about_app=True) from None
 
     @abstractmethod
     def _fetch(self) -> Conversation[Token]:
@@ -277,6 +279,15 @@ TOKENS: dict[type[Any], type[Any]] = {
     Authorizer: AuthorizerToken,
 }
 """Who gets the tokens that a configuration describes."""
+
+
+def _about_app(conversation: Conversation[str]) -> Conversation[str]:
+    """Without a token no report of the app can be fetched, whatever the reason."""
+    try:
+        return (yield from conversation)
+    except Unanswered as reason:
+        reason.about_app = True
+        raise
 
 
 def token_endpoints(tokens: Tokens) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""From a report and a week to a reading, by each of the ways that WeChat allows (wechat-api.md section 5)."""
+"""From a report and a period to a reading, by each of the ways that WeChat allows (wechat-api.md section 5)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from exporter.config import (
     HttpFunction,
     TokenFile,
 )
-from exporter.reports import WEEKLY
 from exporter.wechat.access.conversation import Clock, Conversation, addressed, discreetly, keys_in, read_headers
 from exporter.wechat.access.sources import FileToken, TokenSource, source_of, token_endpoints
 from exporter.wechat.codes import Failed, Refused
@@ -20,8 +19,10 @@ from exporter.wechat.exchange import JSON, Call, Reply
 from exporter.wechat.protocol import event_body, parse_function, parse_invoked, parse_rows, report_body
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from exporter.config import App, Way
-    from exporter.periods import Week
+    from exporter.periods import Period
     from exporter.reports import Reading, Report
 
 INVOKE_FUNCTION = "invokecloudfunction"
@@ -38,15 +39,15 @@ class Access(Protocol):
     """One way by which one app's reports can be read."""
 
     ENDPOINTS: ClassVar[tuple[str, ...]]
-    """The ``endpoint`` labels of its own calls."""
+    """The ``endpoint`` labels of its own calls; none where they are the names of the reports."""
 
     @property
     def tokens(self) -> TokenSource | None:
         """Where its tokens come from, if it needs any."""
         ...
 
-    def converse(self, report: Report, week: Week) -> Conversation[Reading]:
-        """Asks for one week.
+    def converse(self, report: Report, period: Period) -> Conversation[Reading]:
+        """Asks for one period.
 
         Raises:
             Unanswered: why there is no reading.
@@ -57,19 +58,19 @@ class Access(Protocol):
 class WithToken:
     """The report's own call, with a token."""
 
-    ENDPOINTS = (WEEKLY.name,)
+    ENDPOINTS = ()
 
     def __init__(self, way: Datacube, app: App, base_url: str, clock: Clock) -> None:
         self.tokens = source_of(way.tokens, app.appid, base_url, clock)
         self._base_url = base_url
         self._clock = clock
 
-    def converse(self, report: Report, week: Week) -> Conversation[Reading]:
+    def converse(self, report: Report, period: Period) -> Conversation[Reading]:
         """Asks with a token; if that is rejected, once more with a different one."""
 
         def attempt(token: str) -> Conversation[Reading]:
-            reply = yield _call(report, week, self._base_url, ("access_token", token))
-            parse = partial(parse_rows, report=report, week=week, now=self._clock())
+            reply = yield _call(report, period, self._base_url, ("access_token", token))
+            parse = partial(parse_rows, report=report, period=period, now=self._clock())
             return discreetly(parse, reply, self.tokens.hidden)
 
         return (yield from self.tokens.try_with(attempt))
@@ -86,13 +87,13 @@ class ThroughCloudFunction:
         self._url = base_url + INVOKE_FUNCTION_PATH
         self._clock = clock
 
-    def converse(self, report: Report, week: Week) -> Conversation[Reading]:
+    def converse(self, report: Report, period: Period) -> Conversation[Reading]:
         """Lets the function ask; if the token for calling it is rejected, once more with a different one."""
 
         def attempt(token: str) -> Conversation[Reading]:
             query = (("access_token", token), *self._function)
-            reply = yield Call(INVOKE_FUNCTION, "POST", self._url, query, JSON, event_body(week))
-            parse = partial(parse_invoked, report=report, week=week, now=self._clock())
+            reply = yield Call(INVOKE_FUNCTION, "POST", self._url, query, JSON, event_body(report, period))
+            parse = partial(parse_invoked, report=report, period=period, now=self._clock())
             return discreetly(parse, reply, self.tokens.hidden)
 
         return (yield from self.tokens.try_with(attempt))
@@ -109,18 +110,18 @@ class OverHttpAccess:
         self._url = addressed(way.url, app.appid)
         self._clock = clock
 
-    def converse(self, report: Report, week: Week) -> Conversation[Reading]:
+    def converse(self, report: Report, period: Period) -> Conversation[Reading]:
         """Asks the function."""
         headers = read_headers(self._way.headers)
-        reply = yield Call(HTTP_FUNCTION, "POST", self._url, headers=(*JSON, *headers), body=event_body(week))
-        parse = partial(parse_function, report=report, week=week, now=self._clock())
+        reply = yield Call(HTTP_FUNCTION, "POST", self._url, headers=(*JSON, *headers), body=event_body(report, period))
+        parse = partial(parse_function, report=report, period=period, now=self._clock())
         return discreetly(parse, reply, keys_in(self._url, headers))
 
 
 class InsideCloudHosting:
     """The report's own call from a container of WeChat Cloud Hosting: plain HTTP, where no token is sent."""
 
-    ENDPOINTS = (WEEKLY.name,)
+    ENDPOINTS = ()
 
     def __init__(self, way: CloudHosting, _app: App, base_url: str, clock: Clock) -> None:
         self._clock = clock
@@ -129,22 +130,22 @@ class InsideCloudHosting:
         self.tokens = None if token is None else FileToken(TokenFile(token), "", "", clock, every=_CLOUDBASE_SECONDS)
         self._base_url = base_url if token else base_url.replace("https://", "http://", 1)
 
-    def converse(self, report: Report, week: Week) -> Conversation[Reading]:
+    def converse(self, report: Report, period: Period) -> Conversation[Reading]:
         """Asks as the container; with the container's token, once more with a different one if it is rejected."""
 
         def attempt(token: str) -> Conversation[Reading]:
             query = (("cloudbase_access_token", token),) if token else self._from
-            reply = yield _call(report, week, self._base_url, *query)
-            return discreetly(partial(self._rows, report, week), reply, (token,))
+            reply = yield _call(report, period, self._base_url, *query)
+            return discreetly(partial(self._rows, report, period), reply, (token,))
 
         if self.tokens is None:
             return (yield from attempt(""))
         return (yield from self.tokens.try_with(attempt))
 
-    def _rows(self, report: Report, week: Week, reply: Reply) -> Reading:
+    def _rows(self, report: Report, period: Period, reply: Reply) -> Reading:
         """Reads the rows; what is wrong may be the container's settings."""
         try:
-            return parse_rows(reply, report, week, self._clock())
+            return parse_rows(reply, report, period, self._clock())
         except Failed as failed:
             if failed.errcode == _SWITCHED_OFF:
                 raise Refused(
@@ -173,12 +174,12 @@ def way_in(app: App, base_url: str, clock: Clock) -> Access:
     return way
 
 
-def endpoints_of(way: Way) -> tuple[str, ...]:
-    """The ``endpoint`` labels that the calls by a way can have."""
-    own: tuple[str, ...] = WAYS[type(way)].ENDPOINTS
+def endpoints_of(way: Way, reports: Iterable[Report]) -> tuple[str, ...]:
+    """The ``endpoint`` labels that the calls for these reports by an access method can have."""
+    own: tuple[str, ...] = WAYS[type(way)].ENDPOINTS or tuple(report.name for report in reports)
     source = token_endpoints(way.tokens) if isinstance(way, Datacube | CloudFunction) else ()
     return (*source, *own)
 
 
-def _call(report: Report, week: Week, base_url: str, *query: tuple[str, str]) -> Call:
-    return Call(report.name, "POST", base_url + report.path, query, JSON, report_body(week))
+def _call(report: Report, period: Period, base_url: str, *query: tuple[str, str]) -> Call:
+    return Call(report.name, "POST", base_url + report.path, query, JSON, report_body(period))

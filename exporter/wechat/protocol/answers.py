@@ -61,10 +61,10 @@ def _http_date(text: str) -> float | None:
         return None
 
 
-def read_answer(reply: Reply, now: float, *, about_week: bool) -> dict[str, Any]:
+def read_answer(reply: Reply, now: float, *, about_period: bool) -> dict[str, Any]:
     """The object of an answer that is none of WeChat's errors.
 
-    That WeChat is busy means "not ready" only where the answer is about a week.
+    That WeChat is busy means "not ready" only where the answer is about a period.
 
     Raises:
         Unanswered: as the table of codes says; ``Failed`` for what is no such object.
@@ -72,8 +72,8 @@ def read_answer(reply: Reply, now: float, *, about_week: bool) -> dict[str, Any]
     answer = read_object(reply, now)
     number = errcode_of(answer)
     if number:
-        decision = decide(number, errmsg_of(answer, reply.secrets), about_week=about_week)
-        if isinstance(decision, NotReady) and not about_week:
+        decision = decide(number, errmsg_of(answer, reply.secrets), about_period=about_period)
+        if isinstance(decision, NotReady) and not about_period:
             raise Failed(str(decision), decision.errcode)
         raise decision
     return answer
@@ -103,7 +103,7 @@ def demand_entry(reply: Reply, service: str) -> None:
     """A service that does not let us in will not do so by itself."""
     if reply.status in _NO_ENTRY:
         words = f"{service} refuses (HTTP {reply.status}): check url and headers in the configuration"
-        raise Refused(words, _status_label(reply.status))
+        raise Refused(words, _status_label(reply.status), about_app=True)
 
 
 def _status_label(status: int) -> str:
@@ -156,20 +156,22 @@ def _label(number: int) -> str:
     return str(number) if number in CODES else OTHER
 
 
-def decide(number: int, errmsg: str, *, about_week: bool) -> Unanswered:
+def decide(number: int, errmsg: str, *, about_period: bool) -> Unanswered:
     """What an errcode leads to."""
     code = CODES.get(number)
     if code is None and number < _CLOUD_CODES:
         cure = "an error of the cloud environment: check env and name, and the function's log"
-        return Failed(f"{number} {errmsg}: {cure}", OTHER, about_week=about_week)
+        return Failed(f"{number} {errmsg}: {cure}", OTHER, about_period=about_period)
     if code is None:
-        return Failed(f"{number} {errmsg}: a code unknown to the exporter", OTHER, about_week=about_week)
+        return Failed(f"{number} {errmsg}: a code unknown to the exporter", OTHER, about_period=about_period)
     address = _ADDRESS.search(errmsg)
     cure = code.cure.format(ip=address[1] if address else "this machine's address")
     message = f"{number} {errmsg}: {cure}"
-    return code.decision(message, str(number), about_week=about_week, no_data=code.no_data)
+    return code.decision(
+        message, str(number), about_period=about_period, no_data=code.no_data, about_app=code.about_app
+    )
 
 
 def malformed(what: str) -> Failed:
     """An answer that cannot be believed, and why."""
-    return Failed(f"WeChat's answer cannot be believed: {what}", MALFORMED, about_week=True)
+    return Failed(f"WeChat's answer cannot be believed: {what}", MALFORMED, about_period=True)

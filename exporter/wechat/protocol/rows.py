@@ -6,7 +6,6 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from exporter.periods import Week
 from exporter.reports import Reading, Unit, is_figure
 from exporter.wechat.codes import Failed, NotReady, TokenRejected
 from exporter.wechat.protocol.answers import (
@@ -21,23 +20,25 @@ from exporter.wechat.protocol.answers import (
 )
 
 if TYPE_CHECKING:
+    from exporter.periods import Period
     from exporter.reports import Field, Report
     from exporter.wechat.exchange import Reply
 
 _DECIMAL = re.compile(r"\d{1,19}(\.\d{1,19})?", re.ASCII)
 
 
-def report_body(week: Week) -> bytes:
+def report_body(period: Period) -> bytes:
     """What a report is asked (wechat-api.md section 1)."""
-    return json.dumps({"begin_date": week.begin_date, "end_date": week.end_date}).encode()
+    return json.dumps({"begin_date": period.begin_date, "end_date": period.end_date}).encode()
 
 
-def event_body(week: Week) -> bytes:
-    """What a cloud function is asked: the event that it gets, with the names of a Cloud Call (section 5)."""
-    return json.dumps({"beginDate": week.begin_date, "endDate": week.end_date}).encode()
+def event_body(report: Report, period: Period) -> bytes:
+    """The event that a cloud function gets, with the names of a Cloud Call (section 5) and which of them to make."""
+    api = report.api.partition(".")[2]
+    return json.dumps({"api": api, "beginDate": period.begin_date, "endDate": period.end_date}).encode()
 
 
-def parse_rows(reply: Reply, report: Report, week: Week, now: float) -> Reading:
+def parse_rows(reply: Reply, report: Report, period: Period, now: float) -> Reading:
     """Reads the answer to a report: exactly one row, about exactly the week asked for.
 
     Keys may be WeChat's snake_case or the camelCase of a Cloud Call. Null is missing, decimal strings are
@@ -47,43 +48,43 @@ def parse_rows(reply: Reply, report: Report, week: Week, now: float) -> Reading:
         NotReady, TokenRejected, QuotaSpent, Refused: as the table of codes says; an empty list is not ready.
         Failed: the answer is not one that can be believed, or the code is unknown.
     """
-    return _reading(read_answer(reply, now, about_week=True), report, week)
+    return _reading(read_answer(reply, now, about_period=True), report, period)
 
 
-def parse_invoked(reply: Reply, report: Report, week: Week, now: float) -> Reading:
+def parse_invoked(reply: Reply, report: Report, period: Period, now: float) -> Reading:
     """Reads the answer of ``invokecloudfunction``, which holds as text what the function returned (section 5).
 
     Raises:
-        Unanswered: as for ``parse_rows``; that WeChat is busy calling the function says nothing about the week.
+        Unanswered: as for ``parse_rows``; that WeChat is busy calling the function says nothing about the period.
     """
-    answer = read_answer(reply, now, about_week=False)
-    return _reading(_said_by_function(decode_function(answer), reply.secrets), report, week)
+    answer = read_answer(reply, now, about_period=False)
+    return _reading(_said_by_function(decode_function(answer), reply.secrets), report, period)
 
 
-def parse_function(reply: Reply, report: Report, week: Week, now: float) -> Reading:
+def parse_function(reply: Reply, report: Report, period: Period, now: float) -> Reading:
     """Reads what a function behind the HTTP access service answered (section 5).
 
     Raises:
         Unanswered: as for ``parse_rows``; HTTP 401, 403 and 404 are ``Refused``.
     """
     demand_entry(reply, "the HTTP access service")
-    return _reading(_said_by_function(read_object(reply, now), reply.secrets), report, week)
+    return _reading(_said_by_function(read_object(reply, now), reply.secrets), report, period)
 
 
-def _reading(answer: dict[str, Any], report: Report, week: Week) -> Reading:
+def _reading(answer: dict[str, Any], report: Report, period: Period) -> Reading:
     rows = answer.get("list")
     if not isinstance(rows, list):
         raise malformed("it has no list of rows")
     if not rows:
-        raise NotReady("WeChat has no figures for this week (yet)", about_week=True, no_data=True)
+        raise NotReady("WeChat has no figures for this period (yet)", about_period=True, no_data=True)
     row = rows[0]
     if len(rows) != 1 or not isinstance(row, dict):
         raise malformed("it has not exactly one row")
-    _check_week(row, week)
+    _check_period(row, period)
     values = tuple(_figure(row, field) for field in report.fields)
     if all(value is None for value in values):
         raise malformed("its row has not one figure")
-    return Reading(report, week, values)
+    return Reading(report, period, values)
 
 
 def _said_by_function(answer: dict[str, Any], secrets: tuple[str, ...]) -> dict[str, Any]:
@@ -91,20 +92,20 @@ def _said_by_function(answer: dict[str, Any], secrets: tuple[str, ...]) -> dict[
     number = errcode_of(answer)
     if not number:
         return answer
-    decision = decide(number, errmsg_of(answer, secrets), about_week=True)
+    decision = decide(number, errmsg_of(answer, secrets), about_period=True)
     if isinstance(decision, TokenRejected):
-        raise Failed(f"inside the function: {decision}", decision.errcode, about_week=True)
+        raise Failed(f"inside the function: {decision}", decision.errcode, about_period=True)
     raise decision
 
 
-def _check_week(row: dict[str, Any], week: Week) -> None:
+def _check_period(row: dict[str, Any], period: Period) -> None:
     text = row.get("ref_date", row.get("refDate"))
     try:
-        if isinstance(text, str) and Week.from_ref_date(text) == week:
+        if isinstance(text, str) and period.from_ref_date(text) == period:
             return
     except ValueError:
         pass
-    raise malformed(f"its ref_date is not {week.label}")
+    raise malformed(f"its ref_date is not {period.label}")
 
 
 def _figure(row: dict[str, Any], field: Field) -> float | None:

@@ -54,7 +54,7 @@ def parse_token(reply: Reply, now: float) -> Token:
         Failed: anything else; here -1, 61503 and 61504 do not mean "not ready".
     """
     try:
-        answer = read_answer(reply, now, about_week=False)
+        answer = read_answer(reply, now, about_period=False)
     except TokenRejected as wrong:
         errcode = wrong.errcode
         raise Refused(f"{errcode} {CODES[int(errcode)].errmsg}: {WRONG_SECRET}", errcode) from None
@@ -68,7 +68,7 @@ def parse_authorizer_token(reply: Reply, now: float) -> tuple[Token, str]:
         TokenRejected: the component's token is not accepted.
         Refused, QuotaSpent, Failed: as for ``parse_token``.
     """
-    answer = read_answer(reply, now, about_week=False)
+    answer = read_answer(reply, now, about_period=False)
     token = _token(answer.get("authorizer_access_token"), "WeChat's answer")
     refresh_token = answer.get("authorizer_refresh_token") or ""
     if refresh_token:
@@ -90,7 +90,7 @@ def parse_served_token(reply: Reply, source: TokenUrl, now: float) -> Token:
         text = reply.body.decode("utf-8-sig", "replace").strip()
         return Token(_token(text, "the token server's answer"), _LONGEST_LIFE)
     try:
-        answer = read_answer(reply, now, about_week=False)
+        answer = read_answer(reply, now, about_period=False)
     except TokenRejected as rejected:
         raise Refused(f"the token server passes on: {rejected}", rejected.errcode) from None
     token = _token(_inside(answer, source.json_field), "the token server's answer")

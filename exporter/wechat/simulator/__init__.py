@@ -8,12 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING
 
-from exporter.periods import Week
-from exporter.reports import WEEKLY
+from exporter.periods import Day, Month, Week, day_of
+from exporter.reports import REPORTS
 from exporter.wechat.access.sources import STABLE_TOKEN, STABLE_TOKEN_PATH
 from exporter.wechat.simulator.faults import KINDS, Answer, Fault, as_json, error
 from exporter.wechat.simulator.figures import Audience, row
@@ -21,13 +21,18 @@ from exporter.wechat.simulator.ways import PREFIXES, ROUTES, Surroundings, hoste
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from datetime import date
+
+    from exporter.periods import Period
+    from exporter.reports import Report
 
 __all__ = ["KINDS", "Answer", "Asked", "Audience", "Fault", "SeenCall", "SimulatedApp", "Simulator", "Surroundings"]
 
 PUBLISHED_AFTER = 9 * 3600.0
-"""Seconds after a week's end when it is published; WeChat does it on Monday about 10:00 Beijing."""
+"""Seconds after a period's end when it is published; WeChat does it about 10:00 Beijing."""
 
 _RENEWED_BEFORE_END = 300.0
+_STRAGGLER_SECONDS = 5 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +45,9 @@ class SimulatedApp:
     launched: Week | None = None
     """Its first week; before it there are no rows."""
     published_after: float = PUBLISHED_AFTER
-    """Seconds after a week's end when WeChat publishes it."""
+    """Seconds after a period's end when WeChat publishes it."""
+    stragglers: float = 0.0
+    """The share of days that are published five hours later, as WeChat sometimes does."""
     faults: tuple[Fault, ...] = ()
     refresh_token: str = field(default="", repr=False)
     """What the third-party platform has, if the app has authorized it."""
@@ -48,7 +55,7 @@ class SimulatedApp:
     """What WeChat hands out in its place."""
     cloud_env: str = ""
     """The app's cloud environment; empty: it has no cloud development."""
-    cloud_function: str = "weeklyVisitTrend"
+    cloud_function: str = "analysis"
     cloud_permission: bool = True
     """Whether the function's config.json allows the call."""
     cloudbase_token: str = field(default="", repr=False)
@@ -68,11 +75,11 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class SeenCall:
-    """A call that came in: about which app, and which week (empty for a token)."""
+    """A call that came in: about which app, and which period (empty for a token)."""
 
     endpoint: str
     appid: str
-    week: str
+    period: str
     at: float
 
 
@@ -111,7 +118,7 @@ class Simulator:
         self._seed = seed
         self._token_seconds = token_seconds
         self._tokens: list[_Token] = []
-        self._rows: dict[tuple[str, Week], Mapping[str, object]] = {}
+        self._rows: dict[tuple[str, Period], Mapping[str, object]] = {}
         self._lock = threading.Lock()
 
     def put(self, app: SimulatedApp) -> None:
@@ -120,9 +127,9 @@ class Simulator:
             self.apps[app.appid] = app
 
     def publish(self, appid: str, row: Mapping[str, object]) -> None:
-        """From now on serves this row for the week it names: a recorded answer, or a revision."""
+        """From now on serves this row for the period it names: a recorded answer, or a revision."""
         with self._lock:
-            self._rows[appid, Week.from_ref_date(str(row["ref_date"]))] = row
+            self._rows[appid, _period_of(str(row["ref_date"]))] = row
 
     def revoke_tokens(self, appid: str) -> None:
         """Makes every token of an app worthless, as a reset of its secret does."""
@@ -130,18 +137,19 @@ class Simulator:
             for token in self._tokens:
                 token.revoked |= token.appid == appid
 
-    def row(self, appid: str, week: Week) -> Mapping[str, object]:
-        """The row that is published, or will be, about an app's week."""
-        published = self._rows.get((appid, week))
-        return published or row(self.apps[appid].audience, week, f"{self._seed} {appid}")
+    def row(self, appid: str, period: Period) -> Mapping[str, object]:
+        """The row that is published, or will be, about a period of an app."""
+        published, app = self._rows.get((appid, period)), self.apps[appid]
+        return published or row(app.audience, period, f"{self._seed} {appid}", app.launched)
 
     def answer(self, asked: Asked) -> Answer:
         """Answers one request."""
         with self._lock:
             if asked.path == STABLE_TOKEN_PATH:
                 return self._stable_token(asked)
-            if asked.path == WEEKLY.path:
-                return self._asked_for_week(asked)
+            for report in REPORTS.values():
+                if asked.path == report.path:
+                    return self._asked_for_report(asked, report)
             if asked.path in ROUTES:
                 return ROUTES[asked.path](self, asked)
             for prefix, route in PREFIXES.items():
@@ -153,9 +161,9 @@ class Simulator:
         """The pretended WeChat's clock, Unix seconds."""
         return self._clock()
 
-    def saw(self, endpoint: str, appid: str, week: str = "") -> None:
+    def saw(self, endpoint: str, appid: str, period: str = "") -> None:
         """Notes a call that came in."""
-        self.calls.append(SeenCall(endpoint, appid, week, self._clock()))
+        self.calls.append(SeenCall(endpoint, appid, period, self._clock()))
 
     def live_token(self, appid: str, *, forced: bool = False) -> tuple[str, int]:
         """The app's token and the seconds that it has left."""
@@ -199,7 +207,7 @@ class Simulator:
         self._tokens.append(token)
         return token
 
-    def _asked_for_week(self, asked: Asked) -> Answer:
+    def _asked_for_report(self, asked: Asked, report: Report) -> Answer:
         token = asked.query.get("access_token")
         app = hosted_app(self, asked.query) if token is None else self.app_of_token(token)
         if isinstance(app, Answer):
@@ -207,35 +215,44 @@ class Simulator:
         body = self.object_of(asked)
         if isinstance(body, Answer):
             return body
-        return self.weekly(app, str(body.get("begin_date")), str(body.get("end_date")))
+        return self.report(app, report, str(body.get("begin_date")), str(body.get("end_date")))
 
-    def weekly(self, app: SimulatedApp, begin: str, end: str) -> Answer:
-        """The answer about a week of an app, whoever asks for it."""
-        self.saw(WEEKLY.name, app.appid, f"{begin}-{end}")
-        if not _is_date(begin) or not _is_date(end):
+    def report(self, app: SimulatedApp, report: Report, begin: str, end: str) -> Answer:
+        """The answer about a period of an app, whoever requests it."""
+        first, last = _date(begin), _date(end)
+        period = None if first is None or last is None else report.period.with_day(first)
+        is_whole = period is not None and (period.first, period.last) == (first, last)
+        self.saw(report.name, app.appid, period.label if period is not None and is_whole else f"{begin}-{end}")
+        if period is None:
             return self.error(61500)
-        try:
-            week = Week.from_ref_date(f"{begin}-{end}")
-        except ValueError:
+        if not is_whole:
             return self.error(61501)
-        good = {"list": [self.row(app.appid, week)]}
-        return self.spoilt(app, WEEKLY.name, week, good) or self._published(app, week) or as_json(good)
+        good = {"list": [self.row(app.appid, period)]}
+        return self.spoilt(app, report.name, period, good) or self._published(app, period) or as_json(good)
 
-    def _published(self, app: SimulatedApp, week: Week) -> Answer | None:
+    def _published(self, app: SimulatedApp, period: Period) -> Answer | None:
         """What is said in place of a row that is not there."""
         now = self._clock()
-        if week >= Week.containing(now):
+        if period >= period.containing(now):
             return self.error(61501)
-        if app.launched is not None and week < app.launched:
+        if app.launched is not None and period.last < app.launched.first:
             return as_json({"list": []})
-        if now < week.end + app.published_after:
+        if now < period.end + app.published_after + self._straggles(app, period):
             return self.error(61503)
         return None
 
-    def spoilt(self, app: SimulatedApp, endpoint: str, week: Week | None, good: Mapping[str, object]) -> Answer | None:
+    def _straggles(self, app: SimulatedApp, period: Period) -> float:
+        """Seconds that a day is late, the same each time it is requested."""
+        digest = hashlib.sha256(f"{self._seed} {app.appid} {period.label}".encode()).digest()
+        is_late = period.first == period.last and digest[0] / 256 < app.stragglers
+        return _STRAGGLER_SECONDS if is_late else 0.0
+
+    def spoilt(
+        self, app: SimulatedApp, endpoint: str, period: Period | None, good: Mapping[str, object]
+    ) -> Answer | None:
         """What comes in place of a good answer where the app has a fault at that endpoint."""
         for fault in app.faults:
-            if fault.endpoint == endpoint and (not fault.weeks or week in fault.weeks):
+            if fault.endpoint == endpoint and (not fault.periods or period in fault.periods):
                 return fault.answer(good, self._clock())
         return None
 
@@ -256,9 +273,16 @@ class Simulator:
         return error(number, self._clock())
 
 
-def _is_date(text: str) -> bool:
+def _date(text: str) -> date | None:
     try:
-        datetime.strptime(text, "%Y%m%d")  # noqa: DTZ007 (only its form matters)
+        return day_of(text)
     except ValueError:
-        return False
-    return True
+        return None
+
+
+def _period_of(ref_date: str) -> Period:
+    """The period that a row is about, of whichever kind its form says."""
+    for kind in (Day, Week, Month):
+        with suppress(ValueError):
+            return kind.from_ref_date(ref_date)
+    raise ValueError(f"no period is called {ref_date}")

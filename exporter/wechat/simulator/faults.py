@@ -14,7 +14,7 @@ from exporter.wechat.codes import CODES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from exporter.periods import Week
+    from exporter.periods import Period
 
 EGRESS_IP = "203.0.113.7"
 """The address that the pretended WeChat sees us come from."""
@@ -41,7 +41,7 @@ class Fault:
     Args:
         kind: an ``errcode`` as text, or a name from ``KINDS``.
         endpoint: the ``endpoint`` label of the call that is spoilt.
-        weeks: the only weeks it holds for; empty for all.
+        periods: the only periods it holds for; empty for all.
 
     Raises:
         ValueError: there is no such kind.
@@ -49,7 +49,7 @@ class Fault:
 
     kind: str
     endpoint: str = "weekly"
-    weeks: frozenset[Week] = frozenset()
+    periods: frozenset[Period] = frozenset()
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS and not self.kind.lstrip("-").isdigit():
@@ -129,6 +129,6 @@ KINDS: dict[str, Callable[[dict[str, object]], Answer]] = {
     "trickled_head": lambda good: Answer(body=_trickle(_head(len(_body(good)))), raw=True),
     "truncated": lambda good: Answer(body=_body(good)[:-10]),
     "two_rows": lambda good: as_json({"list": [*good["list"], *good["list"]]}),  # type: ignore[misc]
-    "wrong_week": lambda good: _row(good, ref_date="20170306-20170312"),
+    "wrong_period": lambda good: _row(good, ref_date="20170306-20170312"),
 }
 """What can go wrong, by the name that the command line knows it by."""

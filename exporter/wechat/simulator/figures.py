@@ -1,20 +1,33 @@
-"""Plausible figures: the same for the same seed, app and week."""
+"""Plausible figures: the same for the same seed, app and period, and consistent with each other.
+
+Everything is made of days: sessions and page visits of a week or a month are the sums of its days. Visitors are not, as
+people come on several days; weekdays, holidays and drops are visible in the days first.
+"""
 
 from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from exporter.holidays import is_day_off
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.periods import Week
+    from exporter.periods import Day, Period, Week
 
 _FIRST_MONDAY = date(2024, 1, 1)
-_HOLIDAYS = ((1, 1), (5, 1), (10, 1), (10, 2), (10, 3))
-"""Days that are public holidays in China each year, as (month, day)."""
+_WEEKDAYS = (1.02, 1.0, 0.99, 1.0, 1.06, 0.98, 0.95)
+"""Visitors by weekday, as shares of the mean."""
+_SHARE_OF_WEEK = 0.27
+"""Visitors of a mean day, as a share of the week's: people come on 1.9 days of a week."""
+_DAYS_OF_VISITOR = {1: 1.0, 7: 7 * _SHARE_OF_WEEK}
+"""On how many days of a period a visitor comes, by the length of the period ..."""
+_DAYS_OF_MONTHLY_VISITOR = 3.1
+"""... and in a month."""
 
 HOLIDAY_DIP = 0.6
 DROP = 0.45
@@ -22,45 +35,93 @@ DROP = 0.45
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """How many people use a pretended app, and how that changes."""
+    """How many people use a simulated app, and how that changes."""
 
     visitors: int = 5000
     """In an ordinary week of 2024."""
     weekly_growth: float = 0.002
     drops_in: Week | None = None
     """In this week something went badly wrong."""
+    drops_from: Day | None = None
+    """From this day on something is badly wrong."""
 
 
-def row(audience: Audience, week: Week, seed: str) -> Mapping[str, float | str]:
-    """One row as WeChat would send it (wechat-api.md section 1)."""
-    character = random.Random(seed)  # noqa: S311 (figures for a demo, no secret)
-    chance = random.Random(f"{seed} {week.begin_date}")  # noqa: S311 (the same)
+@dataclass(frozen=True, slots=True)
+class _DayFigures:
+    visitors: int
+    new_visitors: int
+    sessions: int
+    visits: int
+    stay_per_session: float
+    depth: float
 
-    def around(least: float, most: float) -> float:
-        """What is usual for the app, a little different each week."""
-        return character.uniform(least, most) * chance.gauss(1, 0.02)
 
-    weeks = (week.first - _FIRST_MONDAY).days / 7
-    level = audience.visitors * (1 + audience.weekly_growth) ** weeks * chance.gauss(1, 0.03)
-    if _has_holiday(week):
-        level *= HOLIDAY_DIP
-    if week == audience.drops_in:
-        level *= DROP
-    visitors = max(0, round(level))
-    sessions = round(visitors * around(2.2, 2.8))
-    stay_per_session = round(around(45, 75), 4)
+def row(audience: Audience, period: Period, seed: str, launched: Week | None = None) -> Mapping[str, float | str]:
+    """Return one row as WeChat would send it (wechat-api.md section 1).
+
+    Args:
+        audience: how many people use the app.
+        period: a day, a week or a month.
+        seed: other figures for another seed.
+        launched: the app's first week; days before it have no visitors.
+    """
+    days = [_day(audience, day, seed) for day in period.days if launched is None or day >= launched.first]
+    sessions = sum(day.sessions for day in days)
+    people = sum(day.visitors for day in days)
+    visitors = round(people / _DAYS_OF_VISITOR.get(len(period.days), _DAYS_OF_MONTHLY_VISITOR))
+    stay = sum(day.stay_per_session * day.sessions for day in days) / sessions if sessions else 0.0
+    depth = sum(day.depth * day.sessions for day in days) / sessions if sessions else 0.0
+    stay_per_session = round(stay, 4)
     return {
-        "ref_date": week.label,
+        "ref_date": period.label,
         "session_cnt": sessions,
-        "visit_pv": round(sessions * around(3.2, 3.8)),
+        "visit_pv": sum(day.visits for day in days),
         "visit_uv": visitors,
-        "visit_uv_new": round(visitors * around(0.22, 0.32)),
+        "visit_uv_new": min(visitors, sum(day.new_visitors for day in days)),
         "stay_time_uv": round(stay_per_session * sessions / visitors, 4) if visitors else 0,
-        "stay_time_session": stay_per_session if visitors else 0,
-        "visit_depth": round(around(1.8, 2.6), 4) if visitors else 0,
+        "stay_time_session": stay_per_session,
+        "visit_depth": round(depth, 4),
     }
 
 
-def _has_holiday(week: Week) -> bool:
-    days = (week.first + timedelta(days=offset) for offset in range(7))
-    return any((day.month, day.day) in _HOLIDAYS for day in days)
+@lru_cache(maxsize=200_000)
+def _day(audience: Audience, day: date, seed: str) -> _DayFigures:
+    """The figures of one day."""
+    character, chance = _character(seed), random.Random(f"{seed} {day:%Y%m%d}")  # noqa: S311 (figures for a demo, no secret)
+    weekly = random.Random(f"{seed} week {day:%G%V}").gauss(1, 0.03)  # noqa: S311 (the same)
+
+    def around(usual: float) -> float:
+        """What is usual for the app, a little different each day."""
+        return usual * chance.gauss(1, 0.02)
+
+    weeks = (day - _FIRST_MONDAY).days / 7
+    level = audience.visitors * _SHARE_OF_WEEK * (1 + audience.weekly_growth) ** weeks * weekly * chance.gauss(1, 0.03)
+    level *= _WEEKDAYS[day.weekday()]
+    if is_day_off(day) and day.weekday() < 5:  # noqa: PLR2004 (Monday to Friday)
+        level *= HOLIDAY_DIP
+    if _has_dropped(audience, day):
+        level *= DROP
+    visitors = max(0, round(level))
+    sessions = round(visitors * around(character[0]))
+    return _DayFigures(
+        visitors=visitors,
+        new_visitors=round(visitors * around(character[2])),
+        sessions=sessions,
+        visits=round(sessions * around(character[1])),
+        stay_per_session=around(character[3]),
+        depth=around(character[4]),
+    )
+
+
+def _has_dropped(audience: Audience, day: date) -> bool:
+    if audience.drops_from is not None and day >= audience.drops_from.first:
+        return True
+    return audience.drops_in is not None and audience.drops_in.first <= day <= audience.drops_in.last
+
+
+@lru_cache(maxsize=20_000)
+def _character(seed: str) -> tuple[float, float, float, float, float]:
+    """What is usual for an app: sessions per visitor, visits per session, share of new visitors, stay, depth."""
+    character = random.Random(seed)  # noqa: S311 (figures for a demo, no secret)
+    uniform = character.uniform
+    return uniform(1.2, 1.5), uniform(3.2, 3.8), uniform(0.1, 0.16), uniform(45, 75), uniform(1.8, 2.6)

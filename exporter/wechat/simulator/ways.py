@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.reports import WEEKLY
+from exporter.reports import REPORTS
 from exporter.wechat.access.sources import AUTHORIZER_TOKEN, AUTHORIZER_TOKEN_PATH, TOKEN_URL
 from exporter.wechat.access.ways import HTTP_FUNCTION, INVOKE_FUNCTION, INVOKE_FUNCTION_PATH
 from exporter.wechat.simulator.faults import Answer, as_json, error
@@ -18,6 +18,7 @@ from exporter.wechat.simulator.faults import Answer, as_json, error
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from exporter.reports import Report
     from exporter.wechat.simulator import Asked, SimulatedApp, Simulator
 
 TOKEN_SERVER = "/token-server/"  # noqa: S105 (a path)
@@ -27,6 +28,7 @@ KEY_HEADER = "X-Key"
 
 _NO_FUNCTION = -501_000
 _NO_PERMISSION = -604_101
+_UNKNOWN_API = -504_002
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ def invoke_function(wechat: Simulator, asked: Asked) -> Answer:
     event = wechat.object_of(asked)
     if isinstance(event, Answer):
         return event
-    wechat.saw(INVOKE_FUNCTION, app.appid, _week_words(event))
+    wechat.saw(INVOKE_FUNCTION, app.appid, _period_words(event))
     env, name = asked.query.get("env", ""), asked.query.get("name", "")
     if not env or not name:
         return wechat.error(40101)
@@ -137,17 +139,31 @@ def _behind_key(wechat: Simulator, asked: Asked, prefix: str, endpoint: str) -> 
 
 def _returned(wechat: Simulator, app: SimulatedApp, event: Mapping[str, object]) -> dict[str, object]:
     """What the cloud function returns: rows with the names of a Cloud Call, or the error that it met."""
-    if not app.cloud_permission:
-        answer = error(_NO_PERMISSION, wechat.now())
+    report = _report_of(event)
+    if report is None:
+        return {"errCode": _UNKNOWN_API, "errMsg": f"unknown api: {event.get('api')}"}
+    if app.cloud_permission:
+        answer = wechat.report(app, report, str(event.get("beginDate")), str(event.get("endDate")))
     else:
-        answer = wechat.weekly(app, str(event.get("beginDate")), str(event.get("endDate")))
+        answer = error(_NO_PERMISSION, wechat.now())
     said = json.loads(answer.body if isinstance(answer.body, bytes) else b"{}")
     if "errcode" in said:
         return {"errCode": said["errcode"], "errMsg": said["errmsg"]}
-    names = {"ref_date": "refDate"} | {field.wechat: field.camel for field in WEEKLY.fields}
+    names = {"ref_date": "refDate"} | {field.wechat: field.camel for field in report.fields}
     rows = [{names[name]: value for name, value in row.items()} for row in said.get("list", [])]
-    return {"list": rows, "errMsg": f"openapi.{WEEKLY.api}:ok"}
+    return {"list": rows, "errMsg": f"openapi.{report.api}:ok"}
 
 
-def _week_words(event: Mapping[str, object]) -> str:
-    return f"{event.get('beginDate')}-{event.get('endDate')}"
+def _report_of(event: Mapping[str, object]) -> Report | None:
+    """The report that an event names; the first one where it names none, as an older exporter does."""
+    api = event.get("api")
+    if api is None:
+        return next(iter(REPORTS.values()))
+    return next((report for report in REPORTS.values() if report.api == f"analysis.{api}"), None)
+
+
+def _period_words(event: Mapping[str, object]) -> str:
+    begin, end = event.get("beginDate"), event.get("endDate")
+    report = _report_of(event)
+    is_whole = report is not None and report.period.NAME != "week"
+    return f"{begin}" if is_whole else f"{begin}-{end}"

@@ -1,0 +1,57 @@
+"""The state of one report of an app, in words that are the same everywhere."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class State(StrEnum):
+    """The state of one report of an app, about its newest wanted period (``wechat_miniprogram_fetch_state``)."""
+
+    PENDING = "pending"
+    OK = "ok"
+    NOT_READY = "not_ready"
+    QUOTA_SPENT = "quota_spent"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+    @property
+    def up(self) -> bool:
+        """Whether WeChat responds as it should; ``pending`` has not been fetched and is not up."""
+        return self in {State.OK, State.NOT_READY}
+
+    @property
+    def words(self) -> str:
+        """The state for people."""
+        return _STATE_WORDS[self]
+
+    @property
+    def meaning(self) -> str:
+        """What the state means, and who does something about it."""
+        return _STATE_MEANINGS[self]
+
+
+_STATE_WORDS = {
+    State.PENDING: "not fetched yet",
+    State.OK: "up to date",
+    State.NOT_READY: "waiting for WeChat to publish",
+    State.QUOTA_SPENT: "quota used up",
+    State.REFUSED: "refused, action required",
+    State.FAILED: "failing, retrying",
+}
+_STATE_MEANINGS = {
+    State.PENDING: "The exporter has just started and requests it in a moment.",
+    State.OK: "The newest finished period is stored. It is fetched again, because WeChat may revise figures.",
+    State.NOT_READY: (
+        "WeChat has not published the newest finished period. It is fetched again automatically; until then the older"
+        " period stays."
+    ),
+    State.QUOTA_SPENT: "WeChat accepts no more calls for now. The exporter tries again automatically.",
+    State.REFUSED: "WeChat refuses until someone does what is said beside the app.",
+    State.FAILED: "The network failed, or the response could not be believed. The exporter tries again automatically.",
+}
+
+
+SEVERITY: Final = (State.OK, State.NOT_READY, State.PENDING, State.QUOTA_SPENT, State.FAILED, State.REFUSED)
+"""The states from good to bad."""

@@ -1,0 +1,106 @@
+"""Lists of apps, in the main file or in files of their own: who they are, and how their reports are read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from exporter.config.app.way_sections import WAY_OPTIONS, WayReader
+from exporter.config.app.ways import Authorizer, CloudFunction, Datacube, Way
+from exporter.config.document.sections import Section, parse_word
+from exporter.config.files import readable_by_others
+from exporter.config.settings import read_alerts, read_reports
+from exporter.config.types import App
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+    from exporter.config.document.documents import Node
+    from exporter.config.document.problems import Findings
+    from exporter.config.types import Defaults
+    from exporter.reports import Report
+
+APP_OPTIONS = ("appid", "name", *WAY_OPTIONS, "alerts", "reports")
+
+_USUAL_APPID = re.compile("wx[0-9a-f]{16}")
+
+
+class AppReader:
+    """Reads the apps of all files of one configuration and sees to it that no appid comes twice."""
+
+    def __init__(self, environ: Mapping[str, str], defaults: Defaults, reports: tuple[Report, ...]) -> None:
+        self._environ = environ
+        self._defaults = defaults
+        self._reports = reports
+        self._places: dict[str, str] = {}
+        self._refresh_tokens: dict[Path, str] = {}
+
+    def read(self, nodes: Iterable[Node], field: str, file: Path, notes: Findings) -> tuple[App, ...]:
+        """Reads one file's list of apps; those with problems are left out.
+
+        Args:
+            nodes: the items of the list.
+            field: the list's name in messages; empty for an app file.
+            file: where the list stands; relative paths begin in its folder.
+            notes: where problems and warnings go.
+        """
+        sections = [
+            Section(node, node.line, f"{field}[{index}]", APP_OPTIONS, notes) for index, node in enumerate(nodes)
+        ]
+        _warn_of_inline_secrets(sections, file)
+        apps = [self._app(section, file, notes) for section in sections if section.usable]
+        return tuple(filter(None, apps))
+
+    def _app(self, section: Section, file: Path, notes: Findings) -> App | None:
+        appid = self._appid(section, notes)
+        name = section.value("name", _name)
+        way = WayReader(file.parent, self._environ).read(section)
+        alerts = read_alerts(section, self._defaults.alerts)
+        reports = read_reports(section, self._reports)
+        if appid is None or way is None:
+            return None
+        return None if self._is_shared(way, section, notes) else App(appid, way, name or "", alerts, reports)
+
+    def _is_shared(self, way: Way, section: Section, notes: Findings) -> bool:
+        """Whether the app would write its refresh token over that of another."""
+        tokens = way.tokens if isinstance(way, Datacube | CloudFunction) else None
+        if not isinstance(tokens, Authorizer):
+            return False
+        place = f"{notes.file}:{section.line_of('authorizer')}"
+        first = self._refresh_tokens.setdefault(tokens.refresh_token.path.resolve(), place)
+        if first != place:
+            section.problem("authorizer", f"its refresh_token_file is already that of the app in {first}")
+        return first != place
+
+    def _appid(self, section: Section, notes: Findings) -> str | None:
+        if "appid" not in section:
+            if not section.is_misspelt("appid"):
+                section.problem("appid", "is missing")
+            return None
+        appid = section.value("appid", parse_word)
+        if appid is None:
+            return None
+        usual = _USUAL_APPID.fullmatch(appid)
+        if not usual:
+            section.warning("appid", "is not wx and 16 digits or letters a to f, the form of today's appids")
+        if appid in self._places:
+            words = f"{appid if usual else 'this appid'} is already configured in {self._places[appid]}"
+            section.problem("appid", words)
+            return None
+        self._places[appid] = f"{notes.file}:{section.line_of('appid')}"
+        return appid
+
+
+def _warn_of_inline_secrets(sections: Iterable[Section], file: Path) -> None:
+    """Once for a file: ten thousand equal lines would hide all others."""
+    inline = next((section for section in sections if "secret" in section), None)
+    if inline and readable_by_others(file):
+        words = "every user of this machine can read this file; chmod o-r it"
+        inline.warning("secret", words)
+
+
+def _name(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("holds characters that cannot be shown; keep it on one line")
+    return text

@@ -1,0 +1,246 @@
+"""How an app's way in is written: one option names the way, ``cloud_function`` stands on top of one with a token."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, TypeVar
+
+from exporter.config.app.addresses import parse_url
+from exporter.config.app.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
+from exporter.config.app.ways import (
+    AppSecret,
+    Authorizer,
+    CloudFunction,
+    CloudHosting,
+    Datacube,
+    HttpFunction,
+    TokenFile,
+    Tokens,
+    TokenUrl,
+    Way,
+)
+from exporter.config.document.sections import one_of, parse_truth, parse_word, required
+from exporter.config.files import parse_path, readable_by_others
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from exporter.config.document.sections import Section
+
+SECRETS = ("secret", "secret_file", "secret_env")
+WAYS = (*SECRETS, "token_file", "token_url", "authorizer", "http_function", "cloud_hosting")
+"""Exactly one of them is given."""
+WAY_OPTIONS = (*WAYS, "cloud_function")
+TOKEN_URL_OPTIONS = tuple(field.name for field in fields(TokenUrl))
+AUTHORIZER_OPTIONS = ("component_appid", "component_token_file", "component_token_url", "refresh_token_file")
+CLOUD_FUNCTION_OPTIONS = ("env", "name")
+HTTP_FUNCTION_OPTIONS = tuple(field.name for field in fields(HttpFunction))
+CLOUD_HOSTING_OPTIONS = ("from_appid", "cloudbase_token_file")
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_OWN_HEADERS = {"host", "content-length", "transfer-encoding", "connection"}
+_METHODS = ("GET", "POST")
+_FIELD = re.compile(r"[^\s.]+(\.[^\s.]+)*")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class WayReader:
+    """Reads the ways of one file's apps.
+
+    Args:
+        folder: where relative paths begin.
+        environ: where variables are looked up.
+    """
+
+    folder: Path
+    environ: Mapping[str, str]
+
+    def read(self, section: Section) -> Way | None:
+        """The way that an app's section chooses; None if there is a problem, which is noted."""
+        given = [way for way in WAYS if way in section]
+        if not given:
+            if section.is_misspelt(*WAYS):
+                return None
+            section.problem("", f"no way in; give one of {', '.join(WAYS)}")
+            return None
+        if len(given) > 1:
+            section.problem(given[1], f"{' and '.join(given)} are given; keep one")
+            return None
+        (name,) = given
+        if name in {"http_function", "cloud_hosting"}:
+            if "cloud_function" in section:
+                section.problem("cloud_function", f"needs a token, and {name} has none; keep one of the two")
+            return self._http_function(section) if name == "http_function" else self._cloud_hosting(section)
+        tokens = self._tokens(section, name)
+        if "cloud_function" in section:
+            return self._cloud_function(section, tokens)
+        return None if tokens is None else Datacube(tokens)
+
+    def _tokens(self, section: Section, name: str) -> Tokens | None:
+        if name == "token_file":
+            file = self._token_file(section, name)
+            return None if file is None else TokenFile(file)
+        if name == "token_url":
+            return self._token_url(section, name)
+        if name == "authorizer":
+            return self._authorizer(section.section(name, AUTHORIZER_OPTIONS))
+        secret = self._secret(section, name)
+        return None if secret is None else AppSecret(secret)
+
+    def _secret(self, section: Section, name: str) -> Secret | None:
+        """An AppSecret or the value of a header, read at load so that a typo is found now and not on Monday."""
+        kinds: dict[str, Callable[[str], Secret]] = {
+            "secret": LiteralSecret,
+            "file": lambda text: FileSecret(self.folder / parse_path(text)),
+            "env": lambda text: EnvSecret(required(text), self.environ),
+        }
+        secret = section.value(name, kinds[name.removeprefix("secret_")])
+        return secret and _noted(section, name, secret)
+
+    def _token_file(self, section: Section, name: str, subject: str = "the token file") -> FileSecret | None:
+        """A file that others write, now or later: what it holds is no part of the configuration."""
+        path = section.value(name, parse_path)
+        if path is None:
+            return None
+        file = FileSecret(self.folder / path, subject=subject)
+        try:
+            file.read()
+        except SecretUnavailable as error:
+            section.warning(name, str(error))
+        _warn_if_readable_by_others(section, name, file)
+        return file
+
+    def _token_url(self, section: Section, name: str) -> TokenUrl | None:
+        inner = section.section(name, TOKEN_URL_OPTIONS)
+        if not inner.usable:
+            return None
+        plain_text = inner.value("plain_text", parse_truth) or False
+        if plain_text:
+            for option in ("json_field", "expires_in"):
+                if option in inner:
+                    inner.problem(option, "a plain text has no fields; leave it or plain_text out")
+        url = inner.required("url", parse_url)
+        given = {
+            "method": inner.value("method", one_of(*_METHODS)),
+            "json_field": inner.value("json_field", _field),
+            "expires_in": inner.value("expires_in", _field),
+        }
+        headers = self._headers(inner)
+        if url is None:
+            return None
+        return TokenUrl(
+            url,
+            headers=headers,
+            plain_text=plain_text,
+            **{option: value for option, value in given.items() if value is not None},
+        )
+
+    def _authorizer(self, inner: Section) -> Authorizer | None:
+        if not inner.usable:
+            return None
+        component_appid = inner.required("component_appid", parse_word)
+        refresh_token = inner.required("refresh_token_file", parse_path)
+        file = None
+        if refresh_token is not None:
+            file = FileSecret(self.folder / refresh_token, subject="the refresh token file")
+            file = _readable(inner, "refresh_token_file", file)
+            if file is not None and not os.access(file.path.resolve().parent, os.W_OK):
+                inner.warning("refresh_token_file", "its folder takes no writes: a changed refresh token would be lost")
+        component = self._component_token(inner)
+        if component_appid is None or component is None or file is None:
+            return None
+        return Authorizer(component_appid, component, file)
+
+    def _component_token(self, inner: Section) -> TokenFile | TokenUrl | None:
+        ways = ("component_token_file", "component_token_url")
+        given = [way for way in ways if way in inner]
+        if len(given) != 1:
+            if given or not inner.is_misspelt(*ways):
+                inner.problem("", f"give one of {' and '.join(ways)}" + (", not both" if given else ""))
+            return None
+        if given == ["component_token_url"]:
+            return self._token_url(inner, "component_token_url")
+        file = self._token_file(inner, "component_token_file", "the component token file")
+        return None if file is None else TokenFile(file)
+
+    def _cloud_function(self, section: Section, tokens: Tokens | None) -> CloudFunction | None:
+        inner = section.section("cloud_function", CLOUD_FUNCTION_OPTIONS)
+        if not inner.usable:
+            return None
+        env, name = (inner.required(option, parse_word) for option in CLOUD_FUNCTION_OPTIONS)
+        return None if tokens is None or env is None or name is None else CloudFunction(tokens, env, name)
+
+    def _http_function(self, section: Section) -> HttpFunction | None:
+        inner = section.section("http_function", HTTP_FUNCTION_OPTIONS)
+        if not inner.usable:
+            return None
+        url, headers = inner.required("url", parse_url), self._headers(inner)
+        return None if url is None else HttpFunction(url, headers)
+
+    def _cloud_hosting(self, section: Section) -> CloudHosting:
+        inner = section.section("cloud_hosting", CLOUD_HOSTING_OPTIONS)
+        from_appid = inner.value("from_appid", parse_word) or ""
+        token = self._token_file(inner, "cloudbase_token_file")
+        if from_appid and token:
+            inner.problem("from_appid", "the container's own token names the account; keep one of the two")
+        return CloudHosting(from_appid, token)
+
+    def _headers(self, section: Section) -> tuple[tuple[str, Secret], ...]:
+        headers: dict[str, tuple[str, Secret]] = {}
+        for line, name, inner in section.free("headers", ("file", "env")):
+            if not _HEADER.fullmatch(name) or name.lower() in _OWN_HEADERS:
+                section.problem_at(line, "headers", "the name of a header is not one, or is the exporter's to set")
+            elif name.lower() in headers:
+                section.problem_at(line, "headers", "a header is given twice")
+            else:
+                value = self._header(section, line, inner)
+                if value is not None:
+                    headers[name.lower()] = name, value
+        return tuple(headers.values())
+
+    def _header(self, section: Section, line: int, inner: str | Section) -> Secret | None:
+        if isinstance(inner, str):
+            secret: Secret = LiteralSecret(inner)
+            try:
+                return secret.noted()
+            except SecretUnavailable:
+                section.problem_at(line, "headers", "the value of a header is empty or more than one line")
+                return None
+        given = [way for way in ("file", "env") if way in inner]
+        if len(given) != 1:
+            section.problem_at(line, "headers", "the value of a header is a text, {file: ...} or {env: ...}")
+            return None
+        return self._secret(inner, given[0])
+
+
+def _noted(section: Section, name: str, secret: Secret) -> Secret | None:
+    """The secret as it is now, its trace noted."""
+    try:
+        noted = secret.noted()
+    except SecretUnavailable as error:
+        section.problem(name, str(error))
+        return None
+    if isinstance(noted, FileSecret):
+        _warn_if_readable_by_others(section, name, noted)
+    return noted
+
+
+def _readable(section: Section, name: str, file: FileSecret) -> FileSecret | None:
+    """The file if it can be read; without a trace, for the exporter itself may write it."""
+    return None if _noted(section, name, file) is None else file
+
+
+def _warn_if_readable_by_others(section: Section, name: str, file: FileSecret) -> None:
+    if readable_by_others(file.path):
+        section.warning(name, "every user of this machine can read the file; chmod o-r it")
+
+
+def _field(text: str) -> str:
+    if not _FIELD.fullmatch(text) or not text.isprintable():
+        raise ValueError("must name a field, dots leading into objects, such as data.access_token")
+    return text

@@ -1,0 +1,1 @@
+"""The YAML layer: text becomes a checked tree, sections say what is wrong and where."""

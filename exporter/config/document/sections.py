@@ -1,0 +1,234 @@
+"""One mapping of a configuration file while it is read: which options it may hold, what they must be."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+from exporter.config.document.documents import DocumentError, Entries, Items, Node, Text, read_document
+from exporter.config.document.problems import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+    from pathlib import Path
+
+    from exporter.config.document.problems import Findings
+
+T = TypeVar("T")
+
+_OPTION_NAME = re.compile("[a-z_]{1,30}")
+"""What may be repeated in a message: anything else could be a secret in the wrong place."""
+_LONGEST_GUESS = 40
+_KINDS = {Items: "a list", Entries: "a mapping"}
+
+
+class Section:
+    """Options by name, each with its line. Whatever is wrong goes to the findings, never to the caller."""
+
+    def __init__(self, node: Node | None, line: int, field: str, options: Collection[str], notes: Findings) -> None:
+        self.line = line
+        """Where the mapping begins; a missing option points here."""
+        self.usable = node is None or isinstance(node, Entries)
+        """False if it is no mapping; that is noted already."""
+        self._field = field
+        self._options = options
+        self._notes = notes
+        self._values: dict[str, tuple[int, Node]] = {}
+        self._guesses: set[str] = set()
+        """Options that an unknown key may have meant."""
+        if isinstance(node, Entries):
+            for key, value in node.pairs:
+                self._take(key, value)
+        if not self.usable and node is not None:
+            notes.problem(line, field, f"must be a mapping, not {kind(node)}")
+
+    def __contains__(self, option: str) -> bool:
+        return option in self._values
+
+    def is_misspelt(self, *options: str) -> bool:
+        """Whether an unknown key may have meant one of these options; that it is missing is then no second problem."""
+        return not self._guesses.isdisjoint(options)
+
+    def line_of(self, option: str) -> int:
+        """The option's line, or the mapping's if it is not given."""
+        return self._values[option][0] if option in self._values else self.line
+
+    def path(self, option: str) -> str:
+        """The option's full name: ``fetch.interval``; of no option (empty) that of the mapping."""
+        return ".".join(filter(None, (self._field, option)))
+
+    def problem(self, option: str, message: str) -> None:
+        """Notes what is wrong with an option."""
+        self._notes.problem(self.line_of(option), self.path(option), message)
+
+    def problem_at(self, line: int, option: str, message: str) -> None:
+        """Notes what is wrong in a certain line of an option."""
+        self._notes.problem(line, self.path(option), message)
+
+    def warning(self, option: str, message: str) -> None:
+        """Notes what a person should know about an option."""
+        self._notes.warning(self.line_of(option), self.path(option), message)
+
+    def value(self, option: str, parse: Callable[[str], T]) -> T | None:
+        """The option's value, or ``None`` if it is not given or wrong.
+
+        Args:
+            option: its name.
+            parse: makes the value from the text; a ``ValueError``'s words become the problem.
+        """
+        if option not in self._values:
+            return None
+        node = self._values[option][1]
+        if not isinstance(node, Text):
+            self.problem(option, f"must be a single value, not {kind(node)}")
+            return None
+        try:
+            return parse("" if node.nothing else node.value)
+        except ValueError as error:
+            self.problem(option, str(error))
+            return None
+
+    def required(self, option: str, parse: Callable[[str], T]) -> T | None:
+        """The option's value; that it is missing is a problem."""
+        if option not in self._values and not self.is_misspelt(option):
+            self.problem(option, "is missing")
+        return self.value(option, parse)
+
+    def free(self, option: str, options: Collection[str]) -> Iterator[tuple[int, str, str | Section]]:
+        """The mapping under an option whose keys are free: line, key, and a text or a section with these options."""
+        line, node = self._given(option)
+        if node is not None and not isinstance(node, Entries):
+            self.problem_at(line, option, f"must be a mapping, not {kind(node)}")
+            return
+        for key, value in node.pairs if node else ():
+            if not isinstance(key, Text) or isinstance(value, Items):
+                self.problem_at(key.line, option, "each key must be a single word, each value a text or a mapping")
+            elif isinstance(value, Text):
+                yield key.line, key.value, "" if value.nothing else value.value
+            else:
+                yield key.line, key.value, Section(value, value.line, self.path(option), options, self._notes)
+
+    def section(self, option: str, options: Collection[str]) -> Section:
+        """The mapping under an option; without any options if it is absent, empty or no mapping."""
+        line, node = self._given(option)
+        return Section(node, line, self.path(option), options, self._notes)
+
+    def nodes(self, option: str) -> tuple[Node, ...]:
+        """The list under an option; without any items if it is absent, empty or no list."""
+        node = self._given(option)[1]
+        if node is None or isinstance(node, Items):
+            return node.nodes if node else ()
+        self.problem(option, f"must be a list, not {kind(node)}")
+        return ()
+
+    def is_empty(self, option: str) -> bool:
+        """Whether an option is given without anything in it."""
+        node = self._given(option)[1]
+        return option in self._values and (node is None or (isinstance(node, Items) and not node.nodes))
+
+    def words(self, option: str) -> tuple[tuple[int, str], ...]:
+        """The list of texts under an option, each with its line."""
+        found = []
+        for index, node in enumerate(self.nodes(option)):
+            if isinstance(node, Text) and not node.nothing:
+                found.append((node.line, node.value))
+            else:
+                self.problem_at(node.line, f"{option}[{index}]", f"must be a single value, not {kind(node)}")
+        return tuple(found)
+
+    def _given(self, option: str) -> tuple[int, Node | None]:
+        line, node = self._values.get(option, (self.line, None))
+        return line, None if isinstance(node, Text) and node.nothing else node
+
+    def _take(self, key: Node, value: Node) -> None:
+        if not isinstance(key, Text):
+            self._notes.problem(key.line, self._field, f"a key must be a single word, not {kind(key)}")
+        elif key.value not in self._options:
+            self._refuse(key)
+        elif key.value in self._values:
+            words = f"given twice; first in line {self._values[key.value][0]}"
+            self._notes.problem(key.line, self.path(key.value), words)
+        else:
+            self._values[key.value] = key.line, value
+
+    def _refuse(self, key: Text) -> None:
+        if key.value == "<<":
+            self._notes.problem(key.line, self._field, "merging (<<) is not supported; write the options out")
+        elif _OPTION_NAME.fullmatch(key.value):
+            self._notes.problem(key.line, self.path(key.value), f"unknown option; {self._hint(key.value)}")
+        else:
+            self._notes.problem(key.line, self._field, f"an unknown option; {self._hint(key.value)}")
+
+    def _hint(self, key: str) -> str:
+        guess = difflib.get_close_matches(key.lower(), self._options, 1) if len(key) <= _LONGEST_GUESS else []
+        self._guesses |= set(guess)
+        return f"did you mean {guess[0]}?" if guess else f"there are {', '.join(self._options)}"
+
+
+def open_mapping(path: Path, options: Collection[str], notes: Findings) -> Section:
+    """The mapping that a whole file is.
+
+    Raises:
+        ConfigError: it cannot be read, or is something else.
+    """
+    try:
+        tree = read_document(path)
+    except DocumentError as error:
+        notes.problem(error.line, "", str(error))
+        raise ConfigError(notes.problems) from None
+    if not isinstance(tree, Entries):
+        notes.problem(tree.line, "", f"must be a mapping ({', '.join(options)}), not {kind(tree)}")
+        raise ConfigError(notes.problems)
+    return Section(tree, tree.line, "", options, notes)
+
+
+def required(text: str) -> str:
+    """A text that is not empty.
+
+    Raises:
+        ValueError: it is.
+    """
+    if not text:
+        raise ValueError("is empty")
+    return text
+
+
+def parse_word(text: str) -> str:
+    """A name without white space: an appid, an environment, a function.
+
+    Raises:
+        ValueError: it is empty, or holds what cannot be shown or seen.
+    """
+    if not required(text).isprintable() or any(map(str.isspace, text)):
+        raise ValueError("must not hold white space or characters that cannot be shown")
+    return text
+
+
+def parse_truth(text: str) -> bool:
+    """``true`` or ``false``.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if text not in {"true", "false"}:
+        raise ValueError("must be true or false")
+    return text == "true"
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """A parser for one of a few words."""
+
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"must be {' or '.join(filter(None, (', '.join(choices[:-1]), choices[-1])))}")
+        return text
+
+    return parse
+
+
+def kind(node: Node) -> str:
+    """What a node is, in YAML's words."""
+    if isinstance(node, Text):
+        return "empty" if node.nothing else "text"
+    return _KINDS[type(node)]

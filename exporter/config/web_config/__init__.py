@@ -1,0 +1,1 @@
+"""The web configuration: TLS, headers and passwords."""

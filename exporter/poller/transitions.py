@@ -1,0 +1,72 @@
+"""Says once when a report of an app breaks and once when it recovers, and when a new period is published."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+
+from exporter.apps import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exporter.poller.tracker import Key, ReportTracker
+
+log = structlog.get_logger()
+
+
+class TransitionLog:
+    """Remembers what was logged about each report of each app; for use by one thread."""
+
+    def __init__(self) -> None:
+        self._logged: dict[Key, State] = {}
+        self._failing_since: dict[Key, float] = {}
+        """When the trouble of a report began, whatever its kinds since; Unix seconds."""
+        self._announced: set[Key] = set()
+        """Reports whose trouble was logged, in this run or, as far as the store knows, in an earlier one."""
+
+    def restart(self, trackers: Iterable[ReportTracker], *, forget: bool = False) -> None:
+        """Go on with these reports; what left is forgotten.
+
+        Args:
+            trackers: all of them.
+            forget: nothing was logged about any of them, since WeChat is somewhere else now.
+        """
+        logged, since = self._logged, self._failing_since
+        kept = {} if forget else logged
+        self._logged, self._failing_since = {}, {}
+        announced, self._announced = self._announced, set()
+        for tracker in trackers:
+            self._logged[tracker.key] = kept.get(tracker.key, State.PENDING)
+            last = tracker.last_result
+            began = since.get(tracker.key, last.since if last is not None and not tracker.state.up else None)
+            if began is not None:
+                self._failing_since[tracker.key] = began
+                if tracker.key in announced or tracker.key not in logged:
+                    self._announced.add(tracker.key)
+
+    def observe(self, before: ReportTracker, after: ReportTracker, now: float, *, quiet: bool = False) -> None:
+        """Log what changed between two trackers of one report.
+
+        Args:
+            before: the tracker until now.
+            after: the next one.
+            now: Unix seconds.
+            quiet: another report of the app has said it already.
+        """
+        last, state = after.last_result, after.state
+        logged, self._logged[after.key] = self._logged[after.key], state
+        began = self._failing_since.pop(after.key, None)
+        facts = {"appid": after.app.appid, "report": after.report.name, "state": state.value}
+        if last is not None and not state.up:
+            self._failing_since[after.key] = now if began is None else min(began, now)
+            if state is not logged and not quiet:
+                self._announced.add(after.key)
+                log.warning("app failing", **facts, errcode=last.errcode, error=last.message)
+        elif began is not None and after.key in self._announced:
+            self._announced.discard(after.key)
+            log.info("app recovered", **facts, duration_seconds=max(0, round(now - began)))
+        live = after.history.live
+        if live is not None and live != before.history.live:
+            log.info("period published", appid=after.app.appid, report=after.report.name, period=live.label)

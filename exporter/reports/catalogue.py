@@ -1,0 +1,153 @@
+"""The catalogue: which reports WeChat gives, what each field means, what its metric is called.
+
+A further report of the same form is one more entry here. The meaning of the fields is that of
+wechat-api.md section 1.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from exporter.holidays import is_irregular, public_holidays
+from exporter.periods import Day, Month, Week
+from exporter.reports.figures import (
+    earlier,
+    lowest_week,
+    noise_ratio,
+    recent,
+    typical_recent,
+    typical_week,
+    typical_weekday,
+)
+from exporter.reports.model import CalendarFact, Comparison, Derived, Field, Report, Unit, Watched
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SESSIONS = Field("session_cnt", "sessions", "Sessions", "Times the Mini Program was opened", Unit.COUNT)
+VISITS = Field("visit_pv", "visits", "Visits", "Page visits", Unit.COUNT)
+VISITORS = Field("visit_uv", "visitors", "Visitors", "Visitors, deduplicated", Unit.COUNT, leads=True)
+NEW_VISITORS = Field("visit_uv_new", "new_visitors", "New visitors", "New visitors, deduplicated", Unit.COUNT)
+STAY_PER_VISITOR = Field(
+    "stay_time_uv",
+    "stay_per_visitor_seconds",
+    "Stay per visitor",
+    "Average stay per visitor in seconds",
+    Unit.SECONDS,
+)
+STAY_PER_SESSION = Field(
+    "stay_time_session",
+    "stay_per_session_seconds",
+    "Stay per session",
+    "Average stay per session in seconds",
+    Unit.SECONDS,
+)
+VISIT_DEPTH = Field("visit_depth", "visit_depth_pages", "Visit depth", "Average visit depth in pages", Unit.PAGES)
+
+VISIT_FIELDS = (SESSIONS, VISITS, VISITORS, NEW_VISITORS, STAY_PER_VISITOR, STAY_PER_SESSION, VISIT_DEPTH)
+"""The seven figures that the three visit trends share."""
+_DAILY_WATCHED = (VISITORS, NEW_VISITORS, SESSIONS, VISITS)
+_COUNTS = tuple(figure.wechat for figure in _DAILY_WATCHED)
+
+
+def _days_off(week: object) -> float | None:
+    return public_holidays(week) if isinstance(week, Week) else None
+
+
+def _irregular(day: object) -> float | None:
+    irregular = is_irregular(day) if isinstance(day, Day) else None
+    return None if irregular is None else int(irregular)
+
+
+_HOLIDAYS = "Weekdays off for a public holiday of mainland China in {}; no sample for a year without a schedule."
+_IRREGULAR = "Whether {} is a public holiday or a make-up working day; no sample for a year without a schedule."
+
+WEEKLY = Report(
+    name="weekly",
+    title="Weeks",
+    api="analysis.getWeeklyVisitTrend",
+    path="/datacube/getweanalysisappidweeklyvisittrend",
+    period=Week,
+    fields=VISIT_FIELDS,
+    comparisons=(
+        Comparison("previous_week", "the week before", earlier(1)),
+        Comparison("typical_week", "the typical week (median of the last four ordinary weeks)", typical_week),
+        Comparison("lowest_week", "the lowest ordinary week among the eight before", lowest_week, counts_only=True),
+    ),
+    calendar=(
+        CalendarFact("week_public_holidays", _HOLIDAYS.format("the live week"), _days_off, "{number} holiday{s}"),
+        CalendarFact(
+            "previous_week_public_holidays",
+            _HOLIDAYS.format("the week before the live one"),
+            lambda week: _days_off(week.before()),
+            "before: {number} holiday{s}",
+        ),
+    ),
+    watched=tuple(Watched(figure, 0.7) for figure in (VISITORS, SESSIONS, STAY_PER_VISITOR, VISIT_DEPTH)),
+    reach=25,
+    chart=26,
+)
+DAILY = Report(
+    name="daily",
+    title="Days",
+    api="analysis.getDailyVisitTrend",
+    path="/datacube/getweanalysisappiddailyvisittrend",
+    period=Day,
+    fields=VISIT_FIELDS,
+    comparisons=(
+        Comparison("same_weekday", "the same weekday of the week before", earlier(7)),
+        Comparison("previous_day", "the day before", earlier(1)),
+        Comparison("typical_weekday", "the typical weekday (median of the last four ordinary ones)", typical_weekday),
+    ),
+    derived=(
+        Derived("recent_{}", "sum of the last 2 or 3 ordinary days", _COUNTS, recent, ("days",)),
+        Derived("typical_recent_{}", "sum of the typical weekdays of those days", _COUNTS, typical_recent, ("days",)),
+        Derived(
+            "daily_{}_noise_ratio",
+            "the app's own variation: deviation of ln(day / typical weekday) over 28 ordinary days before",
+            _COUNTS,
+            noise_ratio,
+        ),
+    ),
+    calendar=(
+        CalendarFact("day_irregular", _IRREGULAR.format("the live day"), _irregular, "holiday or make-up day"),
+        CalendarFact(
+            "same_weekday_irregular",
+            _IRREGULAR.format("the same weekday of the week before"),
+            lambda day: _irregular(day.before(7)),
+            "week before: holiday or make-up day",
+        ),
+    ),
+    watched=tuple(Watched(figure, 0.65) for figure in _DAILY_WATCHED),
+    reach=111,
+    chart=56,
+    periods_in_weeks=lambda weeks: 7 * weeks,
+)
+MONTHLY = Report(
+    name="monthly",
+    title="Months",
+    api="analysis.getMonthlyVisitTrend",
+    path="/datacube/getweanalysisappidmonthlyvisittrend",
+    period=Month,
+    fields=VISIT_FIELDS,
+    comparisons=(
+        Comparison("previous_month", "the month before", earlier(1)),
+        Comparison("year_ago_month", "the same month a year before", earlier(12)),
+    ),
+    reach=12,
+    chart=13,
+    # As many as those weeks touch, at least two.
+    periods_in_weeks=lambda weeks: max(2, -(-7 * weeks // 30)),
+)
+
+_reports = {report.name: report for report in (WEEKLY, DAILY, MONTHLY)}
+REPORTS: Mapping[str, Report] = MappingProxyType(_reports)
+"""Every report by its name, in the order in which they are fetched and shown."""
+DEFAULT_REPORTS = (WEEKLY,)
+"""What an app fetches unless the configuration names others."""
+
+
+def register(report: Report) -> None:
+    """Add a report to the catalogue. Everything that iterates over reports then knows it."""
+    _reports[report.name] = report

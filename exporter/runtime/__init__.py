@@ -1,0 +1,1 @@
+"""Composition: the parts below the web wired together, the next configuration, one check against the real WeChat."""
