@@ -22,7 +22,7 @@ test: $(INSTALLED)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
-## What is long by nature: system calls that fail by chance, where Debian's fiu-utils are installed.
+## Long tests with randomly failing system calls; needs Debian's fiu-utils.
 soak: $(INSTALLED)
 	$(BIN)/pytest --timeout=600 tests/soak
 

@@ -1,8 +1,8 @@
-"""End the process when a thread that it cannot do without has stopped: a supervisor then starts it again.
+"""End the process when an essential thread has stalled, so that its supervisor restarts it.
 
-When memory is short, a new thread can die before it reports that it has started, and ``Thread.start()`` waits for it
-for ever; a full log pipe or a hanging disk stop a thread, too. The process then lives on without answering anyone.
-Each watched thread counts its rounds, at least one every few seconds. One thread compares the counts; a minute without
+When memory is short, a new thread can die before it signals its start, and ``Thread.start()`` then waits forever. A
+full log pipe or a hanging disk blocks a thread, too. The process would keep running but serve no requests. Each
+watched thread counts its iterations, at least one every few seconds. One thread compares the counts; a minute without
 a change is logged, and the process ends with exit code 1.
 
 Time is counted in checks, not by the clock, so that a process that was suspended is not ended when it continues.
@@ -67,7 +67,7 @@ class StallDetector:
 
     def _end(self, name: str) -> None:
         try:
-            # The log itself may be what hangs: this ends the process even then. It cannot be had if memory is short.
+            # Ends the process even if the log hangs. It needs a thread, which cannot start when memory is short.
             with suppress(RuntimeError, OSError, MemoryError):
                 faulthandler.dump_traceback_later(_LOG_SECONDS, exit=True, file=self._nowhere)
             log.error("thread stalled, exiting", thread=name, seconds=round(self._seconds), stack=_stacks())

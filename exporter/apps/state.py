@@ -48,8 +48,8 @@ _STATE_MEANINGS = {
         " period stays."
     ),
     State.QUOTA_SPENT: "WeChat accepts no more calls for now. The exporter tries again automatically.",
-    State.REFUSED: "WeChat refuses until someone does what is said beside the app.",
-    State.FAILED: "The network failed, or the response could not be believed. The exporter tries again automatically.",
+    State.REFUSED: "WeChat refuses requests, action required: see the message of the app.",
+    State.FAILED: "The network failed, or the response was invalid. The exporter tries again automatically.",
 }
 
 

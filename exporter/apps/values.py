@@ -1,4 +1,4 @@
-"""What is known of apps and their reports at one moment: values that the poller makes and everything else reads."""
+"""Snapshots of apps and their reports, which the poller makes and all other packages read."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _work(
     detector: StallDetector,
     wait: Callable[[Callable[[], object]], None],
 ) -> None:
-    """Lets all of them run until ``wait`` returns; gives poller and pages a moment to finish their step."""
+    """Run all threads until ``wait`` returns, then give the poller and the renderer time to finish their step."""
     threading.Thread(target=reloader.run, name="reloader", daemon=True).start()
     stopping = threading.Event()
     loops = (("poller", poller.run), ("pages", pages.run), ("stall-detector", detector.run))

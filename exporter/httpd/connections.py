@@ -167,7 +167,7 @@ class Connections:
             return self._open[accepted]
 
     def begin(self, accepted: socket.socket) -> bool:
-        """Says that a worker serves the connection now; False if it was closed before one did."""
+        """Mark the connection as served by a worker; return False if it was already closed."""
         with self._lock:
             connection = self._open.get(accepted)
             if connection is not None:
@@ -175,7 +175,7 @@ class Connections:
             return connection is not None
 
     def leave(self, accepted: socket.socket) -> Connection | None:
-        """Forgets a connection; None if that was done before. Its socket may be closed only afterwards."""
+        """Remove and return a connection; None if it was removed before. Close its socket only afterwards."""
         with self._lock:
             return self._open.pop(accepted, None)
 

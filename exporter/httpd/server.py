@@ -80,7 +80,7 @@ class Server:
         for listener in self._listeners:
             self._selector.register(listener, selectors.EVENT_READ, listener)
         self.rounds = 0
-        """How often the accepting thread has gone round: at least once every ``_IDLE`` seconds."""
+        """Iterations of the accepting thread, at least one every ``_IDLE`` seconds; see ``liveness``."""
         self._thread = threading.Thread(target=self._accept, name="httpd", daemon=True)
         self.addresses = tuple(str(listener.bound) for listener in self._listeners)
         """Where it listens, ``host:port`` with the real port; IPv6 in brackets."""
@@ -201,8 +201,8 @@ class _Listener(ThreadingMixIn, TCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
         self._service.connections.admit(request)
         try:
-            # Thread.start() waits until the new thread reports. One that dies before, because memory is short, would
-            # hold up the accepting thread for ever; this call returns at once, and `reap` closes what nobody serves.
+            # Thread.start() waits for a signal from the new thread. If that thread dies before, out of memory, the
+            # accepting thread would wait forever. This call returns at once; `reap` closes connections never served.
             start_new_thread(self.process_request_thread, (request, client_address))
         except (RuntimeError, MemoryError):
             self._service.complain("thread", "cannot start thread")

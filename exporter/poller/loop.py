@@ -1,9 +1,9 @@
-"""The one thread that decides: dispatches what is due, takes in what came back, stores it, tells of it.
+"""The poller thread: dispatches due fetches, applies their outcomes, stores them, publishes statuses.
 
-It owns the trackers, the queue and the transition log; nothing else touches them. Workers hand in outcomes, and the
-reloader the next configuration, through one inbox. Everything else reads finished statuses, which are replaced as
-wholes. Each step takes in all that has come, stores it in one transaction, and dispatches; a step happens at least
-once a second, so that a clock that was set is noticed.
+It owns the trackers, the queue and the transition log; nothing else touches them. Workers put outcomes, and the
+reloader the next configuration, into one inbox. All other threads read finished statuses, which are immutable. Each
+step applies the whole inbox, stores the changes in one transaction, and dispatches. There is at least one a second, so
+that a change of the system clock is noticed.
 """
 
 from __future__ import annotations
@@ -161,10 +161,10 @@ class Poller:
         self._workers.resize(0)
 
     def apply_config(self, config: Config, fetcher: Fetcher) -> ConfigDiff | None:
-        """Go over to the next configuration, while ``run`` runs; return when it is in force.
+        """Apply the next configuration, while ``run`` runs; return when it is in effect.
 
-        Apps that stay keep everything that is known of them. What is new or was changed is fetched at once. What is in
-        flight for an app that left, or by an access method that it has no more, ends without a trace.
+        Apps that stay keep their state. Reports of new or changed apps are fetched at once. The outcome of a request in
+        flight is discarded if its app was removed or its access method changed.
 
         Returns:
             None if an internal error prevented it; then the previous configuration continues.

@@ -27,7 +27,7 @@ class TransitionLog:
         """Reports whose trouble was logged, in this run or, as far as the store knows, in an earlier one."""
 
     def restart(self, trackers: Iterable[ReportTracker], *, forget: bool = False) -> None:
-        """Go on with these reports; what left is forgotten.
+        """Continue with these reports; forget removed ones.
 
         Args:
             trackers: all of them.

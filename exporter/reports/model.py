@@ -142,7 +142,7 @@ class Report:
     name: str
     """The ``report`` label, the word in metric names, the key in store and configuration, the ``endpoint`` label."""
     title: str
-    """For people: ``Weekly``."""
+    """For people: ``Weeks``."""
     api: str
     """WeChat's name for the call: ``analysis.getWeeklyVisitTrend``."""
     path: str

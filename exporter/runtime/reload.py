@@ -128,9 +128,9 @@ class Reloader:
             return waiting
 
     def _is_due(self) -> bool:
-        """Whether a file has changed and looked the same at two checks: one that is being written is left alone.
+        """Whether files have changed and were equal at two checks, so that none is read while it is being written.
 
-        What is wrong is read again anyway, because it may have been fixed in a place that is not checked.
+        An invalid configuration is read again anyway: the fix may be in a place that is not checked.
         """
         before, self._seen = self._seen, self._source.look(self._engine.config)
         self._unsettled = self._unsettled + 1 if before != self._seen else 0

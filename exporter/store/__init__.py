@@ -51,9 +51,9 @@ class Store:
     """The figures and answers of all apps, as one API host gave them.
 
     A file that could not be used is tried again once a minute. Where another file, or none, is at the path (a restored
-    backup, a removed folder), the exporter takes the lock anew, opens what is there and adds what it lacks; a corrupt
-    one is moved aside. Overwriting it with what is in memory, as the first version did, lost a
-    restored backup within a minute.
+    backup, a removed directory), the store locks the directory again, opens the file or creates it, and adds the
+    periods that are missing in it; a corrupt one is moved aside. Overwriting it from memory, as the first version did,
+    lost a restored backup within a minute.
 
     Args:
         folder: where the database is, or ``:memory:``.
@@ -125,7 +125,7 @@ class Store:
                 self._go_on_from_memory(error)
 
     def mend(self) -> bool:
-        """See to the file: where another one is at the path, at once; where it could not be used, once a minute.
+        """Reopen the file: at once if it was replaced, once a minute while it is unavailable.
 
         Returns:
             Whether another file was opened, which may hold more than was known.

@@ -40,7 +40,7 @@ class Locked(Exception):
 class Lock:
     """The right to be the one long-running exporter of a folder, until closed or until the process ends.
 
-    A folder that takes no lock file (read-only, full) is used without one; the store says what is wrong with it.
+    A directory in which no lock file can be created (read-only, full) is used without one; the store reports why.
 
     Raises:
         Locked: another process has it.
@@ -208,7 +208,7 @@ def _use_rollback_journal(db: sqlite3.Connection) -> None:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Look at the file without opening it for writing: SQLite would tidy up even a database that is not ours."""
+    """Check the owner on a read-only connection: SQLite would recover the journal of any file it opens for writing."""
     if path.stat().st_size:
         with (
             suppress(sqlite3.Error, UnicodeDecodeError),

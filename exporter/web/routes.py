@@ -50,9 +50,9 @@ class Verdict:
 
 
 class Entrance:
-    """Answers from the first moment: that the exporter starts, until there is a site.
+    """Serves requests from the start: 503 and a healthy ``/-/healthy``, until the site is open.
 
-    Opening a store that is busy or slow takes up to seconds, in which the exporter must not look dead.
+    Opening a slow or locked store takes seconds, in which a probe must not find the exporter dead.
     """
 
     def __init__(self) -> None:

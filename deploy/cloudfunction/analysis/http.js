@@ -2,7 +2,7 @@
 
 // Role 3: called over the HTTP access service, where Cloud Calls fail (they need a token that only WeChat's own calls
 // carry). Returns a row that the timer stored, to a client that sends the value of the variable EXPORTER_KEY in the
-// header x-exporter-key. The address is public, so without the variable nobody is served.
+// header x-exporter-key. The address is public, so without the variable every request gets 503.
 
 const { createHash, timingSafeEqual } = require('crypto')
 const { STORED, parseRequest } = require('./apis')

@@ -97,7 +97,7 @@ class FileSecret(Secret):
     def _fetch(self) -> str:
         try:
             text = read_text(self.path, MAX_BYTES)
-            # What is not as it was at load may be half-written: it is used once it is read twice alike.
+            # Changed since the load, so perhaps half-written: use it once two reads in a row are equal.
             known = {self.trace, _settled.get(self.path, b"")}
             for _ in range(_SETTLE_TRIES if self.trace and _trace(text.strip()) not in known else 0):
                 time.sleep(_SETTLE_SECONDS)

@@ -47,7 +47,7 @@ class Section:
         return option in self._values
 
     def is_misspelt(self, *options: str) -> bool:
-        """Whether an unknown key may have meant one of these options; that it is missing is then no second problem."""
+        """Whether an unknown key resembles one of these options, which is then not reported as missing as well."""
         return not self._guesses.isdisjoint(options)
 
     def line_of(self, option: str) -> int:
