@@ -293,7 +293,7 @@ def test_an_unknown_flag_or_command_gets_a_hint(
     assert "hush" not in shown
 
 
-def test_an_output_whose_links_lead_to_each_other_is_a_usage_error(tmp_path: Path) -> None:
+def test_an_output_with_a_symlink_loop_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("apps:\n- {appid: wx0123456789abcdef, secret: x}\n")
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")

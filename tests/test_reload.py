@@ -464,7 +464,7 @@ def rewritten_in_place(path: Path, content: str) -> None:
             file.flush()
 
 
-def test_with_an_interval_a_file_that_is_being_written_costs_nothing(tmp_path: Path) -> None:
+def test_auto_reload_waits_until_a_file_is_written(tmp_path: Path) -> None:
     """Neither an app of a half-written configuration nor a truncated secret: files are taken when they are still."""
     with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (wechat, files, start):
         files.fetch = {"interval": "1s", "retry_interval": "1s"}
@@ -486,7 +486,7 @@ def test_with_an_interval_a_file_that_is_being_written_costs_nothing(tmp_path: P
         assert exporter.stop() == 0
 
 
-def test_with_an_interval_a_file_that_keeps_changing_hides_no_other(tmp_path: Path) -> None:
+def test_a_file_that_keeps_changing_blocks_no_reload(tmp_path: Path) -> None:
     with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (_, files, start):
         files.write(ONE, patterns=("apps.d/*.yaml",))
         files.put("apps.d/a.yaml", json.dumps([files.entry(FOUR)]))

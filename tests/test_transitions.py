@@ -57,7 +57,7 @@ def test_what_another_report_has_said_is_not_repeated() -> None:
     assert logged(REFUSED, OK, quiet=True) == []
 
 
-def test_a_failure_known_from_the_store_is_logged_as_recovered_only() -> None:
+def test_a_stored_failure_logs_only_its_recovery() -> None:
     assert logged(OK, start=after(State.FAILED, NOW - 3600)) == [("app recovered", "ok")]
 
 
