@@ -38,7 +38,7 @@ class Field:
     """One noun phrase with its unit, for HELP texts."""
     unit: Unit
     leads: bool = False
-    """This figure stands for the report where there is room for one."""
+    """Shown where there is room for only one figure of the report."""
 
     @property
     def camel(self) -> str:
@@ -172,7 +172,7 @@ class Report:
 
     @property
     def leading(self) -> Field | None:
-        """The figure that stands for the report where there is room for one; a report may have none."""
+        """The figure shown where there is room for only one; a report may have none."""
         return next((figure for figure in self.fields if figure.leads), None)
 
 

@@ -86,11 +86,11 @@ class Reloader:
         self._faulty = False
         """Whether the last reload met a fault of the exporter."""
         self._unsettled = 0
-        """At how many checks in a row the files looked different."""
+        """At how many checks in a row the files were different."""
         self._seen: object = None
-        """How the files looked at the last check."""
+        """What the files were at the last check (sizes, times and links)."""
         self._taken: object = None
-        """How they looked when they were last read because they had changed."""
+        """What they were when they were last read because they had changed."""
         self._read_at = self._reading_took = 0.0
 
     @property

@@ -14,7 +14,7 @@ SHORTEST: Final = 8
 """Characters of a secret, or of its beginning or end, from which on it is removed; shorter ones are ordinary words."""
 
 _LONGEST = 4096
-"""Characters that are looked at: far more than are shown of any text."""
+"""Characters that are searched, far more than are shown of any text."""
 _LAYERS = 3  # of percent-encoding
 
 _QUOTED = re.compile(r'\\([/"\\])')
