@@ -105,7 +105,7 @@ DAILY = Report(
         Derived("typical_recent_{}", "sum of the typical weekdays of those days", _COUNTS, typical_recent, ("days",)),
         Derived(
             "daily_{}_noise_ratio",
-            "the app's own variation: deviation of ln(day / typical weekday) over 28 ordinary days before",
+            "the app's own variation: standard deviation of ln(day / typical weekday) over 28 ordinary days",
             _COUNTS,
             noise_ratio,
         ),
