@@ -209,6 +209,7 @@ class _Listener(ThreadingMixIn, TCPServer):
             self.shutdown_request(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as in socketserver
+        sys.settrace(threading.gettrace())  # as Thread.start() does, for debuggers and coverage; None in production
         if self._service.connections.begin(request):
             self._service.serve(request)
 
