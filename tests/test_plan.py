@@ -323,6 +323,20 @@ def test_a_later_entry_of_the_queue_replaces_the_earlier() -> None:
     assert queue.take_due(9.0) is None
 
 
+def test_replaced_entries_do_not_pile_up() -> None:
+    """While history is filled, all reports of an app are entered at each response; they are due hours later."""
+    queue, keys = FetchQueue(), [("wx1", "weekly"), ("wx1", "daily"), ("wx2", "daily")]
+    queue.put(("wx0", "weekly"), FetchPlan(50.0, W47), 50.0, 0)  # before all of them
+    for number in range(1000):
+        for key in keys:
+            queue.put(key, FetchPlan(1.0, W47.before(number), history=True), 99.0 + number, 0)
+        taken = queue.take_due(5.0)
+        assert taken is not None
+        keys = [taken, *(key for key in keys if key != taken)]
+    assert len(queue._newest) + len(queue._history) < 50
+    assert queue.take_due(5.0) is not None
+
+
 def test_the_reports_of_an_app_are_entries_of_their_own() -> None:
     queue = FetchQueue()
     queue.put(("wx1", "weekly"), FetchPlan(1.0, W47), 1.0, 0)

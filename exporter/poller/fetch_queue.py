@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from exporter.poller.plan import FetchPlan
     from exporter.poller.tracker import Key
 
+_Entry = tuple[float, int, int, "Key"]
+"""When, rank, number, and which report of which app."""
+_MOST_REPLACED = 4
+"""So many entries to one that counts are kept before the replaced ones are dropped."""
+
 
 class FetchQueue:
     """One entry for each report of each app; a later entry replaces an earlier one.
@@ -19,8 +24,8 @@ class FetchQueue:
     """
 
     def __init__(self) -> None:
-        self._newest: list[tuple[float, int, int, Key]] = []
-        self._history: list[tuple[float, int, int, Key]] = []
+        self._newest: list[_Entry] = []
+        self._history: list[_Entry] = []
         self._entries: dict[Key, int] = {}
         self._numbers = count()
 
@@ -52,5 +57,11 @@ class FetchQueue:
 
     def _drop_replaced(self) -> None:
         for heap in (self._newest, self._history):
-            while heap and self._entries.get(heap[0][-1]) != heap[0][-2]:
+            while heap and self._is_replaced(heap[0]):
                 heapq.heappop(heap)
+            if len(heap) > _MOST_REPLACED * len(self._entries) + 1:  # what is due late would be kept for hours
+                heap[:] = [entry for entry in heap if not self._is_replaced(entry)]
+                heapq.heapify(heap)
+
+    def _is_replaced(self, entry: _Entry) -> bool:
+        return self._entries.get(entry[-1]) != entry[-2]
