@@ -625,6 +625,48 @@ def test_a_refused_app_costs_one_token_request_per_wait() -> None:
     assert told(logs, "period published") == ["weekly", "daily", "monthly"]
 
 
+def test_the_end_of_a_shared_refusal_is_shared() -> None:
+    """What the turn of one report finds accepted again does not leave the others refused for hours."""
+    wall = Wall(NOW + 18 * 3600)  # Mon 2026-11-23 06:00 Beijing: the next day is due at 10:00, the rest after 12:00
+    with served([IP_NOT_ALLOWED], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
+        rooms.poller.drain()
+        due = {of.report.name: of.next_fetch for of in rooms.poller.statuses()[0].reports}
+        assert due["daily"] < due["monthly"] - 3600
+        wechat.put(APP)
+        wall.now = due["daily"]
+        rooms.poller.drain()
+        assert states(rooms) == STATES
+
+
+def test_an_outage_in_history_costs_two_calls_per_report() -> None:
+    wall = Wall(NOW)
+    older = frozenset(NEWEST[DAILY].before(number) for number in range(1, 63))
+    faulty = replace(APP, faults=(Fault("reset", "daily", older),))
+    with served([faulty], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
+        rooms.poller.drain()
+        assert states(rooms) == STATES
+        assert endpoints(wechat)["daily"] == 1 + 2
+        wechat.put(APP)
+        wall.now += AN_INTERVAL
+        rooms.poller.drain()
+        assert endpoints(wechat)["daily"] == 1 + 2 + 63
+
+
+IMPOSED = [("45009", 28 * 3600.0), ("http_429", 3.5 * 3600 + 7200)]
+
+
+@pytest.mark.parametrize(("kind", "until"), IMPOSED, ids=[kind for kind, _ in IMPOSED])
+def test_a_new_day_does_not_end_a_wait_that_wechat_wants(kind: str, until: float) -> None:
+    """A quota lasts until tomorrow and ``Retry-After`` is kept, although a day is due at 10:00."""
+    began = NOW + 18 * 3600  # Mon 2026-11-23 06:00 Beijing
+    wall = Wall(began + (0 if kind == "45009" else 3.5 * 3600))
+    faulty = replace(APP, faults=(Fault(kind, "daily"),))
+    with served([faulty], wall) as (_, base_url), wired([APP], base_url, wall, reports=(DAILY,)) as rooms:
+        rooms.poller.drain()
+        (daily,) = rooms.poller.statuses()[0].reports
+    assert began + until <= daily.next_fetch <= began + 1.1 * until
+
+
 def test_a_shared_refusal_logs_one_recovery() -> None:
     """What is logged once when it begins is logged once when it ends."""
     wall = Wall(NOW)
@@ -676,7 +718,13 @@ def test_a_refused_app_keeps_the_figures_of_all_reports() -> None:
             assert found[key] == before[key]
 
 
-TOKEN_FAULTS = [("http_500", State.FAILED), ("45009", State.QUOTA_SPENT), ("-1", State.FAILED), ("html", State.FAILED)]
+TOKEN_FAULTS = [
+    ("reset", State.FAILED),
+    ("http_500", State.FAILED),
+    ("45009", State.QUOTA_SPENT),
+    ("-1", State.FAILED),
+    ("html", State.FAILED),
+]
 
 
 @pytest.mark.parametrize(("kind", "state"), TOKEN_FAULTS, ids=[kind for kind, _ in TOKEN_FAULTS])

@@ -241,6 +241,17 @@ def test_quota_refusal_and_busy_stop_history_only(reason: Unanswered) -> None:
     assert Change(APP.appid, WEEKLY, last_result(tracker)) in changes
 
 
+def test_a_second_failure_in_a_row_stops_history() -> None:
+    known = newest(FRESH, reading(W3))
+    once = history(known, Failed("x", "timeout"), W2)
+    assert not last_result(once).history_stopped
+    assert last_result(history(once, Failed("x", "timeout"), W1)).history_stopped
+    assert not last_result(history(once, Failed("x", "malformed", about_period=True), W1)).history_stopped
+    assert not last_result(history(once, NotReady("x", "61503", about_period=True), W1)).history_stopped
+    after_another = newest(once, reading(W3), NOW + 1)
+    assert not last_result(history(after_another, Failed("x", "timeout"), W1, NOW + 2)).history_stopped
+
+
 def test_history_cannot_stop_before_the_first_result() -> None:
     assert stop_history(FRESH) == (FRESH, ())
 

@@ -9,14 +9,14 @@ that a change of the system clock is noticed.
 from __future__ import annotations
 
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
-from exporter.apps import AppStatus, ReportStatus
+from exporter.apps import AppStatus, ReportStatus, State
 from exporter.periods import newest_wanted
 from exporter.poller.fetch_queue import FetchQueue
 from exporter.poller.plan import next_fetch, plan
@@ -53,6 +53,8 @@ COMPONENT = "poller"
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+_WAITING = {State.REFUSED, State.FAILED}
 
 _INTERNAL_ERROR = Outcome(Failed("internal error, the log has the traceback: please report it", OTHER), (OTHER,))
 
@@ -258,6 +260,7 @@ class Poller:
             after, changes = apply(before, period, arrival.outcome, now)
             self._trackers[key] = after
             shared = self._share(after, arrival, now)
+            self._retry_shared(before, after)
         finally:
             self._statuses[appid] = self._entered_app(self._trackers[key].app, now)
         self._transitions.observe(before, after, now)
@@ -282,6 +285,17 @@ class Poller:
             self._trackers[before.key] = after
             changes += more
         return changes
+
+    def _retry_shared(self, before: ReportTracker, after: ReportTracker) -> None:
+        """What kept all reports of the app from being fetched is over: the others do not wait for their own turn."""
+        was = before.last_result
+        if was is None or before.state not in _WAITING or after.state in _WAITING:
+            return
+        for report in after.app.reports:
+            other = self._trackers[after.app.appid, report.name]
+            last = other.last_result
+            if last is not None and other.state in _WAITING and (last.errcode, last.at) == (was.errcode, was.at):
+                self._trackers[other.key] = replace(other, fetch_at_once=True)
 
     def _enter_all(self, now: float) -> None:
         """For the beginning, and for a clock that was set back, which makes every entry of the queue too late."""

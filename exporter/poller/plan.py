@@ -84,7 +84,14 @@ def _newest_due(tracker: ReportTracker, fetch: Fetch, now: float) -> float:
     spread = jitter(tracker.app.appid)
     wait_over = result.at + wait(result, fetch) * (1 + spread)
     next_turn = result.period.after().end + fetch.ready_after + fetch.retry_interval * spread
-    return min(wait_over, next_turn)
+    return min(wait_over, max(next_turn, result.at + _imposed_wait(result, fetch)))
+
+
+def _imposed_wait(result: LastResult, fetch: Fetch) -> float:
+    """Seconds that WeChat wants to be left alone, even if a newer period is wanted meanwhile."""
+    if result.state is State.QUOTA_SPENT:
+        return wait(result, fetch)
+    return min(result.retry_after, fetch.interval) if result.state is State.FAILED else 0.0
 
 
 def _missing_period(tracker: ReportTracker, fetch: Fetch, now: float) -> Period | None:

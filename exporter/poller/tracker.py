@@ -130,7 +130,8 @@ def apply_history(tracker: ReportTracker, period: Period, outcome: Outcome, now:
     unavailable = UnavailablePeriod(period, now, final)
     tracker = replace(tracker, unavailable=MappingProxyType({**tracker.unavailable, period: unavailable}))
     changes = (Change(tracker.app.appid, tracker.report, unavailable),)
-    if not final and (reason.about_app or isinstance(reason, QuotaSpent | Refused | Busy)):
+    given_up = reason.about_app or isinstance(reason, QuotaSpent | Refused | Busy)
+    if not final and (given_up or (not _others_may_succeed(reason) and _has_just_failed(tracker, period.after()))):
         tracker, stopped = stop_history(tracker)
         changes += stopped
     return tracker, changes
@@ -210,6 +211,12 @@ def _counted(counters: Counters, outcome: Outcome) -> Counters:
         failures=counters.failures + failed,
         errors=tuple(errors.items()),
     )
+
+
+def _has_just_failed(tracker: ReportTracker, period: Period) -> bool:
+    """Whether a period was requested in vain since the last fetch of the newest one."""
+    unavailable, last = tracker.unavailable.get(period), tracker.last_result
+    return unavailable is not None and last is not None and unavailable.at >= last.at
 
 
 def _others_may_succeed(reason: Unanswered) -> bool:

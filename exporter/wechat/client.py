@@ -108,8 +108,12 @@ class Client:
         try:
             call = next(conversation)
             while True:
-                replies.append(self._send(owner, app, call, errors))
-                call = conversation.send(replies[-1])
+                try:
+                    replies.append(self._send(owner, app, call, errors))
+                except Failed as fault:
+                    call = conversation.throw(fault)  # which call it was decides whom it concerns
+                else:
+                    call = conversation.send(replies[-1])
         except StopIteration as end:
             result: T = end.value
             return result
