@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from socket import create_server
 
@@ -17,6 +18,7 @@ from exporter import __version__
 from exporter.apps import State
 from exporter.cli.flags import COMMANDS, Options, parse
 from exporter.periods import Week, newest_wanted
+from exporter.wechat.access.sources import STABLE_TOKEN
 from exporter.wechat.simulator import KINDS, Fault, SimulatedApp
 
 GOOD = SimulatedApp("wx00000000000000a0", "secret-of-the-good-app")
@@ -205,6 +207,19 @@ def test_check_live_asks_wechat_about_each_app_and_says_what_to_do(tmp_path: Pat
     assert not (tmp_path / "data").exists(), "it keeps nothing"
     assert "secret-" not in result.stdout + result.stderr
     assert len(LIVE) == 11
+
+
+def test_check_live_asks_for_a_refused_token_once(tmp_path: Path) -> None:
+    refused = replace(GOOD, faults=(Fault("40164", STABLE_TOKEN),))
+    with served([refused]) as (wechat, base_url):
+        configured(tmp_path, base_url, refused)
+        main = json.loads((tmp_path / "config.yaml").read_text())
+        (tmp_path / "config.yaml").write_text(json.dumps({**main, "reports": ["weekly", "daily", "monthly"]}))
+        result = command(tmp_path, "check", "--live")
+        assert [call.endpoint for call in wechat.calls] == [STABLE_TOKEN]
+    (line, last) = result.stdout.splitlines()
+    assert line.startswith(f"{GOOD.appid} (App 0): refused: 40164 ")
+    assert last == "FAILED: 0 problems, 1 of 1 apps"
 
 
 def test_check_live_succeeds_when_every_app_does(tmp_path: Path) -> None:
@@ -457,6 +472,7 @@ def test_the_simulator_runs_alone_and_prints_a_configuration_that_fits_it(tmp_pa
 
 
 BAD_FAULTS = {
+    "wx0000000000000001=dayly:48001": "--fault wx0000000000000001=dayly:48001: no such endpoint; there are: weekly, ",
     "wxnone=48001": "--fault wxnone=48001: there is no app wxnone",
     "wx0000000000000001=nonsense": "--fault wx0000000000000001=nonsense: no such fault; there are: an errcode, ",
 }
@@ -467,7 +483,7 @@ def test_a_fault_that_does_not_exist_is_wrong_usage(tmp_path: Path, fault: str, 
     result = command(tmp_path, "simulator", f"--fault={fault}")
     assert result.returncode == 2
     assert result.stderr.startswith(message)
-    assert len(BAD_FAULTS) == 2
+    assert len(BAD_FAULTS) == 3
 
 
 def test_the_simulator_names_its_faults(tmp_path: Path) -> None:

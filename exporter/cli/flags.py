@@ -165,7 +165,7 @@ def _add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentPars
         action="append",
         metavar="APPID=KIND",
         help="something wrong with an app's answers: an errcode, or one of the names that `--fault help` prints;"
-        " APPID=stable_token:KIND spoils its tokens; repeatable",
+        " APPID=daily:KIND spoils one report, APPID=stable_token:KIND its tokens; repeatable",
     )
 
 

@@ -25,7 +25,13 @@ def check_live(config: Config, clock: Callable[[], float], say: Callable[[str], 
     client = Client(config.apps, config.api.base_url, sender=transport, clock=clock)
 
     def fetch_all(app: App) -> list[tuple[bool, str]]:
-        return [_checked_live(client, app, report, config, clock()) for report in app.reports]
+        results = []
+        for report in app.reports:
+            good, words, about_app = _checked_live(client, app, report, config, clock())
+            results.append((good, words))
+            if about_app:
+                break
+        return results
 
     failed = 0
     with ThreadPoolExecutor(config.fetch.concurrency) as pool:
@@ -37,8 +43,8 @@ def check_live(config: Config, clock: Callable[[], float], say: Callable[[str], 
     return failed
 
 
-def _checked_live(client: Client, app: App, report: Report, config: Config, now: float) -> tuple[bool, str]:
-    """Whether WeChat gives a report of an app, and what to print about it."""
+def _checked_live(client: Client, app: App, report: Report, config: Config, now: float) -> tuple[bool, str, bool]:
+    """Whether WeChat gives a report of an app, what to print about it, and whether that holds for all its reports."""
     period = newest_wanted(report.period, now, config.fetch.ready_after)
     subject = f"{period.NAME} {period.label}"
     begin = f"{report.name}: "
@@ -49,7 +55,8 @@ def _checked_live(client: Client, app: App, report: Report, config: Config, now:
             for field, value in zip(report.fields, result.values, strict=True)
             if value is not None
         )
-        return True, f"{begin}ok: {subject}: {', '.join(figures)}"
+        return True, f"{begin}ok: {subject}: {', '.join(figures)}", False
     if isinstance(result, NotReady):
-        return True, f"{begin}ok, but {subject} is not published yet: {result}"
-    return False, f"{begin}{STATES[type(result)].value}: {result}"
+        return True, f"{begin}ok, but {subject} is not published yet: {result}", False
+    begin = "" if result.about_app else begin
+    return False, f"{begin}{STATES[type(result)].value}: {result}", result.about_app

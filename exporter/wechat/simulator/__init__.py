@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from exporter.periods import Day, Month, Week, day_of
 from exporter.reports import REPORTS
-from exporter.wechat.access.sources import STABLE_TOKEN, STABLE_TOKEN_PATH
+from exporter.wechat.access.sources import AUTHORIZER_TOKEN, STABLE_TOKEN, STABLE_TOKEN_PATH, TOKEN_URL
+from exporter.wechat.access.ways import HTTP_FUNCTION, INVOKE_FUNCTION
 from exporter.wechat.simulator.faults import KINDS, Answer, Fault, as_json, error
 from exporter.wechat.simulator.figures import Audience, row
 from exporter.wechat.simulator.ways import PREFIXES, ROUTES, Surroundings, hosted_app
@@ -26,7 +27,21 @@ if TYPE_CHECKING:
     from exporter.periods import Period
     from exporter.reports import Report
 
-__all__ = ["KINDS", "Answer", "Asked", "Audience", "Fault", "SeenCall", "SimulatedApp", "Simulator", "Surroundings"]
+__all__ = [
+    "KINDS",
+    "OTHER_ENDPOINTS",
+    "Answer",
+    "Asked",
+    "Audience",
+    "Fault",
+    "SeenCall",
+    "SimulatedApp",
+    "Simulator",
+    "Surroundings",
+]
+
+OTHER_ENDPOINTS = (STABLE_TOKEN, TOKEN_URL, AUTHORIZER_TOKEN, INVOKE_FUNCTION, HTTP_FUNCTION)
+"""The ``endpoint`` labels that a fault can have beside those of the reports."""
 
 PUBLISHED_AFTER = 9 * 3600.0
 """Seconds after a period's end when it is published; WeChat does it about 10:00 Beijing."""
