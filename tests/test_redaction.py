@@ -61,7 +61,7 @@ def test_no_beginning_or_end_of_a_secret_remains(data: st.DataObject) -> None:
 @contextmanager
 def repeating() -> Iterator[str]:
     """A WeChat whose error text repeats the token, escaped, so that a cut at 200 characters goes through it."""
-    text = "invalid credential " + "x" * 100 + " " + TOKEN
+    text = "invalid credential " + "~" * 100 + " " + TOKEN
 
     class WeChat(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
