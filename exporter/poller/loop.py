@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
-from exporter.apps import AppStatus, ReportStatus, State
+from exporter.apps import AppStatus, ReportStatus
 from exporter.periods import newest_wanted
 from exporter.poller.fetch_queue import FetchQueue
 from exporter.poller.plan import next_fetch, plan
 from exporter.poller.reconfigure import ConfigDiff, next_trackers
 from exporter.poller.tracker import (
+    RETRIED_AT_ONCE,
     ReportTracker,
     apply_history,
     apply_newest,
@@ -53,8 +54,6 @@ COMPONENT = "poller"
 log = structlog.get_logger()
 
 T = TypeVar("T")
-
-_WAITING = {State.REFUSED, State.FAILED}
 
 _INTERNAL_ERROR = Outcome(Failed("internal error, the log has the traceback: please report it", OTHER), (OTHER,))
 
@@ -289,12 +288,12 @@ class Poller:
     def _retry_shared(self, before: ReportTracker, after: ReportTracker) -> None:
         """What kept all reports of the app from being fetched is over: the others do not wait for their own turn."""
         was = before.last_result
-        if was is None or before.state not in _WAITING or after.state in _WAITING:
+        if was is None or before.state not in RETRIED_AT_ONCE or after.state in RETRIED_AT_ONCE:
             return
         for report in after.app.reports:
             other = self._trackers[after.app.appid, report.name]
             last = other.last_result
-            if last is not None and other.state in _WAITING and (last.errcode, last.at) == (was.errcode, was.at):
+            if last is not None and other.state in RETRIED_AT_ONCE and (last.errcode, last.at) == (was.errcode, was.at):
                 self._trackers[other.key] = replace(other, fetch_at_once=True)
 
     def _enter_all(self, now: float) -> None:

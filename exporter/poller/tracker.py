@@ -34,6 +34,8 @@ STATES: Mapping[type[Unanswered], State] = MappingProxyType(
     }
 )
 """The state that each decision leads to."""
+RETRIED_AT_ONCE = frozenset({State.REFUSED, State.FAILED})
+"""States whose wait ends when their cause may be gone: at a start, or when another report of the app succeeds."""
 
 Key = tuple[str, str]
 """Appid and name of the report."""
@@ -80,7 +82,7 @@ Applied = tuple[ReportTracker, tuple[Change, ...]]
 def opened(app: App, report: Report, known: StoredState, *, retry: bool) -> ReportTracker:
     """Return the tracker as it was stored; with ``retry``, what was refused or failed does not wait on."""
     last = known.last_result
-    is_retried = retry and last is not None and last.state in {State.REFUSED, State.FAILED}
+    is_retried = retry and last is not None and last.state in RETRIED_AT_ONCE
     tracker = ReportTracker(app, report, known.history, last)
     return with_stored(replace(tracker, fetch_at_once=is_retried), known)
 
