@@ -34,9 +34,9 @@ def main() -> None:
     cost = parser.parse_args().cost
     hashed = bcrypt.hashpw(b"right", bcrypt.gensalt(cost)).decode()
     users = WebConfig(users=(("prometheus", hashed),))
-    open_, known = Protection().guarded(site), Protection(None, users).guarded(site)
+    open_, known = Protection().authenticated(site), Protection(None, users).authenticated(site)
     none = seconds(lambda: open_(REQUEST), 2000)
-    checked = seconds(lambda: Protection(None, users).guarded(site)(REQUEST), 5)
+    checked = seconds(lambda: Protection(None, users).authenticated(site)(REQUEST), 5)
     remembered = seconds(lambda: known(REQUEST), 2000)
     print(f"no password: {none * 1e6:.1f} µs")
     print(f"a known one: {remembered * 1e6:.1f} µs, {remembered / none:.1f} times that")

@@ -19,16 +19,16 @@ from scrape import seconds, status
 
 from exporter.metrics import Format, Meters, Renderer, compose
 from exporter.reports import REPORTS, History
-from exporter.web import Surroundings
+from exporter.web import PageContext
 from exporter.web.appsjson import AppsJson
-from exporter.web.documents import Document
+from exporter.web.documents import CachedDocument
 from exporter.web.statuspage import StatusPage
 
 if TYPE_CHECKING:
     from exporter.apps import AppStatus
     from exporter.reports import Report
 
-AROUND = Surroundings("/metrics", (), 1_795_000_000.0)
+AROUND = PageContext("/metrics", (), 1_795_000_000.0)
 
 
 def main() -> None:
@@ -42,9 +42,9 @@ def main() -> None:
     turn = count()
     views = ((f"{name} page", StatusPage(REPORTS[name])) for name in options.reports.split(","))
     for name, form in (*views, ("JSON", AppsJson())):
-        document = Document(form)
+        document = CachedDocument(form)
         plain, packed = (len(document.body(lambda: (statuses, AROUND), gzipped=gzipped)) for gzipped in (False, True))
-        first = seconds(lambda form=form: Document(form).body(lambda: (statuses, AROUND), gzipped=True), 3)
+        first = seconds(lambda form=form: CachedDocument(form).body(lambda: (statuses, AROUND), gzipped=True), 3)
         changed = seconds(
             lambda document=document: document.body(
                 lambda: ((replace(statuses[0], name=f"Other {next(turn)}"), *statuses[1:]), AROUND), gzipped=True
@@ -78,7 +78,7 @@ def _scrapes(statuses: tuple[AppStatus, ...], report: Report) -> tuple[float, fl
 
     alone = seconds(scrape)
     making = threading.Thread(
-        target=lambda: Document(StatusPage(report)).body(lambda: (statuses, AROUND), gzipped=True)
+        target=lambda: CachedDocument(StatusPage(report)).body(lambda: (statuses, AROUND), gzipped=True)
     )
     making.start()
     slowest = 0.0

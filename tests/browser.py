@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.guard import Guard
 from exporter.httpd import Server
-from exporter.web import Pages, Site, Surroundings, Trouble
+from exporter.web import Issue, PageContext, Pages, Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,14 +37,12 @@ class Heard:
 
 
 @contextmanager
-def served(
-    statuses: tuple[AppStatus, ...], *troubles: Trouble, clock: Callable[[], float] = time.time
-) -> Iterator[str]:
+def served(statuses: tuple[AppStatus, ...], *issues: Issue, clock: Callable[[], float] = time.time) -> Iterator[str]:
     """The exporter's web site about these apps, over real HTTP; its address."""
     pages = Pages(Guard(lambda _: None), statuses)
     pages.render()
     registry = CollectorRegistry()
-    site = Site("/metrics", pages, registry, lambda: Surroundings("/metrics", troubles, clock()))
+    site = Site("/metrics", pages, registry, lambda: PageContext("/metrics", issues, clock()))
     server = Server(["127.0.0.1:0"], site)
     server.start()
     try:

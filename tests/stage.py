@@ -23,7 +23,7 @@ from exporter import demo
 from exporter.httpd import Server
 from exporter.periods import DAY, Day, Month, Week, newest_wanted
 from exporter.runtime.engine import Engine
-from exporter.web import Pages, Site, Surroundings
+from exporter.web import PageContext, Pages, Site
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -124,8 +124,8 @@ class Exporter:
         self._rooms = Engine(config, ":memory:", clock)
         self._pages = Pages(self._rooms.guard)
         self._rooms.poller.publish_to(self._pages.publish)
-        surroundings = Surroundings("/metrics", (), clock())
-        site = Site("/metrics", self._pages, self._rooms.meters.registry, lambda: surroundings)
+        context = PageContext("/metrics", (), clock())
+        site = Site("/metrics", self._pages, self._rooms.meters.registry, lambda: context)
         self._server = Server((address,), site)
         self.fetch()
         self._server.start()

@@ -32,9 +32,9 @@ from exporter import __version__
 from exporter.apps import AppStatus, LastResult, State
 from exporter.metrics import catalogue
 from exporter.reports import DAILY, MONTHLY, PREFIX, REPORTS, WEEKLY
-from exporter.web import Surroundings, Trouble
+from exporter.web import Issue, PageContext
 from exporter.web.appsjson import AppsJson
-from exporter.web.documents import Document
+from exporter.web.documents import CachedDocument
 
 if TYPE_CHECKING:
     from exporter.reports import Report
@@ -58,9 +58,9 @@ TYPES = {
 }
 
 
-def answer(*statuses: AppStatus, troubles: tuple[Trouble, ...] = ()) -> dict[str, Any]:
-    surroundings = Surroundings("/metrics", troubles, NOW)
-    whole = json.loads(Document(AppsJson()).body(lambda: (statuses, surroundings)))
+def answer(*statuses: AppStatus, issues: tuple[Issue, ...] = ()) -> dict[str, Any]:
+    context = PageContext("/metrics", issues, NOW)
+    whole = json.loads(CachedDocument(AppsJson()).body(lambda: (statuses, context)))
     assert whole.keys() == {"status", "data"}
     assert whole["status"] == "success"
     return whole["data"]
@@ -93,7 +93,7 @@ def fits(value: object, kinds: str) -> bool:
     return any(type(value) in TYPES[kind] for kind in kinds.split(" or "))
 
 
-EVERYTHING = answer(FULL, NEW, REFUSED, HOSTILE, EVERY, troubles=(Trouble("The disk is full.", ("a", "b")),))
+EVERYTHING = answer(FULL, NEW, REFUSED, HOSTILE, EVERY, issues=(Issue("The disk is full.", ("a", "b")),))
 APPS = dict(zip(("full", "new", "refused", "hostile", "every"), EVERYTHING["apps"], strict=True))
 SHOWN = [(app, report) for app, facts in APPS.items() for report in facts["reports"]]
 
@@ -279,7 +279,7 @@ def test_of_an_app_never_fetched_nothing_is_claimed() -> None:
 def test_zero_is_a_figure_and_counts_are_whole() -> None:
     course = history(stored(W1, *[None] * 2, 5, *[None] * 4), stored(W2, *[0.0] * 7))
     statuses = (with_report(FULL, history=course),)
-    body = Document(AppsJson()).body(lambda: (statuses, Surroundings("/", (), NOW)))
+    body = CachedDocument(AppsJson()).body(lambda: (statuses, PageContext("/", (), NOW)))
     assert b'"trail":{"visitors":[5,0]}' in body
     assert b'"figures":{"sessions":0,' in body
 

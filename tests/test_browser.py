@@ -16,7 +16,7 @@ from exporter.apps import SEVERITY, AppStatus, Counters, LastResult, ReportStatu
 from exporter.periods import Week, beijing_stamp, newest_wanted
 from exporter.reports import DAILY, MONTHLY, REPORTS, WEEKLY, History, Reading, StoredReading, Thresholds
 from exporter.runtime.engine import Engine
-from exporter.web import Trouble
+from exporter.web import Issue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,7 +89,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     with served(
-        APPS, Trouble("App files are broken.", ("apps.d/a.yaml:2: <b>broken</b>",)), clock=lambda: NOW
+        APPS, Issue("App files are broken.", ("apps.d/a.yaml:2: <b>broken</b>",)), clock=lambda: NOW
     ) as address:
         yield address
 

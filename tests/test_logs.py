@@ -191,7 +191,7 @@ def messages() -> set[str]:
             name = ast.unparse(call.func).rpartition(".")
             if name[0].endswith("log") and name[2] in {"info", "warning", "error", "exception"}:
                 found |= set(texts(call.args[0], module))
-            if name[2] == "complain" and "DEBUG" not in ast.unparse(call):
+            if name[2] == "log_limited" and "DEBUG" not in ast.unparse(call):
                 found |= set(texts(call.args[1], module))
     return found
 

@@ -38,7 +38,7 @@ USERS = [
 
 
 def status(guard: Passwords, authorization: str) -> int:
-    refused = guard.refusal(authorization)
+    refused = guard.challenge(authorization)
     return 200 if refused is None else refused.status
 
 
@@ -84,7 +84,7 @@ def test_who_comes_in(said: str, expected: int) -> None:
 
 
 def test_a_refusal_says_what_is_needed_and_repeats_nothing() -> None:
-    refused = Passwords(USERS).refusal(basic("alice", "wrong"))
+    refused = Passwords(USERS).challenge(basic("alice", "wrong"))
     assert refused is not None
     assert dict(refused.headers)["WWW-Authenticate"] == 'Basic realm="exporter", charset="UTF-8"'
     assert refused.body == b"a user name and its password are needed\n"
@@ -95,7 +95,7 @@ def seconds(guard: Passwords, *said: str) -> float:
 
     def one(authorization: str) -> float:
         begun = time.perf_counter()
-        guard.refusal(authorization)
+        guard.challenge(authorization)
         return time.perf_counter() - begun
 
     return statistics.median(map(one, said))
@@ -105,7 +105,7 @@ def test_an_unknown_user_takes_as_long_as_a_wrong_password_and_a_known_password_
     guard = Passwords([("alice", hash_of(b"right", 9))])
     wrong = seconds(guard, *(basic("alice", f"wrong{n}") for n in range(9)))
     unknown = seconds(guard, *(basic(f"user{n}", "right") for n in range(9)))
-    assert guard.refusal(basic("alice", "right")) is None
+    assert guard.challenge(basic("alice", "right")) is None
     known = seconds(guard, *[basic("alice", "right")] * 9)
     assert 0.5 < unknown / wrong < 2
     assert known < wrong / 20
@@ -127,9 +127,9 @@ def test_an_unknown_user_is_like_one_of_the_users_and_always_the_same(monkeypatc
 def test_only_right_passwords_are_remembered_one_for_each_user_and_not_as_they_are() -> None:
     guard = Passwords(USERS)
     for user, password in itertools.product(("alice", "mallory", USERS[0][1]), ("wrong", "right", USERS[0][1])):
-        guard.refusal(basic(user, password))
+        guard.challenge(basic(user, password))
     for n in range(20):
-        assert guard.refusal(basic("long", "x" * 72 + str(n))) is None
+        assert guard.challenge(basic("long", "x" * 72 + str(n))) is None
     assert set(guard._right) == {b"alice", b"long"}
     assert b"right" not in b"".join(guard._right.values())
 
@@ -190,7 +190,7 @@ def test_whoever_keeps_the_same_hash_stays_known_when_others_change(monkeypatch:
     guard = Passwords(USERS)
     assert status(guard, basic("alice", "right")) == status(guard, basic("bob", "pass:word")) == 200
     other = hash_of(b"another")
-    following = guard.followed_by([("alice", USERS[0][1]), ("bob", other), ("carol", other)])
+    following = guard.with_users([("alice", USERS[0][1]), ("bob", other), ("carol", other)])
     checked: list[bytes] = []
     monkeypatch.setattr(bcrypt, "checkpw", lambda password, _hash: bool(checked.append(password)))
     assert status(following, basic("alice", "right")) == 200

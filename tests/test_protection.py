@@ -273,7 +273,7 @@ def _plain(run: Running) -> int:
 def test_a_removed_user_is_out_and_a_renewed_certificate_costs_nobody_a_check(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protection, "LOOK_AGAIN", 0.0)
+    monkeypatch.setattr(protection, "CHECK_INTERVAL", 0.0)
     asked = Request("GET", "/", headers=_headers(ENCODED))
     checks: list[object] = []
     check = bcrypt.checkpw
@@ -281,7 +281,7 @@ def test_a_removed_user_is_out_and_a_renewed_certificate_costs_nobody_a_check(
     place.web(TLS + USERS)
     web = place.folder / "web.yml"
     guard = Protection(web, load_web(web))
-    site = guard.guarded(lambda _request: Response(200))
+    site = guard.authenticated(lambda _request: Response(200))
     checks.clear()
     assert [site(asked).status for _ in range(3)] == [200] * 3
     assert len(checks) == 1

@@ -595,11 +595,11 @@ def test_a_fault_of_the_exporter_in_a_reload_is_said_everywhere_until_one_comes_
 
     try:
         with capture_logs() as logs:
-            assert not reloader.ask().result().taken
+            assert not reloader.ask().result().applied
         assert [line["event"] for line in logs] == ["internal error, please report it"]
-        assert (successful(), len(reloader.troubles)) == (0, 1)
-        assert reloader.ask().result().taken
-        assert (successful(), len(reloader.troubles)) == (1, 0)
+        assert (successful(), len(reloader.issues)) == (0, 1)
+        assert reloader.ask().result().applied
+        assert (successful(), len(reloader.issues)) == (1, 0)
     finally:
         engine.close()
 

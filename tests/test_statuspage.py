@@ -19,10 +19,10 @@ from exporter.apps import SEVERITY, AppStatus, Counters, LastResult, ReportStatu
 from exporter.periods import Week
 from exporter.reports import DAILY, MONTHLY, REPORTS, WEEKLY, History, Thresholds
 from exporter.runtime.engine import Engine
-from exporter.web import Surroundings, Trouble
-from exporter.web.documents import Document
-from exporter.web.sparkline import sparkline, stroke
-from exporter.web.statuspage import StatusPage, policy
+from exporter.web import Issue, PageContext
+from exporter.web.documents import CachedDocument
+from exporter.web.sparkline import column_width, sparkline
+from exporter.web.statuspage import StatusPage, content_security_policy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from exporter.reports import Report
 
 NOW = W2.end + 2.5 * 86_400
-SURROUNDINGS = Surroundings("/metrics", (), NOW)
+CONTEXT = PageContext("/metrics", (), NOW)
 
 
-def written(*statuses: AppStatus, report: Report = WEEKLY, surroundings: Surroundings = SURROUNDINGS) -> str:
-    return Document(StatusPage(report)).body(lambda: (statuses, surroundings)).decode()
+def written(*statuses: AppStatus, report: Report = WEEKLY, context: PageContext = CONTEXT) -> str:
+    return CachedDocument(StatusPage(report)).body(lambda: (statuses, context)).decode()
 
 
 def visitors(*values: float | None, newest: Week = W2) -> History:
@@ -115,8 +115,8 @@ def test_a_hostile_name_or_message_is_escaped() -> None:
 
 
 def test_page_reports_problems_of_store_and_configuration() -> None:
-    surroundings = Surroundings("/m", (Trouble("The disk is full.", ("apps.d/a.yaml:2: <b>",)),), NOW)
-    page = written(surroundings=surroundings)
+    context = PageContext("/m", (Issue("The disk is full.", ("apps.d/a.yaml:2: <b>",)),), NOW)
+    page = written(context=context)
     assert "The disk is full." in page
     assert "apps.d/a.yaml:2: &lt;b&gt;" in page
     assert 'href="/m"' in page
@@ -125,7 +125,7 @@ def test_page_reports_problems_of_store_and_configuration() -> None:
 
 def test_policy_allows_the_pages_own_style_and_script_only() -> None:
     page = written(FULL, HOSTILE)
-    allowed = policy(WEEKLY)
+    allowed = content_security_policy(WEEKLY)
     for element in ("style", "script"):
         (text,) = re.findall(rf"<{element}>(.*?)</{element}>", page, re.DOTALL)
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
@@ -198,30 +198,30 @@ def test_a_week_says_which_holidays_explain_its_figures(monday: date, words: lis
 
 
 def told(
-    document: Document,
+    document: CachedDocument,
     statuses: Sequence[AppStatus],
-    surroundings: Surroundings = SURROUNDINGS,
+    context: PageContext = CONTEXT,
     *,
     gzipped: bool = False,
 ) -> bytes:
-    return document.body(lambda: (statuses, surroundings), gzipped=gzipped)
+    return document.body(lambda: (statuses, context), gzipped=gzipped)
 
 
 @dataclass
 class Counting:
     asked: list[str] = field(default_factory=list)
 
-    def piece(self, status: AppStatus) -> bytes:
+    def render_app(self, status: AppStatus) -> bytes:
         self.asked.append(status.appid)
         return f"{status.appid}\n".encode()
 
-    def whole(self, _: Sequence[AppStatus], pieces: Sequence[bytes], surroundings: Surroundings) -> Sequence[bytes]:
-        return [f"{surroundings.now:.0f} {surroundings.troubles}\n".encode(), *pieces]
+    def render_document(self, _: Sequence[AppStatus], pieces: Sequence[bytes], context: PageContext) -> Sequence[bytes]:
+        return [f"{context.now:.0f} {context.issues}\n".encode(), *pieces]
 
 
 def test_only_changed_apps_are_rendered_again() -> None:
     form = Counting()
-    document = Document(form)
+    document = CachedDocument(form)
     assert told(document, (FULL, NEW)).endswith(b"wx1\nwx2\n")
     assert told(document, (FULL, with_report(NEW, next_fetch=8.0))).endswith(b"wx1\nwx2\n")
     assert told(document, (FULL,)).endswith(b"\nwx1\n")
@@ -230,16 +230,16 @@ def test_only_changed_apps_are_rendered_again() -> None:
 
 
 def test_document_is_rendered_again_after_a_change_or_a_minute() -> None:
-    document = Document(Counting())
+    document = CachedDocument(Counting())
     statuses = (FULL, NEW)
     first = told(document, statuses)
-    assert told(document, statuses, replace(SURROUNDINGS, now=NOW + 59)) is first
-    assert told(document, statuses, replace(SURROUNDINGS, now=NOW + 60)).startswith(f"{NOW + 60:.0f} ".encode())
-    assert b"full" in told(document, statuses, replace(SURROUNDINGS, now=NOW + 60, troubles=(Trouble("full", ()),)))
+    assert told(document, statuses, replace(CONTEXT, now=NOW + 59)) is first
+    assert told(document, statuses, replace(CONTEXT, now=NOW + 60)).startswith(f"{NOW + 60:.0f} ".encode())
+    assert b"full" in told(document, statuses, replace(CONTEXT, now=NOW + 60, issues=(Issue("full", ()),)))
 
 
 def test_gzipped_document_is_the_same_and_made_once() -> None:
-    document = Document(StatusPage(WEEKLY))
+    document = CachedDocument(StatusPage(WEEKLY))
     statuses = (FULL, NEW)
     packed = told(document, statuses, gzipped=True)
     assert gzip.decompress(packed) == told(document, statuses)
@@ -248,14 +248,14 @@ def test_gzipped_document_is_the_same_and_made_once() -> None:
 
 def test_a_reader_that_waited_gets_the_newest_document() -> None:
     form, held, answers = Counting(), threading.Event(), []
-    document, newest = Document(form), [(FULL,)]
+    document, newest = CachedDocument(form), [(FULL,)]
 
-    def slow() -> tuple[Sequence[AppStatus], Surroundings]:
+    def slow() -> tuple[Sequence[AppStatus], PageContext]:
         held.wait(10)
-        return newest[0], SURROUNDINGS
+        return newest[0], CONTEXT
 
     first = threading.Thread(target=document.body, args=(slow,))
-    second = threading.Thread(target=lambda: answers.append(document.body(lambda: (newest[0], SURROUNDINGS))))
+    second = threading.Thread(target=lambda: answers.append(document.body(lambda: (newest[0], CONTEXT))))
     first.start()
     second.start()
     newest[0] = (FULL, NEW)
@@ -317,7 +317,7 @@ def test_the_chart_of_each_report_covers_its_whole_width(
     assert (len(places), report.chart) == (length, length)
     assert places == pytest.approx([step * (n + 0.5) for n in range(length)], abs=0.051)
     assert chart.words.startswith(words)
-    assert stroke(report) == width < step - 0.05
+    assert column_width(report) == width < step - 0.05
     page = written(EVERY, report=report)
     assert f"stroke-width: {width}; " in page
     assert len(CHARTS) == len(REPORTS)

@@ -18,7 +18,7 @@ from test_metrics import EVERY, FULL, NEW
 from exporter.guard import Guard
 from exporter.httpd import Request, Server
 from exporter.metrics import Format
-from exporter.web import Pages, Site, Surroundings
+from exporter.web import PageContext, Pages, Site
 from exporter.web.negotiation import accepts_gzip, preferred_format
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
-SURROUNDINGS = Surroundings("/metrics", (), 1_795_500_000.0)
+CONTEXT = PageContext("/metrics", (), 1_795_500_000.0)
 
 # --- negotiation -----------------------------------------------------------------------------------
 
@@ -117,7 +117,7 @@ def pages() -> Pages:
 def url(pages: Pages) -> Iterator[str]:
     live = CollectorRegistry()
     Gauge("live", "Alive.", registry=live).set(1)
-    server = Server(["127.0.0.1:0"], Site("/metrics", pages, live, lambda: SURROUNDINGS))
+    server = Server(["127.0.0.1:0"], Site("/metrics", pages, live, lambda: CONTEXT))
     server.start()
     yield f"http://{server.addresses[0]}"
     server.stop()
@@ -239,7 +239,7 @@ def test_unknown_report_is_answered_with_those_there_are(url: str, pages: Pages)
 def test_views_are_those_of_reports_that_apps_fetch(statuses: tuple[AppStatus, ...], expected: dict[str, int]) -> None:
     pages = Pages(Guard(lambda _: None), statuses)
     pages.render()
-    site = Site("/metrics", pages, CollectorRegistry(), lambda: SURROUNDINGS)
+    site = Site("/metrics", pages, CollectorRegistry(), lambda: CONTEXT)
     found = {name: site(Request("GET", "/", f"report={name}" if name else "")).status for name in expected}
     assert found == expected
 

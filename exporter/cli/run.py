@@ -16,7 +16,7 @@ from exporter.liveness import StallDetector
 from exporter.runtime.engine import Engine
 from exporter.runtime.reload import Reloader, announce
 from exporter.store import MEMORY, Lock
-from exporter.web import Entrance, Pages, Protection, Site, Surroundings, Trouble
+from exporter.web import Issue, PageContext, Pages, Protection, Site, StartupHandler
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,8 +64,8 @@ def run(
         lock = None if settings.storage_path == MEMORY else Lock(Path(settings.storage_path))
         if lock is not None:
             undo.callback(lock.close)
-        entrance = Entrance()
-        server = Server(settings.addresses, settings.protection.guarded(entrance), tls=settings.protection.tls)
+        startup = StartupHandler()
+        server = Server(settings.addresses, settings.protection.authenticated(startup), tls=settings.protection.tls)
         undo.callback(server.stop)
         server.start()
         _say_where(server.addresses, settings, len(config.apps))
@@ -74,10 +74,10 @@ def run(
         engine.poller.publish_to(pages.publish)
         undo.callback(engine.close)
         undo.callback(server.stop)  # before the engine closes
-        engine.meters.web_config_watched(lambda: not settings.protection.troubles)
+        engine.meters.web_config_watched(lambda: not settings.protection.issues)
         reloader = Reloader(source, engine, pages.render, settings.auto_reload_interval)
         pages.render()
-        entrance.open(_site(settings, engine, pages, reloader, clock))
+        startup.switch_to(_site(settings, engine, pages, reloader, clock))
         listening(server.addresses)
         detector = StallDetector(
             {
@@ -125,10 +125,10 @@ def _work(
 
 
 def _site(settings: Settings, engine: Engine, pages: Pages, reloader: Reloader, clock: Callable[[], float]) -> Site:
-    def surroundings() -> Surroundings:
-        store = (Trouble(_FROM_MEMORY, (engine.store.problem,)),) if engine.store.problem else ()
-        troubles = (*store, *reloader.troubles, *settings.protection.troubles)
-        return Surroundings(settings.telemetry_path, troubles, clock())
+    def context() -> PageContext:
+        store = (Issue(_FROM_MEMORY, (engine.store.problem,)),) if engine.store.problem else ()
+        issues = (*store, *reloader.issues, *settings.protection.issues)
+        return PageContext(settings.telemetry_path, issues, clock())
 
     reload = (lambda: reloader.ask().result()) if settings.enable_lifecycle else None
-    return Site(settings.telemetry_path, pages, engine.meters.registry, surroundings, reload)
+    return Site(settings.telemetry_path, pages, engine.meters.registry, context, reload)

@@ -32,7 +32,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class BindAddress:
     """What a socket can be bound to."""
 
     family: socket.AddressFamily
@@ -57,7 +57,7 @@ def parse_address(text: str) -> Address:
     return Address(host, port)
 
 
-def endpoints(address: Address) -> tuple[Endpoint, ...]:
+def resolve(address: Address) -> tuple[BindAddress, ...]:
     """What to try to bind for an address, best first; names are looked up.
 
     Raises:
@@ -66,8 +66,8 @@ def endpoints(address: Address) -> tuple[Endpoint, ...]:
     if not address.host:
         # One IPv6 socket takes IPv4 as well; the second is for machines that have no IPv6.
         return (
-            Endpoint(socket.AF_INET6, ("::", address.port)),
-            Endpoint(socket.AF_INET, ("0.0.0.0", address.port)),  # noqa: S104 - ":port" asks for all of them
+            BindAddress(socket.AF_INET6, ("::", address.port)),
+            BindAddress(socket.AF_INET, ("0.0.0.0", address.port)),  # noqa: S104 - ":port" asks for all of them
         )
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
@@ -75,7 +75,7 @@ def endpoints(address: Address) -> tuple[Endpoint, ...]:
         raise ListenError(f"cannot listen on {address}: the name is not known") from None
     # "localhost" often names both: IPv4 is what a scraper that was given the name tries, too.
     family, _, _, _, place = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    return (Endpoint(family, place),)
+    return (BindAddress(family, place),)
 
 
 def _is_ipv6(host: str) -> bool:

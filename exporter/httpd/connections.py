@@ -26,7 +26,7 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _SLOWEST_TICK = 1.0
 
 
-class GoneError(Exception):
+class DisconnectedError(Exception):
     """The client left, or the connection was cut: there is nobody to answer and nothing to report."""
 
 
@@ -86,36 +86,36 @@ class Connection:
 
         Raises:
             PlainTextError, HandshakeError: as in ``TlsStream``.
-            GoneError: the client left, or the connection was cut.
+            DisconnectedError: the client left, or the connection was cut.
         """
         stream = TlsStream(self._socket, tls)
         try:
             stream.handshake()
         except OSError:
-            raise GoneError from None
+            raise DisconnectedError from None
         self._stream = stream
 
     def receive(self) -> bytes:
-        """What comes next; at least one byte, or GoneError."""
+        """What comes next; at least one byte, or DisconnectedError."""
         if self.cut:  # what the kernel had already received can still be read after a shutdown
-            raise GoneError
+            raise DisconnectedError
         try:
             received = self._stream.recv(_CHUNK)
         except OSError:
-            raise GoneError from None
+            raise DisconnectedError from None
         if not received:
-            raise GoneError
+            raise DisconnectedError
         return received
 
     def send(self, data: bytes) -> None:
-        """Sends everything or raises GoneError."""
+        """Sends everything or raises DisconnectedError."""
         if self.cut:
-            raise GoneError
+            raise DisconnectedError
         self.answering = True
         try:
             self._stream.sendall(data)
         except OSError:
-            raise GoneError from None
+            raise DisconnectedError from None
 
     def drain(self) -> None:
         """Ends our side and reads on until the client ends its own, or the deadline comes.
@@ -127,7 +127,7 @@ class Connection:
             while not self.cut and self._socket.recv(_CHUNK):
                 pass
 
-    def put_out(self) -> None:
+    def abort(self) -> None:
         """Cuts the connection from any thread; its worker wakes and closes it."""
         if self.request is not None:  # a client that does not read must not keep the answer in the kernel
             self.reset_on_close()
@@ -158,7 +158,7 @@ class Connections:
         with self._lock:
             others = self._live()
             if len(others) >= self._limits.connections:
-                (_oldest_waiting(others) or others[0]).put_out()
+                (_oldest_waiting(others) or others[0]).abort()
             self._open[accepted] = Connection(accepted, self._limits)
 
     def of(self, accepted: socket.socket) -> Connection:
@@ -179,11 +179,11 @@ class Connections:
         with self._lock:
             return self._open.pop(accepted, None)
 
-    def make_room(self) -> None:
+    def evict_oldest(self) -> None:
         """Cuts the oldest connection that has no complete request, if there is one."""
         with self._lock:
             if (oldest := _oldest_waiting(self._live())) is not None:
-                oldest.put_out()
+                oldest.abort()
 
     def reap(self) -> None:
         """Cuts every connection whose deadline has passed, and closes those whose worker never began."""
@@ -191,18 +191,18 @@ class Connections:
         with self._lock:
             for connection in self._live():
                 if connection.deadline <= now:
-                    connection.put_out()
+                    connection.abort()
             for accepted in [
                 each for each, connection in self._open.items() if connection.cut and not connection.served
             ]:
                 del self._open[accepted]
                 accepted.close()
 
-    def put_out_all(self) -> None:
+    def abort_all(self) -> None:
         """Cuts every connection."""
         with self._lock:
             for connection in self._live():
-                connection.put_out()
+                connection.abort()
 
     def _live(self) -> list[Connection]:
         return [connection for connection in self._open.values() if not connection.cut]

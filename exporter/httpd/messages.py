@@ -74,7 +74,7 @@ Handler = Callable[[Request], Response]
 """Answers one request; called from many threads at once."""
 
 
-class RefusalError(Exception):
+class RequestError(Exception):
     """A request that is answered with an error here, before any handler sees it; the connection ends."""
 
     def __init__(self, status: HTTPStatus, words: str) -> None:

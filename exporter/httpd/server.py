@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from exporter.httpd.addresses import Address, Endpoint, ListenError, endpoints, parse_address
+from exporter.httpd.addresses import Address, BindAddress, ListenError, parse_address, resolve
+from exporter.httpd.connection_handler import ConnectionHandler
 from exporter.httpd.connections import Connections, Limits
-from exporter.httpd.conversation import Conversation
 from exporter.httpd.tls import HandshakeError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Server:
         self._selector.close()
         for listener in self._listeners:
             listener.server_close()
-        self._connections.put_out_all()
+        self._connections.abort_all()
         self._woken.close()
         self._waker.close()
 
@@ -135,8 +135,8 @@ class _Service:
         self._logged: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def conversation(self, accepted: socket.socket) -> Conversation:
-        return Conversation(self.connections.of(accepted), self._handler, self._limits)
+    def conversation(self, accepted: socket.socket) -> ConnectionHandler:
+        return ConnectionHandler(self.connections.of(accepted), self._handler, self._limits)
 
     def serve(self, accepted: socket.socket) -> None:
         """Talks with a client, in its worker, with the deadline for the first head running."""
@@ -144,10 +144,10 @@ class _Service:
         try:
             conversation.run(self._tls())
         except HandshakeError as error:
-            self.complain(f"handshake {error}", "TLS handshake failed", logging.DEBUG, err=str(error))
-            conversation.linger()
+            self.log_limited(f"handshake {error}", "TLS handshake failed", logging.DEBUG, err=str(error))
+            conversation.lingering_close()
 
-    def complain(self, kind: str, words: str, level: int = logging.ERROR, **facts: object) -> None:
+    def log_limited(self, kind: str, words: str, level: int = logging.ERROR, **facts: object) -> None:
         """Logs a trouble, each kind at most once a minute."""
         now = time.monotonic()
         with self._lock:
@@ -166,7 +166,7 @@ class _Listener(ThreadingMixIn, TCPServer):
     allow_reuse_address = True
     request_queue_size = _BACKLOG
 
-    def __init__(self, endpoint: Endpoint, service: _Service) -> None:
+    def __init__(self, endpoint: BindAddress, service: _Service) -> None:
         self._service = service
         self.address_family = endpoint.family
         super().__init__(endpoint.place, BaseRequestHandler)
@@ -191,8 +191,8 @@ class _Listener(ThreadingMixIn, TCPServer):
         except OSError as error:
             # The waiting connection would wake the selector again at once, and for ever.
             if error.errno in _EXHAUSTED:
-                self._service.complain("accept", "cannot accept connections", err=error.strerror)
-                self._service.connections.make_room()
+                self._service.log_limited("accept", "cannot accept connections", err=error.strerror)
+                self._service.connections.evict_oldest()
                 self._service.stopping.wait(_EXHAUSTED_PAUSE)
             raise
         accepted.setblocking(True)  # noqa: FBT003 - positional in the standard library
@@ -205,7 +205,7 @@ class _Listener(ThreadingMixIn, TCPServer):
             # accepting thread would wait forever. This call returns at once; `reap` closes connections never served.
             start_new_thread(self.process_request_thread, (request, client_address))
         except (RuntimeError, MemoryError):
-            self._service.complain("thread", "cannot start thread")
+            self._service.log_limited("thread", "cannot start thread")
             self.shutdown_request(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as in socketserver
@@ -227,14 +227,14 @@ class _Listener(ThreadingMixIn, TCPServer):
         connection = self._service.connections.of(request)
         told = connection.request
         path = told.path[:_LOGGED_PATH] if told else ""
-        self._service.complain(_place(error), "request failed", method=connection.method, path=path, exc_info=error)
+        self._service.log_limited(_place(error), "request failed", method=connection.method, path=path, exc_info=error)
         if told:
             self._service.conversation(request).fail()
 
 
 def _bind(address: Address, service: _Service) -> _Listener:
     reason = ""
-    for endpoint in endpoints(address):
+    for endpoint in resolve(address):
         try:
             return _Listener(endpoint, service)
         except OSError as error:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.config import Config, ConfigError, Problem
-from exporter.web import Trouble, Verdict
+from exporter.web import Issue, ReloadResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,10 +38,10 @@ _REFUSED = "The configuration in the files is refused; the one before goes on."
 _FAULTY = "The configuration in the files could not be taken; the one before goes on."
 _BROKEN = "App files are broken: the apps that they had before go on, or are missing where there were none."
 
-_FAULT = Verdict(taken=False, words="a fault of the exporter, see its log; the configuration before goes on")
+_FAULT = ReloadResult(applied=False, message="a fault of the exporter, see its log; the configuration before goes on")
 
 COMPONENT = "reloader"
-_WRITTEN_MEANWHILE = Verdict(taken=False, words="a file was written while it was read; it is read again")
+_WRITTEN_MEANWHILE = ReloadResult(applied=False, message="a file was written while it was read; it is read again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class Reloader:
         self._engine = engine
         self._render = render
         self._interval = interval
-        self._asked: SimpleQueue[Future[Verdict]] = SimpleQueue()
+        self._asked: SimpleQueue[Future[ReloadResult]] = SimpleQueue()
         self._refused: tuple[Problem, ...] = ()
         self._faulty = False
         """Whether the last reload met a fault of the exporter."""
@@ -94,16 +94,16 @@ class Reloader:
         self._read_at = self._reading_took = 0.0
 
     @property
-    def troubles(self) -> tuple[Trouble, ...]:
+    def issues(self) -> tuple[Issue, ...]:
         """What is wrong in the files as they were last read."""
-        faulty = Trouble(_FAULTY, (_FAULT.words,) if self._faulty else ())
-        refused = Trouble(_REFUSED, _shown(self._refused))
-        broken = Trouble(_BROKEN, _shown(self._engine.config.problems))
-        return tuple(trouble for trouble in (faulty, refused, broken) if trouble.lines)
+        faulty = Issue(_FAULTY, (_FAULT.message,) if self._faulty else ())
+        refused = Issue(_REFUSED, _shown(self._refused))
+        broken = Issue(_BROKEN, _shown(self._engine.config.problems))
+        return tuple(issue for issue in (faulty, refused, broken) if issue.details)
 
-    def ask(self) -> Future[Verdict]:
+    def ask(self) -> Future[ReloadResult]:
         """Has the configuration read again; the verdict comes when the next one holds, or was refused."""
-        asked: Future[Verdict] = Future()
+        asked: Future[ReloadResult] = Future()
         self._asked.put(asked)
         return asked
 
@@ -117,9 +117,9 @@ class Reloader:
                 for asked in waiting:
                     asked.set_result(verdict)
 
-    def _next(self) -> list[Future[Verdict]]:
+    def _next(self) -> list[Future[ReloadResult]]:
         """Everybody who asks for a reload; nobody when it is time for a look at the files."""
-        waiting: list[Future[Verdict]] = []
+        waiting: list[Future[ReloadResult]] = []
         try:
             waiting.append(self._asked.get(timeout=self._interval or None))
             while True:
@@ -139,7 +139,7 @@ class Reloader:
         if self._unsettled == _MOST_UNSETTLED:
             log.warning("configuration files keep changing, read anyway")
         rest = max(_REST * self._reading_took, _REST_AFTER_FAULT if self._faulty else 0.0)
-        return self._seen != self._taken or (bool(self.troubles) and time.monotonic() - self._read_at > rest)
+        return self._seen != self._taken or (bool(self.issues) and time.monotonic() - self._read_at > rest)
 
     def _is_still(self, before: Config, config: Config) -> bool:
         """Whether no file was written while it was read, those included that are new in this configuration."""
@@ -152,7 +152,7 @@ class Reloader:
             time.sleep(self._interval)
         return seen == self._source.look(config)
 
-    def _reload(self, *, quiet: bool) -> Verdict | None:
+    def _reload(self, *, quiet: bool) -> ReloadResult | None:
         """Reads the configuration and takes it; ``quiet`` says nothing where nothing is new. None for a fault."""
         before, self._read_at = self._engine.config, time.monotonic()
         try:
@@ -180,15 +180,15 @@ class Reloader:
         if is_news or not quiet:
             log.info(words, **facts)
         summary = f"{words}: {', '.join(f'{number} {what}' for what, number in facts.items())}"
-        return Verdict(taken=True, words="\n".join((summary, *map(str, config.problems))))
+        return ReloadResult(applied=True, message="\n".join((summary, *map(str, config.problems))))
 
-    def _fail(self) -> Verdict:
+    def _fail(self) -> ReloadResult:
         """A fault of the exporter came between; the configuration before goes on."""
         self._faulty = True
         self._engine.meters.config_refused()
         return _FAULT
 
-    def _refuse(self, error: ConfigError, *, quiet: bool) -> Verdict:
+    def _refuse(self, error: ConfigError, *, quiet: bool) -> ReloadResult:
         """Nothing changes, and that loudly."""
         if not quiet or error.problems != self._refused:
             for problem in _shown(error.problems):
@@ -196,7 +196,7 @@ class Reloader:
         self._refused = error.problems
         self._faulty = False
         self._engine.meters.config_refused()
-        return Verdict(taken=False, words=str(error))
+        return ReloadResult(applied=False, message=str(error))
 
 
 def _shown(problems: tuple[Problem, ...]) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """The exporter's web site: routes, pages, what a client may prefer, and what stands before it."""
 
-from exporter.web.documents import Surroundings, Trouble
-from exporter.web.pages import Generation, Pages
+from exporter.web.documents import Issue, PageContext
+from exporter.web.pages import Pages, Snapshot
 from exporter.web.protection import Protection
-from exporter.web.routes import APPS, Entrance, Site, Verdict
+from exporter.web.routes import APPS, ReloadResult, Site, StartupHandler
 
-__all__ = ["APPS", "Entrance", "Generation", "Pages", "Protection", "Site", "Surroundings", "Trouble", "Verdict"]
+__all__ = ["APPS", "Issue", "PageContext", "Pages", "Protection", "ReloadResult", "Site", "Snapshot", "StartupHandler"]

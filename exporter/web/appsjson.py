@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter import __version__
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exporter.metrics.catalogue import MetricInfo
     from exporter.periods import Period
     from exporter.reports import History
-    from exporter.web.documents import Surroundings
+    from exporter.web.documents import PageContext
 
 Facts = dict[str, object]
 
@@ -29,13 +29,15 @@ MEDIA_TYPE = "application/json"
 class AppsJson:
     """One object with one list of all apps, in the order of the configuration."""
 
-    def piece(self, status: AppStatus) -> bytes:
+    def render_app(self, status: AppStatus) -> bytes:
         """One element of the list."""
         return _written(app(status))
 
-    def whole(self, statuses: Sequence[AppStatus], pieces: Sequence[bytes], surroundings: Surroundings) -> list[bytes]:
+    def render_document(
+        self, statuses: Sequence[AppStatus], pieces: Sequence[bytes], context: PageContext
+    ) -> list[bytes]:
         """The object, in the envelope of Prometheus' own API; its ``apps`` are the last in it."""
-        head = _written({"status": "success", "data": exporter(statuses, surroundings)}).removesuffix(b"}}")
+        head = _written({"status": "success", "data": exporter(statuses, context)}).removesuffix(b"}}")
         return [head + b',"apps":[', b",\n".join(pieces), b"]}}\n"]
 
 
@@ -44,12 +46,12 @@ def problem(words: str) -> bytes:
     return _written({"status": "error", "errorType": "unavailable", "error": words}) + b"\n"
 
 
-def exporter(statuses: Sequence[AppStatus], surroundings: Surroundings) -> Facts:
+def exporter(statuses: Sequence[AppStatus], context: PageContext) -> Facts:
     """What is said once, beside the apps."""
     return {
         "version": __version__,
-        "made_timestamp_seconds": surroundings.now,
-        "troubles": [asdict(trouble) for trouble in surroundings.troubles],
+        "made_timestamp_seconds": context.now,
+        "troubles": [{"words": issue.summary, "lines": issue.details} for issue in context.issues],
         "states": {
             name: {state: sum(of.state is state for of in found) for state in State}
             for name, report in REPORTS.items()

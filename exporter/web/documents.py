@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from exporter.apps import AppStatus
 
-Piece = TypeVar("Piece")
+Fragment = TypeVar("Fragment")
 """What a form makes of one app."""
 
 _STALE = 60.0
@@ -21,74 +21,74 @@ _LEVEL = 4  # 6 takes twice as long for 5 % less
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Issue:
     """Something that is wrong with the exporter itself, not with an app."""
 
-    words: str
+    summary: str
     """What it means for what is shown."""
-    lines: tuple[str, ...]
+    details: tuple[str, ...]
     """What a person should mend, one thing a line."""
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class PageContext:
     """What documents say beside the apps."""
 
     telemetry_path: str
-    troubles: tuple[Trouble, ...]
+    issues: tuple[Issue, ...]
     now: float
     """Unix seconds."""
 
 
-class Form(Protocol[Piece]):
+class DocumentRenderer(Protocol[Fragment]):
     """How a document is written."""
 
-    def piece(self, status: AppStatus) -> Piece:
+    def render_app(self, status: AppStatus) -> Fragment:
         """What it says about one app: the same for the same status, whatever the time."""
         ...
 
-    def whole(
-        self, statuses: Sequence[AppStatus], pieces: Sequence[Piece], surroundings: Surroundings
+    def render_document(
+        self, statuses: Sequence[AppStatus], pieces: Sequence[Fragment], context: PageContext
     ) -> Sequence[bytes]:
         """All of it, given the pieces of the apps in the order of ``statuses``."""
         ...
 
 
-class Document(Generic[Piece]):
+class CachedDocument(Generic[Fragment]):
     """One document in its newest form; for any thread, and one copy for all readers."""
 
-    def __init__(self, form: Form[Piece]) -> None:
+    def __init__(self, form: DocumentRenderer[Fragment]) -> None:
         self._form = form
         self._lock = threading.Lock()
-        self._shown: tuple[Sequence[AppStatus], Surroundings] | None = None
-        self._pieces: dict[str, tuple[AppStatus, Piece]] = {}
+        self._shown: tuple[Sequence[AppStatus], PageContext] | None = None
+        self._pieces: dict[str, tuple[AppStatus, Fragment]] = {}
         self._parts: Sequence[bytes] = ()
         self._bodies: dict[bool, bytes] = {}
 
-    def body(self, newest: Callable[[], tuple[Sequence[AppStatus], Surroundings]], *, gzipped: bool = False) -> bytes:
+    def body(self, newest: Callable[[], tuple[Sequence[AppStatus], PageContext]], *, gzipped: bool = False) -> bytes:
         """The document about all apps; their statuses are known again by being the same object.
 
         ``newest`` is asked when it is the reader's turn: who waited for another shows nothing older than that one did.
         """
         with self._lock:
-            statuses, surroundings = newest()
-            shown = (statuses, replace(surroundings, now=surroundings.now // _STALE))
+            statuses, context = newest()
+            shown = (statuses, replace(context, now=context.now // _STALE))
             if self._shown is None or self._shown[0] is not statuses or self._shown[1] != shown[1]:
-                self._make(statuses, surroundings)
+                self._make(statuses, context)
                 self._shown = shown
             if gzipped not in self._bodies:
                 whole = b"".join(self._parts)
                 self._bodies[gzipped] = gzip.compress(whole, _LEVEL, mtime=0) if gzipped else whole
             return self._bodies[gzipped]
 
-    def _make(self, statuses: Sequence[AppStatus], surroundings: Surroundings) -> None:
+    def _make(self, statuses: Sequence[AppStatus], context: PageContext) -> None:
         before, self._pieces = self._pieces, {}
         pieces = []
         for status in statuses:
             known = before.get(status.appid)
             if known is None or known[0] != status:
-                known = (status, self._form.piece(status))
+                known = (status, self._form.render_app(status))
             self._pieces[status.appid] = known
             pieces.append(known[1])
-        self._parts = self._form.whole(statuses, pieces, surroundings)
+        self._parts = self._form.render_document(statuses, pieces, context)
         self._bodies = {}

@@ -20,7 +20,7 @@ COMPONENT = "pages"
 
 
 @dataclass(frozen=True, slots=True)
-class Generation:
+class Snapshot:
     """One state of all apps, with its metrics as bytes."""
 
     statuses: tuple[AppStatus, ...]
@@ -28,7 +28,7 @@ class Generation:
 
 
 class Pages:
-    """The current generation, and the thread that replaces it.
+    """The current snapshot, and the thread that replaces it.
 
     Args:
         guard: the exception barrier.
@@ -43,7 +43,7 @@ class Pages:
         self._rendering = threading.Lock()
         self.rounds = 0
         """How often ``run`` has gone round: at least once every ``_IDLE`` seconds, longer only while it renders."""
-        self.current: Generation | None = None
+        self.current: Snapshot | None = None
         """None until the first rendering."""
 
     def publish(self, statuses: tuple[AppStatus, ...]) -> None:
@@ -56,10 +56,10 @@ class Pages:
         self._changed.set()
 
     def render(self) -> None:
-        """Makes the next generation, then swaps it in; for any thread."""
+        """Makes the next snapshot, then swaps it in; for any thread."""
         with self._rendering:
             statuses = self._statuses
-            self.current = Generation(statuses, self._renderer.render(statuses))
+            self.current = Snapshot(statuses, self._renderer.render(statuses))
 
     def run(self, stopping: threading.Event) -> None:
         """Renders after changes until told to stop; ``wake`` makes it notice that at once."""

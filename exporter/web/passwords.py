@@ -53,7 +53,7 @@ class Passwords:
         self._turn = threading.Lock()
         self._queue = threading.BoundedSemaphore(_QUEUE)
 
-    def followed_by(self, users: Iterable[tuple[str, str]]) -> Passwords:
+    def with_users(self, users: Iterable[tuple[str, str]]) -> Passwords:
         """Who may come in from now on; the password of a user whose hash is the same stays known."""
         users = tuple(users)
         same = {name.encode() for name, hash_ in users if self._hashes.get(name.encode()) == hash_.encode()}
@@ -61,7 +61,7 @@ class Passwords:
             users, self._key, {user: digest for user, digest in self._right.copy().items() if user in same}
         )
 
-    def refusal(self, authorization: str) -> Response | None:
+    def challenge(self, authorization: str) -> Response | None:
         """The answer to one who may not come in.
 
         Args:

@@ -11,7 +11,7 @@ import structlog
 
 from exporter.config import ConfigError, WebConfig, load_web
 from exporter.httpd import Tls
-from exporter.web.documents import Trouble
+from exporter.web.documents import Issue
 from exporter.web.passwords import Passwords
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from exporter.httpd import Handler, Request, Response
 
-LOOK_AGAIN = 1.0
+CHECK_INTERVAL = 1.0
 """Seconds between two looks at the files, at the least."""
 
 log = structlog.get_logger()
@@ -63,17 +63,17 @@ class Protection:
         return "http" if self._rules.tls is None else "https"
 
     @property
-    def troubles(self) -> tuple[Trouble, ...]:
+    def issues(self) -> tuple[Issue, ...]:
         """What is wrong with the files, as they were last read."""
         lines = tuple(self._complaint.splitlines())
-        return (Trouble("The web configuration is broken; the last good one goes on.", lines),) if lines else ()
+        return (Issue("The web configuration is broken; the last good one goes on.", lines),) if lines else ()
 
-    def guarded(self, site: Handler) -> Handler:
+    def authenticated(self, site: Handler) -> Handler:
         """The site for those who may see it, with the headers that the operator wants."""
 
         def answer(request: Request) -> Response:
             rules = self._current()
-            refused = rules.passwords and rules.passwords.refusal(request.headers.get("Authorization", ""))
+            refused = rules.passwords and rules.passwords.challenge(request.headers.get("Authorization", ""))
             return _with_headers(refused or site(request), rules.config.headers)
 
         return answer
@@ -83,7 +83,7 @@ class Protection:
             try:
                 self._look(self._path)
             finally:
-                self._next_look = time.monotonic() + LOOK_AGAIN
+                self._next_look = time.monotonic() + CHECK_INTERVAL
                 self._lock.release()
         return self._rules
 
@@ -120,7 +120,7 @@ def _rules(config: WebConfig, before: _Rules | None = None) -> _Rules:
     if not config.users:
         return _Rules(config, tls, None)
     known = before.passwords if before else None
-    return _Rules(config, tls, known.followed_by(config.users) if known else Passwords(config.users))
+    return _Rules(config, tls, known.with_users(config.users) if known else Passwords(config.users))
 
 
 def _with_headers(response: Response, headers: tuple[tuple[str, str], ...]) -> Response:

@@ -10,7 +10,7 @@ from exporter.httpd import Request, Response
 from exporter.metrics import pieces
 from exporter.reports import DEFAULT_REPORTS, REPORTS
 from exporter.web import appsjson, statuspage
-from exporter.web.documents import Document, Piece
+from exporter.web.documents import CachedDocument, Fragment
 from exporter.web.negotiation import accepts_gzip, preferred_format
 
 if TYPE_CHECKING:
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
     from exporter.apps import AppStatus
     from exporter.httpd import Handler
-    from exporter.web.documents import Surroundings
+    from exporter.web.documents import PageContext
     from exporter.web.pages import Pages
 
 READ = ("GET", "HEAD")
 APPS = "/api/v1/apps"
 
-_GUARDED = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
+_SECURITY_HEADERS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 """Headers of what is about all apps: it is what it says it is, and nobody keeps it."""
 _HEALTHY = "healthy"
 _NOT_YET = "the first page is not rendered yet"
@@ -40,16 +40,16 @@ def text(status: int, words: str, *headers: tuple[str, str]) -> Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class ReloadResult:
     """What came of a reload."""
 
-    taken: bool
+    applied: bool
     """Whether the next configuration holds; else the one before goes on."""
-    words: str
+    message: str
     """What changed or what is wrong, for people, on one line or more."""
 
 
-class Entrance:
+class StartupHandler:
     """Serves requests from the start: 503 and a healthy ``/-/healthy``, until the site is open.
 
     Opening a slow or locked store takes seconds, in which a probe must not find the exporter dead.
@@ -58,7 +58,7 @@ class Entrance:
     def __init__(self) -> None:
         self._site: Handler = _starting
 
-    def open(self, site: Handler) -> None:
+    def switch_to(self, site: Handler) -> None:
         """Hand every request from now on to the site."""
         self._site = site
 
@@ -81,13 +81,13 @@ class Site:
     pages: Pages
     live: Collector
     """The families that are rendered at each scrape."""
-    surroundings: Callable[[], Surroundings]
+    context: Callable[[], PageContext]
     """What the status page and the JSON say beside the apps."""
-    reload: Callable[[], Verdict] | None = None
+    reload: Callable[[], ReloadResult] | None = None
     """Has the configuration read again; None where that is not allowed over HTTP."""
-    views: dict[str, Document[statuspage.Row | None]] = field(default_factory=dict)
+    views: dict[str, CachedDocument[statuspage.AppRow | None]] = field(default_factory=dict)
     """The status page by report, each made when it is first requested."""
-    apps: Document[bytes] = field(default_factory=lambda: Document(appsjson.AppsJson()))
+    apps: CachedDocument[bytes] = field(default_factory=lambda: CachedDocument(appsjson.AppsJson()))
 
     def __call__(self, request: Request) -> Response:
         """Answers one request."""
@@ -110,50 +110,53 @@ class Site:
         }
 
     def _metrics(self, request: Request) -> Response:
-        generation = self.pages.current
-        if generation is None:
+        snapshot = self.pages.current
+        if snapshot is None:
             return text(503, _NOT_YET)
         format_ = preferred_format(request.headers.get("Accept", ""))
         gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
         headers = [("Content-Type", format_.value), ("Vary", "Accept, Accept-Encoding")]
         if gzip:
             headers.append(("Content-Encoding", "gzip"))
-        return Response(200, tuple(headers), pieces(generation.page, self.live, format_, gzip=gzip))
+        return Response(200, tuple(headers), pieces(snapshot.page, self.live, format_, gzip=gzip))
 
     def _status_page(self, request: Request) -> Response:
-        generation = self.pages.current
-        if generation is None:
+        snapshot = self.pages.current
+        if snapshot is None:
             return text(503, _NOT_YET)
-        fetched = {of.report.name for status in generation.statuses for of in status.reports}
+        fetched = {of.report.name for status in snapshot.statuses for of in status.reports}
         names = [name for name in REPORTS if name in fetched] or [report.name for report in DEFAULT_REPORTS]
         name = dict(parse_qsl(request.query)).get("report", names[0])
         if name not in names:
             return text(404, f"unknown report; apps fetch: {', '.join(names)}")
         report = REPORTS[name]
-        view = self.views.setdefault(name, Document(statuspage.StatusPage(report)))
-        headers = (("Content-Security-Policy", statuspage.policy(report)), ("Referrer-Policy", "no-referrer"))
+        view = self.views.setdefault(name, CachedDocument(statuspage.StatusPage(report)))
+        headers = (
+            ("Content-Security-Policy", statuspage.content_security_policy(report)),
+            ("Referrer-Policy", "no-referrer"),
+        )
         return self._written(view, request, "text/html; charset=utf-8", *headers) or text(503, _NOT_YET)
 
     def _apps(self, request: Request) -> Response:
-        not_yet = Response(503, (("Content-Type", appsjson.MEDIA_TYPE), *_GUARDED), appsjson.problem(_NOT_YET))
+        not_yet = Response(503, (("Content-Type", appsjson.MEDIA_TYPE), *_SECURITY_HEADERS), appsjson.problem(_NOT_YET))
         return self._written(self.apps, request, appsjson.MEDIA_TYPE) or not_yet
 
     def _written(
-        self, document: Document[Piece], request: Request, media_type: str, *more: tuple[str, str]
+        self, document: CachedDocument[Fragment], request: Request, media_type: str, *more: tuple[str, str]
     ) -> Response | None:
-        """A document about the newest generation; None before the first."""
-        generation = self.pages.current
-        if generation is None:
+        """A document about the newest snapshot; None before the first."""
+        snapshot = self.pages.current
+        if snapshot is None:
             return None
 
-        def newest() -> tuple[Sequence[AppStatus], Surroundings]:
-            return (self.pages.current or generation).statuses, self.surroundings()
+        def newest() -> tuple[Sequence[AppStatus], PageContext]:
+            return (self.pages.current or snapshot).statuses, self.context()
 
         gzipped = accepts_gzip(request.headers.get("Accept-Encoding", ""))
         headers = [
             ("Content-Type", media_type),
             ("Vary", "Accept-Encoding"),
-            *_GUARDED,
+            *_SECURITY_HEADERS,
             *more,
         ]
         if gzipped:
@@ -169,5 +172,5 @@ class Site:
     def _reload(self, _request: Request) -> Response:
         if self.reload is None:
             return text(403, "reloading over HTTP is not enabled (--web.enable-lifecycle)")
-        verdict = self.reload()
-        return text(200 if verdict.taken else 500, verdict.words)
+        result = self.reload()
+        return text(200 if result.applied else 500, result.message)

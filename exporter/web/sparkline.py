@@ -55,7 +55,7 @@ def sparkline(history: History) -> Sparkline | None:
     )
 
 
-def stroke(report: Report) -> float:
+def column_width(report: Report) -> float:
     """Return the width of a column."""
     return round(_FILLED * WIDTH / report.chart, 2)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from exporter.alerts.conditions import Fall
     from exporter.apps import AppStatus, ReportStatus
     from exporter.reports import Field, Report
-    from exporter.web.documents import Surroundings
+    from exporter.web.documents import PageContext
 
 _TEMPLATES = Environment(
     loader=PackageLoader("exporter.web"),
@@ -61,7 +61,7 @@ class _Cell:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AppRow:
     """What the page has of one app."""
 
     written: bytes
@@ -77,7 +77,7 @@ class StatusPage:
 
     report: Report
 
-    def piece(self, status: AppStatus) -> Row | None:
+    def render_app(self, status: AppStatus) -> AppRow | None:
         """One app; None if it does not fetch the report."""
         of = status.of(self.report)
         if of is None:
@@ -95,10 +95,10 @@ class StatusPage:
             box=sparkline.BOX,
         )
         lowest = min((fall.ratio for fall in fallen), default=inf)
-        return Row(row.encode(errors="replace"), (-SEVERITY.index(of.state), lowest), bool(fallen))
+        return AppRow(row.encode(errors="replace"), (-SEVERITY.index(of.state), lowest), bool(fallen))
 
-    def whole(
-        self, statuses: Sequence[AppStatus], pieces: Sequence[Row | None], surroundings: Surroundings
+    def render_document(
+        self, statuses: Sequence[AppStatus], pieces: Sequence[AppRow | None], context: PageContext
     ) -> list[bytes]:
         """The page: what is wrong on top, then how many apps there are of each state, then the apps."""
         report, rows = self.report, [row for row in pieces if row is not None]
@@ -107,7 +107,7 @@ class StatusPage:
         views = [each for each in REPORTS.values() if any(status.of(each) for status in statuses)]
         frame = _FRAME.render(
             version=__version__,
-            surroundings=surroundings,
+            context=context,
             report=report,
             kind=report.period.NAME,
             trail=_trail(report),
@@ -129,7 +129,7 @@ class StatusPage:
 
 
 @lru_cache(maxsize=8)
-def policy(report: Report) -> str:
+def content_security_policy(report: Report) -> str:
     """The page's Content-Security-Policy."""
     return (
         f"default-src 'none'; style-src '{_hash(_style(report))}'; script-src '{_hash(_SCRIPT)}'; img-src data:;"
@@ -145,7 +145,7 @@ def _style(report: Report) -> str:
         fields=report.fields,
         kind=report.period.NAME,
         trail=_trail(report),
-        column=f"{sparkline.stroke(report):g}",
+        column=f"{sparkline.column_width(report):g}",
         first=first,
         last=first + len(report.fields) - 1,
     )

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import h11
 
-from exporter.httpd.connections import GoneError
-from exporter.httpd.messages import Headers, RefusalError, Request, Response, plain, split_target
+from exporter.httpd.connections import DisconnectedError
+from exporter.httpd.messages import Headers, Request, RequestError, Response, plain, split_target
 from exporter.httpd.tls import PlainTextError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _WITHOUT_BODY = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
 
 
-class Conversation:
+class ConnectionHandler:
     """What is said over one connection."""
 
     def __init__(self, connection: Connection, handler: Handler, limits: Limits) -> None:
@@ -41,32 +41,32 @@ class Conversation:
         Raises:
             HandshakeError: the client cannot or may not connect; it is left to ``linger``.
         """
-        with contextlib.suppress(GoneError):
+        with contextlib.suppress(DisconnectedError):
             try:
                 if tls is not None:
                     self._connection.secure(tls)
                 while self._exchange():
                     self._await_next()
-            except RefusalError as refusal:
+            except RequestError as refusal:
                 self._end_with(refusal.response)
             except h11.RemoteProtocolError as error:
                 self._end_with(_refusal_of(error))
             except PlainTextError:
                 self._end_with(plain(HTTPStatus.BAD_REQUEST, "this address speaks HTTPS, not HTTP"))
-            self.linger()
+            self.lingering_close()
 
     def fail(self) -> None:
         """Answers that the handler failed, or breaks the connection if a part of its answer is out."""
         if self._connection.answering:
             self._connection.reset_on_close()
             return
-        with contextlib.suppress(GoneError):
+        with contextlib.suppress(DisconnectedError):
             self._end_with(plain(HTTPStatus.INTERNAL_SERVER_ERROR, "see the log"))
 
-    def linger(self) -> None:
+    def lingering_close(self) -> None:
         """Lets the client read what was said last, and come to its own end."""
         self._connection.allow(self._limits.linger_seconds)
-        with contextlib.suppress(GoneError):
+        with contextlib.suppress(DisconnectedError):
             self._connection.drain()
 
     def _await_next(self) -> None:
@@ -83,7 +83,7 @@ class Conversation:
         connection = self._connection
         head = self._next_event()
         if not isinstance(head, h11.Request):
-            raise GoneError
+            raise DisconnectedError
         connection.method = head.method.decode()
         _check(head)
         connection.allow(self._limits.body_seconds)
@@ -116,7 +116,7 @@ class Conversation:
                 return bytes(body)
             if isinstance(event, h11.Data):
                 body += event.data
-        raise RefusalError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body may have {self._limits.body_bytes} bytes")
+        raise RequestError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body may have {self._limits.body_bytes} bytes")
 
     def _send(self, response: Response) -> None:
         try:
@@ -151,10 +151,10 @@ class Conversation:
 def _check(head: h11.Request) -> None:
     """Refuses what h11 lets pass and others read differently (RFC 9112 section 6.1)."""
     if not head.http_version.startswith(b"1."):
-        raise RefusalError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken")
+        raise RequestError(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken")
     names = {name for name, _ in head.headers}
     if {b"content-length", b"transfer-encoding"} <= names:
-        raise RefusalError(HTTPStatus.BAD_REQUEST, "Content-Length and Transfer-Encoding contradict each other")
+        raise RequestError(HTTPStatus.BAD_REQUEST, "Content-Length and Transfer-Encoding contradict each other")
 
 
 def _refusal_of(error: h11.RemoteProtocolError) -> Response:
