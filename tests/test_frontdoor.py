@@ -332,7 +332,7 @@ def test_a_taken_port_ends_it_with_a_clear_message(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         result = command(tmp_path, f"--web.listen-address=127.0.0.1:{port}", **ENVIRON)
     assert result.returncode == 1
-    assert result.stderr.splitlines()[-1] == f"cannot listen on 127.0.0.1:{port}: the address is already in use"
+    assert result.stderr.splitlines()[-1] == f"cannot listen on 127.0.0.1:{port}: address already in use"
     assert "Traceback" not in result.stderr
 
 

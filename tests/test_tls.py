@@ -150,7 +150,7 @@ def test_a_client_without_tls_is_told_in_plain_http(tls: Tls, sent: bytes) -> No
     with serving(tls) as server:
         answer = talk(server, sent)
     assert answer.startswith(b"HTTP/1.1 400 ")
-    assert answer.endswith(b"400 Bad Request: this address speaks HTTPS, not HTTP\n")
+    assert answer.endswith(b"HTTPS required on this port\n")
 
 
 SHAKEN = {
@@ -185,7 +185,7 @@ def test_a_failed_handshake_is_said_at_debug_level_once_a_minute(authority: Auth
             with pytest.raises(ssl.SSLError, match="certificate required"):
                 ask(server, client_context(authority))
     reason = "peer did not return a certificate"
-    assert logged == [{"event": "TLS handshake failed", "err": reason, "log_level": "debug"}]
+    assert logged == [{"event": "TLS handshake failed", "error": reason, "log_level": "debug"}]
 
 
 def test_clients_in_a_handshake_count_for_the_cap_and_are_the_first_to_go(authority: Authority, tls: Tls) -> None:

@@ -1,18 +1,18 @@
-"""Sockets with deadlines and caps that know nothing of what they serve.
+"""An HTTP server with deadlines and limits, independent of what it serves.
 
-Inside, looking down only::
+Modules, each importing only those below it::
 
-    server         accepts on every address, one worker thread per connection; reaps and stops
-    conversation   one connection's requests and answers, in order
-    connections    one connection's bytes, its deadline, and the register of all of them
-    tls            the same bytes, encrypted
-    messages       requests and answers as values
-    addresses      where to listen, as the operator writes it
+    server              accepts on all addresses, a worker thread per connection, enforces deadlines, stops
+    connection_handler  the requests and responses of one connection
+    connections         the bytes and the deadline of one connection; the register of all connections
+    tls                 the same bytes, encrypted
+    messages            requests and responses as values
+    addresses           listen addresses
 """
 
 from exporter.httpd.addresses import Address, ListenError, parse_address
 from exporter.httpd.connections import Limits
-from exporter.httpd.messages import Handler, Headers, Request, Response
+from exporter.httpd.messages import Handler, Headers, Request, Response, text_response
 from exporter.httpd.server import Server
 from exporter.httpd.tls import Tls
 
@@ -27,4 +27,5 @@ __all__ = [
     "Server",
     "Tls",
     "parse_address",
+    "text_response",
 ]

@@ -1,4 +1,4 @@
-"""Where to listen: ``host:port``, ``:port`` (IPv6 and IPv4) and ``[::1]:port``, read and looked up."""
+"""Listen addresses: ``host:port``, ``:port`` (IPv6 and IPv4) and ``[::1]:port``."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ _HIGHEST_PORT = 65535
 
 
 class ListenError(Exception):
-    """An address that cannot be listened on; the text names it and says why, for people."""
+    """An invalid or unavailable listen address; the text names it and the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An address as it was written."""
+    """A listen address as configured."""
 
     host: str
-    """A name or an IP address without brackets; empty for every address of the machine."""
+    """A name or an IP address without brackets; empty for all addresses of the machine."""
     port: int
-    """0 picks a free one when it is bound."""
+    """0 picks a free port when the address is bound."""
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -33,15 +33,15 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class BindAddress:
-    """What a socket can be bound to."""
+    """Arguments for binding a socket."""
 
     family: socket.AddressFamily
-    place: tuple[Any, ...]
-    """As the socket module writes an address of that family."""
+    sockaddr: tuple[Any, ...]
+    """In the form that the socket module uses for the family."""
 
 
 def parse_address(text: str) -> Address:
-    """Reads an address without touching the network.
+    """Parse a listen address, without network access.
 
     Raises:
         ListenError: the text has none of the three forms, or its port is above 65535.
@@ -51,31 +51,31 @@ def parse_address(text: str) -> Address:
         raise ListenError(f"address {text!r}: expected host:port, :port or [IPv6 address]:port")
     host, port = found[1], int(found[2])
     if port > _HIGHEST_PORT:
-        raise ListenError(f"address {text!r}: the port is above {_HIGHEST_PORT}")
+        raise ListenError(f"address {text!r}: port above {_HIGHEST_PORT}")
     if text.startswith("[") and not _is_ipv6(host):
         raise ListenError(f"address {text!r}: no IPv6 address between the brackets")
     return Address(host, port)
 
 
 def resolve(address: Address) -> tuple[BindAddress, ...]:
-    """What to try to bind for an address, best first; names are looked up.
+    """Return what to try to bind for an address, best first; a host name is resolved.
 
     Raises:
-        ListenError: the name is not known.
+        ListenError: the host name is unknown.
     """
     if not address.host:
-        # One IPv6 socket takes IPv4 as well; the second is for machines that have no IPv6.
+        # One IPv6 socket accepts IPv4, too; the second entry is for machines without IPv6.
         return (
             BindAddress(socket.AF_INET6, ("::", address.port)),
-            BindAddress(socket.AF_INET, ("0.0.0.0", address.port)),  # noqa: S104 - ":port" asks for all of them
+            BindAddress(socket.AF_INET, ("0.0.0.0", address.port)),  # noqa: S104 (":port" means all addresses)
         )
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise ListenError(f"cannot listen on {address}: the name is not known") from None
-    # "localhost" often names both: IPv4 is what a scraper that was given the name tries, too.
-    family, _, _, _, place = min(found, key=lambda entry: entry[0] != socket.AF_INET)
-    return (BindAddress(family, place),)
+        raise ListenError(f"cannot listen on {address}: unknown host") from None
+    # "localhost" often resolves to both families, and a socket binds one: clients of the name try IPv4 in any case.
+    family, _, _, _, sockaddr = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    return (BindAddress(family, sockaddr),)
 
 
 def _is_ipv6(host: str) -> bool:

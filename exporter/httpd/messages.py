@@ -1,20 +1,16 @@
-"""A request as it came in and an answer as it goes out: values; no socket and no clock."""
+"""Requests and responses as values; no socket and no clock."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from http import HTTPStatus
 
 _ABSOLUTE = re.compile(r"https?://[^/?]*", re.IGNORECASE)
 
 
 class Headers(Mapping[str, str]):
-    """The headers of a request: read-only, names in any case, repeated ones joined by a comma."""
+    """The headers of a request: read-only, case-insensitive, repeated ones joined by a comma (RFC 9110, 5.3)."""
 
     __slots__ = ("_values",)
 
@@ -36,59 +32,50 @@ class Headers(Mapping[str, str]):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One whole request. Query, headers and body may hold secrets, so ``repr`` shows none of them."""
+    """One complete request. Query, headers and body may contain secrets, so ``repr`` shows none of them."""
 
     method: str
-    """As it was sent; any token."""
+    """As sent; any token."""
     path: str
-    """As it was sent, still percent-encoded, without the query."""
+    """As sent, still percent-encoded, without the query."""
     query: str = field(default="", repr=False)
-    """What follows the ``?``; empty without one."""
+    """The part after ``?``; empty without one."""
     headers: Headers = field(default_factory=Headers, repr=False)
     body: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a handler answers. Date is added if it is missing, and Content-Length where the whole body is there."""
+    """What a handler returns. The server adds Date if it is missing, and Content-Length if the length is known."""
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes | tuple[bytes, ...] | Iterable[bytes] = field(default=b"", repr=False)
-    """Pieces are sent as they are made; those of a tuple are all there."""
+    """An iterable that is not a tuple is sent chunk by chunk while it is produced."""
     raw: bool = False
-    """The body is everything that is sent, no status line and no headers; then the connection is closed."""
+    """Send the body alone, without status line and headers, then close the connection."""
 
     @property
-    def pieces(self) -> Iterable[bytes]:
-        """The body, piece by piece."""
+    def chunks(self) -> Iterable[bytes]:
+        """The body in chunks."""
         return (self.body,) if isinstance(self.body, bytes) else self.body
 
     @property
     def length(self) -> int | None:
-        """Bytes of the body; None while it is not all there."""
-        return sum(map(len, self.pieces)) if isinstance(self.body, bytes | tuple) else None
+        """Bytes of the body; None if it is still being produced."""
+        return sum(map(len, self.chunks)) if isinstance(self.body, bytes | tuple) else None
 
 
 Handler = Callable[[Request], Response]
-"""Answers one request; called from many threads at once."""
+"""Responds to one request; called from many threads at the same time."""
 
 
-class RequestError(Exception):
-    """A request that is answered with an error here, before any handler sees it; the connection ends."""
-
-    def __init__(self, status: HTTPStatus, words: str) -> None:
-        super().__init__(words)
-        self.response = plain(status, words)
-
-
-def plain(status: HTTPStatus, words: str) -> Response:
-    """An error in one line of text; ``words`` must hold nothing that the client sent."""
-    headers = (("Content-Type", "text/plain; charset=utf-8"), ("Connection", "close"))
-    return Response(status, headers, f"{status.value} {status.phrase}: {words}\n".encode())
+def text_response(status: int, message: str, *headers: tuple[str, str]) -> Response:
+    """Return a plain text response; ``message`` must not repeat what the client sent, which may be a secret."""
+    return Response(status, (("Content-Type", "text/plain; charset=utf-8"), *headers), f"{message}\n".encode())
 
 
 def split_target(target: str) -> tuple[str, str]:
-    """Path and query of a request's target, which may name the host, too."""
+    """Return path and query of a request target, which may be an absolute URL (RFC 9112, 3.2.2)."""
     path, _, query = _ABSOLUTE.sub("", target, count=1).partition("?")
     return path or "/", query

@@ -1,4 +1,20 @@
-"""Accepting connections: every address bound at once, one thread that accepts and cuts, a worker for each."""
+"""Accept connections: one thread accepts and enforces deadlines, and each connection has a worker thread.
+
+The constructor binds all addresses, or none if one of them fails. The thread ``httpd`` waits for all listening sockets
+in one selector, hands every accepted socket to a new worker, and calls ``Connections.reap`` once per tick. It never
+reads from a client and does no TLS, so a slow client costs only its own worker. ``stop`` wakes it through a socket
+pair and waits for no worker: workers are daemon threads whose sockets have been shut down.
+
+Threads and not asyncio: handlers render pages and check passwords, which would block an event loop, and at most
+``Limits.connections`` threads exist. Workers are started with ``_thread.start_new_thread``, because
+``threading.Thread.start`` waits for a signal from the new thread; when memory is short that thread can die before it
+sends the signal, and the accepting thread would then wait forever.
+
+Without free descriptors or memory ``accept`` fails, but the connection stays in the backlog and would wake the
+selector again at once. The thread then aborts the oldest waiting connection and pauses 0.1 s, which keeps it below 20 %
+of one core (tests/test_httpd.py). Errors that a client can cause are logged at most once a minute per kind, so that
+nobody can fill the disk.
+"""
 
 from __future__ import annotations
 
@@ -35,27 +51,28 @@ _BACKLOG = 1024
 _NO_IPV6 = {errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL}
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _EXHAUSTED_PAUSE = 0.1
-_LOG_PAUSE = 60.0
+_LOG_INTERVAL = 60.0
 _LOGGED_PATH = 200
+"""Characters of a request's path that are logged."""
 _IDLE = 1.0
-_WORDS = {
-    errno.EADDRINUSE: "the address is already in use",
-    errno.EADDRNOTAVAIL: "it is not an address of this machine",
-    errno.EACCES: "not permitted (ports below 1024 need a privilege)",
+_BIND_ERRORS = {
+    errno.EADDRINUSE: "address already in use",
+    errno.EADDRNOTAVAIL: "not an address of this machine",
+    errno.EACCES: "permission denied (ports below 1024 require a privilege)",
 }
 
 
 class Server:
-    """Serves a handler on every address; bound by the constructor, answering between start and stop.
+    """Serves a handler on every address. The constructor binds; requests are served between start and stop.
 
     Args:
-        addresses: where to listen, as ``parse_address`` reads them.
-        handler: what answers.
-        limits: what one client may take.
-        tls: asked for each connection, in its worker thread; None: this one is plain HTTP.
+        addresses: where to listen, in the syntax of ``parse_address``.
+        handler: responds to requests.
+        limits: limits of connections.
+        tls: called for each connection, in its worker thread; returns None for plain HTTP.
 
     Raises:
-        ListenError: an address cannot be had; those already bound are given back.
+        ListenError: an address cannot be bound; those already bound are released.
     """
 
     def __init__(
@@ -69,7 +86,7 @@ class Server:
         self._connections = Connections(limits)
         self._stopping = threading.Event()
         if not addresses:
-            raise ListenError("no address to listen on")
+            raise ListenError("no listen address")
         service = _Service(handler, limits, tls, self._connections, self._stopping)
         with contextlib.ExitStack() as bound:
             self._listeners = [bound.enter_context(_bind(parse_address(text), service)) for text in addresses]
@@ -83,14 +100,14 @@ class Server:
         """Iterations of the accepting thread, at least one every ``_IDLE`` seconds; see ``liveness``."""
         self._thread = threading.Thread(target=self._accept, name="httpd", daemon=True)
         self.addresses = tuple(str(listener.bound) for listener in self._listeners)
-        """Where it listens, ``host:port`` with the real port; IPv6 in brackets."""
+        """The bound addresses, ``host:port`` with the real port; IPv6 in brackets."""
 
     def start(self) -> None:
-        """Begins to answer; connections made since the binding have waited."""
+        """Start accepting; connections made since the constructor wait in the backlog."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Closes the listening sockets and cuts every connection, without waiting for any handler."""
+        """Close the listening sockets and abort every connection, without waiting for handlers."""
         if self._stopping.is_set():
             return
         self._stopping.set()
@@ -105,19 +122,19 @@ class Server:
         self._waker.close()
 
     def _accept(self) -> None:
-        next_look = 0.0
+        next_reap = 0.0
         while not self._stopping.is_set():
             self.rounds += 1
             ready = self._selector.select(self._limits.tick if self._connections else _IDLE)
             for listener in (key.data for key, _ in ready if key.data):
                 listener.handle_request()
-            if time.monotonic() >= next_look:
+            if time.monotonic() >= next_reap:
                 self._connections.reap()
-                next_look = time.monotonic() + self._limits.tick
+                next_reap = time.monotonic() + self._limits.tick
 
 
 class _Service:
-    """What all listeners of a server share."""
+    """State that all listeners of a server share."""
 
     def __init__(
         self,
@@ -135,41 +152,41 @@ class _Service:
         self._logged: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def conversation(self, accepted: socket.socket) -> ConnectionHandler:
-        return ConnectionHandler(self.connections.of(accepted), self._handler, self._limits)
+    def handler_of(self, accepted: socket.socket) -> ConnectionHandler:
+        return ConnectionHandler(self.connections.get(accepted), self._handler, self._limits)
 
     def serve(self, accepted: socket.socket) -> None:
-        """Talks with a client, in its worker, with the deadline for the first head running."""
-        conversation = self.conversation(accepted)
+        """Serve a connection in its worker; the handshake counts towards the deadline of the first head."""
+        handler = self.handler_of(accepted)
         try:
-            conversation.run(self._tls())
+            handler.run(self._tls())
         except HandshakeError as error:
-            self.log_limited(f"handshake {error}", "TLS handshake failed", logging.DEBUG, err=str(error))
-            conversation.lingering_close()
+            self.log_limited(f"handshake {error}", "TLS handshake failed", logging.DEBUG, error=str(error))
+            handler.lingering_close()
 
-    def log_limited(self, kind: str, words: str, level: int = logging.ERROR, **facts: object) -> None:
-        """Logs a trouble, each kind at most once a minute."""
+    def log_limited(self, kind: str, message: str, level: int = logging.ERROR, **fields: object) -> None:
+        """Log a message, each kind at most once a minute."""
         now = time.monotonic()
         with self._lock:
-            if now - self._logged.get(kind, -math.inf) < _LOG_PAUSE:
+            if now - self._logged.get(kind, -math.inf) < _LOG_INTERVAL:
                 return
             self._logged[kind] = now
-        with contextlib.suppress(OSError, ValueError):  # a log that nobody reads any more ends no server
-            _log.log(level, words, **facts)
+        with contextlib.suppress(OSError, ValueError):  # a closed log pipe must not end the server
+            _log.log(level, message, **fields)
 
 
 class _Listener(ThreadingMixIn, TCPServer):
-    """One listening socket; socketserver starts the workers and hands us what escapes from them."""
+    """One listening socket. socketserver calls ``handle_error`` for exceptions that leave a worker."""
 
     daemon_threads = True
     block_on_close = False
     allow_reuse_address = True
     request_queue_size = _BACKLOG
 
-    def __init__(self, endpoint: BindAddress, service: _Service) -> None:
+    def __init__(self, address: BindAddress, service: _Service) -> None:
         self._service = service
-        self.address_family = endpoint.family
-        super().__init__(endpoint.place, BaseRequestHandler)
+        self.address_family = address.family
+        super().__init__(address.sockaddr, BaseRequestHandler)
 
     @property
     def bound(self) -> Address:
@@ -178,9 +195,9 @@ class _Listener(ThreadingMixIn, TCPServer):
 
     def server_bind(self) -> None:
         if self.address_family == socket.AF_INET6:
-            only = self.server_address[0] != "::"
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, only)
-        # Accepted sockets inherit it: a head must not wait for its body's acknowledgement.
+            ipv6_only = self.server_address[0] != "::"
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, ipv6_only)
+        # Inherited by accepted sockets: without it the body waits for the acknowledgement of the head (Nagle).
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)  # noqa: FBT003 - the C API's
         self.socket.setblocking(False)  # noqa: FBT003 - positional in the standard library
         super().server_bind()
@@ -189,9 +206,8 @@ class _Listener(ThreadingMixIn, TCPServer):
         try:
             accepted, peer = super().get_request()
         except OSError as error:
-            # The waiting connection would wake the selector again at once, and for ever.
             if error.errno in _EXHAUSTED:
-                self._service.log_limited("accept", "cannot accept connections", err=error.strerror)
+                self._service.log_limited("accept", "connection accept failed", error=error.strerror)
                 self._service.connections.evict_oldest()
                 self._service.stopping.wait(_EXHAUSTED_PAUSE)
             raise
@@ -199,52 +215,51 @@ class _Listener(ThreadingMixIn, TCPServer):
         return accepted, peer
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - as in socketserver
-        self._service.connections.admit(request)
+        self._service.connections.add(request)
         try:
-            # Thread.start() waits for a signal from the new thread. If that thread dies before, out of memory, the
-            # accepting thread would wait forever. This call returns at once; `reap` closes connections never served.
+            # Returns at once, unlike Thread.start(); `reap` closes the connection if the thread never runs.
             start_new_thread(self.process_request_thread, (request, client_address))
         except (RuntimeError, MemoryError):
-            self._service.log_limited("thread", "cannot start thread")
+            self._service.log_limited("thread", "thread start failed")
             self.shutdown_request(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as in socketserver
         sys.settrace(threading.gettrace())  # as Thread.start() does, for debuggers and coverage; None in production
-        if self._service.connections.begin(request):
+        if self._service.connections.start(request):
             self._service.serve(request)
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as in socketserver
-        connection = self._service.connections.leave(request)
+        connection = self._service.connections.remove(request)
         if connection is None:
             return
-        if connection.cut:
+        if connection.aborted:
             self.close_request(request)
         else:
             super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002 - as in socketserver
         error = sys.exception()
-        connection = self._service.connections.of(request)
-        told = connection.request
-        path = told.path[:_LOGGED_PATH] if told else ""
-        self._service.log_limited(_place(error), "request failed", method=connection.method, path=path, exc_info=error)
-        if told:
-            self._service.conversation(request).fail()
+        connection = self._service.connections.get(request)
+        handled = connection.request
+        path = handled.path[:_LOGGED_PATH] if handled else ""  # not the query, which may contain a secret
+        self._service.log_limited(_origin(error), "request failed", method=connection.method, path=path, exc_info=error)
+        if handled:
+            self._service.handler_of(request).fail()
 
 
 def _bind(address: Address, service: _Service) -> _Listener:
     reason = ""
-    for endpoint in resolve(address):
+    for candidate in resolve(address):
         try:
-            return _Listener(endpoint, service)
+            return _Listener(candidate, service)
         except OSError as error:
-            reason = _WORDS.get(error.errno or 0) or error.strerror or str(error)
+            reason = _BIND_ERRORS.get(error.errno or 0) or error.strerror or str(error)
             if error.errno not in _NO_IPV6:
                 break
     raise ListenError(f"cannot listen on {address}: {reason}")
 
 
-def _place(error: BaseException | None) -> str:
-    """Where in the program an exception was raised, so that two faults are two kinds."""
+def _origin(error: BaseException | None) -> str:
+    """Return type, file and line of an exception, so that each bug is logged under its own rate limit."""
     frames = list(traceback.walk_tb(error.__traceback__)) if error else []
     return f"{type(error).__name__} {frames[-1][0].f_code.co_filename}:{frames[-1][1]}" if frames else ""

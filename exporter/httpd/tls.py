@@ -1,4 +1,16 @@
-"""TLS over a socket that stays raw: whoever shuts that down wakes a handshake, a read and a write alike."""
+"""TLS over a socket that stays unencrypted, so that another thread can shut it down.
+
+``ssl.SSLSocket`` owns its socket, and one call of it may read and write. Here OpenSSL works on two memory buffers
+(``ssl.MemoryBIO``), and ``TlsStream`` moves bytes between them and the socket. A shutdown of the socket by the
+accepting thread thus ends a handshake, a read and a write in the same way, and the deadlines of ``connections`` apply
+without change. One thread uses a stream; it needs no lock.
+
+Writes are encrypted in slices of 64 KiB: a metrics page of several megabytes would otherwise exist twice in memory for
+every client that reads slowly.
+
+A client certificate is checked against the allowed names only after the handshake, because Python's ssl has no
+callback for it; such a client sees a closed connection instead of a TLS alert.
+"""
 
 from __future__ import annotations
 
@@ -13,33 +25,32 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _CHUNK = 64 * 1024
-"""Bytes that are encrypted, and so held twice, before they are sent on."""
 _NAMES = {"DNS", "email", "URI", "IP Address"}
 _HANDSHAKE = 22
-"""The first byte of a TLS connection: a record that holds a part of a handshake."""
+"""The first byte of a TLS connection: the content type of a handshake record (RFC 8446, 5.1)."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """How a connection is secured."""
+    """The TLS settings of a connection."""
 
     context: ssl.SSLContext
     client_names: frozenset[str] | None = None
-    """The certificate of a client must be for one of these (DNS, IP, e-mail, URI); None: for anything."""
+    """The client's certificate must contain one of these names (DNS, IP, e-mail, URI); None: any name."""
 
 
 class HandshakeError(Exception):
-    """A client that cannot or may not connect; the text says why, for people, in the words of the TLS library."""
+    """The handshake failed; the text is the reason as the TLS library words it."""
 
 
 class PlainTextError(Exception):
-    """The client does not speak TLS."""
+    """The client does not use TLS."""
 
 
 class TlsStream:
-    """What a connection reads and writes, encrypted; named like the socket's own methods, and used by one thread."""
+    """The encrypted stream of a connection. Its methods are named like those of a socket; for one thread."""
 
     def __init__(self, raw: socket.socket, tls: Tls) -> None:
         self._raw = raw
@@ -48,57 +59,57 @@ class TlsStream:
         self._tls = tls.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
 
     def handshake(self) -> None:
-        """Agrees on keys and on who the client is.
+        """Perform the handshake and check the client's certificate.
 
         Raises:
-            PlainTextError: what the client says is something else; nothing was sent.
-            HandshakeError: the client is refused, and was told by an alert; but for a certificate of no allowed name,
-                for Python's ssl has no alert after the handshake.
-            OSError: the client left, or the connection was cut.
+            PlainTextError: the first byte is not TLS; nothing was sent.
+            HandshakeError: the handshake failed; the client got an alert, except for a certificate without an allowed
+                name.
+            OSError: the client disconnected, or the connection was aborted.
         """
         first = self._raw.recv(_CHUNK)
         if first and first[0] != _HANDSHAKE:
             raise PlainTextError
-        self._take(first)
+        self._feed(first)
         try:
             self._drive(self._tls.do_handshake)
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
             raise
         except ssl.SSLError as error:
-            raise HandshakeError(_words(error)) from None
+            raise HandshakeError(_reason(error)) from None
         if self._client_names is not None and not self._client_names & _names_in(self._tls.getpeercert()):
-            raise HandshakeError("the client's certificate is for no name that is allowed")
+            raise HandshakeError("client certificate without an allowed name")
 
     def recv(self, size: int) -> bytes:
-        """What comes next; at least one byte, or an OSError, for an end is one of these, too."""
+        """Return the next bytes, at least one; raise OSError, at the end of the stream, too."""
         return self._drive(lambda: self._tls.read(size))
 
     def sendall(self, data: bytes) -> None:
-        """Sends everything or raises OSError."""
+        """Send all bytes or raise OSError."""
         view = memoryview(data)
         while view:
             written = self._drive(lambda: self._tls.write(view[:_CHUNK]))  # noqa: B023 (called at once)
             view = view[written:]
 
     def shutdown(self, how: int) -> None:
-        """Says that all was sent, which is how TLS tells a whole answer from a cut one, and ends our side."""
-        with contextlib.suppress(ssl.SSLError):  # it waits for the client's word, or there was no handshake
+        """Send close_notify, by which TLS tells a complete response from a truncated one, and shut the socket down."""
+        with contextlib.suppress(ssl.SSLError):  # the client has not sent its own yet, or there was no handshake
             self._tls.unwrap()
         self._flush()
         self._raw.shutdown(how)
 
     def _drive(self, step: Callable[[], T]) -> T:
-        """Takes a step of TLS, and moves bytes until it is taken."""
+        """Run a TLS operation, moving bytes between its buffers and the socket until it completes."""
         while True:
             try:
                 return step()
             except ssl.SSLWantReadError:
                 pass
             finally:
-                self._flush()  # of a step that failed: the alert
-            self._take(self._raw.recv(_CHUNK))
+                self._flush()  # after a failed step, too: it wrote an alert
+            self._feed(self._raw.recv(_CHUNK))
 
-    def _take(self, received: bytes) -> None:
+    def _feed(self, received: bytes) -> None:
         if received:
             self._incoming.write(received)
         else:
@@ -109,20 +120,20 @@ class TlsStream:
             self._raw.sendall(self._outgoing.read())
 
 
-def _words(error: ssl.SSLError) -> str:
-    """What TLS says of a failure; one of a few texts, whatever the client did."""
-    reason = error.reason.lower().replace("_", " ") if error.reason else "it does not speak TLS as it should"
+def _reason(error: ssl.SSLError) -> str:
+    """Return the reason of a failed handshake: one of OpenSSL's fixed texts, never what the client sent."""
+    reason = error.reason.lower().replace("_", " ") if error.reason else "invalid TLS"
     return f"{reason}: {error.verify_message}" if isinstance(error, ssl.SSLCertVerificationError) else reason
 
 
 def _names_in(certificate: dict[str, Any] | None) -> set[str]:
-    """The alternative names of a certificate; IP addresses as they are usually written."""
+    """Return the subject alternative names of a certificate; IP addresses in their usual notation."""
     names = [(kind, value) for kind, value in (certificate or {}).get("subjectAltName", ()) if kind in _NAMES]
-    return {_usual_address(value) if kind == "IP Address" else value for kind, value in names}
+    return {_normalized_address(value) if kind == "IP Address" else value for kind, value in names}
 
 
-def _usual_address(text: str) -> str:
+def _normalized_address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
-    except ValueError:  # OpenSSL's words for an address of a wrong length
+    except ValueError:  # OpenSSL describes an address of invalid length in words
         return ""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import bcrypt
 
-from exporter.web.routes import text
+from exporter.httpd import text_response
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -72,9 +72,9 @@ class Passwords:
             if credentials is not None and self._fits(*credentials):
                 return None
         except BusyError:
-            return text(503, "too many passwords wait to be checked; try again", ("Retry-After", "1"))
+            return text_response(503, "too many passwords wait to be checked; try again", ("Retry-After", "1"))
         challenge = ("WWW-Authenticate", 'Basic realm="exporter", charset="UTF-8"')
-        return text(401, "a user name and its password are needed", challenge)
+        return text_response(401, "a user name and its password are needed", challenge)
 
     def _fits(self, user: bytes, password: bytes) -> bool:
         password = password[:_LONGEST]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from exporter.httpd import Request, Response
+from exporter.httpd import Request, Response, text_response
 from exporter.metrics import pieces
 from exporter.reports import DEFAULT_REPORTS, REPORTS
 from exporter.web import appsjson, statuspage
@@ -32,11 +32,6 @@ _HEALTHY = "healthy"
 _NOT_YET = "the first page is not rendered yet"
 
 Route = tuple[tuple[str, ...], "Callable[[Request], Response]"]
-
-
-def text(status: int, words: str, *headers: tuple[str, str]) -> Response:
-    """A short answer for people."""
-    return Response(status, (("Content-Type", "text/plain; charset=utf-8"), *headers), f"{words}\n".encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +64,8 @@ class StartupHandler:
 
 def _starting(request: Request) -> Response:
     if request.path == "/-/healthy" and request.method in READ:
-        return text(200, _HEALTHY)
-    return text(503, "starting")
+        return text_response(200, _HEALTHY)
+    return text_response(503, "starting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +88,10 @@ class Site:
         """Answers one request."""
         route = self._routes().get(request.path)
         if route is None:
-            return text(404, f"not found: the metrics are at {self.telemetry_path}, the status page is at /")
+            return text_response(404, f"not found: the metrics are at {self.telemetry_path}, the status page is at /")
         methods, answer = route
         if request.method not in methods:
-            return text(405, f"only {' and '.join(methods)} here", ("Allow", ", ".join(methods)))
+            return text_response(405, f"only {' and '.join(methods)} here", ("Allow", ", ".join(methods)))
         return answer(request)
 
     def _routes(self) -> dict[str, Route]:
@@ -112,7 +107,7 @@ class Site:
     def _metrics(self, request: Request) -> Response:
         snapshot = self.pages.current
         if snapshot is None:
-            return text(503, _NOT_YET)
+            return text_response(503, _NOT_YET)
         format_ = preferred_format(request.headers.get("Accept", ""))
         gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
         headers = [("Content-Type", format_.value), ("Vary", "Accept, Accept-Encoding")]
@@ -123,19 +118,19 @@ class Site:
     def _status_page(self, request: Request) -> Response:
         snapshot = self.pages.current
         if snapshot is None:
-            return text(503, _NOT_YET)
+            return text_response(503, _NOT_YET)
         fetched = {of.report.name for status in snapshot.statuses for of in status.reports}
         names = [name for name in REPORTS if name in fetched] or [report.name for report in DEFAULT_REPORTS]
         name = dict(parse_qsl(request.query)).get("report", names[0])
         if name not in names:
-            return text(404, f"unknown report; apps fetch: {', '.join(names)}")
+            return text_response(404, f"unknown report; apps fetch: {', '.join(names)}")
         report = REPORTS[name]
         view = self.views.setdefault(name, CachedDocument(statuspage.StatusPage(report)))
         headers = (
             ("Content-Security-Policy", statuspage.content_security_policy(report)),
             ("Referrer-Policy", "no-referrer"),
         )
-        return self._written(view, request, "text/html; charset=utf-8", *headers) or text(503, _NOT_YET)
+        return self._written(view, request, "text/html; charset=utf-8", *headers) or text_response(503, _NOT_YET)
 
     def _apps(self, request: Request) -> Response:
         not_yet = Response(503, (("Content-Type", appsjson.MEDIA_TYPE), *_SECURITY_HEADERS), appsjson.problem(_NOT_YET))
@@ -164,13 +159,13 @@ class Site:
         return Response(200, tuple(headers), document.body(newest, gzipped=gzipped))
 
     def _healthy(self, _request: Request) -> Response:
-        return text(200, _HEALTHY)
+        return text_response(200, _HEALTHY)
 
     def _ready(self, _request: Request) -> Response:
-        return text(503, "not ready yet") if self.pages.current is None else text(200, "ready")
+        return text_response(503, "not ready yet") if self.pages.current is None else text_response(200, "ready")
 
     def _reload(self, _request: Request) -> Response:
         if self.reload is None:
-            return text(403, "reloading over HTTP is not enabled (--web.enable-lifecycle)")
+            return text_response(403, "reloading over HTTP is not enabled (--web.enable-lifecycle)")
         result = self.reload()
-        return text(200 if result.applied else 500, result.message)
+        return text_response(200 if result.applied else 500, result.message)
