@@ -87,7 +87,7 @@ def test_a_refusal_says_what_is_needed_and_repeats_nothing() -> None:
     refused = Passwords(USERS).challenge(basic("alice", "wrong"))
     assert refused is not None
     assert dict(refused.headers)["WWW-Authenticate"] == 'Basic realm="exporter", charset="UTF-8"'
-    assert refused.body == b"a user name and its password are needed\n"
+    assert refused.body == b"user name and password required\n"
 
 
 def seconds(guard: Passwords, *said: str) -> float:
@@ -130,8 +130,8 @@ def test_only_right_passwords_are_remembered_one_for_each_user_and_not_as_they_a
         guard.challenge(basic(user, password))
     for n in range(20):
         assert guard.challenge(basic("long", "x" * 72 + str(n))) is None
-    assert set(guard._right) == {b"alice", b"long"}
-    assert b"right" not in b"".join(guard._right.values())
+    assert set(guard._verified) == {b"alice", b"long"}
+    assert b"right" not in b"".join(guard._verified.values())
 
 
 def test_nothing_that_is_asked_can_let_another_in() -> None:
@@ -180,8 +180,8 @@ def test_whoever_waits_for_the_same_right_password_costs_no_second_check(monkeyp
     checks: list[bytes] = []
     check = bcrypt.checkpw
     monkeypatch.setattr(bcrypt, "checkpw", lambda password, hash_: checks.append(hash_) or check(password, hash_))
-    with ThreadPoolExecutor(passwords._QUEUE) as pool:
-        said = [basic("alice", "right")] * passwords._QUEUE
+    with ThreadPoolExecutor(passwords._MAX_WAITING) as pool:
+        said = [basic("alice", "right")] * passwords._MAX_WAITING
         assert set(pool.map(lambda authorization: status(guard, authorization), said)) == {200}
     assert len(checks) == 1
 

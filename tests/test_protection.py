@@ -217,16 +217,16 @@ def test_a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never
         # The certificate first, its key after a while: in between they do not fit, and the old ones go on.
         shutil.move(renewed.cert, place.server.cert)
         old = shown(run, place)
-        assert noticed(run, "the last good one goes on")
+        assert noticed(run, "web configuration reload failed")
         for _ in range(20):
             assert shown(run, place) == old != renewed_number(place)
             time.sleep(0.1)
-        broken = [line for line in run.log if "goes on" in line]
+        broken = [line for line in run.log if "reload failed" in line]
         assert len(broken) == 1
         assert "web.yml:3: tls_server_config.key_file: the key is not that of the certificate" in broken[0]
         shutil.move(renewed.key, place.server.key)
         assert eventually(lambda: shown(run, place) == renewed_number(place))
-        assert noticed(run, "web configuration read again")
+        assert noticed(run, "web configuration reloaded")
         place.server.key.unlink()
         assert noticed(run, "tls_server_config.key_file: the file does not exist")
         assert shown(run, place) == renewed_number(place)
@@ -245,7 +245,7 @@ def test_passwords_and_tls_come_and_go_with_the_file(place: Place) -> None:
         place.web(USERS)
         assert eventually(lambda: status(run) == 401)
         place.web(USERS.replace("prometheus", "promotheus").replace(HASH, "oops"))
-        assert noticed(run, "goes on")
+        assert noticed(run, "reload failed")
         run.session.auth = ("prometheus", PASSWORD)
         assert status(run) == 200
         place.web("")  # as some editors leave it for a moment: the doors stay closed
@@ -256,7 +256,7 @@ def test_passwords_and_tls_come_and_go_with_the_file(place: Place) -> None:
         assert eventually(lambda: status(run) == 400)  # plain HTTP to HTTPS
         run.scheme = "https"
         assert status(run) == 200
-        assert noticed(run, 'web configuration read again" scheme=https')
+        assert noticed(run, 'web configuration reloaded" scheme=https')
         place.web("{}")
         run.scheme = "http"
         assert eventually(lambda: _plain(run) == 200)
@@ -294,7 +294,7 @@ def test_a_removed_user_is_out_and_a_renewed_certificate_costs_nobody_a_check(
         assert tries == [PASSWORD.encode()]
         place.web(TLS + USERS.replace("prometheus:", "other:"))
         assert site(asked).status == 401
-    again = {"event": "web configuration read again", "scheme": "https", "users": 1, "log_level": "info"}
+    again = {"event": "web configuration reloaded", "scheme": "https", "users": 1, "log_level": "info"}
     assert logged == [again, again]
 
 

@@ -90,8 +90,8 @@ def test_the_worst_state_comes_first_then_the_largest_fall() -> None:
         with_visitors(now, before, f"app{now}")
         for now, before in ((99, 100), (500, 1000), (150, 100), (7, 20), (100, 1000))
     ]
-    troubled = [with_visitors(100, 100, state.value, state) for state in State]
-    page = written(*calm, *troubled)
+    failing = [with_visitors(100, 100, state.value, state) for state in State]
+    page = written(*calm, *failing)
     order = [name.strip() for name in re.findall(r'<th scope="row">([^<]+)', page)]
     assert order == [
         *(state.value for state in reversed(SEVERITY[1:])),
@@ -102,7 +102,7 @@ def test_the_worst_state_comes_first_then_the_largest_fall() -> None:
         "app7",
         "ok",
     ]
-    assert ">2 fell beyond their limit<" in page
+    assert ">2 below alert threshold<" in page
     assert page.count(' fell">') == 2
 
 
@@ -171,7 +171,7 @@ def test_a_fall_below_the_threshold_is_marked_with_its_baselines() -> None:
     title = "50% of the week before, 56% of the typical week"
     assert f'<td class="fall" title="{title}">500<small class="down">−50.0%</small></td>' in page
     assert '<tbody class="ok fell">' in page
-    assert '<li class="fell" data-state="fell">1 fell beyond its limit</li>' in page
+    assert '<li class="fell" data-state="fell">1 below alert threshold</li>' in page
     allowed = written(replace(status, thresholds=Thresholds().with_ratios({("weekly", "visitors_min_ratio"): 0.4})))
     assert "fall" not in re.findall(r"<tbody.*</tbody>", allowed, re.DOTALL)[0]
     assert 'data-state="fell"' not in allowed
@@ -215,8 +215,10 @@ class Counting:
         self.asked.append(status.appid)
         return f"{status.appid}\n".encode()
 
-    def render_document(self, _: Sequence[AppStatus], pieces: Sequence[bytes], context: PageContext) -> Sequence[bytes]:
-        return [f"{context.now:.0f} {context.issues}\n".encode(), *pieces]
+    def render_document(
+        self, _: Sequence[AppStatus], fragments: Sequence[bytes], context: PageContext
+    ) -> Sequence[bytes]:
+        return [f"{context.now:.0f} {context.issues}\n".encode(), *fragments]
 
 
 def test_only_changed_apps_are_rendered_again() -> None:
@@ -272,7 +274,7 @@ DRAWN = [
     ("one week is at the right end", [5], ("", "M102 28v-28", 1.0), "first 5, last 5, lowest 5, highest 5"),
     ("columns begin at zero", [100, 50], ("M98 28v-28", "M102 28v-14", 0.5), "first 100, last 50, lowest 50"),
     ("zero is a figure and is visible", [0, 0], ("M98 28v-1", "M102 28v-1", 0.0), "lowest 0, highest 0"),
-    ("an unknown week is a gap", [4, None, 4], ("M94 28v-28", "M102 28v-28", 1.0), "highest 4; 1 not known"),
+    ("an unknown week is a gap", [4, None, 4], ("M94 28v-28", "M102 28v-28", 1.0), "highest 4; 1 unknown"),
     ("so is the live one", [4, None], ("M98 28v-28", "", None), "2 weeks to 16-22 Nov 2026: first 4, last 4"),
 ]
 
@@ -288,8 +290,8 @@ def test_a_history_becomes_columns_and_words(
     chart = sparkline(history(*earlier, live))
     assert chart is not None
     assert (chart.earlier, chart.live, chart.share) == drawn
-    assert chart.words.startswith("Visitors, ")
-    assert words in chart.words
+    assert chart.description.startswith("Visitors, ")
+    assert words in chart.description
 
 
 def test_without_a_known_figure_there_is_nothing_to_draw() -> None:
@@ -316,7 +318,7 @@ def test_the_chart_of_each_report_covers_its_whole_width(
     step = 104 / length
     assert (len(places), report.chart) == (length, length)
     assert places == pytest.approx([step * (n + 0.5) for n in range(length)], abs=0.051)
-    assert chart.words.startswith(words)
+    assert chart.description.startswith(words)
     assert column_width(report) == width < step - 0.05
     page = written(EVERY, report=report)
     assert f"stroke-width: {width}; " in page
@@ -331,9 +333,9 @@ HEADS = {
     "monthly": ["App", "State", "Month", "Visitors, 13 months"],
 }
 CAPTIONS = {
-    "weekly": "Figures of whole weeks, Monday to Sunday; beneath each its change against the week before.",
-    "daily": "Figures of whole days; beneath each its change against the same weekday of the week before.",
-    "monthly": "Figures of whole months; beneath each its change against the month before.",
+    "weekly": "Figures of complete weeks, Monday to Sunday, each with its change against the week before.",
+    "daily": "Figures of complete days, each with its change against the same weekday of the week before.",
+    "monthly": "Figures of complete months, each with its change against the month before.",
 }
 NEWEST = {
     "weekly": '<time datetime="2026-W47">16-22 Nov 2026</time>',

@@ -224,7 +224,7 @@ def test_unknown_report_is_answered_with_those_there_are(url: str, pages: Pages)
     pages.render()
     for query in ("yearly", "DAILY", "%3Cscript%3E", "weekly%00"):
         response = requests.get(f"{url}/?report={query}", timeout=5)
-        assert (response.status_code, response.text) == (404, "unknown report; apps fetch: weekly, daily, monthly\n")
+        assert (response.status_code, response.text) == (404, "unknown report, use one of: weekly, daily, monthly\n")
 
 
 @pytest.mark.parametrize(

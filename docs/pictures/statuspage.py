@@ -1,4 +1,4 @@
-"""Photographs the status page, light and dark: eight days of the demo's apps with the default configuration."""
+"""Take screenshots of the status page, light and dark: the demo's apps after eight days of default configuration."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 STEP = 7200
-"""Seconds between two looks at the clock."""
+"""Seconds by which the simulated clock advances."""
 
 
 def statuses(now: float) -> tuple[AppStatus, ...]:
-    """What the exporter knows after eight days."""
+    """Return the statuses of the demo's apps after eight days."""
     roles = demo.cast(now)
     moment = now
 
@@ -36,19 +36,19 @@ def statuses(now: float) -> tuple[AppStatus, ...]:
     server = demo.serve(demo.simulator(roles, clock), "127.0.0.1:0")
     config = demo.configuration(roles, f"http://{server.addresses[0]}")
     moment = now - 8 * DAY
-    rooms = Engine(replace(config, fetch=Fetch(history_weeks=WEEKLY.chart)), ":memory:", clock)
+    engine = Engine(replace(config, fetch=Fetch(history_weeks=WEEKLY.chart)), ":memory:", clock)
     while moment <= now:
-        rooms.poller.drain()
+        engine.poller.drain()
         moment += STEP
-    found = rooms.poller.statuses()
-    rooms.close()
+    found = engine.poller.statuses()
+    engine.close()
     server.stop()
     return found
 
 
 def main() -> None:
-    """Draws both pictures into this folder."""
-    logs.configure("error", "logfmt")  # what becomes of the demo's apps is drawn
+    """Write both screenshots into this directory."""
+    logs.configure("error", "logfmt")  # the failing apps of the demo would fill the terminal
     with served(statuses(time.time())) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         for scheme in ("light", "dark"):

@@ -1,4 +1,4 @@
-"""The exporter's web site: routes, pages, what a client may prefer, and what stands before it."""
+"""The exporter's web site: routes, metrics, status page, JSON, TLS and passwords."""
 
 from exporter.web.documents import Issue, PageContext
 from exporter.web.pages import Pages, Snapshot

@@ -1,4 +1,4 @@
-"""The same facts as on the status page, for programs: docs/api.md."""
+"""The facts of the status page as JSON. docs/api.md describes it; its field names are part of the public contract."""
 
 from __future__ import annotations
 
@@ -27,27 +27,30 @@ MEDIA_TYPE = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class AppsJson:
-    """One object with one list of all apps, in the order of the configuration."""
+    """Renders one object with the list of all apps, in the order of the configuration."""
 
     def render_app(self, status: AppStatus) -> bytes:
-        """One element of the list."""
-        return _written(app(status))
+        """Return one element of the list."""
+        return _encode(app(status))
 
     def render_document(
-        self, statuses: Sequence[AppStatus], pieces: Sequence[bytes], context: PageContext
+        self, statuses: Sequence[AppStatus], fragments: Sequence[bytes], context: PageContext
     ) -> list[bytes]:
-        """The object, in the envelope of Prometheus' own API; its ``apps`` are the last in it."""
-        head = _written({"status": "success", "data": exporter(statuses, context)}).removesuffix(b"}}")
-        return [head + b',"apps":[', b",\n".join(pieces), b"]}}\n"]
+        """Return the object, in the envelope of Prometheus' own API.
+
+        The apps come last and are already encoded, so that a change of one app does not encode all of them again.
+        """
+        head = _encode({"status": "success", "data": exporter(statuses, context)}).removesuffix(b"}}")
+        return [head + b',"apps":[', b",\n".join(fragments), b"]}}\n"]
 
 
-def problem(words: str) -> bytes:
-    """The answer while there is none."""
-    return _written({"status": "error", "errorType": "unavailable", "error": words}) + b"\n"
+def unavailable(message: str) -> bytes:
+    """Return the body of a 503 response."""
+    return _encode({"status": "error", "errorType": "unavailable", "error": message}) + b"\n"
 
 
 def exporter(statuses: Sequence[AppStatus], context: PageContext) -> Facts:
-    """What is said once, beside the apps."""
+    """Return the facts about the exporter itself."""
     return {
         "version": __version__,
         "made_timestamp_seconds": context.now,
@@ -61,7 +64,7 @@ def exporter(statuses: Sequence[AppStatus], context: PageContext) -> Facts:
 
 
 def app(status: AppStatus) -> Facts:
-    """What is said about one app. Names are those of labels and metrics, without the prefix of the exporter."""
+    """Return the facts about one app. Names are those of labels and metrics, without the common prefix."""
     return {
         "appid": status.appid,
         "name": status.name,
@@ -70,7 +73,7 @@ def app(status: AppStatus) -> Facts:
 
 
 def report_facts(status: ReportStatus) -> Facts:
-    """What is said about one report of an app."""
+    """Return the facts about one report of an app."""
     last, history, report = status.last_result, status.history, status.report
     live = history.live
     return {
@@ -105,7 +108,7 @@ def _figures(history: History, period: Period | None) -> Mapping[str, float | No
 
 
 def _derived(history: History) -> Facts:
-    """Each derived figure as a list: the labels of a sample and its value; without samples where it is not known."""
+    """Return each derived figure as a list of samples, each with its labels and value; empty if unknown."""
     report = history.report
     return {
         derived.metric.format(field.metric): [
@@ -119,7 +122,7 @@ def _derived(history: History) -> Facts:
 
 
 def _trail(history: History) -> Facts:
-    """Period after period, the live one last."""
+    """Return the leading figure period by period, the live one last."""
     leading = history.report.leading
     return {} if leading is None else {leading.metric: history.course(leading, history.report.chart)}
 
@@ -128,5 +131,5 @@ def _key(info: MetricInfo) -> str:
     return info.name.removeprefix(PREFIX)
 
 
-def _written(facts: Facts) -> bytes:
+def _encode(facts: Facts) -> bytes:
     return json.dumps(facts, separators=(",", ":")).encode()

@@ -1,4 +1,4 @@
-"""Which form of an answer a client prefers (RFC 9110 section 12)."""
+"""Content negotiation: the format and the compression that a client prefers (RFC 9110, 12.5)."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ class _Choice:
 
 
 def preferred_format(accept: str) -> Format:
-    """The exposition format for an Accept header; text unless OpenMetrics 1.0 is wanted more or as much."""
+    """Return the exposition format for an Accept header: text, unless OpenMetrics 1.0 has at least the same quality."""
     quality = {format_: _media_quality(_choices(accept), format_) for format_ in Format}
-    wants_openmetrics = quality[Format.OPENMETRICS] > 0 and quality[Format.OPENMETRICS] >= quality[Format.TEXT]
-    named = any(choice.name == "application/openmetrics-text" for choice in _choices(accept))
-    return Format.OPENMETRICS if wants_openmetrics and named else Format.TEXT
+    prefers_openmetrics = quality[Format.OPENMETRICS] > 0 and quality[Format.OPENMETRICS] >= quality[Format.TEXT]
+    # "*/*" alone selects text, as in the Prometheus client libraries.
+    is_named = any(choice.name == "application/openmetrics-text" for choice in _choices(accept))
+    return Format.OPENMETRICS if prefers_openmetrics and is_named else Format.TEXT
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether an Accept-Encoding header allows gzip; ``gzip;q=0`` does not, nor does no header."""
+    """Return whether an Accept-Encoding header allows gzip; ``gzip;q=0`` and a missing header do not."""
     choices = {choice.name: choice.quality for choice in _choices(accept_encoding)}
     return choices.get("gzip", choices.get("x-gzip", choices.get("*", 0.0))) > 0
 
@@ -36,10 +37,8 @@ def accepts_gzip(accept_encoding: str) -> bool:
 def _choices(header: str) -> list[_Choice]:
     choices = []
     for member in header.lower().split(","):
-        name, *rest = (piece.strip() for piece in member.split(";"))
-        parameters = {
-            key.strip(): value.strip().strip('"') for key, _, value in (piece.partition("=") for piece in rest)
-        }
+        name, *rest = (part.strip() for part in member.split(";"))
+        parameters = {key.strip(): value.strip().strip('"') for key, _, value in (part.partition("=") for part in rest)}
         quality = parameters.pop("q", "1")
         if name and _QVALUE.fullmatch(quality):
             choices.append(_Choice(name, parameters, float(quality)))
@@ -47,10 +46,10 @@ def _choices(header: str) -> list[_Choice]:
 
 
 def _media_quality(choices: list[_Choice], format_: Format) -> float:
-    """The quality of the most specific member that matches a format."""
-    kind, *rest = format_.value.split("; ")
+    """Return the quality of the most specific member that matches a format."""
+    media_type, *rest = format_.value.split("; ")
     version = rest[0].removeprefix("version=")
-    ranges = {kind: 3, kind.split("/")[0] + "/*": 2, "*/*": 1}
+    ranges = {media_type: 3, media_type.split("/")[0] + "/*": 2, "*/*": 1}
     matching = [
         (ranges[choice.name] + ("version" in choice.parameters), choice.quality)
         for choice in choices

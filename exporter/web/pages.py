@@ -1,4 +1,16 @@
-"""What the web threads read: finished pages, made anew by one thread whenever data changes."""
+"""The metrics page, rendered ahead of scrapes by one thread.
+
+The poller publishes the statuses of all apps; the thread ``pages`` renders them into a new ``Snapshot`` and then
+replaces ``Pages.current`` by one assignment. Scrapes therefore never wait for a rendering and always see all figures of
+one moment: a scrape keeps the snapshot that it started with.
+
+After a rendering the thread pauses, so that changes within ``COALESCE`` seconds are rendered together: with thousands
+of apps the poller can publish many times a second. A response is in the metrics at most 2 seconds after it arrived.
+
+A reload renders at once in its own thread (``render``), so that ``/-/reload`` returns only when the metrics show the
+new configuration; the lock ``_rendering`` lets one rendering run at a time. ``rounds`` counts the iterations of the
+thread, by which ``liveness`` recognises that it has stalled.
+"""
 
 from __future__ import annotations
 
@@ -14,14 +26,14 @@ if TYPE_CHECKING:
     from exporter.guard import Guard
 
 COALESCE = 0.5
-"""Seconds between two renderings at the least: changes in between are rendered together."""
+"""Seconds between the starts of two renderings, at least."""
 _IDLE = 1.0
 COMPONENT = "pages"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One state of all apps, with its metrics as bytes."""
+    """The statuses of all apps at one moment, and their metrics as bytes."""
 
     statuses: tuple[AppStatus, ...]
     page: Page
@@ -32,7 +44,7 @@ class Pages:
 
     Args:
         guard: the exception barrier.
-        statuses: the state of all apps, until others are published.
+        statuses: the statuses of all apps until others are published.
     """
 
     def __init__(self, guard: Guard, statuses: tuple[AppStatus, ...] = ()) -> None:
@@ -42,12 +54,12 @@ class Pages:
         self._changed = threading.Event()
         self._rendering = threading.Lock()
         self.rounds = 0
-        """How often ``run`` has gone round: at least once every ``_IDLE`` seconds, longer only while it renders."""
+        """Iterations of ``run``: at least one every ``_IDLE`` seconds, fewer only during a long rendering."""
         self.current: Snapshot | None = None
         """None until the first rendering."""
 
     def publish(self, statuses: tuple[AppStatus, ...]) -> None:
-        """Take the next state of all apps, which is rendered soon; return at once."""
+        """Set the statuses to be rendered next; return at once."""
         self._statuses = statuses
         self._changed.set()
 
@@ -56,13 +68,13 @@ class Pages:
         self._changed.set()
 
     def render(self) -> None:
-        """Makes the next snapshot, then swaps it in; for any thread."""
+        """Render the published statuses and replace the current snapshot; for any thread."""
         with self._rendering:
             statuses = self._statuses
             self.current = Snapshot(statuses, self._renderer.render(statuses))
 
     def run(self, stopping: threading.Event) -> None:
-        """Renders after changes until told to stop; ``wake`` makes it notice that at once."""
+        """Render after changes until told to stop; ``wake`` makes it notice that at once."""
         while True:
             is_changed = self._changed.wait(_IDLE)
             self.rounds += 1

@@ -1,4 +1,17 @@
-"""Basic authentication against bcrypt hashes."""
+"""Basic authentication against bcrypt hashes.
+
+A check takes 60 ms of CPU at bcrypt's cost 10, so clients could use up the machine by sending wrong passwords. Three
+rules limit that:
+
+* The last correct password of each user is remembered as a keyed hash; Prometheus, which sends it with every scrape,
+  costs no bcrypt. Wrong passwords are never remembered, and the key of the table is the user name alone: a cache keyed
+  by concatenated user and password let a client in with crafted input (CVE-2022-46146).
+* Other passwords are checked one at a time, so that a flood leaves all but one core free.
+* At most 32 requests wait for their check, which takes about two seconds for the last one. Further ones get 503.
+
+An unknown user name costs a check against some user's hash, so that the duration does not reveal which names exist.
+``_bcrypt_lock`` is held during one check; the table of verified passwords is written under it and read without it.
+"""
 
 from __future__ import annotations
 
@@ -20,85 +33,83 @@ if TYPE_CHECKING:
 
     from exporter.httpd import Response
 
-_LONGEST = 72
-"""Bytes of a password that bcrypt looks at; what follows is ignored, as by htpasswd and by Go."""
-_QUEUE = 32
-"""Passwords that may wait to be checked: at a cost of 10 the last one waits two seconds."""
+_MAX_BYTES = 72
+"""Bytes of a password that bcrypt uses; the rest is ignored, as by htpasswd and by Go."""
+_MAX_WAITING = 32
 
 
 class BusyError(Exception):
-    """Too many passwords wait to be checked."""
+    """Too many requests wait for the check of their password."""
 
 
 class Passwords:
-    """Who may come in.
-
-    A right password is remembered, so that a scrape costs no bcrypt: for each user the keyed hash of the one that was
-    last found right. Nothing else is, so that no request can put anything there (CVE-2022-46146). The others are
-    checked one at a time, and only so many wait: a flood of wrong ones leaves the other processor, and those who are
-    known, alone.
+    """The users and their passwords; safe for use from any thread.
 
     Args:
         users: names and bcrypt hashes; at least one.
-        key: of the hashes of passwords that are remembered.
-        right: those hashes, by user.
+        key: key of the hashes of verified passwords.
+        verified: the hash of the last correct password of each user.
     """
 
     def __init__(
-        self, users: Iterable[tuple[str, str]], key: bytes = b"", right: Mapping[bytes, bytes] = MappingProxyType({})
+        self,
+        users: Iterable[tuple[str, str]],
+        key: bytes = b"",
+        verified: Mapping[bytes, bytes] = MappingProxyType({}),
     ) -> None:
         self._hashes = {name.encode(): hash_.encode() for name, hash_ in users}
         self._key = key or secrets.token_bytes(32)
-        self._right = dict(right)
-        self._turn = threading.Lock()
-        self._queue = threading.BoundedSemaphore(_QUEUE)
+        self._verified = dict(verified)
+        self._bcrypt_lock = threading.Lock()
+        self._waiting = threading.BoundedSemaphore(_MAX_WAITING)
 
     def with_users(self, users: Iterable[tuple[str, str]]) -> Passwords:
-        """Who may come in from now on; the password of a user whose hash is the same stays known."""
+        """Return the passwords after a change of users; those with an unchanged hash stay verified."""
         users = tuple(users)
         same = {name.encode() for name, hash_ in users if self._hashes.get(name.encode()) == hash_.encode()}
         return Passwords(
-            users, self._key, {user: digest for user, digest in self._right.copy().items() if user in same}
+            users, self._key, {user: digest for user, digest in self._verified.copy().items() if user in same}
         )
 
     def challenge(self, authorization: str) -> Response | None:
-        """The answer to one who may not come in.
+        """Return the response to a request without valid credentials; None if they are valid.
 
         Args:
-            authorization: the header of that name; empty without one.
+            authorization: the Authorization header; empty without one.
         """
         credentials = _credentials(authorization)
         try:
-            if credentials is not None and self._fits(*credentials):
+            if credentials is not None and self._verify(*credentials):
                 return None
         except BusyError:
-            return text_response(503, "too many passwords wait to be checked; try again", ("Retry-After", "1"))
+            return text_response(503, "too many passwords are being checked, try again", ("Retry-After", "1"))
         challenge = ("WWW-Authenticate", 'Basic realm="exporter", charset="UTF-8"')
-        return text_response(401, "a user name and its password are needed", challenge)
+        return text_response(401, "user name and password required", challenge)
 
-    def _fits(self, user: bytes, password: bytes) -> bool:
-        password = password[:_LONGEST]
+    def _verify(self, user: bytes, password: bytes) -> bool:
+        password = password[:_MAX_BYTES]
         digest = blake2b(password, key=self._key).digest()
-        if self._remembered(user, digest):
+        if self._is_verified(user, digest):
             return True
-        if not self._queue.acquire(blocking=False):
+        if not self._waiting.acquire(blocking=False):
             raise BusyError
         try:
-            with self._turn:
-                # Somebody before us in the queue may have brought the same one.
-                fits = self._remembered(user, digest) or bcrypt.checkpw(password, self._hash_for(user))
+            with self._bcrypt_lock:
+                # An earlier request in the queue may have verified the same password: after a restart, Prometheus and
+                # people arrive together.
+                correct = self._is_verified(user, digest) or bcrypt.checkpw(password, self._hash_of(user))
+                if correct and user in self._hashes:
+                    self._verified[user] = digest
+                    return True
+                return False
         finally:
-            self._queue.release()
-        if not fits or user not in self._hashes:
-            return False
-        self._right[user] = digest
-        return True
+            self._waiting.release()
 
-    def _remembered(self, user: bytes, digest: bytes) -> bool:
-        return hmac.compare_digest(self._right.get(user, b""), digest)
+    def _is_verified(self, user: bytes, digest: bytes) -> bool:
+        return hmac.compare_digest(self._verified.get(user, b""), digest)
 
-    def _hash_for(self, user: bytes) -> bytes:
-        """The hash of a user; for an unknown one, always the same user's: it takes as long, and never lets in."""
+    def _hash_of(self, user: bytes) -> bytes:
+        """Return the hash of a user; for an unknown name always the same user's, so that costs do not reveal it."""
         if user in self._hashes:
             return self._hashes[user]
         number = int.from_bytes(blake2b(user, key=self._key).digest())
@@ -106,7 +117,7 @@ class Passwords:
 
 
 def _credentials(authorization: str) -> tuple[bytes, bytes] | None:
-    """User name and password of an Authorization header; None if it holds none."""
+    """Return user name and password of an Authorization header; None if it has none (RFC 7617)."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None

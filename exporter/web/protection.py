@@ -1,4 +1,15 @@
-"""TLS, headers and passwords as the web configuration has them now: it is read again when its files change."""
+"""TLS, response headers and passwords of the web configuration, which is read again when its files change.
+
+There is no thread for this. ``_current`` is called for every connection and every request; at most once a second one
+caller compares the files with those that were read (``WebConfig.outdated``) and reads them again if they differ. The
+lock is taken without waiting, so all other callers continue with the current settings, and a slow disk delays one
+request at a time. The settings are one immutable object that is replaced as a whole; a request uses the object that it
+started with.
+
+If the changed files are invalid, the previous settings stay, so that a certificate whose new key is not written yet or
+a file that an editor has emptied for a moment neither ends TLS nor removes the passwords. The files are then read
+again every second until they are valid, because the cause may lie outside the files that were read.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +31,14 @@ if TYPE_CHECKING:
     from exporter.httpd import Handler, Request, Response
 
 CHECK_INTERVAL = 1.0
-"""Seconds between two looks at the files, at the least."""
+"""Seconds between two checks of the files, at least."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class _Rules:
-    """What one reading of the web configuration comes to."""
+class _ActiveConfig:
+    """The settings in use."""
 
     config: WebConfig
     tls: Tls | None
@@ -35,95 +46,94 @@ class _Rules:
 
 
 class Protection:
-    """What stands between a client and the site; for any thread.
-
-    While a changed file is broken, or a certificate and its key do not fit, the last good ones go on.
+    """TLS and authentication in front of the site; safe for use from any thread.
 
     Args:
-        path: the web configuration; None: there is none, and none is looked for.
-        config: as it was read from there.
+        path: the file of the web configuration; None: there is none.
+        config: its content, as read at the start.
     """
 
     def __init__(self, path: Path | None = None, config: WebConfig = WebConfig()) -> None:  # noqa: B008 (frozen)
         self._path = path
-        self._rules = _rules(config)
+        self._active = _activate(config)
         self._lock = threading.Lock()
-        self._next_look = 0.0
-        self._complaint = ""
-        """What is wrong with the files now, as the log was told; empty while they are good."""
-        _warn(config)
+        self._next_check = 0.0
+        self._error = ""
+        """The problems of the files, one a line, as logged; empty while they are valid."""
+        _log_warnings(config)
 
     def tls(self) -> Tls | None:
-        """How a connection that comes now is secured."""
+        """Return the TLS settings for a new connection."""
         return self._current().tls
 
     @property
     def scheme(self) -> str:
-        """``http`` or ``https``, as it is now."""
-        return "http" if self._rules.tls is None else "https"
+        """The current scheme, ``http`` or ``https``."""
+        return "http" if self._active.tls is None else "https"
 
     @property
     def issues(self) -> tuple[Issue, ...]:
-        """What is wrong with the files, as they were last read."""
-        lines = tuple(self._complaint.splitlines())
-        return (Issue("The web configuration is broken; the last good one goes on.", lines),) if lines else ()
+        """The problems of the files when they were last read."""
+        details = tuple(self._error.splitlines())
+        return (Issue("The web configuration is invalid; the previous one stays in use.", details),) if details else ()
 
     def authenticated(self, site: Handler) -> Handler:
-        """The site for those who may see it, with the headers that the operator wants."""
+        """Return a handler that requires a password where one is configured, and adds the configured headers."""
 
-        def answer(request: Request) -> Response:
-            rules = self._current()
-            refused = rules.passwords and rules.passwords.challenge(request.headers.get("Authorization", ""))
-            return _with_headers(refused or site(request), rules.config.headers)
+        def handle(request: Request) -> Response:
+            active = self._current()
+            challenge = active.passwords and active.passwords.challenge(request.headers.get("Authorization", ""))
+            return _with_headers(challenge or site(request), active.config.headers)
 
-        return answer
+        return handle
 
-    def _current(self) -> _Rules:
-        if self._path is not None and time.monotonic() >= self._next_look and self._lock.acquire(blocking=False):
+    def _current(self) -> _ActiveConfig:
+        if self._path is not None and time.monotonic() >= self._next_check and self._lock.acquire(blocking=False):
             try:
-                self._look(self._path)
+                self._reload_if_changed(self._path)
             finally:
-                self._next_look = time.monotonic() + CHECK_INTERVAL
+                self._next_check = time.monotonic() + CHECK_INTERVAL
                 self._lock.release()
-        return self._rules
+        return self._active
 
-    def _look(self, path: Path) -> None:
-        if not self._complaint and not self._rules.config.outdated:
+    def _reload_if_changed(self, path: Path) -> None:
+        if not self._error and not self._active.config.outdated:
             return
-        before = self._complaint
-        config, self._complaint = _read(path)
+        previous_error = self._error
+        config, self._error = _read(path)
         if config is None:
-            for problem in self._complaint.splitlines() if self._complaint != before else ():
-                log.error("web configuration is broken, the last good one goes on", problem=problem)
+            for problem in self._error.splitlines() if self._error != previous_error else ():
+                log.error("web configuration reload failed", error=problem)
             return
-        self._rules = _rules(config, self._rules)
-        log.info("web configuration read again", scheme=self.scheme, users=len(config.users))
-        _warn(config)
+        self._active = _activate(config, self._active)
+        log.info("web configuration reloaded", scheme=self.scheme, users=len(config.users))
+        _log_warnings(config)
 
 
 def _read(path: Path) -> tuple[WebConfig | None, str]:
-    """The web configuration, or what is wrong with it."""
+    """Return the web configuration, or None and its problems."""
     try:
         return load_web(path), ""
     except (ConfigError, OSError) as error:
         return None, str(error)
 
 
-def _warn(config: WebConfig) -> None:
+def _log_warnings(config: WebConfig) -> None:
     for warning in config.warnings:
-        log.warning("web configuration", problem=str(warning))
+        log.warning("web configuration warning", problem=str(warning))
 
 
-def _rules(config: WebConfig, before: _Rules | None = None) -> _Rules:
-    """The rules of a configuration; passwords that were found right stay known."""
+def _activate(config: WebConfig, previous: _ActiveConfig | None = None) -> _ActiveConfig:
+    """Return the settings of a configuration; passwords that were verified before stay verified."""
     tls = Tls(config.tls.context, config.tls.client_names) if config.tls else None
     if not config.users:
-        return _Rules(config, tls, None)
-    known = before.passwords if before else None
-    return _Rules(config, tls, known.with_users(config.users) if known else Passwords(config.users))
+        return _ActiveConfig(config, tls, None)
+    verified = previous.passwords if previous else None
+    return _ActiveConfig(config, tls, verified.with_users(config.users) if verified else Passwords(config.users))
 
 
 def _with_headers(response: Response, headers: tuple[tuple[str, str], ...]) -> Response:
+    """Return the response with configured headers in place of its own ones of the same name."""
     if not headers:
         return response
     replaced = {name.lower() for name, _ in headers}

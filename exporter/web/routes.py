@@ -1,4 +1,4 @@
-"""The paths that the exporter answers (design, "HTTP"). No route asks WeChat anything or waits for it."""
+"""The HTTP routes of the exporter. No request ever causes a request to WeChat or waits for one."""
 
 from __future__ import annotations
 
@@ -21,44 +21,44 @@ if TYPE_CHECKING:
     from exporter.apps import AppStatus
     from exporter.httpd import Handler
     from exporter.web.documents import PageContext
-    from exporter.web.pages import Pages
+    from exporter.web.pages import Pages, Snapshot
 
 READ = ("GET", "HEAD")
 APPS = "/api/v1/apps"
 
 _SECURITY_HEADERS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
-"""Headers of what is about all apps: it is what it says it is, and nobody keeps it."""
+"""Of the status page and the JSON: no guessing of the media type, and no copy in a cache."""
 _HEALTHY = "healthy"
-_NOT_YET = "the first page is not rendered yet"
+_STARTING = "starting, nothing rendered yet"
 
 Route = tuple[tuple[str, ...], "Callable[[Request], Response]"]
 
 
 @dataclass(frozen=True, slots=True)
 class ReloadResult:
-    """What came of a reload."""
+    """The result of a configuration reload."""
 
     applied: bool
-    """Whether the next configuration holds; else the one before goes on."""
+    """Whether the new configuration is in use; otherwise the previous one is."""
     message: str
-    """What changed or what is wrong, for people, on one line or more."""
+    """What changed or what is wrong; one line or more."""
 
 
 class StartupHandler:
-    """Serves requests from the start: 503 and a healthy ``/-/healthy``, until the site is open.
+    """Handles requests before the site exists: ``/-/healthy`` is 200, everything else 503.
 
-    Opening a slow or locked store takes seconds, in which a probe must not find the exporter dead.
+    Opening a slow or locked store takes seconds, in which a liveness probe must not restart the exporter.
     """
 
     def __init__(self) -> None:
         self._site: Handler = _starting
 
     def switch_to(self, site: Handler) -> None:
-        """Hand every request from now on to the site."""
+        """Pass all further requests to the site."""
         self._site = site
 
     def __call__(self, request: Request) -> Response:
-        """Answers one request."""
+        """Respond to one request."""
         return self._site(request)
 
 
@@ -75,24 +75,24 @@ class Site:
     telemetry_path: str
     pages: Pages
     live: Collector
-    """The families that are rendered at each scrape."""
+    """The metrics that are rendered at each scrape."""
     context: Callable[[], PageContext]
-    """What the status page and the JSON say beside the apps."""
+    """Returns what the status page and the JSON show besides the apps."""
     reload: Callable[[], ReloadResult] | None = None
-    """Has the configuration read again; None where that is not allowed over HTTP."""
+    """Reloads the configuration; None if that is not allowed over HTTP."""
     views: dict[str, CachedDocument[statuspage.AppRow | None]] = field(default_factory=dict)
-    """The status page by report, each made when it is first requested."""
+    """The status page of each report, created when it is first requested."""
     apps: CachedDocument[bytes] = field(default_factory=lambda: CachedDocument(appsjson.AppsJson()))
 
     def __call__(self, request: Request) -> Response:
-        """Answers one request."""
+        """Respond to one request."""
         route = self._routes().get(request.path)
         if route is None:
-            return text_response(404, f"not found: the metrics are at {self.telemetry_path}, the status page is at /")
-        methods, answer = route
+            return text_response(404, f"not found: metrics at {self.telemetry_path}, status page at /")
+        methods, handle = route
         if request.method not in methods:
-            return text_response(405, f"only {' and '.join(methods)} here", ("Allow", ", ".join(methods)))
-        return answer(request)
+            return text_response(405, f"method not allowed, use {' or '.join(methods)}", ("Allow", ", ".join(methods)))
+        return handle(request)
 
     def _routes(self) -> dict[str, Route]:
         return {
@@ -107,7 +107,7 @@ class Site:
     def _metrics(self, request: Request) -> Response:
         snapshot = self.pages.current
         if snapshot is None:
-            return text_response(503, _NOT_YET)
+            return text_response(503, _STARTING)
         format_ = preferred_format(request.headers.get("Accept", ""))
         gzip = accepts_gzip(request.headers.get("Accept-Encoding", ""))
         headers = [("Content-Type", format_.value), ("Vary", "Accept, Accept-Encoding")]
@@ -118,42 +118,42 @@ class Site:
     def _status_page(self, request: Request) -> Response:
         snapshot = self.pages.current
         if snapshot is None:
-            return text_response(503, _NOT_YET)
+            return text_response(503, _STARTING)
         fetched = {of.report.name for status in snapshot.statuses for of in status.reports}
         names = [name for name in REPORTS if name in fetched] or [report.name for report in DEFAULT_REPORTS]
         name = dict(parse_qsl(request.query)).get("report", names[0])
         if name not in names:
-            return text_response(404, f"unknown report; apps fetch: {', '.join(names)}")
+            return text_response(404, f"unknown report, use one of: {', '.join(names)}")
         report = REPORTS[name]
         view = self.views.setdefault(name, CachedDocument(statuspage.StatusPage(report)))
         headers = (
             ("Content-Security-Policy", statuspage.content_security_policy(report)),
             ("Referrer-Policy", "no-referrer"),
         )
-        return self._written(view, request, "text/html; charset=utf-8", *headers) or text_response(503, _NOT_YET)
+        return self._cached(view, request, snapshot, "text/html; charset=utf-8", *headers)
 
     def _apps(self, request: Request) -> Response:
-        not_yet = Response(503, (("Content-Type", appsjson.MEDIA_TYPE), *_SECURITY_HEADERS), appsjson.problem(_NOT_YET))
-        return self._written(self.apps, request, appsjson.MEDIA_TYPE) or not_yet
-
-    def _written(
-        self, document: CachedDocument[Fragment], request: Request, media_type: str, *more: tuple[str, str]
-    ) -> Response | None:
-        """A document about the newest snapshot; None before the first."""
         snapshot = self.pages.current
         if snapshot is None:
-            return None
+            headers = (("Content-Type", appsjson.MEDIA_TYPE), *_SECURITY_HEADERS)
+            return Response(503, headers, appsjson.unavailable(_STARTING))
+        return self._cached(self.apps, request, snapshot, appsjson.MEDIA_TYPE)
+
+    def _cached(
+        self,
+        document: CachedDocument[Fragment],
+        request: Request,
+        snapshot: Snapshot,
+        media_type: str,
+        *more: tuple[str, str],
+    ) -> Response:
+        """Return a response with a document about the newest snapshot, which is at least ``snapshot``."""
 
         def newest() -> tuple[Sequence[AppStatus], PageContext]:
             return (self.pages.current or snapshot).statuses, self.context()
 
         gzipped = accepts_gzip(request.headers.get("Accept-Encoding", ""))
-        headers = [
-            ("Content-Type", media_type),
-            ("Vary", "Accept-Encoding"),
-            *_SECURITY_HEADERS,
-            *more,
-        ]
+        headers = [("Content-Type", media_type), ("Vary", "Accept-Encoding"), *_SECURITY_HEADERS, *more]
         if gzipped:
             headers.append(("Content-Encoding", "gzip"))
         return Response(200, tuple(headers), document.body(newest, gzipped=gzipped))
@@ -162,10 +162,10 @@ class Site:
         return text_response(200, _HEALTHY)
 
     def _ready(self, _request: Request) -> Response:
-        return text_response(503, "not ready yet") if self.pages.current is None else text_response(200, "ready")
+        return text_response(503, "not ready") if self.pages.current is None else text_response(200, "ready")
 
     def _reload(self, _request: Request) -> Response:
         if self.reload is None:
-            return text_response(403, "reloading over HTTP is not enabled (--web.enable-lifecycle)")
+            return text_response(403, "reload over HTTP is disabled, start with --web.enable-lifecycle")
         result = self.reload()
         return text_response(200 if result.applied else 500, result.message)

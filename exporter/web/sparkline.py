@@ -1,4 +1,4 @@
-"""One figure over many periods, as columns the size of a word."""
+"""Sparklines: one figure over many periods, drawn as small columns in SVG."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ if TYPE_CHECKING:
     from exporter.reports import History, Report
 
 WIDTH = 104
-"""Units in all."""
+"""Of the drawing, in SVG units."""
 HEIGHT = 28
-"""Units from zero to the highest figure: a fall looks as large as it is."""
-_FILLED = 0.75
-"""How much of its place a column fills, so that neighbours do not touch."""
+"""Of the highest figure. Columns begin at zero, so that a fall of 10 % looks like 10 %."""
+_FILL = 0.75
+"""Share of its slot that a column fills, so that columns do not touch."""
 BOX = f"0 0 {WIDTH} {HEIGHT}"
-"""Everything that is drawn lies in here, as SVG's ``viewBox``."""
+"""The ``viewBox`` of the drawing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sparkline:
-    """The columns as SVG's path data, and what they say in words. A period that is not known is a gap."""
+    """The columns as SVG path data, and a description. An unknown period is a gap."""
 
     earlier: str
     live: str
     share: float | None
-    """How high the live period stands, as a share of the highest; None where its figure is not known."""
-    words: str
+    """The live figure as a share of the highest; None if it is unknown. The page sorts by it."""
+    description: str
+    """For the ``title`` element: what a screen reader reads."""
 
 
 def sparkline(history: History) -> Sparkline | None:
-    """Draws the leading figure of a history; None where there is nothing to draw."""
+    """Draw the leading figure of a history; return None if there is none or it is unknown for all periods."""
     report = history.report
     field = report.leading
     if field is None or history.live is None:
@@ -41,8 +42,8 @@ def sparkline(history: History) -> Sparkline | None:
         return None
     top = max(known) or 1.0
     step = WIDTH / report.chart
-    columns = [_column(step * (report.chart - len(course) + place + 0.5), fig, top) for place, fig in enumerate(course)]
-    words = (
+    columns = [_column(step * (report.chart - len(course) + slot + 0.5), fig, top) for slot, fig in enumerate(course)]
+    description = (
         f"{field.title}, {len(course)} {report.period.NAME}s to {history.live.words}: first {known[0]:,.0f}, last"
         f" {known[-1]:,.0f}, lowest {min(known):,.0f}, highest {max(known):,.0f}"
     )
@@ -51,17 +52,17 @@ def sparkline(history: History) -> Sparkline | None:
         earlier="".join(columns[:-1]),
         live=columns[-1],
         share=None if course[-1] is None else round(course[-1] / top, 4),
-        words=f"{words}; {unknown} not known" if unknown else words,
+        description=f"{description}; {unknown} unknown" if unknown else description,
     )
 
 
 def column_width(report: Report) -> float:
-    """Return the width of a column."""
-    return round(_FILLED * WIDTH / report.chart, 2)
+    """Return the stroke width of a column."""
+    return round(_FILL * WIDTH / report.chart, 2)
 
 
 def _column(x: float, figure: float | None, top: float) -> str:
-    """One period's column; the newest stands at the right end, and zero is a column of one unit."""
+    """Return the path of one period's column. Zero is one unit high, to differ from a gap."""
     if figure is None:
         return ""
     return f"M{round(x, 1):g} {HEIGHT}v-{max(1, round(HEIGHT * figure / top))}"

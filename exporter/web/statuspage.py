@@ -1,6 +1,11 @@
-"""The page for people: every app with its newest figures, changes, state, last error and next fetch.
+"""The status page: every app with its newest figures, changes, state, last error and next fetch.
 
-One self-contained response: its style and its script are in it, and the policy allows these two alone, by their hashes.
+The page is one response without external resources. Style and script are inline, and the Content-Security-Policy allows
+these two alone, by their hashes: markup in a name or an error message of WeChat cannot run even if escaping failed. The
+page works without scripts; the script adds sorting, filtering and relative times.
+
+Each app is rendered once into one ``tbody`` and kept (see ``documents``). Their order is decided when the page is
+assembled, because it depends on all apps.
 """
 
 from __future__ import annotations
@@ -43,47 +48,47 @@ _APP = _TEMPLATES.get_template("app.html")
 _STYLE = _TEMPLATES.get_template("status.css")
 _SCRIPT = (files("exporter.web") / "templates" / "status.js").read_text()
 _HEAD = "</thead>"
-"""Behind it stand the apps; what is escaped cannot hold it."""
-_NOTICED = 0.01
-"""Smaller changes, either way, have no colour."""
+"""The apps are inserted after it. Escaped text cannot contain it."""
+_MIN_TREND = 0.01
+"""Smaller changes have no colour."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Cell:
-    """One figure and its change against the earlier period, as words."""
+    """One figure and its change against the earlier period, formatted."""
 
     figure: str
     change: str
     trend: str
-    """How the change looks: ``up``, ``down`` or nothing."""
+    """CSS class of the change: ``up``, ``down`` or empty."""
     fall: str
-    """What is left of what the figure is compared with, where it fell further than the app may; else nothing."""
+    """The ratios to the baselines, if the figure is below its alert threshold; otherwise empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppRow:
-    """What the page has of one app."""
+    """One app on the page."""
 
-    written: bytes
-    rank: tuple[int, float]
-    """The less, the sooner a person should look: by the trouble, then the deeper a figure fell beyond its limit."""
+    html: bytes
+    urgency: tuple[int, float]
+    """Sort key, most urgent first: the state, then the lowest ratio among figures below their alert threshold."""
     fell: bool
-    """Whether one did."""
+    """Whether a figure is below its alert threshold."""
 
 
 @dataclass(frozen=True, slots=True)
 class StatusPage:
-    """The view of one report; the app that most needs attention comes first."""
+    """Renders the view of one report; the most urgent app comes first."""
 
     report: Report
 
     def render_app(self, status: AppStatus) -> AppRow | None:
-        """One app; None if it does not fetch the report."""
+        """Return one app; None if it does not fetch the report."""
         of = status.of(self.report)
         if of is None:
             return None
         fallen = tuple(falls(status)) if _baselines(self.report) else ()
-        row = _APP.render(
+        html = _APP.render(
             app=status,
             status=of,
             live=of.history.live,
@@ -95,13 +100,13 @@ class StatusPage:
             box=sparkline.BOX,
         )
         lowest = min((fall.ratio for fall in fallen), default=inf)
-        return AppRow(row.encode(errors="replace"), (-SEVERITY.index(of.state), lowest), bool(fallen))
+        return AppRow(html.encode(errors="replace"), (-SEVERITY.index(of.state), lowest), bool(fallen))
 
     def render_document(
-        self, statuses: Sequence[AppStatus], pieces: Sequence[AppRow | None], context: PageContext
+        self, statuses: Sequence[AppStatus], fragments: Sequence[AppRow | None], context: PageContext
     ) -> list[bytes]:
-        """The page: what is wrong on top, then how many apps there are of each state, then the apps."""
-        report, rows = self.report, [row for row in pieces if row is not None]
+        """Return the page: issues of the exporter, number of apps by state, then the apps."""
+        report, rows = self.report, [row for row in fragments if row is not None]
         states = [of.state for status in statuses if (of := status.of(report)) is not None]
         totals = {state: states.count(state) for state in reversed(SEVERITY)}
         views = [each for each in REPORTS.values() if any(status.of(each) for status in statuses)]
@@ -123,14 +128,14 @@ class StatusPage:
         before, head, after = frame.partition(_HEAD)
         return [
             f"{before}{head}\n".encode(errors="replace"),
-            *(row.written for row in sorted(rows, key=lambda row: row.rank)),
+            *(row.html for row in sorted(rows, key=lambda row: row.urgency)),
             after.encode(errors="replace"),
         ]
 
 
 @lru_cache(maxsize=8)
 def content_security_policy(report: Report) -> str:
-    """The page's Content-Security-Policy."""
+    """Return the Content-Security-Policy of a view."""
     return (
         f"default-src 'none'; style-src '{_hash(_style(report))}'; script-src '{_hash(_SCRIPT)}'; img-src data:;"
         " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -139,7 +144,7 @@ def content_security_policy(report: Report) -> str:
 
 @lru_cache(maxsize=8)
 def _style(report: Report) -> str:
-    """The style sheet; on a narrow screen it says what the columns are called."""
+    """Return the style sheet. It contains the column titles, which narrow screens show beside each figure."""
     first = 5 if report.leading else 4
     return _STYLE.render(
         fields=report.fields,
@@ -152,13 +157,13 @@ def _style(report: Report) -> str:
 
 
 def _trail(report: Report) -> str:
-    """The head of the chart's column; empty where the report has no figure to draw."""
+    """Return the title of the chart column; empty if the report has no leading figure."""
     return f"{report.leading.title}, {report.chart} {report.period.NAME}s" if report.leading else ""
 
 
 @lru_cache(maxsize=8)
 def _baselines(report: Report) -> tuple[str, ...]:
-    """What falls of the report's figures are judged by; empty where they are not."""
+    """Return the names of the baselines of the report's alerts; empty if it has none."""
     return tuple(each.comparison.words for each in Baseline if each.comparison in report.comparisons)
 
 
@@ -167,18 +172,18 @@ def _hash(text: str) -> str:
 
 
 def _facts(status: ReportStatus) -> list[str]:
-    """What the calendar says about the live period, and so may explain a fall; nothing where that is unknown."""
+    """Return notes about public holidays in the live period, which may explain a fall."""
     live = status.history.live
     facts = [(fact, fact.value(live)) for fact in status.report.calendar] if live else []
-    return [_words_of_fact(fact.words, number) for fact, number in facts if number]
+    return [_fact(fact.words, number) for fact, number in facts if number]
 
 
-def _words_of_fact(words: str, number: float) -> str:
-    return words.format(number=f"{number:g}", s="" if number == 1 else "s")
+def _fact(template: str, number: float) -> str:
+    return template.format(number=f"{number:g}", s="" if number == 1 else "s")
 
 
 def _change(now: float | None, before: float | None) -> float | None:
-    """The change against an earlier figure; None where there is no base to compare with."""
+    """Return the relative change; None without an earlier figure, or if it is zero."""
     return None if now is None or not before else now / before - 1
 
 
@@ -192,14 +197,14 @@ def _cells(status: ReportStatus, fallen: Sequence[Fall]) -> list[_Cell]:
         now = history.live_value(field)
         change = _change(now, comparisons[0].value(history, field) if comparisons else None)
         cells.append(
-            _Cell(_figure(now, field.unit), _change_words(change), _trend(change), ", ".join(fell.get(field, ())))
+            _Cell(_figure(now, field.unit), _percentage(change), _trend(change), ", ".join(fell.get(field, ())))
         )
     return cells
 
 
 def _figure(value: float | None, unit: Unit) -> str:
     if value is None:
-        return "–"  # noqa: RUF001 (an en dash: no figure)
+        return "–"  # noqa: RUF001 (an en dash stands for an unknown figure)
     match unit:
         case Unit.COUNT:
             return f"{value:,}"
@@ -209,14 +214,14 @@ def _figure(value: float | None, unit: Unit) -> str:
             return f"{value:,.2f}"
 
 
-def _change_words(change: float | None) -> str:
-    """The change with its sign, where there is one; a true minus is as wide as a plus."""
+def _percentage(change: float | None) -> str:
+    """Format a change with its sign; the minus sign U+2212 is as wide as a plus."""
     if change is None:
         return ""
     return f"{change:+.1%}".replace("-", "−") if round(change, 3) else "0.0%"  # noqa: RUF001
 
 
 def _trend(change: float | None) -> str:
-    if change is None or abs(change) < _NOTICED:
+    if change is None or abs(change) < _MIN_TREND:
         return ""
     return "up" if change > 0 else "down"

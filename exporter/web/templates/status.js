@@ -7,12 +7,13 @@
   const [text, byChange] = document.querySelectorAll("#tools input");
   const count = $("#tools output");
   const more = $("#more");
-  const AT_ONCE = 500; // apps that are laid out before somebody asks for all
+  // Laying out thousands of rows is slow, so further apps are shown on request.
+  const PAGE_SIZE = 500;
   const made = Date.parse($("#made").dateTime);
-  const words = /^(app|state)$/; // ascending first; of all others the most first
-  let apps = [...table.tBodies].map((body, place) => ({
+  const TEXT_COLUMNS = /^(app|state)$/; // sorted ascending first, all others descending first
+  let apps = [...table.tBodies].map((body, index) => ({
     body,
-    place,
+    index,
     state: body.classList[0],
     cells: body.rows[0].cells,
     text: body.rows[0].cells[0].textContent.toLowerCase(),
@@ -20,9 +21,9 @@
   const severity = totals.map((total) => total.dataset.state);
   const shown = { q: "", state: "", sort: "", dir: "", by: "" };
 
-  // --- what a column is sorted by
+  // --- Sort keys
 
-  const number = (words) => parseFloat(words.replace(/,/g, "").replace("\u2212", "-"));
+  const number = (formatted) => parseFloat(formatted.replace(/,/g, "").replace("\u2212", "-"));
   const keyOf = ({ cells, state }, column) => {
     const cell = cells[column];
     switch (heads[column].dataset.key) {
@@ -40,7 +41,7 @@
         return number((shown.by ? cell.querySelector("small") : cell.firstChild)?.textContent ?? "");
     }
   };
-  const isNone = (key) => key !== key;
+  const isUnknown = (key) => key !== key; // NaN; sorted last in both directions
   const compare = (one, other) => (one < other ? -1 : one > other ? 1 : 0);
 
   const order = () => {
@@ -49,52 +50,52 @@
     const keyed = apps.map((app) => ({ app, key: column < 0 ? 0 : keyOf(app, column) }));
     keyed.sort(
       (one, other) =>
-        isNone(one.key) - isNone(other.key) ||
+        isUnknown(one.key) - isUnknown(other.key) ||
         sign * compare(one.key, other.key) ||
-        one.app.place - other.app.place,
+        one.app.index - other.app.index,
     );
     apps = keyed.map(({ app }) => app);
     table.append(...apps.map(({ body }) => body));
-    heads.forEach((head, place) =>
-      head.setAttribute("aria-sort", place !== column ? "none" : sign > 0 ? "ascending" : "descending"),
+    heads.forEach((head, index) =>
+      head.setAttribute("aria-sort", index !== column ? "none" : sign > 0 ? "ascending" : "descending"),
     );
   };
 
-  let limit = AT_ONCE;
-  const sift = () => {
-    const wanted = shown.q.trim().toLowerCase();
+  let limit = PAGE_SIZE;
+  const filter = () => {
+    const query = shown.q.trim().toLowerCase();
     let found = 0;
     for (const { body, text } of apps) {
-      const fits = (!shown.state || body.classList.contains(shown.state)) && text.includes(wanted);
-      found += fits;
-      const visible = fits && found <= limit;
+      const matches = (!shown.state || body.classList.contains(shown.state)) && text.includes(query);
+      found += matches;
+      const visible = matches && found <= limit;
       if (body.hidden === visible) body.hidden = !visible;
     }
     more.hidden = found <= limit;
-    more.firstChild.textContent = `Show the other ${found - limit}, too`;
-    count.textContent = found === apps.length ? "" : `${found} of ${apps.length} found`;
+    more.firstChild.textContent = `Show ${found - limit} more`;
+    count.textContent = found === apps.length ? "" : `${found} of ${apps.length} apps`;
     for (const total of totals) {
       total.firstChild.setAttribute("aria-pressed", total.dataset.state === shown.state);
     }
   };
 
   const show = () => {
-    limit = AT_ONCE;
+    limit = PAGE_SIZE;
     order();
-    sift();
+    filter();
   };
 
-  // --- what is shown stands in the fragment, so that a link to it can be shared
+  // --- Filter and order are kept in the fragment of the URL, so that a link to them can be shared
 
   const write = () => {
-    const chosen = new URLSearchParams(Object.entries(shown).filter(([, value]) => value));
-    history.replaceState(null, "", chosen.size ? `#${chosen}` : location.pathname + location.search);
+    const params = new URLSearchParams(Object.entries(shown).filter(([, value]) => value));
+    history.replaceState(null, "", params.size ? `#${params}` : location.pathname + location.search);
   };
   const read = () => {
     const fragment = location.hash.slice(1);
     if (document.getElementById(fragment)) return;
-    const chosen = new URLSearchParams(fragment);
-    for (const key of Object.keys(shown)) shown[key] = chosen.get(key) ?? "";
+    const params = new URLSearchParams(fragment);
+    for (const key of Object.keys(shown)) shown[key] = params.get(key) ?? "";
     if (!severity.includes(shown.state)) shown.state = "";
     text.value = shown.q;
     byChange.checked = shown.by === "change";
@@ -102,48 +103,50 @@
     show();
   };
 
-  // --- times that pass, by the exporter's clock: this machine's may be wrong. A page that was saved is as old as it looks
+  // --- Relative times
+  // They follow the exporter's clock, since the clock of this computer may be wrong: the page is taken to be new when it
+  // is loaded. That does not hold for a saved file, for which the local clock is all there is.
 
-  const behind = location.protocol === "file:" ? 0 : made - Date.now();
-  const now = () => Date.now() + behind;
-  const ago = (instant, awaited) => {
+  const offset = location.protocol === "file:" ? 0 : made - Date.now();
+  const now = () => Date.now() + offset;
+  const relativeTime = (instant, isFetch) => {
     const seconds = Math.round((instant - now()) / 1000);
     const size = Math.abs(seconds);
     if (size < 5) return "now";
-    if (seconds < 0 && awaited) return "due";
+    if (seconds < 0 && isFetch) return "due";
     const [unit, name] = size < 90 ? [1, "s"] : size < 5400 ? [60, "min"] : size < 129600 ? [3600, "h"] : [86400, "days"];
     const amount = `${Math.round(size / unit)} ${name}`;
     return seconds < 0 ? `${amount} ago` : `in ${amount}`;
   };
-  const passing = [...document.querySelectorAll('time[datetime*="T"]')].map((time) => {
+  const times = [...document.querySelectorAll('time[datetime*="T"]')].map((time) => {
     const relative = document.createElement("span");
     time.before(relative, " ");
-    const awaited = heads[time.parentElement.cellIndex]?.dataset.key === "next";
-    return { relative, awaited, instant: Date.parse(time.dateTime) };
+    const isFetch = heads[time.parentElement.cellIndex]?.dataset.key === "next";
+    return { relative, isFetch, instant: Date.parse(time.dateTime) };
   });
-  const OLD = 600_000; // milliseconds after which the page says that it is of the past
+  const STALE_MS = 600_000; // the age from which the page is marked as outdated
   const age = $("#age");
   const tick = () => {
-    for (const { relative, awaited, instant } of passing) {
-      const words = ago(instant, awaited);
-      if (relative.textContent !== words) relative.textContent = words;
+    for (const { relative, isFetch, instant } of times) {
+      const label = relativeTime(instant, isFetch);
+      if (relative.textContent !== label) relative.textContent = label;
     }
-    age.classList.toggle("problem", now() - made >= OLD);
+    age.classList.toggle("problem", now() - made >= STALE_MS);
   };
 
-  // --- what can be pressed
+  // --- Buttons; they are created here, because without scripts they would do nothing
 
-  const press = (place, pressed) => {
+  const makeButton = (element, onClick) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.append(...place.childNodes);
-    button.addEventListener("click", pressed);
-    place.replaceChildren(button);
+    button.append(...element.childNodes);
+    button.addEventListener("click", onClick);
+    element.replaceChildren(button);
   };
   for (const head of heads) {
-    press(head, () => {
+    makeButton(head, () => {
       const { key } = head.dataset;
-      const [first, second] = words.test(key) ? ["asc", "desc"] : ["desc", "asc"];
+      const [first, second] = TEXT_COLUMNS.test(key) ? ["asc", "desc"] : ["desc", "asc"];
       if (shown.sort !== key) [shown.sort, shown.dir] = [key, first];
       else if (shown.dir === first) shown.dir = second;
       else shown.sort = shown.dir = "";
@@ -152,34 +155,34 @@
     });
   }
   for (const total of totals) {
-    press(total, () => {
+    makeButton(total, () => {
       const { state } = total.dataset;
       shown.state = shown.state === state ? "" : state;
-      limit = AT_ONCE;
-      sift();
+      limit = PAGE_SIZE;
+      filter();
       write();
     });
   }
-  let waiting;
+  let pending; // filtering thousands of apps waits for a pause in typing
   text.addEventListener("input", () => {
     shown.q = text.value;
-    limit = AT_ONCE;
-    clearTimeout(waiting);
-    waiting = setTimeout(() => (sift(), write()), apps.length > 500 ? 120 : 0);
+    limit = PAGE_SIZE;
+    clearTimeout(pending);
+    pending = setTimeout(() => (filter(), write()), apps.length > 500 ? 120 : 0);
   });
   byChange.addEventListener("change", () => {
     shown.by = byChange.checked ? "change" : "";
     show();
     write();
   });
-  press($("#age > :last-child"), () => location.reload());
+  makeButton($("#age > :last-child"), () => location.reload());
   addEventListener("beforeprint", () => {
     limit = Infinity;
-    sift();
+    filter();
   });
-  press(more, () => {
+  makeButton(more, () => {
     limit = Infinity;
-    sift();
+    filter();
   });
 
   $("#tools").hidden = false;
