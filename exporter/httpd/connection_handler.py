@@ -7,8 +7,8 @@ for a slow handler.
 
 It also rejects what h11 accepts but proxies may read differently, such as Content-Length next to
 Transfer-Encoding: two readers that disagree on where a request ends can be made to see different requests
-(request smuggling, RFC 9112 section 11.2). After any rejected request the connection is closed, since nothing says
-where the next one begins.
+(request smuggling, RFC 9112 section 11.2). After any rejected request the connection is closed, since the
+start of the next one is unknown.
 
 An exception of the handler leaves ``run``; the server logs it and calls ``fail``. If a part of the response was
 sent already, the connection is reset: to an HTTP/1.0 client a clean close is the end of a complete body.
@@ -112,7 +112,7 @@ class ConnectionHandler:
         path, query = split_target(head.target.decode())
         headers = Headers((name.decode(), value.decode("latin-1")) for name, value in head.headers)
         connection.set_deadline()
-        connection.responding = False
+        connection.responding = False  # "100 Continue" was not a part of the response
         connection.request = Request(connection.method, path, query, headers, body)
         response = self._handler(connection.request)
         connection.set_deadline(self._limits.write_seconds)
@@ -183,6 +183,7 @@ def _check(head: h11.Request) -> None:
 
 
 def _head_of(response: Response) -> h11.Response:
+    # RFC 9110, 6.6.1: a server with a clock sends Date. The simulator sets its own, with the simulated time.
     headers = [*response.headers]
     if not any(name == "Date" for name, _ in headers):
         headers.insert(0, ("Date", formatdate(usegmt=True)))

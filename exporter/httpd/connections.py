@@ -142,6 +142,7 @@ class Connection:
         if self.request is not None:  # or the kernel would keep the rest of the response for a client that never reads
             self.reset_on_close()
         self.aborted = True
+        # Unlike close, shutdown wakes a thread that is blocked in recv or send.
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
@@ -167,6 +168,7 @@ class Connections:
         """Register a connection; at the limit abort the oldest without a complete request, else the oldest."""
         with self._lock:
             others = self._active()
+            # Aborted connections do not count, although their workers may need a moment to close them.
             if len(others) >= self._limits.connections:
                 (_oldest_waiting(others) or others[0]).abort()
             self._open[accepted] = Connection(accepted, self._limits)
@@ -202,6 +204,7 @@ class Connections:
             for connection in self._active():
                 if connection.deadline <= now:
                     connection.abort()
+            # Nobody else closes these. The list is made first because the loop changes the dictionary.
             for accepted in [
                 each for each, connection in self._open.items() if connection.aborted and not connection.has_worker
             ]:

@@ -12,8 +12,8 @@ sends the signal, and the accepting thread would then wait forever.
 
 Without free descriptors or memory ``accept`` fails, but the connection stays in the backlog and would wake the
 selector again at once. The thread then aborts the oldest waiting connection and pauses 0.1 s, which keeps it below 20 %
-of one core (tests/test_httpd.py). Errors that a client can cause are logged at most once a minute per kind, so that
-nobody can fill the disk.
+of one core (tests/test_httpd.py). Errors that a client can cause are logged at most once a minute per kind, so that a
+client cannot fill the disk.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ class _Listener(ThreadingMixIn, TCPServer):
     """One listening socket. socketserver calls ``handle_error`` for exceptions that leave a worker."""
 
     daemon_threads = True
-    block_on_close = False
+    block_on_close = False  # stop() must not wait for a handler that hangs
     allow_reuse_address = True
     request_queue_size = _BACKLOG
 
@@ -199,6 +199,7 @@ class _Listener(ThreadingMixIn, TCPServer):
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, ipv6_only)
         # Inherited by accepted sockets: without it the body waits for the acknowledgement of the head (Nagle).
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)  # noqa: FBT003 - the C API's
+        # A client may disconnect between select and accept, which must not block the accepting thread.
         self.socket.setblocking(False)  # noqa: FBT003 - positional in the standard library
         super().server_bind()
 
@@ -232,7 +233,7 @@ class _Listener(ThreadingMixIn, TCPServer):
         connection = self._service.connections.remove(request)
         if connection is None:
             return
-        if connection.aborted:
+        if connection.aborted:  # a further shutdown would send FIN before the reset: the end of a complete response
             self.close_request(request)
         else:
             super().shutdown_request(request)

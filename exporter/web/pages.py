@@ -82,6 +82,7 @@ class Pages:
                 return
             if not is_changed:
                 continue
+            # Cleared before the rendering: a change during it is rendered in the next round.
             self._changed.clear()
             began = time.monotonic()
             self._guard.run(COMPONENT, self.render)

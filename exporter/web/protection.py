@@ -75,7 +75,7 @@ class Protection:
     def issues(self) -> tuple[Issue, ...]:
         """The problems of the files when they were last read."""
         details = tuple(self._error.splitlines())
-        return (Issue("The web configuration is invalid; the previous one stays in use.", details),) if details else ()
+        return (Issue("The web configuration is invalid; the previous one continues.", details),) if details else ()
 
     def authenticated(self, site: Handler) -> Handler:
         """Return a handler that requires a password where one is configured, and adds the configured headers."""
@@ -92,6 +92,7 @@ class Protection:
             try:
                 self._reload_if_changed(self._path)
             finally:
+                # After the check, not before: a slow disk must not be read without pause.
                 self._next_check = time.monotonic() + CHECK_INTERVAL
                 self._lock.release()
         return self._active
@@ -120,7 +121,7 @@ def _read(path: Path) -> tuple[WebConfig | None, str]:
 
 def _log_warnings(config: WebConfig) -> None:
     for warning in config.warnings:
-        log.warning("web configuration warning", problem=str(warning))
+        log.warning("web configuration warning", warning=str(warning))
 
 
 def _activate(config: WebConfig, previous: _ActiveConfig | None = None) -> _ActiveConfig:

@@ -55,7 +55,7 @@ class StartupHandler:
 
     def switch_to(self, site: Handler) -> None:
         """Pass all further requests to the site."""
-        self._site = site
+        self._site = site  # one assignment: a worker thread sees either handler, never a mixture
 
     def __call__(self, request: Request) -> Response:
         """Respond to one request."""
@@ -119,12 +119,14 @@ class Site:
         snapshot = self.pages.current
         if snapshot is None:
             return text_response(503, _STARTING)
+        # Only reports that some app fetches have a view. Without any app the default reports have, with an empty table.
         fetched = {of.report.name for status in snapshot.statuses for of in status.reports}
         names = [name for name in REPORTS if name in fetched] or [report.name for report in DEFAULT_REPORTS]
         name = dict(parse_qsl(request.query)).get("report", names[0])
         if name not in names:
             return text_response(404, f"unknown report, use one of: {', '.join(names)}")
         report = REPORTS[name]
+        # setdefault is atomic, so two first requests at the same time share one document and its lock.
         view = self.views.setdefault(name, CachedDocument(statuspage.StatusPage(report)))
         headers = (
             ("Content-Security-Policy", statuspage.content_security_policy(report)),
@@ -149,6 +151,7 @@ class Site:
     ) -> Response:
         """Return a response with a document about the newest snapshot, which is at least ``snapshot``."""
 
+        # Called under the lock of the document: a client that waited for it must not bring back an older snapshot.
         def newest() -> tuple[Sequence[AppStatus], PageContext]:
             return (self.pages.current or snapshot).statuses, self.context()
 

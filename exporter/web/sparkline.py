@@ -36,11 +36,12 @@ def sparkline(history: History) -> Sparkline | None:
     field = report.leading
     if field is None or history.live is None:
         return None
+    # Shorter than the chart for a young app: the columns then begin further to the right.
     course = history.course(field, report.chart)
     known = [figure for figure in course if figure is not None]
     if not known:
         return None
-    top = max(known) or 1.0
+    top = max(known) or 1.0  # all known figures may be zero
     step = WIDTH / report.chart
     columns = [_column(step * (report.chart - len(course) + slot + 0.5), fig, top) for slot, fig in enumerate(course)]
     description = (

@@ -100,6 +100,7 @@ class StatusPage:
             box=sparkline.BOX,
         )
         lowest = min((fall.ratio for fall in fallen), default=inf)
+        # errors="replace": a name from the configuration may contain a lone surrogate, which UTF-8 cannot encode.
         return AppRow(html.encode(errors="replace"), (-SEVERITY.index(of.state), lowest), bool(fallen))
 
     def render_document(
