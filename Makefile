@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST_FLAGS ?=
 
-.PHONY: demo test soak lint format generated readme pictures clean
+.PHONY: demo test soak lint format generated docs pictures clean
 
 ## The exporter against a simulator of WeChat: no account, no network.
 demo: $(INSTALLED)
@@ -43,9 +43,9 @@ generated: $(INSTALLED)
 	$(BIN)/wechat-miniprogram-exporter rules --kubernetes > deploy/kubernetes/prometheusrule.yaml
 	$(BIN)/wechat-miniprogram-exporter dashboard > grafana/wechat-miniprogram.json
 
-## Writes the README's tables from the code.
-readme: $(INSTALLED)
-	PYTHONPATH=tests $(BIN)/python -m readme_tables
+## Writes the generated tables of README.md and docs/ from the code.
+docs: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python -m doc_tables
 
 ## Draws the pictures of the dashboard (Grafana's components, in Chromium, on twelve weeks of the demo in a Prometheus)
 ## and of the status page.

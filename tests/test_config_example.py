@@ -81,7 +81,7 @@ def test_an_app_shows_every_option_the_other_ways_in_in_comments() -> None:
 
 
 def test_every_way_in_that_is_shown_in_a_comment_can_be_uncommented(tmp_path: Path) -> None:
-    block = TEXT[TEXT.index("    # Or another way in") : TEXT.index("    # What this app does not share")]
+    block = TEXT[TEXT.index("    # Or another access method") : TEXT.index("    # Alert thresholds of this app")]
     lines = [
         line.replace("    # ", "    ", 1)
         for line in block.splitlines()

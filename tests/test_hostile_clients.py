@@ -155,7 +155,7 @@ def test_what_is_promised_are_the_limits_of_the_server() -> None:
     for words in (
         f"{LIMITS.connections} connections at once",
         f"headers ({LIMITS.header_seconds:.0f} s), bodies ({LIMITS.body_seconds:.0f} s)",
-        f"reading an answer ({LIMITS.write_seconds:.0f} s) and idling ({LIMITS.idle_seconds:.0f} s)",
+        f"reading a response ({LIMITS.write_seconds:.0f} s) and idling ({LIMITS.idle_seconds:.0f} s)",
         f"{LIMITS.header_bytes // 1024} KiB of headers, {LIMITS.body_bytes // 1024} KiB of body",
     ):
         assert words in promise, words

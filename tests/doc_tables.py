@@ -1,14 +1,19 @@
-"""The tables of the README, made from the code. ``make readme`` writes them, ``test_readme`` holds them."""
+"""The tables of the documentation that are generated from the code.
+
+A table is written into every Markdown file that has its markers, ``<!-- name -->`` and ``<!-- end -->``. ``make docs``
+writes them; ``test_documents`` fails while one is outdated.
+"""
 
 from __future__ import annotations
 
+import argparse
 import re
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter.apps import State
-from exporter.cli.flags import COMMANDS, _shared_flags
+from exporter.cli.flags import COMMANDS, _parser, _shared_flags
 from exporter.config import Api, Fetch, duration_words
 from exporter.metrics import catalogue
 from exporter.reports import DEFAULT_REPORTS, PREFIX, REPORTS, WEEKLY
@@ -19,50 +24,51 @@ if TYPE_CHECKING:
 
     from exporter.reports import Report
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = (ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md")))
 
 DECISIONS = {
     NotReady: State.NOT_READY.value,
     Busy: f"{State.NOT_READY.value}, retried sooner",
-    TokenRejected: f"another token, once; then `{State.REFUSED.value}`",
+    TokenRejected: f"retried once with another token; then `{State.REFUSED.value}`",
     QuotaSpent: State.QUOTA_SPENT.value,
     Refused: State.REFUSED.value,
     Failed: State.FAILED.value,
 }
-WAYS_IN_WORDS = {
+ACCESS_METHODS = {
     "secret, secret_file, secret_env": (
-        "AppID and AppSecret, for a token from `stable_token`",
-        "the AppSecret; the exporter's address in the IP allow list, if there is one",
+        "AppID and AppSecret; the exporter requests a token from `stable_token`",
+        "the AppSecret; the exporter's address in the IP allow list, if the app has one",
     ),
-    "token_file": ("a token that another program keeps valid in a file, read for every call", "nothing more"),
+    "token_file": ("a token in a file that another program keeps valid; read for every call", "nothing else"),
     "token_url": (
         (
-            "a central token server: `url`, `method`, `headers`, `json_field` (dots lead into objects) or `plain_text`,"
-            " `expires_in`"
+            "a token from a central token server: `url`, `method`, `headers`, `json_field` (dots separate the names of"
+            " nested objects) or `plain_text`, `expires_in`"
         ),
-        "nothing more",
+        "nothing else",
     ),
     "authorizer": (
         (
-            "a third-party platform: `component_appid`, `component_token_file` or `component_token_url`,"
+            "a token of a third-party platform: `component_appid`, `component_token_file` or `component_token_url`,"
             " `refresh_token_file`"
         ),
         "the app's authorization with permission set 18 (or 21); the exporter's address in the platform's IP list",
     ),
     "cloud_function": (
-        "on top of any of these: a function of the app's cloud environment, `env` and `name`",
+        "a function in the app's cloud environment, called with one of the tokens above: `env` and `name`",
         "cloud development; the function uploaded with its `config.json`",
     ),
     "http_function": (
         "a function behind the HTTP access service: `url`, `headers`",
-        "the same, a timer that stores each period, and an HTTP path",
+        "as for `cloud_function`, and a timer that stores each period, and an HTTP path",
     ),
     "cloud_hosting": (
         (
-            "from inside WeChat Cloud Hosting, without a token; `from_appid` where another account lends the"
+            "calls from inside WeChat Cloud Hosting, without a token; `from_appid` if another account shares the"
             " environment, or `cloudbase_token_file`, read every ten minutes"
         ),
-        "the open interface service switched on, and the paths of the reports allowed: "
+        "the open interface service enabled, and the paths of the reports allowed: "
         + ", ".join(f"`{report.path}`" for report in REPORTS.values()),
     ),
 }
@@ -70,36 +76,47 @@ SECONDS = {"interval", "retry_interval", "ready_after", "timeout"}
 
 
 def table(*rows: tuple[str, ...]) -> str:
-    """A Markdown table; the first row is its head."""
+    """Return a Markdown table; the first row is its head."""
     head, *body = ("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
     return "\n".join((head, "|" + "---|" * len(rows[0]), *body))
 
 
-def figures() -> str:
-    """The figures that all reports share, then what else each report has, by pattern."""
-    same = all(report.fields == WEEKLY.fields for report in REPORTS.values())
-    assert same, "a report with other figures needs a table of its own"
-    return "\n\n".join(
-        (
-            table(
-                ("metrics", "WeChat's field", "meaning"),
-                *(
-                    (
-                        ", ".join(f"`{report.metric(field)}`" for report in REPORTS.values()),
-                        f"`{field.wechat}`",
-                        field.meaning,
-                    )
-                    for field in WEEKLY.fields
-                ),
-            ),
-            "Further values, with the labels of the live period. `<figure>` is the name of a figure: `visitors`.",
-            table(("metric", "labels", "meaning"), *(row for report in REPORTS.values() for row in further(report))),
-        )
+def reports() -> str:
+    """The reports that can be configured."""
+    return table(
+        ("report", "WeChat API", "label", "comparison figures"),
+        *(
+            (
+                f"`{report.name}`" + (" (default)" if report in DEFAULT_REPORTS else ""),
+                f"`{report.api}`",
+                f"`{report.period.NAME}`",
+                ", ".join(f"`{comparison.name}_`" for comparison in report.comparisons),
+            )
+            for report in REPORTS.values()
+        ),
     )
 
 
+def figures() -> str:
+    """The figures that all reports share."""
+    same = all(report.fields == WEEKLY.fields for report in REPORTS.values())
+    assert same, "a report with other figures needs a table of its own"
+    return table(
+        ("metrics", "WeChat's field", "meaning"),
+        *(
+            (", ".join(f"`{report.metric(field)}`" for report in REPORTS.values()), f"`{field.wechat}`", field.meaning)
+            for field in WEEKLY.fields
+        ),
+    )
+
+
+def further_figures() -> str:
+    """What each report has beside its figures, by pattern."""
+    return table(("metric", "labels", "meaning"), *(row for report in REPORTS.values() for row in further(report)))
+
+
 def further(report: Report) -> Iterator[tuple[str, str, str]]:
-    """What a report has beside its figures: comparisons, derived figures, the end of its period, the calendar."""
+    """Yield the rows of a report: comparison figures, derived figures, the end of its period, the calendar."""
     kind = report.period.NAME
     for comparison in report.comparisons:
         only = " (counts only)" if comparison.counts_only else ""
@@ -126,7 +143,7 @@ def metrics() -> str:
 
 def codes() -> str:
     return table(
-        ("code", "WeChat says", "state", "what to do"),
+        ("code", "WeChat's message", "state", "what to do"),
         *(
             (
                 str(code.number),
@@ -154,6 +171,21 @@ def flags() -> str:
     )
 
 
+def command_flags() -> str:
+    """The flags that only one command has."""
+    shared = {option for action in _shared_flags()._actions for option in action.option_strings}
+    (commands,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return table(
+        ("command", "flag", "meaning"),
+        *(
+            (f"`{name}`", f"`{action.option_strings[0]}`", f"{action.help}")
+            for name, parser in commands.choices.items()
+            for action in parser._actions
+            if not (shared | {"-h"}) & {*action.option_strings}
+        ),
+    )
+
+
 def options() -> str:
     rows = [("`reports`", f"`[{', '.join(report.name for report in DEFAULT_REPORTS)}]`")]
     for section, kind in (("fetch", Fetch), ("api", Api)):
@@ -168,38 +200,42 @@ def options() -> str:
     return table(("option", "default"), *rows)
 
 
-def ways() -> str:
+def access_methods() -> str:
     return table(
         ("in the configuration", "what it is", "what it needs in WeChat's console"),
         *(
             (", ".join(f"`{option}`" for option in options.split(", ")), what, needs)
-            for options, (what, needs) in WAYS_IN_WORDS.items()
+            for options, (what, needs) in ACCESS_METHODS.items()
         ),
     )
 
 
 TABLES = {
-    "ways": ways,
-    "figures": figures,
+    "access methods": access_methods,
+    "reports": reports,
+    "figures of reports": figures,
+    "further figures": further_figures,
     "metrics": metrics,
     "codes": codes,
     "commands": commands,
     "flags": flags,
+    "flags of commands": command_flags,
     "options": options,
 }
 
 
-def written(readme: str) -> str:
-    """The README with every table as the code has it now."""
+def written(text: str) -> str:
+    """Return a document with every table as the code has it now."""
     for name, make in TABLES.items():
-        readme = re.sub(
+        text = re.sub(
             rf"(<!-- {name} -->\n).*?(<!-- end -->)",
             lambda match, make=make: f"{match[1]}{make()}\n{match[2]}",
-            readme,
+            text,
             flags=re.DOTALL,
         )
-    return readme
+    return text
 
 
 if __name__ == "__main__":
-    README.write_text(written(README.read_text()))
+    for document in DOCUMENTS:
+        document.write_text(written(document.read_text()))
