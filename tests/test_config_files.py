@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from config_bad_row import MARKER, write
 
-from exporter.config import ConfigError, Problem, fingerprint, load
+from exporter.config import ConfigError, Problem, file_signatures, load
 from exporter.config.document import documents
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def test_links_that_lead_back_make_no_pattern_endless(tmp_path: Path, pattern: s
     config = load(tmp_path / "config.yaml", {})
     assert [app.appid for app in config.apps] == ["wx0123456789abcdef"]
     assert config.problems == ()
-    assert [file.name for file in fingerprint(tmp_path / "config.yaml", config)].count("one.yaml") == 1
+    assert [file.name for file in file_signatures(tmp_path / "config.yaml", config)].count("one.yaml") == 1
 
 
 def test_a_pattern_never_names_the_main_file(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from config_bad_row import write
 
 from exporter.config import (
+    AccessConfig,
     Api,
     App,
     AppSecret,
@@ -29,11 +30,10 @@ from exporter.config import (
     Secret,
     TokenFile,
     TokenUrl,
-    Way,
     load,
 )
+from exporter.config.app.access_reader import ACCESS_METHODS
 from exporter.config.app.addresses import parse_base_url
-from exporter.config.app.way_sections import WAYS
 from exporter.reports import DAILY, MONTHLY, WEEKLY, Thresholds
 
 A, B, C, D = (f"wx{digit * 16}" for digit in "abcd")
@@ -53,9 +53,9 @@ def config(main: str, files: dict[str, str | bytes] | None = None, environ: dict
 
 
 def secret_of(app: App) -> Secret:
-    assert isinstance(app.way, Datacube)
-    assert isinstance(app.way.tokens, AppSecret)
-    return app.way.tokens.secret
+    assert isinstance(app.access, Datacube)
+    assert isinstance(app.access.tokens, AppSecret)
+    return app.access.tokens.secret
 
 
 def appids(found: Config) -> list[str]:
@@ -174,7 +174,7 @@ def test_a_broken_app_file_costs_only_its_own_apps() -> None:
         "apps.d/good.yaml": f"- {{appid: {C}, secret: x}}\n",
     }
     found = config(f"app_config_files: [apps.d/*]\napps: [{{appid: {D}, secret: x}}]\n", files)
-    words = f"no way in; give one of {', '.join(WAYS)}"
+    words = f"no way in; give one of {', '.join(ACCESS_METHODS)}"
     assert appids(found) == [D, C]
     assert found.broken_files == (BrokenFile("apps.d/bad.yaml", (Problem("apps.d/bad.yaml", 2, "[1]", words),)),)
 
@@ -345,10 +345,10 @@ WAYS_IN = (
 
 
 @pytest.mark.parametrize(("option", "way"), WAYS_IN, ids=[option for option, _ in WAYS_IN])
-def test_a_way_in_is_read_as_it_is_written(option: str, way: Way) -> None:
+def test_a_way_in_is_read_as_it_is_written(option: str, way: AccessConfig) -> None:
     assert len(WAYS_IN) == 11
     found = config(f"apps:\n- appid: {A}\n  {option}\n", {"token": "T", "key": "K"})
-    assert found.apps[0].way == way
+    assert found.apps[0].access == way
     assert found.warnings == ()
 
 
@@ -356,8 +356,8 @@ def test_a_token_server_has_an_address_in_one_form_and_headers_from_three_places
     files: dict[str, str | bytes] = {"key": "of-the-file\n"}
     main = f"apps:\n- appid: {A}\n  token_url: {SERVER.format()}\n"
     (app,) = config(main, files, {"KEY": "of-the-variable"}).apps
-    assert isinstance(app.way, Datacube)
-    server = app.way.tokens
+    assert isinstance(app.access, Datacube)
+    server = app.access.tokens
     assert isinstance(server, TokenUrl)
     assert server.url == "https://tokens.example.org/t?app={appid}&x=1"
     assert (server.method, server.json_field, server.expires_in) == ("POST", "data.token", "data.left")

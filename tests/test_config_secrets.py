@@ -49,7 +49,7 @@ def test_white_space_around_a_secret_is_not_part_of_it(secret: Secret) -> None:
 
 
 def test_a_secret_never_shows_itself(secret: Secret) -> None:
-    app = App(APPID, secret.noted())
+    app = App(APPID, secret.fingerprinted())
     for shown in (secret, app, Config(apps=(app,)), [secret], {"secret": secret}):
         assert MARKER not in f"{shown} {shown!r} {shown!s:>40}"
         assert "<SECRET>" in f"{shown}"
@@ -57,7 +57,7 @@ def test_a_secret_never_shows_itself(secret: Secret) -> None:
 
 
 def test_equal_secrets_are_equal_and_other_ways_are_not(tmp_path: Path) -> None:
-    first, second = ([way(tmp_path).noted() for way in WAYS] for _ in range(2))
+    first, second = ([way(tmp_path).fingerprinted() for way in WAYS] for _ in range(2))
     assert first == second
     assert len(set(first + second)) == len(WAYS)
 

@@ -16,13 +16,13 @@ from readme_tables import README, TABLES, WAYS_IN_WORDS, written
 from rig import running
 
 from exporter import config
-from exporter.config.app.way_sections import (
+from exporter.config.app.access_reader import (
+    ACCESS_OPTIONS,
     AUTHORIZER_OPTIONS,
     CLOUD_FUNCTION_OPTIONS,
     CLOUD_HOSTING_OPTIONS,
     HTTP_FUNCTION_OPTIONS,
     TOKEN_URL_OPTIONS,
-    WAY_OPTIONS,
 )
 from exporter.metrics import catalogue
 from exporter.reports import REPORTS
@@ -59,7 +59,7 @@ def test_every_metric_that_is_named_exists() -> None:
 
 def test_the_table_of_ways_has_every_option_that_leads_in() -> None:
     named = {option for row in WAYS_IN_WORDS for option in row.split(", ")}
-    assert named == set(WAY_OPTIONS)
+    assert named == set(ACCESS_OPTIONS)
     inner = {
         *TOKEN_URL_OPTIONS,
         *AUTHORIZER_OPTIONS,

@@ -577,7 +577,7 @@ def test_a_log_that_nobody_reads_holds_up_no_stop(tmp_path: Path) -> None:
 
 
 def test_a_fault_of_the_exporter_in_a_reload_is_said_everywhere_until_one_comes_to_its_end() -> None:
-    app = App(appid=ONE, way=Datacube(AppSecret(LiteralSecret("s" * 20))))
+    app = App(appid=ONE, access=Datacube(AppSecret(LiteralSecret("s" * 20))))
     config = Config(apps=(app,), api=Api(base_url="http://127.0.0.1:9"))
     faults = [OSError(5, "Input/output error")]
 

@@ -27,7 +27,7 @@ from exporter.web import Protection
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-FINE, FAILED, UNUSABLE = 0, 1, 2
+EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
 """Exit codes: all is well; the work failed; wrong usage, or a configuration that cannot be started with."""
 INTERRUPTED = 130
 
@@ -43,20 +43,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     logs.configure(options.log_level, options.log_format)
     signals = Signals()
     if options.command in LONG_RUNNING:
-        signals.hold(reload=options.command == RUN)
+        signals.start(reload=options.command == RUN)
     try:
         return _dispatch(options, signals)
     except KeyboardInterrupt:
         return INTERRUPTED
     except config.ConfigError as error:
         print(error, file=sys.stdout if options.command == "check" else sys.stderr)
-        return FAILED if options.command == "check" else UNUSABLE
+        return EXIT_FAILED if options.command == "check" else EXIT_USAGE
     except UsageError as error:
         print(error, file=sys.stderr)
-        return UNUSABLE
+        return EXIT_USAGE
     except (Locked, ListenError, OSError) as error:
         print(error, file=sys.stderr)
-        return FAILED
+        return EXIT_FAILED
     finally:
         _let_go_of_the_log()
 
@@ -73,7 +73,7 @@ def _dispatch(options: Options, signals: Signals) -> int:
         return without_configuration[options.command](options)
     source = Source(
         load=partial(config.load, options.config_file, os.environ),
-        look=partial(config.fingerprint, options.config_file),
+        look=partial(config.file_signatures, options.config_file),
     )
     if options.command == "fetch":
         loaded = source.load(None)
@@ -84,7 +84,7 @@ def _dispatch(options: Options, signals: Signals) -> int:
         loaded = source.load(None)
         return commands.check(replace(loaded, warnings=(*loaded.warnings, *web.warnings)), options, _clock)
     run(source, _settings(options, web), _clock, signals.wait)
-    return FINE
+    return EXIT_OK
 
 
 def _web_configuration(options: Options, other: Callable[[], config.Config] | None = None) -> config.WebConfig:
@@ -116,7 +116,7 @@ def _demo(options: Options, signals: Signals) -> int:
     invite = partial(_invite, settings.protection.scheme, settings.telemetry_path)
     run(Source(lambda _last: pretended, lambda _config: None), settings, _clock, signals.wait, invite)
     wechat.stop()
-    return FINE
+    return EXIT_OK
 
 
 def _settings(

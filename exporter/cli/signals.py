@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 STOP = {signal.SIGINT, signal.SIGTERM}
 RELOAD = signal.SIGHUP
-PATIENCE = 1.8
+STOP_SECONDS = 1.8
 """Seconds for a clean stop: two are promised. What was fetched is in the store long before."""
 
 
 class Signals:
-    """Waits for signals from ``hold`` on, so that none is lost and a stop is certain, whatever the others hang on."""
+    """Waits for signals from ``start`` on, so that none is lost and a stop is certain, whatever the others hang on."""
 
     def __init__(self) -> None:
         self._reloads: SimpleQueue[bool] = SimpleQueue()
         """One entry for each signal: whether it asks for a reload; else it is time to stop."""
 
-    def hold(self, *, reload: bool) -> None:
+    def start(self, *, reload: bool) -> None:
         """Begins to wait. Called before any other thread starts, for threads inherit what is blocked.
 
         A handler in place of this could meet a lock, or a thread that is not the main one.
@@ -40,7 +40,7 @@ class Signals:
         threading.Thread(target=self._read, args=(signals,), name="signals", daemon=True).start()
 
     def wait(self, reload: Callable[[], object] = lambda: None) -> None:
-        """Returns when it is time to stop; until then ``reload`` is called for each SIGHUP since ``hold``."""
+        """Returns when it is time to stop; until then ``reload`` is called for each SIGHUP since ``start``."""
         while self._reloads.get():
             reload()
 
@@ -48,5 +48,5 @@ class Signals:
         while signal.sigwait(signals) == RELOAD:
             self._reloads.put(True)  # noqa: FBT003 (what the queue holds)
         self._reloads.put(False)  # noqa: FBT003 (the same)
-        time.sleep(PATIENCE)
+        time.sleep(STOP_SECONDS)
         os._exit(0)

@@ -45,7 +45,7 @@ def parse_duration(text: str) -> float:
     return milliseconds / 1000
 
 
-def duration_words(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """Writes seconds as a Prometheus duration, to the millisecond: ``21600.0`` gives ``6h``.
 
     Raises:

@@ -9,7 +9,7 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-Look = tuple[int, ...]
+FileSignature = tuple[int, ...]
 """What of a file changes with its content: none of it for one that is not there."""
 
 _OTHERS_MAY_READ = 0o004
@@ -24,7 +24,7 @@ class FileUnreadableError(Exception):
         """The line at which it goes wrong, where there is one."""
 
 
-def look(path: Path) -> Look:
+def file_signature(path: Path) -> FileSignature:
     """How a file looks at this moment; links are followed."""
     try:
         found = path.stat()
@@ -98,7 +98,7 @@ def parse_path(text: str) -> str:
 
 def _read_bytes(path: Path, limit: int) -> bytes:
     try:
-        _demand_file(path.stat().st_mode)
+        _require_regular_file(path.stat().st_mode)
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
@@ -108,7 +108,7 @@ def _read_bytes(path: Path, limit: int) -> bytes:
     return data
 
 
-def _demand_file(mode: int) -> None:
+def _require_regular_file(mode: int) -> None:
     """Opening a pipe that nobody writes to would hold up the start for ever."""
     if stat.S_ISDIR(mode):
         raise FileUnreadableError("is a folder")

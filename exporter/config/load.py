@@ -7,11 +7,11 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from exporter.config.app.apps import AppReader
-from exporter.config.document.documents import DocumentError, Items, Node, Text, read_document
+from exporter.config.document.documents import DocumentError, Node, ScalarNode, SequenceNode, read_document
 from exporter.config.document.problems import ConfigError, Findings
 from exporter.config.document.sections import Section, kind, open_mapping
 from exporter.config.files import parse_path
-from exporter.config.patterns import WILDCARDS, files_of, identity
+from exporter.config.patterns import WILDCARDS, identity, matching_files
 from exporter.config.settings import (
     API_OPTIONS,
     DEFAULTS_OPTIONS,
@@ -46,20 +46,20 @@ def load(path: Path, environ: Mapping[str, str], last: Config | None = None) -> 
     Raises:
         ConfigError: the main file is broken; it holds the problems of all files.
     """
-    notes = Findings(path)
-    section = open_mapping(path, MAIN_OPTIONS, notes)
+    findings = Findings(path)
+    section = open_mapping(path, MAIN_OPTIONS, findings)
     fetch = read_fetch(section.section("fetch", FETCH_OPTIONS))
     api = read_api(section.section("api", API_OPTIONS))
     defaults = read_defaults(section.section("defaults", DEFAULTS_OPTIONS))
     reports = read_reports(section, DEFAULT_REPORTS)
     reader = AppReader(environ, defaults, reports)
-    own = reader.read(section.nodes("apps"), "apps", path, notes)
-    read = dict(_read_app_file(file, reader) for file in _app_files(section, path, notes))
-    files = (notes, *read)
+    own = reader.read(section.items("apps"), "apps", path, findings)
+    read = dict(_read_app_file(file, reader) for file in _app_files(section, path, findings))
+    files = (findings, *read)
     is_misspelt = section.is_misspelt("apps", "app_config_files")
     if not own and not any(read.values()) and not any(found.problems for found in read) and not is_misspelt:
-        _demand_apps(notes)
-    if notes.problems:
+        _require_apps(findings)
+    if findings.problems:
         raise ConfigError(problem for found in files for problem in found.problems)
     apps_of_files = _with_last_good(read, own, last)
     return Config(
@@ -73,23 +73,25 @@ def load(path: Path, environ: Mapping[str, str], last: Config | None = None) -> 
         ),
         warnings=tuple(warning for found in files for warning in found.warnings),
         apps_of_files=apps_of_files,
-        app_config_files=tuple(node.value for node in section.nodes("app_config_files") if isinstance(node, Text)),
+        app_config_files=tuple(
+            node.value for node in section.items("app_config_files") if isinstance(node, ScalarNode)
+        ),
     )
 
 
 def _read_app_file(file: Path, reader: AppReader) -> tuple[Findings, tuple[App, ...]]:
     """What is found in one app file, and its apps: none of them if there is a problem."""
-    notes = Findings(file)
+    findings = Findings(file)
     try:
         tree = read_document(file)
     except DocumentError as error:
-        notes.problem(error.line, "", str(error))
-        return notes, ()
-    if not isinstance(tree, Items):
-        notes.problem(tree.line, "", f"must be a list of apps (- appid: ...), not {kind(tree)}")
-        return notes, ()
-    apps = reader.read(tree.nodes, "", file, notes)
-    return notes, () if notes.problems else apps
+        findings.problem(error.line, "", str(error))
+        return findings, ()
+    if not isinstance(tree, SequenceNode):
+        findings.problem(tree.line, "", f"must be a list of apps (- appid: ...), not {kind(tree)}")
+        return findings, ()
+    apps = reader.read(tree.items, "", file, findings)
+    return findings, () if findings.problems else apps
 
 
 def _with_last_good(
@@ -106,42 +108,42 @@ def _with_last_good(
     }
 
 
-def _app_files(section: Section, main: Path, notes: Findings) -> list[Path]:
+def _app_files(section: Section, main: Path, findings: Findings) -> list[Path]:
     """The files that the patterns name, by name, each once and never the main file."""
     files: dict[object, Path] = {}
-    for index, node in enumerate(section.nodes("app_config_files")):
-        for file in _matches(node, f"app_config_files[{index}]", main.parent, notes):
+    for index, node in enumerate(section.items("app_config_files")):
+        for file in _matches(node, f"app_config_files[{index}]", main.parent, findings):
             files.setdefault(identity(file) or os.path.normpath(file), file)
     files.pop(identity(main), None)
     return sorted(files.values(), key=str)
 
 
-def _matches(node: Node, field: str, folder: Path, notes: Findings) -> list[Path]:
-    if not isinstance(node, Text) or node.nothing:
-        notes.problem(node.line, field, f"must be a file name or a pattern, not {kind(node)}")
+def _matches(node: Node, field: str, folder: Path, findings: Findings) -> list[Path]:
+    if not isinstance(node, ScalarNode) or node.is_null:
+        findings.problem(node.line, field, f"must be a file name or a pattern, not {kind(node)}")
         return []
     try:
         pattern = parse_path(node.value)
     except ValueError as error:
-        notes.problem(node.line, field, str(error))
+        findings.problem(node.line, field, str(error))
         return []
     if not WILDCARDS.isdisjoint(pattern):
-        return _matches_of_wildcard(pattern, node.line, field, folder, notes)
+        return _matches_of_wildcard(pattern, node.line, field, folder, findings)
     if _is_folder(folder / pattern):
-        notes.problem(node.line, field, "names a folder; write a pattern such as apps.d/*.yaml")
+        findings.problem(node.line, field, "names a folder; write a pattern such as apps.d/*.yaml")
         return []
     if not os.path.lexists(folder / pattern):
-        notes.problem(node.line, field, _NO_SUCH_FILE)
+        findings.problem(node.line, field, _NO_SUCH_FILE)
         return []
     return [folder / pattern]
 
 
-def _matches_of_wildcard(pattern: str, line: int, field: str, folder: Path, notes: Findings) -> list[Path]:
-    files = files_of([pattern], folder)
+def _matches_of_wildcard(pattern: str, line: int, field: str, folder: Path, findings: Findings) -> list[Path]:
+    files = matching_files([pattern], folder)
     if not files and _is_closed(folder / pattern):
-        notes.problem(line, field, "its folder cannot be read: permission denied")
+        findings.problem(line, field, "its folder cannot be read: permission denied")
     elif not files:
-        notes.warning(line, field, "matches no file (relative patterns begin in this file's folder)")
+        findings.warning(line, field, "matches no file (relative patterns begin in this file's folder)")
     return list(files)
 
 
@@ -159,10 +161,10 @@ def _is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises for a folder that is closed to us
 
 
-def _demand_apps(notes: Findings) -> None:
+def _require_apps(findings: Findings) -> None:
     """Says why there are no apps, unless a problem with the lists of apps has said it already."""
-    for warning in notes.warnings:
+    for warning in findings.warnings:
         if warning.field.startswith("app_config_files"):
-            notes.problem(warning.line, warning.field, warning.message)
-    if not any(problem.field.startswith("app") for problem in notes.problems):
-        notes.problem(None, "apps", "there are no apps; list them here or in files named by app_config_files")
+            findings.problem(warning.line, warning.field, warning.message)
+    if not any(problem.field.startswith("app") for problem in findings.problems):
+        findings.problem(None, "apps", "there are no apps; list them here or in files named by app_config_files")

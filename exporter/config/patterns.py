@@ -20,7 +20,7 @@ _RECURSIVE = "**"
 Identity = tuple[int, int]
 
 
-def files_of(patterns: Iterable[str], folder: Path) -> set[Path]:
+def matching_files(patterns: Iterable[str], folder: Path) -> set[Path]:
     """Return the files that patterns name now, each once, under the first of its names in alphabetical order.
 
     Args:

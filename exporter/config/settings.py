@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from exporter.config.app.addresses import parse_base_url
-from exporter.config.durations import MINUTE, WEEK, duration_words, parse_duration
+from exporter.config.durations import MINUTE, WEEK, format_duration, parse_duration
 from exporter.config.types import Api, Defaults, Fetch
 from exporter.reports import REPORTS, Thresholds
 
@@ -65,7 +65,7 @@ def read_reports(section: Section, otherwise: tuple[Report, ...]) -> tuple[Repor
     if "reports" not in section:
         return otherwise
     names: list[str] = []
-    for line, name in section.words("reports"):
+    for line, name in section.texts("reports"):
         if name not in REPORTS:
             section.problem_at(line, "reports", f"no such report; there are {', '.join(REPORTS)}")
         elif name in names:
@@ -85,9 +85,9 @@ def _duration(least: float, most: float, *, below: bool = False) -> Callable[[st
     def parse(text: str) -> float:
         seconds = parse_duration(text)
         if seconds < least:
-            raise ValueError(f"must be at least {duration_words(least)}")
+            raise ValueError(f"must be at least {format_duration(least)}")
         if seconds > most or (below and seconds == most):
-            raise ValueError(f"must be {'below' if below else 'at most'} {duration_words(most)}")
+            raise ValueError(f"must be {'below' if below else 'at most'} {format_duration(most)}")
         return seconds
 
     return parse
@@ -129,5 +129,5 @@ def _check_waits(section: Section, fetch: Fetch) -> None:
     if "retry_interval" in section:
         section.problem("retry_interval", "must not be longer than fetch.interval")
     else:
-        default = duration_words(Fetch().retry_interval)
+        default = format_duration(Fetch().retry_interval)
         section.problem("interval", f"is shorter than fetch.retry_interval, by default {default}; give both")

@@ -12,7 +12,7 @@ from exporter.reports import DEFAULT_REPORTS, Report, Thresholds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.config.app.ways import Way
+    from exporter.config.app.access_config import AccessConfig
     from exporter.config.document.problems import Problem
 
 
@@ -52,7 +52,7 @@ class App:
     """One Mini Program and the way by which its reports are read."""
 
     appid: str
-    way: Way
+    access: AccessConfig
     name: str = ""
     """Shown to people; may be empty."""
     alerts: Thresholds = Thresholds()  # noqa: RUF009 (a frozen value)
@@ -74,7 +74,7 @@ class BrokenFile:
 
     file: str
     problems: tuple[Problem, ...]
-    kept: int = 0
+    kept_apps: int = 0
     """How many apps of its last good state go on: none at a start."""
 
 

@@ -42,8 +42,8 @@ class Secret(ABC):
         """The text as it stands there now; ``SecretUnavailable`` if there is none."""
 
     @abstractmethod
-    def noted(self) -> Self:
-        """The same secret with a trace of what it reads now, so that a reload notices a change.
+    def fingerprinted(self) -> Self:
+        """The same secret with a fingerprint of what it reads now, so that a reload notices a change.
 
         Raises:
             SecretUnavailable: it cannot be read now.
@@ -80,8 +80,8 @@ class LiteralSecret(Secret):
     def _fetch(self) -> str:
         return self.value
 
-    def noted(self) -> Self:
-        """The value is its own trace."""
+    def fingerprinted(self) -> Self:
+        """The value is its own fingerprint."""
         self.read()
         return self
 
@@ -91,29 +91,29 @@ class FileSecret(Secret):
     """The secret is all that a file holds; ``subject`` is what the file is called in words."""
 
     path: Path = field(hash=False)
-    trace: bytes = field(default=b"", hash=False)
+    fingerprint: bytes = field(default=b"", hash=False)
     subject: str = field(default="the secret file", compare=False)
 
     def _fetch(self) -> str:
         try:
             text = read_text(self.path, MAX_BYTES)
             # Changed since the load, so perhaps half-written: use it once two reads in a row are equal.
-            known = {self.trace, _settled.get(self.path, b"")}
-            for _ in range(_SETTLE_TRIES if self.trace and _trace(text.strip()) not in known else 0):
+            known = {self.fingerprint, _settled.get(self.path, b"")}
+            for _ in range(_SETTLE_TRIES if self.fingerprint and _fingerprint(text.strip()) not in known else 0):
                 time.sleep(_SETTLE_SECONDS)
                 before, text = text, read_text(self.path, MAX_BYTES)
                 if text == before and text.strip():
-                    _settled[self.path] = _trace(text.strip())
+                    _settled[self.path] = _fingerprint(text.strip())
                     break
         except FileUnreadableError as error:
             raise SecretUnavailable(f"{self.subject} {error}") from None
         return text
 
-    def noted(self) -> Self:
-        """With a trace of what the file holds now."""
-        return replace(self, trace=_trace(self.read()))
+    def fingerprinted(self) -> Self:
+        """With a fingerprint of what the file holds now."""
+        return replace(self, fingerprint=_fingerprint(self.read()))
 
-    def keep(self, secret: str) -> None:
+    def save(self, secret: str) -> None:
         """Replaces what the file holds, whole or not at all, for its owner's eyes alone.
 
         Raises:
@@ -131,7 +131,7 @@ class EnvSecret(Secret):
 
     variable: str = field(hash=False)
     environ: Mapping[str, str] = field(compare=False)
-    trace: bytes = field(default=b"", hash=False)
+    fingerprint: bytes = field(default=b"", hash=False)
 
     @property
     def subject(self) -> str:
@@ -148,11 +148,11 @@ class EnvSecret(Secret):
             raise SecretUnavailable(f"{self.subject} is not UTF-8 text") from None
         return value
 
-    def noted(self) -> Self:
-        """With a trace of what the variable holds now."""
-        return replace(self, trace=_trace(self.read()))
+    def fingerprinted(self) -> Self:
+        """With a fingerprint of what the variable holds now."""
+        return replace(self, fingerprint=_fingerprint(self.read()))
 
 
-def _trace(secret: str) -> bytes:
+def _fingerprint(secret: str) -> bytes:
     """Tells two secrets apart within this process and is worth nothing outside of it."""
     return hashlib.blake2b(secret.encode(), key=_KEY, digest_size=16).digest()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from exporter.config.document.syntax import syntax_fault
+from exporter.config.document.syntax import syntax_error
 from exporter.config.files import FileUnreadableError, read_text
 
 if TYPE_CHECKING:
@@ -33,37 +33,37 @@ _DEFAULT_TAGS = {None, "!", "tag:yaml.org,2002:str", "tag:yaml.org,2002:seq", "t
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class ScalarNode:
     """One scalar, as it was written; ``nothing`` if it is unquoted and empty or null."""
 
     line: int
     value: str = field(repr=False)
-    nothing: bool = False
+    is_null: bool = False
     size: int = 1
-    height: int = 1
+    depth: int = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
-    """One YAML list. ``size`` and ``height`` are those of the whole branch, counted through aliases."""
+class SequenceNode:
+    """One YAML list. ``size`` and ``depth`` are those of the whole branch, counted through aliases."""
 
     line: int
-    nodes: tuple[Node, ...] = field(repr=False)
+    items: tuple[Node, ...] = field(repr=False)
     size: int
-    height: int
+    depth: int
 
 
 @dataclass(frozen=True, slots=True)
-class Entries:
+class MappingNode:
     """One YAML mapping in the order of the file; equal keys are still side by side."""
 
     line: int
     pairs: tuple[tuple[Node, Node], ...] = field(repr=False)
     size: int
-    height: int
+    depth: int
 
 
-Node = Text | Items | Entries
+Node = ScalarNode | SequenceNode | MappingNode
 
 
 class DocumentError(Exception):
@@ -101,7 +101,7 @@ def parse_document(text: str) -> Node:
         tree = _build(_LOADER(text))
     except _SYNTAX:
         tree = _build_slowly(text)
-    if tree is None or (isinstance(tree, Text) and tree.nothing):
+    if tree is None or (isinstance(tree, ScalarNode) and tree.is_null):
         raise DocumentError(None, "the file is empty")
     return tree
 
@@ -112,7 +112,7 @@ def _build_slowly(text: str) -> Node | None:
     try:
         return _build(loader)
     except yaml.YAMLError as error:
-        raise DocumentError(*syntax_fault(error)) from None
+        raise DocumentError(*syntax_error(error)) from None
     except _SYNTAX:
         words = "not valid YAML: the number in an escape (\\U) or a directive (%) is out of range"
         raise DocumentError(loader.line + 1, words) from None
@@ -136,20 +136,20 @@ class _Branch:
     anchor: str | None
     children: list[Node] = field(default_factory=list)
     size: int = 1
-    height: int = 0
+    depth: int = 0
 
     def add(self, node: Node) -> None:
         self.children.append(node)
         self.size += node.size
-        self.height = max(self.height, node.height)
+        self.depth = max(self.depth, node.depth)
 
-    def items(self) -> Items:
-        return Items(self.line, tuple(self.children), self.size, self.height + 1)
+    def items(self) -> SequenceNode:
+        return SequenceNode(self.line, tuple(self.children), self.size, self.depth + 1)
 
-    def entries(self) -> Entries:
+    def entries(self) -> MappingNode:
         children = iter(self.children)
         pairs = tuple(zip(children, children, strict=True))
-        return Entries(self.line, pairs, self.size, self.height + 1)
+        return MappingNode(self.line, pairs, self.size, self.depth + 1)
 
 
 class _Builder:
@@ -183,11 +183,11 @@ class _Builder:
                     raise DocumentError(line, "a second YAML document begins here (---); keep one in a file")
 
     def _begin(self, event: yaml.SequenceStartEvent | yaml.MappingStartEvent, line: int) -> None:
-        _demand_plain_tag(event.tag, line)
+        _require_plain_tag(event.tag, line)
         if event.anchor:
             self._anchors[event.anchor] = None
         self._open.append(_Branch(line, event.anchor))
-        self._demand_depth(0, line)
+        self._check_depth(0, line)
 
     def _close(self, node: Node, anchor: str | None) -> None:
         if anchor:
@@ -199,7 +199,7 @@ class _Builder:
         self._size += node.size if new is None else new
         if self._size > MAX_NODES:
             raise DocumentError(node.line, f"more than {MAX_NODES:,} values, aliases counted; split the file")
-        self._demand_depth(node.height, node.line)
+        self._check_depth(node.depth, node.line)
         if self._open:
             self._open[-1].add(node)
         else:
@@ -213,21 +213,21 @@ class _Builder:
             raise DocumentError(line, "an alias (*) that contains itself")
         return replace(node, line=line)
 
-    def _demand_depth(self, height: int, line: int) -> None:
-        if len(self._open) + height > MAX_DEPTH:
+    def _check_depth(self, depth: int, line: int) -> None:
+        if len(self._open) + depth > MAX_DEPTH:
             raise DocumentError(line, f"nested more than {MAX_DEPTH} deep")
 
 
-def _text(event: yaml.ScalarEvent, line: int) -> Text:
-    _demand_plain_tag(event.tag, line)
+def _text(event: yaml.ScalarEvent, line: int) -> ScalarNode:
+    _require_plain_tag(event.tag, line)
     value: str = event.value
     try:
         value.encode()
     except UnicodeEncodeError:
         raise DocumentError(line, "an escape that is half a character (\\ud800 to \\udfff)") from None
-    return Text(line, value, nothing=not event.style and value in _NOTHING)
+    return ScalarNode(line, value, is_null=not event.style and value in _NOTHING)
 
 
-def _demand_plain_tag(tag: str | None, line: int) -> None:
+def _require_plain_tag(tag: str | None, line: int) -> None:
     if tag not in _DEFAULT_TAGS:
         raise DocumentError(line, "a tag (!) is not supported; text that begins with ! goes in quotes")

@@ -6,7 +6,7 @@ import difflib
 import re
 from typing import TYPE_CHECKING, TypeVar
 
-from exporter.config.document.documents import DocumentError, Entries, Items, Node, Text, read_document
+from exporter.config.document.documents import DocumentError, MappingNode, Node, ScalarNode, SequenceNode, read_document
 from exporter.config.document.problems import ConfigError
 
 if TYPE_CHECKING:
@@ -20,28 +20,28 @@ T = TypeVar("T")
 _OPTION_NAME = re.compile("[a-z_]{1,30}")
 """What may be repeated in a message: anything else could be a secret in the wrong place."""
 _LONGEST_GUESS = 40
-_KINDS = {Items: "a list", Entries: "a mapping"}
+_KINDS = {SequenceNode: "a list", MappingNode: "a mapping"}
 
 
 class Section:
     """Options by name, each with its line. Whatever is wrong goes to the findings, never to the caller."""
 
-    def __init__(self, node: Node | None, line: int, field: str, options: Collection[str], notes: Findings) -> None:
+    def __init__(self, node: Node | None, line: int, field: str, options: Collection[str], findings: Findings) -> None:
         self.line = line
         """Where the mapping begins; a missing option points here."""
-        self.usable = node is None or isinstance(node, Entries)
+        self.usable = node is None or isinstance(node, MappingNode)
         """False if it is no mapping; that is noted already."""
         self._field = field
         self._options = options
-        self._notes = notes
+        self._findings = findings
         self._values: dict[str, tuple[int, Node]] = {}
         self._guesses: set[str] = set()
         """Options that an unknown key may have meant."""
-        if isinstance(node, Entries):
+        if isinstance(node, MappingNode):
             for key, value in node.pairs:
                 self._take(key, value)
         if not self.usable and node is not None:
-            notes.problem(line, field, f"must be a mapping, not {kind(node)}")
+            findings.problem(line, field, f"must be a mapping, not {kind(node)}")
 
     def __contains__(self, option: str) -> bool:
         return option in self._values
@@ -60,15 +60,15 @@ class Section:
 
     def problem(self, option: str, message: str) -> None:
         """Notes what is wrong with an option."""
-        self._notes.problem(self.line_of(option), self.path(option), message)
+        self._findings.problem(self.line_of(option), self.path(option), message)
 
     def problem_at(self, line: int, option: str, message: str) -> None:
         """Notes what is wrong in a certain line of an option."""
-        self._notes.problem(line, self.path(option), message)
+        self._findings.problem(line, self.path(option), message)
 
     def warning(self, option: str, message: str) -> None:
         """Notes what a person should know about an option."""
-        self._notes.warning(self.line_of(option), self.path(option), message)
+        self._findings.warning(self.line_of(option), self.path(option), message)
 
     def value(self, option: str, parse: Callable[[str], T]) -> T | None:
         """The option's value, or ``None`` if it is not given or wrong.
@@ -80,11 +80,11 @@ class Section:
         if option not in self._values:
             return None
         node = self._values[option][1]
-        if not isinstance(node, Text):
+        if not isinstance(node, ScalarNode):
             self.problem(option, f"must be a single value, not {kind(node)}")
             return None
         try:
-            return parse("" if node.nothing else node.value)
+            return parse("" if node.is_null else node.value)
         except ValueError as error:
             self.problem(option, str(error))
             return None
@@ -95,43 +95,43 @@ class Section:
             self.problem(option, "is missing")
         return self.value(option, parse)
 
-    def free(self, option: str, options: Collection[str]) -> Iterator[tuple[int, str, str | Section]]:
+    def free_form(self, option: str, options: Collection[str]) -> Iterator[tuple[int, str, str | Section]]:
         """The mapping under an option whose keys are free: line, key, and a text or a section with these options."""
         line, node = self._given(option)
-        if node is not None and not isinstance(node, Entries):
+        if node is not None and not isinstance(node, MappingNode):
             self.problem_at(line, option, f"must be a mapping, not {kind(node)}")
             return
         for key, value in node.pairs if node else ():
-            if not isinstance(key, Text) or isinstance(value, Items):
+            if not isinstance(key, ScalarNode) or isinstance(value, SequenceNode):
                 self.problem_at(key.line, option, "each key must be a single word, each value a text or a mapping")
-            elif isinstance(value, Text):
-                yield key.line, key.value, "" if value.nothing else value.value
+            elif isinstance(value, ScalarNode):
+                yield key.line, key.value, "" if value.is_null else value.value
             else:
-                yield key.line, key.value, Section(value, value.line, self.path(option), options, self._notes)
+                yield key.line, key.value, Section(value, value.line, self.path(option), options, self._findings)
 
     def section(self, option: str, options: Collection[str]) -> Section:
         """The mapping under an option; without any options if it is absent, empty or no mapping."""
         line, node = self._given(option)
-        return Section(node, line, self.path(option), options, self._notes)
+        return Section(node, line, self.path(option), options, self._findings)
 
-    def nodes(self, option: str) -> tuple[Node, ...]:
+    def items(self, option: str) -> tuple[Node, ...]:
         """The list under an option; without any items if it is absent, empty or no list."""
         node = self._given(option)[1]
-        if node is None or isinstance(node, Items):
-            return node.nodes if node else ()
+        if node is None or isinstance(node, SequenceNode):
+            return node.items if node else ()
         self.problem(option, f"must be a list, not {kind(node)}")
         return ()
 
     def is_empty(self, option: str) -> bool:
         """Whether an option is given without anything in it."""
         node = self._given(option)[1]
-        return option in self._values and (node is None or (isinstance(node, Items) and not node.nodes))
+        return option in self._values and (node is None or (isinstance(node, SequenceNode) and not node.items))
 
-    def words(self, option: str) -> tuple[tuple[int, str], ...]:
+    def texts(self, option: str) -> tuple[tuple[int, str], ...]:
         """The list of texts under an option, each with its line."""
         found = []
-        for index, node in enumerate(self.nodes(option)):
-            if isinstance(node, Text) and not node.nothing:
+        for index, node in enumerate(self.items(option)):
+            if isinstance(node, ScalarNode) and not node.is_null:
                 found.append((node.line, node.value))
             else:
                 self.problem_at(node.line, f"{option}[{index}]", f"must be a single value, not {kind(node)}")
@@ -139,26 +139,26 @@ class Section:
 
     def _given(self, option: str) -> tuple[int, Node | None]:
         line, node = self._values.get(option, (self.line, None))
-        return line, None if isinstance(node, Text) and node.nothing else node
+        return line, None if isinstance(node, ScalarNode) and node.is_null else node
 
     def _take(self, key: Node, value: Node) -> None:
-        if not isinstance(key, Text):
-            self._notes.problem(key.line, self._field, f"a key must be a single word, not {kind(key)}")
+        if not isinstance(key, ScalarNode):
+            self._findings.problem(key.line, self._field, f"a key must be a single word, not {kind(key)}")
         elif key.value not in self._options:
             self._refuse(key)
         elif key.value in self._values:
             words = f"given twice; first in line {self._values[key.value][0]}"
-            self._notes.problem(key.line, self.path(key.value), words)
+            self._findings.problem(key.line, self.path(key.value), words)
         else:
             self._values[key.value] = key.line, value
 
-    def _refuse(self, key: Text) -> None:
+    def _refuse(self, key: ScalarNode) -> None:
         if key.value == "<<":
-            self._notes.problem(key.line, self._field, "merging (<<) is not supported; write the options out")
+            self._findings.problem(key.line, self._field, "merging (<<) is not supported; write the options out")
         elif _OPTION_NAME.fullmatch(key.value):
-            self._notes.problem(key.line, self.path(key.value), f"unknown option; {self._hint(key.value)}")
+            self._findings.problem(key.line, self.path(key.value), f"unknown option; {self._hint(key.value)}")
         else:
-            self._notes.problem(key.line, self._field, f"an unknown option; {self._hint(key.value)}")
+            self._findings.problem(key.line, self._field, f"an unknown option; {self._hint(key.value)}")
 
     def _hint(self, key: str) -> str:
         guess = difflib.get_close_matches(key.lower(), self._options, 1) if len(key) <= _LONGEST_GUESS else []
@@ -166,7 +166,7 @@ class Section:
         return f"did you mean {guess[0]}?" if guess else f"there are {', '.join(self._options)}"
 
 
-def open_mapping(path: Path, options: Collection[str], notes: Findings) -> Section:
+def open_mapping(path: Path, options: Collection[str], findings: Findings) -> Section:
     """The mapping that a whole file is.
 
     Raises:
@@ -175,12 +175,12 @@ def open_mapping(path: Path, options: Collection[str], notes: Findings) -> Secti
     try:
         tree = read_document(path)
     except DocumentError as error:
-        notes.problem(error.line, "", str(error))
-        raise ConfigError(notes.problems) from None
-    if not isinstance(tree, Entries):
-        notes.problem(tree.line, "", f"must be a mapping ({', '.join(options)}), not {kind(tree)}")
-        raise ConfigError(notes.problems)
-    return Section(tree, tree.line, "", options, notes)
+        findings.problem(error.line, "", str(error))
+        raise ConfigError(findings.problems) from None
+    if not isinstance(tree, MappingNode):
+        findings.problem(tree.line, "", f"must be a mapping ({', '.join(options)}), not {kind(tree)}")
+        raise ConfigError(findings.problems)
+    return Section(tree, tree.line, "", options, findings)
 
 
 def required(text: str) -> str:
@@ -194,7 +194,7 @@ def required(text: str) -> str:
     return text
 
 
-def parse_word(text: str) -> str:
+def parse_identifier(text: str) -> str:
     """A name without white space: an appid, an environment, a function.
 
     Raises:
@@ -205,7 +205,7 @@ def parse_word(text: str) -> str:
     return text
 
 
-def parse_truth(text: str) -> bool:
+def parse_bool(text: str) -> bool:
     """``true`` or ``false``.
 
     Raises:
@@ -229,6 +229,6 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 def kind(node: Node) -> str:
     """What a node is, in YAML's words."""
-    if isinstance(node, Text):
-        return "empty" if node.nothing else "text"
+    if isinstance(node, ScalarNode):
+        return "empty" if node.is_null else "text"
     return _KINDS[type(node)]

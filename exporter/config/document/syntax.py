@@ -31,7 +31,7 @@ _WORDS = (
 )
 
 
-def syntax_fault(error: yaml.YAMLError) -> tuple[int | None, str]:
+def syntax_error(error: yaml.YAMLError) -> tuple[int | None, str]:
     """Where the error is (lines count from 1) and what it means, without a word of the file."""
     problem = str(getattr(error, "problem", None) or "")
     words, at_begin = _in_words(problem)

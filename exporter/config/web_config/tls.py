@@ -9,8 +9,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.config.document.sections import one_of, parse_truth, required
-from exporter.config.files import FileUnreadableError, Look, look, parse_path, read_text, readable_by_others
+from exporter.config.document.sections import one_of, parse_bool, required
+from exporter.config.files import (
+    FileSignature,
+    FileUnreadableError,
+    file_signature,
+    parse_path,
+    read_text,
+    readable_by_others,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +87,7 @@ class TlsReader:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.options |= ssl.OP_NO_RENEGOTIATION
         self._context.set_alpn_protocols(["http/1.1"])
-        self.looks: list[tuple[Path, Look]] = []
+        self.signatures: list[tuple[Path, FileSignature]] = []
 
     def read(self) -> TlsServer:
         """What the section says; only of use if no problem was noted."""
@@ -129,9 +136,9 @@ class TlsReader:
 
     def _ciphers(self, *, is_served: bool) -> None:
         section = self._section
-        if section.value("prefer_server_cipher_suites", parse_truth) is False:
+        if section.value("prefer_server_cipher_suites", parse_bool) is False:
             self._context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
-        chosen = section.words("cipher_suites")
+        chosen = section.texts("cipher_suites")
         for line, name in chosen:
             if name not in CIPHERS and name not in CIPHERS_OF_TLS13:
                 section.problem_at(line, "cipher_suites", "holds a suite that is unknown, or that Go calls insecure")
@@ -155,7 +162,7 @@ class TlsReader:
             self._context.verify_mode = mode
         if "client_allowed_sans" not in section:
             return None
-        names = frozenset(name for _, name in section.words("client_allowed_sans"))
+        names = frozenset(name for _, name in section.texts("client_allowed_sans"))
         if not names:
             section.problem("client_allowed_sans", "is empty: no client could connect; leave it out")
         if mode not in {None, ssl.CERT_REQUIRED}:
@@ -193,7 +200,7 @@ class TlsReader:
         if path is None:
             return None
         place = self._folder / path
-        self.looks.append((place, look(place)))
+        self.signatures.append((place, file_signature(place)))
         try:
             text = read_text(place, MAX_BYTES)
         except FileUnreadableError as error:

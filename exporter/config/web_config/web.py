@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import bcrypt
 
 from exporter.config.document.problems import ConfigError, Findings, Problem
-from exporter.config.document.sections import Section, one_of, open_mapping, parse_truth
-from exporter.config.files import Look, look, readable_by_others
+from exporter.config.document.sections import Section, one_of, open_mapping, parse_bool
+from exporter.config.files import FileSignature, file_signature, readable_by_others
 from exporter.config.web_config.tls import TLS_OPTIONS, TlsReader
 
 if TYPE_CHECKING:
@@ -46,14 +46,14 @@ class WebConfig:
     """Set in every answer, in place of the exporter's own of that name."""
     users: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Names and bcrypt hashes; none: no password is asked for."""
-    files: tuple[tuple[Path, Look], ...] = ()
+    files: tuple[tuple[Path, FileSignature], ...] = ()
     """The file itself and those that it names, and how each looked just before it was read."""
     warnings: tuple[Problem, ...] = ()
 
     @property
     def outdated(self) -> bool:
         """Whether one of the files has changed since."""
-        return any(look(file) != seen for file, seen in self.files)
+        return any(file_signature(file) != seen for file, seen in self.files)
 
 
 def load_web(path: Path) -> WebConfig:
@@ -62,8 +62,8 @@ def load_web(path: Path) -> WebConfig:
     Raises:
         ConfigError: it is broken; it holds all problems.
     """
-    notes, seen = Findings(path), look(path)
-    section = open_mapping(path, WEB_OPTIONS, notes)
+    findings, seen = Findings(path), file_signature(path)
+    section = open_mapping(path, WEB_OPTIONS, findings)
     if "rate_limit" in section:
         section.problem("rate_limit", "is not supported; leave it out (what a client may take is limited anyway)")
     tls_section = section.section("tls_server_config", TLS_OPTIONS)
@@ -74,13 +74,13 @@ def load_web(path: Path) -> WebConfig:
     for holder, option in ((section, "basic_auth_users"), (tls_section, "key")):
         if option in holder and readable_by_others(path):
             holder.warning(option, "every user of this machine can read this file; chmod o-r it")
-    if notes.problems:
-        raise ConfigError(notes.problems)
-    return WebConfig(tls, headers, users, ((path, seen), *reader.looks), notes.warnings)
+    if findings.problems:
+        raise ConfigError(findings.problems)
+    return WebConfig(tls, headers, users, ((path, seen), *reader.signatures), findings.warnings)
 
 
 def _headers(section: Section) -> tuple[tuple[str, str], ...]:
-    if section.value("http2", parse_truth):
+    if section.value("http2", parse_bool):
         section.problem("http2", "is not supported; leave it out, or write false")
     headers = section.section("headers", HEADERS)
     given = ((name, headers.value(name, _HEADER_RULES.get(name, _header))) for name in HEADERS)
@@ -105,7 +105,7 @@ _HEADER_RULES: dict[str, Callable[[str], str]] = {
 
 def _users(section: Section) -> tuple[tuple[str, str], ...]:
     users: dict[str, str] = {}
-    for line, name, value in section.free("basic_auth_users", ()):
+    for line, name, value in section.free_form("basic_auth_users", ()):
         words = _fault_of_name(name, users) or _fault_of_hash(value)
         if words:
             section.problem_at(line, "basic_auth_users", words)

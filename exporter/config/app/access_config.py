@@ -2,7 +2,7 @@
 
 ::
 
-    Way
+    AccessConfig
      +-- Datacube        the weekly call itself, with a token from one of
      |    +-- AppSecret   stable_token, by AppID and AppSecret
      |    +-- TokenFile   a file that somebody else keeps fresh
@@ -65,21 +65,21 @@ class Authorizer:
     """Written anew when WeChat changes it."""
 
 
-Tokens = AppSecret | TokenFile | TokenUrl | Authorizer
+TokenConfig = AppSecret | TokenFile | TokenUrl | Authorizer
 
 
 @dataclass(frozen=True, slots=True)
 class Datacube:
     """The weekly call itself, with a token."""
 
-    tokens: Tokens
+    tokens: TokenConfig
 
 
 @dataclass(frozen=True, slots=True)
 class CloudFunction:
     """A cloud function of the app's, called through the API with a token of any kind."""
 
-    tokens: Tokens
+    tokens: TokenConfig
     env: str
     """The cloud environment's id."""
     name: str
@@ -104,4 +104,4 @@ class CloudHosting:
     """The container's own token, sent in place of being known by the container."""
 
 
-Way = Datacube | CloudFunction | HttpFunction | CloudHosting
+AccessConfig = Datacube | CloudFunction | HttpFunction | CloudHosting

@@ -7,21 +7,21 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, TypeVar
 
-from exporter.config.app.addresses import parse_url
-from exporter.config.app.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
-from exporter.config.app.ways import (
+from exporter.config.app.access_config import (
+    AccessConfig,
     AppSecret,
     Authorizer,
     CloudFunction,
     CloudHosting,
     Datacube,
     HttpFunction,
+    TokenConfig,
     TokenFile,
-    Tokens,
     TokenUrl,
-    Way,
 )
-from exporter.config.document.sections import one_of, parse_truth, parse_word, required
+from exporter.config.app.addresses import parse_url
+from exporter.config.app.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
+from exporter.config.document.sections import one_of, parse_bool, parse_identifier, required
 from exporter.config.files import parse_path, readable_by_others
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from exporter.config.document.sections import Section
 
 SECRETS = ("secret", "secret_file", "secret_env")
-WAYS = (*SECRETS, "token_file", "token_url", "authorizer", "http_function", "cloud_hosting")
+ACCESS_METHODS = (*SECRETS, "token_file", "token_url", "authorizer", "http_function", "cloud_hosting")
 """Exactly one of them is given."""
-WAY_OPTIONS = (*WAYS, "cloud_function")
+ACCESS_OPTIONS = (*ACCESS_METHODS, "cloud_function")
 TOKEN_URL_OPTIONS = tuple(field.name for field in fields(TokenUrl))
 AUTHORIZER_OPTIONS = ("component_appid", "component_token_file", "component_token_url", "refresh_token_file")
 CLOUD_FUNCTION_OPTIONS = ("env", "name")
@@ -49,7 +49,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class WayReader:
+class AccessReader:
     """Reads the ways of one file's apps.
 
     Args:
@@ -60,13 +60,13 @@ class WayReader:
     folder: Path
     environ: Mapping[str, str]
 
-    def read(self, section: Section) -> Way | None:
+    def read(self, section: Section) -> AccessConfig | None:
         """The way that an app's section chooses; None if there is a problem, which is noted."""
-        given = [way for way in WAYS if way in section]
+        given = [way for way in ACCESS_METHODS if way in section]
         if not given:
-            if section.is_misspelt(*WAYS):
+            if section.is_misspelt(*ACCESS_METHODS):
                 return None
-            section.problem("", f"no way in; give one of {', '.join(WAYS)}")
+            section.problem("", f"no way in; give one of {', '.join(ACCESS_METHODS)}")
             return None
         if len(given) > 1:
             section.problem(given[1], f"{' and '.join(given)} are given; keep one")
@@ -81,7 +81,7 @@ class WayReader:
             return self._cloud_function(section, tokens)
         return None if tokens is None else Datacube(tokens)
 
-    def _tokens(self, section: Section, name: str) -> Tokens | None:
+    def _tokens(self, section: Section, name: str) -> TokenConfig | None:
         if name == "token_file":
             file = self._token_file(section, name)
             return None if file is None else TokenFile(file)
@@ -100,7 +100,7 @@ class WayReader:
             "env": lambda text: EnvSecret(required(text), self.environ),
         }
         secret = section.value(name, kinds[name.removeprefix("secret_")])
-        return secret and _noted(section, name, secret)
+        return secret and _fingerprinted(section, name, secret)
 
     def _token_file(self, section: Section, name: str, subject: str = "the token file") -> FileSecret | None:
         """A file that others write, now or later: what it holds is no part of the configuration."""
@@ -119,7 +119,7 @@ class WayReader:
         inner = section.section(name, TOKEN_URL_OPTIONS)
         if not inner.usable:
             return None
-        plain_text = inner.value("plain_text", parse_truth) or False
+        plain_text = inner.value("plain_text", parse_bool) or False
         if plain_text:
             for option in ("json_field", "expires_in"):
                 if option in inner:
@@ -143,7 +143,7 @@ class WayReader:
     def _authorizer(self, inner: Section) -> Authorizer | None:
         if not inner.usable:
             return None
-        component_appid = inner.required("component_appid", parse_word)
+        component_appid = inner.required("component_appid", parse_identifier)
         refresh_token = inner.required("refresh_token_file", parse_path)
         file = None
         if refresh_token is not None:
@@ -168,11 +168,11 @@ class WayReader:
         file = self._token_file(inner, "component_token_file", "the component token file")
         return None if file is None else TokenFile(file)
 
-    def _cloud_function(self, section: Section, tokens: Tokens | None) -> CloudFunction | None:
+    def _cloud_function(self, section: Section, tokens: TokenConfig | None) -> CloudFunction | None:
         inner = section.section("cloud_function", CLOUD_FUNCTION_OPTIONS)
         if not inner.usable:
             return None
-        env, name = (inner.required(option, parse_word) for option in CLOUD_FUNCTION_OPTIONS)
+        env, name = (inner.required(option, parse_identifier) for option in CLOUD_FUNCTION_OPTIONS)
         return None if tokens is None or env is None or name is None else CloudFunction(tokens, env, name)
 
     def _http_function(self, section: Section) -> HttpFunction | None:
@@ -184,7 +184,7 @@ class WayReader:
 
     def _cloud_hosting(self, section: Section) -> CloudHosting:
         inner = section.section("cloud_hosting", CLOUD_HOSTING_OPTIONS)
-        from_appid = inner.value("from_appid", parse_word) or ""
+        from_appid = inner.value("from_appid", parse_identifier) or ""
         token = self._token_file(inner, "cloudbase_token_file")
         if from_appid and token:
             inner.problem("from_appid", "the container's own token names the account; keep one of the two")
@@ -192,7 +192,7 @@ class WayReader:
 
     def _headers(self, section: Section) -> tuple[tuple[str, Secret], ...]:
         headers: dict[str, tuple[str, Secret]] = {}
-        for line, name, inner in section.free("headers", ("file", "env")):
+        for line, name, inner in section.free_form("headers", ("file", "env")):
             if not _HEADER.fullmatch(name) or name.lower() in _OWN_HEADERS:
                 section.problem_at(line, "headers", "the name of a header is not one, or is the exporter's to set")
             elif name.lower() in headers:
@@ -207,7 +207,7 @@ class WayReader:
         if isinstance(inner, str):
             secret: Secret = LiteralSecret(inner)
             try:
-                return secret.noted()
+                return secret.fingerprinted()
             except SecretUnavailable:
                 section.problem_at(line, "headers", "the value of a header is empty or more than one line")
                 return None
@@ -218,10 +218,10 @@ class WayReader:
         return self._secret(inner, given[0])
 
 
-def _noted(section: Section, name: str, secret: Secret) -> Secret | None:
-    """The secret as it is now, its trace noted."""
+def _fingerprinted(section: Section, name: str, secret: Secret) -> Secret | None:
+    """The secret as it is now, its fingerprint noted."""
     try:
-        noted = secret.noted()
+        noted = secret.fingerprinted()
     except SecretUnavailable as error:
         section.problem(name, str(error))
         return None
@@ -231,8 +231,8 @@ def _noted(section: Section, name: str, secret: Secret) -> Secret | None:
 
 
 def _readable(section: Section, name: str, file: FileSecret) -> FileSecret | None:
-    """The file if it can be read; without a trace, for the exporter itself may write it."""
-    return None if _noted(section, name, file) is None else file
+    """The file if it can be read; without a fingerprint, for the exporter itself may write it."""
+    return None if _fingerprinted(section, name, file) is None else file
 
 
 def _warn_if_readable_by_others(section: Section, name: str, file: FileSecret) -> None:
