@@ -423,13 +423,13 @@ def test_one_that_cannot_be_written_is_said_loudly_and_used_until_somebody_write
     wall = Wall(NOW)
     way = way_in(app(Datacube(platform)), BASE, wall)
     with monkeypatch.context() as disk, structlog.testing.capture_logs() as logs:
-        disk.setattr("exporter.config.app.secrets.write_private", full)
+        disk.setattr("exporter.config.app.secrets.write_atomically", full)
         talk(way.converse(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
         wall.now += 7200
         calls, _ = talk(way.converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
     assert {entry["log_level"] for entry in logs} == {"error"}
-    assert all("takes no writes: No space left on device" in entry["problem"] for entry in logs)
+    assert all("is not writable: No space left on device" in entry["problem"] for entry in logs)
     assert "REFRESH" not in str(logs)
     wall.now += 7200
     talk(way.converse(WEEKLY, WEEK), authorized("T3", "REFRESH-TWO"), rows())
@@ -458,7 +458,7 @@ def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configu
 
     before = way_in(app(Datacube(platform)), BASE, Wall(NOW))
     with monkeypatch.context() as disk:
-        disk.setattr("exporter.config.app.secrets.write_private", full)
+        disk.setattr("exporter.config.app.secrets.write_atomically", full)
         talk(before.converse(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
     moved = tmp_path / "writable"
     calls, _ = talk(followed(before, platform, moved).converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())

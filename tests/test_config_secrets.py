@@ -96,7 +96,7 @@ def test_a_reload_sees_that_a_secret_changed_behind_the_same_name(way: str, tmp_
 def test_a_secret_that_went_away_is_said_without_its_place(tmp_path: Path) -> None:
     with pytest.raises(SecretUnavailable, match=r"^the secret file does not exist$"):
         FileSecret(tmp_path / MARKER).read()
-    with pytest.raises(SecretUnavailable, match=r"^the secret variable is not set$"):
+    with pytest.raises(SecretUnavailable, match=r"^the environment variable is not set$"):
         EnvSecret(MARKER, {}).read()
     with pytest.raises(SecretUnavailable, match=r"^the secret is empty$"):
         LiteralSecret(" ").read()

@@ -205,7 +205,7 @@ def test_an_app_whose_secret_changed_is_asked_at_once_with_the_new_one(tmp_path:
 
 
 BROKEN = {
-    "no_yaml": ("apps: [", "config.yaml:1: not valid YAML"),
+    "no_yaml": ("apps: [", "config.yaml:1: invalid YAML"),
     "empty": ("", "config.yaml: the file is empty"),
     "unknown_option": ('{"aps": []}', "config.yaml:1: aps: unknown option; did you mean apps?"),
     "no_secret": (

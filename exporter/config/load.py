@@ -1,4 +1,4 @@
-"""From the main file's path to the whole configuration: every problem of every file in one run."""
+"""Load the configuration: the main file, the app files that it names, and every problem of all of them at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from exporter.config.app.apps import AppReader
 from exporter.config.document.documents import DocumentError, Node, ScalarNode, SequenceNode, read_document
 from exporter.config.document.problems import ConfigError, Findings
 from exporter.config.document.sections import Section, kind, open_mapping
-from exporter.config.files import parse_path
+from exporter.config.files import no_such_file, parse_path
 from exporter.config.patterns import WILDCARDS, identity, matching_files
 from exporter.config.settings import (
     API_OPTIONS,
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 
 MAIN_OPTIONS = ("reports", "fetch", "api", "defaults", "apps", "app_config_files")
 
-_NO_SUCH_FILE = "no such file, or its folder is closed (relative names begin in this file's folder)"
+_CLOSED = "its directory cannot be read: permission denied"
 
 
 def load(path: Path, environ: Mapping[str, str], last: Config | None = None) -> Config:
-    """Reads the main file and the app files that it names; checks that every secret can be had.
+    """Return the configuration of the main file and the app files that it names; every secret is read once.
 
-    A broken app file costs only its own apps and is listed in ``broken_files``.
+    A broken app file does not affect the apps of other files; it is listed in ``broken_files``.
 
     Args:
-        path: the main file; paths within it are relative to its folder.
-        environ: where ``secret_env`` looks, now and whenever the secret is read.
-        last: the configuration that holds now, if this is a reload: a broken app file keeps its last good apps.
+        path: the main file; relative paths in it start at its directory.
+        environ: the environment variables, which ``secret_env`` reads now and at each use.
+        last: the current configuration at a reload: a broken app file keeps its last valid apps.
 
     Raises:
-        ConfigError: the main file is broken; it holds the problems of all files.
+        ConfigError: the main file is broken; the error has the problems of all files.
     """
     findings = Findings(path)
     section = open_mapping(path, MAIN_OPTIONS, findings)
@@ -61,7 +61,7 @@ def load(path: Path, environ: Mapping[str, str], last: Config | None = None) -> 
         _require_apps(findings)
     if findings.problems:
         raise ConfigError(problem for found in files for problem in found.problems)
-    apps_of_files = _with_last_good(read, own, last)
+    apps_of_files = _with_last_valid(read, own, last)
     return Config(
         apps=(*own, *chain.from_iterable(apps_of_files.values())),
         reports=reports,
@@ -80,7 +80,7 @@ def load(path: Path, environ: Mapping[str, str], last: Config | None = None) -> 
 
 
 def _read_app_file(file: Path, reader: AppReader) -> tuple[Findings, tuple[App, ...]]:
-    """What is found in one app file, and its apps: none of them if there is a problem."""
+    """Return the findings of one app file, and its apps: none if there is a problem."""
     findings = Findings(file)
     try:
         tree = read_document(file)
@@ -94,14 +94,14 @@ def _read_app_file(file: Path, reader: AppReader) -> tuple[Findings, tuple[App, 
     return findings, () if findings.problems else apps
 
 
-def _with_last_good(
+def _with_last_valid(
     read: Mapping[Findings, tuple[App, ...]], own: Collection[App], last: Config | None
 ) -> dict[str, tuple[App, ...]]:
-    """The apps of each app file; of a broken one its last good apps, but for those that now stand elsewhere."""
-    before = {} if last is None else last.apps_of_files
+    """Return the apps of each app file; of a broken one its last valid apps, except those moved to another file."""
+    previous = {} if last is None else last.apps_of_files
     elsewhere = {app.appid for app in chain(own, *read.values())}
     return {
-        found.file: tuple(app for app in before.get(found.file, ()) if app.appid not in elsewhere)
+        found.file: tuple(app for app in previous.get(found.file, ()) if app.appid not in elsewhere)
         if found.problems
         else listed
         for found, listed in read.items()
@@ -109,7 +109,7 @@ def _with_last_good(
 
 
 def _app_files(section: Section, main: Path, findings: Findings) -> list[Path]:
-    """The files that the patterns name, by name, each once and never the main file."""
+    """Return the files that the patterns match, sorted by name, each once and without the main file."""
     files: dict[object, Path] = {}
     for index, node in enumerate(section.items("app_config_files")):
         for file in _matches(node, f"app_config_files[{index}]", main.parent, findings):
@@ -118,7 +118,7 @@ def _app_files(section: Section, main: Path, findings: Findings) -> list[Path]:
     return sorted(files.values(), key=str)
 
 
-def _matches(node: Node, field: str, folder: Path, findings: Findings) -> list[Path]:
+def _matches(node: Node, field: str, directory: Path, findings: Findings) -> list[Path]:
     if not isinstance(node, ScalarNode) or node.is_null:
         findings.problem(node.line, field, f"must be a file name or a pattern, not {kind(node)}")
         return []
@@ -128,43 +128,44 @@ def _matches(node: Node, field: str, folder: Path, findings: Findings) -> list[P
         findings.problem(node.line, field, str(error))
         return []
     if not WILDCARDS.isdisjoint(pattern):
-        return _matches_of_wildcard(pattern, node.line, field, folder, findings)
-    if _is_folder(folder / pattern):
-        findings.problem(node.line, field, "names a folder; write a pattern such as apps.d/*.yaml")
+        return _matches_of_wildcard(pattern, node.line, field, directory, findings)
+    if _is_directory(directory / pattern):
+        findings.problem(node.line, field, "is a directory; use a pattern such as apps.d/*.yaml")
         return []
-    if not os.path.lexists(folder / pattern):
-        findings.problem(node.line, field, _NO_SUCH_FILE)
+    if not os.path.lexists(directory / pattern):
+        is_closed = _is_closed(directory / pattern, os.X_OK)
+        findings.problem(node.line, field, _CLOSED if is_closed else no_such_file(pattern))
         return []
-    return [folder / pattern]
+    return [directory / pattern]
 
 
-def _matches_of_wildcard(pattern: str, line: int, field: str, folder: Path, findings: Findings) -> list[Path]:
-    files = matching_files([pattern], folder)
-    if not files and _is_closed(folder / pattern):
-        findings.problem(line, field, "its folder cannot be read: permission denied")
+def _matches_of_wildcard(pattern: str, line: int, field: str, directory: Path, findings: Findings) -> list[Path]:
+    files = matching_files([pattern], directory)
+    if not files and _is_closed(directory / pattern, os.R_OK | os.X_OK):
+        findings.problem(line, field, _CLOSED)
     elif not files:
-        findings.warning(line, field, "matches no file (relative patterns begin in this file's folder)")
+        findings.warning(line, field, "matches no file (relative patterns start at this file's directory)")
     return list(files)
 
 
-def _is_closed(pattern: Path) -> bool:
-    """Whether the folder in which a pattern begins keeps its files to itself: what is in it is then not known."""
-    begin = next(part for part in pattern.parents if WILDCARDS.isdisjoint(str(part)))
+def _is_closed(pattern: Path, mode: int) -> bool:
+    """Return whether the directory in which a pattern starts denies the access that finding its files requires."""
+    start = next(part for part in pattern.parents if WILDCARDS.isdisjoint(str(part)))
     try:
-        begin.stat()
+        start.stat()
     except OSError as error:
         return isinstance(error, PermissionError)
-    return not os.access(begin, os.R_OK | os.X_OK)
+    return not os.access(start, mode)
 
 
-def _is_folder(path: Path) -> bool:
-    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises for a folder that is closed to us
+def _is_directory(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises without permission
 
 
 def _require_apps(findings: Findings) -> None:
-    """Says why there are no apps, unless a problem with the lists of apps has said it already."""
+    """Report that there are no apps, unless a problem with the lists of apps explains it already."""
     for warning in findings.warnings:
         if warning.field.startswith("app_config_files"):
             findings.problem(warning.line, warning.field, warning.message)
     if not any(problem.field.startswith("app") for problem in findings.problems):
-        findings.problem(None, "apps", "there are no apps; list them here or in files named by app_config_files")
+        findings.problem(None, "apps", "no apps configured; list them here or in the files of app_config_files")

@@ -1,16 +1,16 @@
-"""The ways by which WeChat lets a program read an app's reports, as the operator chose them (wechat-api.md 3 and 5).
+"""Access methods as configured: how the exporter reads an app's reports (wechat-api.md 3 and 5).
 
 ::
 
     AccessConfig
-     +-- Datacube        the weekly call itself, with a token from one of
+     +-- Datacube        the datacube API, called with a token from one of
      |    +-- AppSecret   stable_token, by AppID and AppSecret
-     |    +-- TokenFile   a file that somebody else keeps fresh
+     |    +-- TokenFile   a file that another program keeps up to date
      |    +-- TokenUrl    a central token server
      |    +-- Authorizer  a third-party platform that the app has authorized
-     +-- CloudFunction   a cloud function of the app, called through the API with a token from any of these
+     +-- CloudFunction   a cloud function of the app, called through the API with a token of any of these kinds
      +-- HttpFunction    a function behind the HTTP access service of a cloud environment
-     +-- CloudHosting    the weekly call from inside WeChat Cloud Hosting
+     +-- CloudHosting    the datacube API, called from inside WeChat Cloud Hosting
 """
 
 from __future__ import annotations
@@ -27,42 +27,42 @@ Headers = tuple[tuple[str, "Secret"], ...]
 
 @dataclass(frozen=True, slots=True)
 class AppSecret:
-    """AppID and AppSecret, for a token from ``stable_token``."""
+    """A token from ``stable_token``, requested with AppID and AppSecret."""
 
     secret: Secret
 
 
 @dataclass(frozen=True, slots=True)
 class TokenFile:
-    """A token that somebody else keeps fresh in a file."""
+    """A token in a file that another program keeps up to date."""
 
     file: FileSecret
 
 
 @dataclass(frozen=True, slots=True)
 class TokenUrl:
-    """A central token server."""
+    """A token from a central token server."""
 
     url: str = field(repr=False)
-    """With ``{appid}`` where the app's appid belongs."""
+    """With ``{appid}`` as the placeholder of the appid. Not in ``repr``: its query may contain a key."""
     method: str = "GET"
     headers: Headers = ()
     json_field: str = "access_token"
-    """Where the token is in the JSON answer; dots lead into objects."""
+    """The field of the JSON response that contains the token, with dots for nested objects."""
     expires_in: str = ""
-    """Where the seconds are that it has left; empty: the answer does not say."""
+    """The field with the token's remaining lifetime in seconds; empty if the response has none."""
     plain_text: bool = False
-    """The whole answer is the token."""
+    """Whether the response body is the token itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authorizer:
-    """A third-party platform that the app has authorized."""
+    """A token from a third-party platform that the app has authorized."""
 
     component_appid: str
     component_token: TokenFile | TokenUrl
     refresh_token: FileSecret
-    """Written anew when WeChat changes it."""
+    """Replaced by the exporter when WeChat issues a new one."""
 
 
 TokenConfig = AppSecret | TokenFile | TokenUrl | Authorizer
@@ -70,25 +70,25 @@ TokenConfig = AppSecret | TokenFile | TokenUrl | Authorizer
 
 @dataclass(frozen=True, slots=True)
 class Datacube:
-    """The weekly call itself, with a token."""
+    """The datacube API, called with a token."""
 
     tokens: TokenConfig
 
 
 @dataclass(frozen=True, slots=True)
 class CloudFunction:
-    """A cloud function of the app's, called through the API with a token of any kind."""
+    """A cloud function of the app, called through the API with a token of any kind."""
 
     tokens: TokenConfig
     env: str
-    """The cloud environment's id."""
+    """ID of the cloud environment."""
     name: str
-    """The function's name."""
+    """Name of the function."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpFunction:
-    """A function behind the HTTP access service of a cloud environment; no token of WeChat's."""
+    """A function behind the HTTP access service of a cloud environment; needs no token from WeChat."""
 
     url: str = field(repr=False)
     headers: Headers = ()
@@ -96,12 +96,12 @@ class HttpFunction:
 
 @dataclass(frozen=True, slots=True)
 class CloudHosting:
-    """The weekly call from inside WeChat Cloud Hosting, which knows the account by the container."""
+    """The datacube API, called from inside WeChat Cloud Hosting, which identifies the account by the container."""
 
     from_appid: str = ""
-    """The account that is meant, where the environment is another account's."""
+    """The account to read, if the environment belongs to another account."""
     cloudbase_token: FileSecret | None = None
-    """The container's own token, sent in place of being known by the container."""
+    """The container's own token, sent so that WeChat need not identify the container."""
 
 
 AccessConfig = Datacube | CloudFunction | HttpFunction | CloudHosting

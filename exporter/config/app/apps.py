@@ -1,4 +1,4 @@
-"""Lists of apps, in the main file or in files of their own: who they are, and how their reports are read."""
+"""Read lists of apps, from the main file and from app files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _USUAL_APPID = re.compile("wx[0-9a-f]{16}")
 
 
 class AppReader:
-    """Reads the apps of all files of one configuration and sees to it that no appid comes twice."""
+    """Reads the apps of all files of one configuration; an appid or refresh token that occurs twice is a problem."""
 
     def __init__(self, environ: Mapping[str, str], defaults: Defaults, reports: tuple[Report, ...]) -> None:
         self._environ = environ
@@ -37,13 +37,13 @@ class AppReader:
         self._refresh_tokens: dict[Path, str] = {}
 
     def read(self, nodes: Iterable[Node], field: str, file: Path, findings: Findings) -> tuple[App, ...]:
-        """Reads one file's list of apps; those with problems are left out.
+        """Return the apps of one file's list, without those that have problems.
 
         Args:
             nodes: the items of the list.
             field: the list's name in messages; empty for an app file.
-            file: where the list stands; relative paths begin in its folder.
-            findings: where problems and warnings go.
+            file: the file that contains the list; relative paths start at its directory.
+            findings: collects problems and warnings.
         """
         sections = [
             Section(node, node.line, f"{field}[{index}]", APP_OPTIONS, findings) for index, node in enumerate(nodes)
@@ -63,14 +63,14 @@ class AppReader:
         return None if self._is_shared(access, section, findings) else App(appid, access, name or "", alerts, reports)
 
     def _is_shared(self, access: AccessConfig, section: Section, findings: Findings) -> bool:
-        """Whether the app would write its refresh token over that of another."""
+        """Return whether another app uses the same refresh token file, which the two would overwrite for each other."""
         tokens = access.tokens if isinstance(access, Datacube | CloudFunction) else None
         if not isinstance(tokens, Authorizer):
             return False
         place = f"{findings.file}:{section.line_of('authorizer')}"
         first = self._refresh_tokens.setdefault(tokens.refresh_token.path.resolve(), place)
         if first != place:
-            section.problem("authorizer", f"its refresh_token_file is already that of the app in {first}")
+            section.problem("authorizer", f"refresh_token_file is already used by the app in {first}")
         return first != place
 
     def _appid(self, section: Section, findings: Findings) -> str | None:
@@ -81,26 +81,25 @@ class AppReader:
         appid = section.value("appid", parse_identifier)
         if appid is None:
             return None
-        usual = _USUAL_APPID.fullmatch(appid)
+        usual = _USUAL_APPID.fullmatch(appid)  # anything else could be a secret in the wrong place and is not repeated
         if not usual:
-            section.warning("appid", "is not wx and 16 digits or letters a to f, the form of today's appids")
+            section.warning("appid", "does not have the usual form: wx and 16 hexadecimal digits")
         if appid in self._places:
-            words = f"{appid if usual else 'this appid'} is already configured in {self._places[appid]}"
-            section.problem("appid", words)
+            message = f"{appid if usual else 'this appid'} is already configured in {self._places[appid]}"
+            section.problem("appid", message)
             return None
         self._places[appid] = f"{findings.file}:{section.line_of('appid')}"
         return appid
 
 
 def _warn_of_inline_secrets(sections: Iterable[Section], file: Path) -> None:
-    """Once for a file: ten thousand equal lines would hide all others."""
+    """Warn once for a file: ten thousand equal lines would hide all other warnings."""
     inline = next((section for section in sections if "secret" in section), None)
     if inline and readable_by_others(file):
-        words = "every user of this machine can read this file; chmod o-r it"
-        inline.warning("secret", words)
+        inline.warning("secret", "this file is readable by every user of this machine; run chmod o-r on it")
 
 
 def _name(text: str) -> str:
     if not text.isprintable():
-        raise ValueError("holds characters that cannot be shown; keep it on one line")
+        raise ValueError("contains non-printable characters; use a single line")
     return text
