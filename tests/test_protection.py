@@ -223,7 +223,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never
             time.sleep(0.1)
         broken = [line for line in run.log if "goes on" in line]
         assert len(broken) == 1
-        assert "web.yml:3: tls_server_config.key_file: the key is not that of the certificate" in broken[0]
+        assert "web.yml:3: tls_server_config.key_file: the key does not match the certificate" in broken[0]
         shutil.move(renewed.key, place.server.key)
         assert eventually(lambda: shown(run, place) == renewed_number(place))
         assert noticed(run, "web configuration read again")

@@ -1,4 +1,4 @@
-"""What the operator wrote, checked and typed. YAML ends here."""
+"""The configuration, validated and typed. No other package parses YAML."""
 
 from exporter.config.app.access_config import (
     AccessConfig,
@@ -19,7 +19,6 @@ from exporter.config.durations import format_duration, parse_duration
 from exporter.config.load import load
 from exporter.config.types import Api, App, BrokenFile, Config, Defaults, Fetch
 from exporter.config.watch import file_signatures
-from exporter.config.web_config.tls import TlsServer
 from exporter.config.web_config.web import WebConfig, load_web
 
 __all__ = [
@@ -44,7 +43,6 @@ __all__ = [
     "Problem",
     "Secret",
     "SecretUnavailable",
-    "TlsServer",
     "TokenConfig",
     "TokenFile",
     "TokenUrl",

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.config import ConfigError, WebConfig, load_web
-from exporter.httpd import Tls
 from exporter.web.documents import Trouble
 from exporter.web.passwords import Passwords
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from exporter.httpd import Handler, Request, Response
+    from exporter.httpd import Handler, Request, Response, Tls
 
 LOOK_AGAIN = 1.0
 """Seconds between two looks at the files, at the least."""
@@ -30,7 +29,6 @@ class _Rules:
     """What one reading of the web configuration comes to."""
 
     config: WebConfig
-    tls: Tls | None
     passwords: Passwords | None
 
 
@@ -55,12 +53,12 @@ class Protection:
 
     def tls(self) -> Tls | None:
         """How a connection that comes now is secured."""
-        return self._current().tls
+        return self._current().config.tls
 
     @property
     def scheme(self) -> str:
         """``http`` or ``https``, as it is now."""
-        return "http" if self._rules.tls is None else "https"
+        return "http" if self._rules.config.tls is None else "https"
 
     @property
     def troubles(self) -> tuple[Trouble, ...]:
@@ -116,11 +114,10 @@ def _warn(config: WebConfig) -> None:
 
 def _rules(config: WebConfig, before: _Rules | None = None) -> _Rules:
     """The rules of a configuration; passwords that were found right stay known."""
-    tls = Tls(config.tls.context, config.tls.client_names) if config.tls else None
     if not config.users:
-        return _Rules(config, tls, None)
+        return _Rules(config, None)
     known = before.passwords if before else None
-    return _Rules(config, tls, known.followed_by(config.users) if known else Passwords(config.users))
+    return _Rules(config, known.followed_by(config.users) if known else Passwords(config.users))
 
 
 def _with_headers(response: Response, headers: tuple[tuple[str, str], ...]) -> Response:
