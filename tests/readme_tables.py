@@ -142,7 +142,7 @@ def codes() -> str:
 def commands() -> str:
     return table(
         ("command", "what it does"),
-        ("(none)", "run the exporter until SIGINT or SIGTERM"),
+        ("(none)", "Run the exporter until SIGINT or SIGTERM."),
         *((f"`{name}`", words) for name, words in COMMANDS.items()),
     )
 

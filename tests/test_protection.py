@@ -228,7 +228,7 @@ def test_a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never
         assert eventually(lambda: shown(run, place) == renewed_number(place))
         assert noticed(run, "web configuration read again")
         place.server.key.unlink()
-        assert noticed(run, "tls_server_config.key_file: the file does not exist")
+        assert noticed(run, "tls_server_config.key_file: no such file")
         assert shown(run, place) == renewed_number(place)
         assert run.stop() == 0
     assert "Traceback" not in "".join(run.log)

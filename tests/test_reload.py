@@ -210,7 +210,7 @@ BROKEN = {
     "unknown_option": ('{"aps": []}', "config.yaml:1: aps: unknown option; did you mean apps?"),
     "no_secret": (
         json.dumps({"apps": [{"appid": ONE, "secret_file": "nowhere"}, {"appid": "", "secret": "x"}]}),
-        "apps[0].secret_file: the secret file does not exist",
+        "apps[0].secret_file: no such file",
     ),
 }
 
@@ -446,10 +446,10 @@ def test_with_an_interval_a_refused_configuration_is_said_once_and_taken_when_it
         main = json.loads((tmp_path / MAIN).read_text())
         main["apps"].append({"appid": TWO, "secret_file": "secret-2"})
         files.put(MAIN, json.dumps(main))
-        exporter.logged("the secret file does not exist")
+        exporter.logged("no such file")
         assert exporter.scrape()["exporter_config_last_reload_successful",] == 0
         time.sleep(2.5)
-        assert sum("does not exist" in line for line in exporter.log) == 1
+        assert sum("no such file" in line for line in exporter.log) == 1
         (tmp_path / "not-there-yet").rename(tmp_path / "secret-2")
         samples = exporter.scrape_until(lambda samples: settled(samples, TWO))
         assert samples["exporter_config_last_reload_successful",] == 1
