@@ -43,6 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parse(sys.argv[1:] if argv is None else argv)
     logs.configure(options.log_level, options.log_format)
     signals = Signals()
+    # Before any thread starts, since threads inherit the signal mask.
     if options.command in LONG_RUNNING:
         signals.start(reload=options.command == RUN)
     try:
@@ -80,6 +81,7 @@ def _dispatch(options: Options, signals: Signals) -> int:
         loaded = source.load(None)
         announce(loaded)
         return commands.fetch(loaded, options, _clock)
+    # Before anything is started, so that problems of both configurations are reported at once.
     web = _web_configuration(options, lambda: source.load(None))
     if options.command == "check":
         loaded = source.load(None)

@@ -276,6 +276,7 @@ def _link(text: str) -> str:
 
 
 def _path(text: str) -> str:
+    # //host/path in a link leads to another host.
     if not _PATH.fullmatch(text) or text in {"/", APPS} or text.startswith(("/-/", "//")):
         raise argparse.ArgumentTypeError(
             "must start with /, contain only letters, digits and ._~/-, and not be another path of the exporter"

@@ -79,6 +79,7 @@ def run(
     config = source.load(None)
     announce(config)
     with ExitStack() as cleanup:
+        # Two exporters on one store would both fetch, and overwrite each other's state.
         lock = None if settings.storage_path == MEMORY else Lock(Path(settings.storage_path))
         if lock is not None:
             cleanup.callback(lock.close)
@@ -95,6 +96,7 @@ def run(
         engine.meters.web_config_watched(lambda: not settings.protection.troubles)
         reloader = Reloader(source, engine, pages.render, settings.auto_reload_interval)
         pages.render()
+        # Only with a first page: a scrape without any series would look as if all apps had been removed.
         entrance.open(_site(settings, engine, pages, reloader, clock))
         listening(server.addresses)
         detector = StallDetector(

@@ -33,6 +33,7 @@ def parse_duration(text: str) -> float:
     Raises:
         ValueError: it is not a duration; the message does not repeat the text.
     """
+    # As in Prometheus, 0 is the only duration without a unit.
     if text == "0":
         return 0.0
     match = _DURATION.fullmatch(text)

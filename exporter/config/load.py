@@ -54,8 +54,11 @@ def load(path: Path, environ: Mapping[str, str], last: Config | None = None) -> 
     reports = read_reports(section, DEFAULT_REPORTS)
     reader = AppReader(environ, defaults, reports)
     own = reader.read(section.items("apps"), "apps", path, findings)
+    # One reader for all files, so that an appid in two files is a problem. They are read even if the main file has
+    # problems: all are reported at once.
     read = dict(_read_app_file(file, reader) for file in _app_files(section, path, findings))
     files = (findings, *read)
+    # If something else is wrong with the lists, "no apps" would only be a consequence of it.
     is_misspelt = section.is_misspelt("apps", "app_config_files")
     if not own and not any(read.values()) and not any(found.problems for found in read) and not is_misspelt:
         _require_apps(findings)
@@ -91,6 +94,7 @@ def _read_app_file(file: Path, reader: AppReader) -> tuple[Findings, tuple[App, 
         findings.problem(tree.line, "", f"must be a list of apps (- appid: ...), not {kind(tree)}")
         return findings, ()
     apps = reader.read(tree.items, "", file, findings)
+    # All or nothing: with a part of its apps, a broken file would look like one from which apps were removed.
     return findings, () if findings.problems else apps
 
 
@@ -114,6 +118,7 @@ def _app_files(section: Section, main: Path, findings: Findings) -> list[Path]:
     for index, node in enumerate(section.items("app_config_files")):
         for file in _matches(node, f"app_config_files[{index}]", main.parent, findings):
             files.setdefault(identity(file) or os.path.normpath(file), file)
+    # A pattern such as *.yaml can match the main file too.
     files.pop(identity(main), None)
     return sorted(files.values(), key=str)
 

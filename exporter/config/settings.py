@@ -95,6 +95,7 @@ def _duration(minimum: float, maximum: float, *, exclusive: bool = False) -> Cal
 
 def _ratio(text: str) -> float:
     try:
+        # The pattern excludes nan, inf and exponents, which float() accepts.
         ratio = float(text) if _RATIO.fullmatch(text) else -1.0
     except ValueError:
         ratio = -1.0

@@ -48,6 +48,7 @@ def _secret_files(value: object) -> Iterator[Path]:
     elif isinstance(value, tuple):
         for item in value:
             yield from _secret_files(item)
+    # Generic, so that the secret files of a new access method are watched too.
     elif is_dataclass(value):
         for field in fields(value):
             yield from _secret_files(getattr(value, field.name))

@@ -59,22 +59,24 @@ class AccessReader:
     """Reads the access methods of one file's apps.
 
     Args:
-        folder: the directory in which relative paths start.
+        directory: the directory in which relative paths start.
         environ: the environment variables.
     """
 
-    folder: Path
+    directory: Path
     environ: Mapping[str, str]
 
     def read(self, section: Section) -> AccessConfig | None:
         """Return the access method of an app's section; None if there is a problem, which is reported."""
         given = [method for method in ACCESS_METHODS if method in section]
         if not given:
+            # A misspelt access method is reported once, as an unknown option, and not as missing too.
             if section.is_misspelt(*ACCESS_METHODS):
                 return None
             section.problem("", f"no credentials: set one of {', '.join(ACCESS_METHODS)}")
             return None
         if len(given) > 1:
+            # At the second option: which of them is meant is for the operator to decide.
             section.problem(given[1], f"set only one of {', '.join(given)}")
             return None
         (name,) = given
@@ -102,7 +104,7 @@ class AccessReader:
         """Return an AppSecret or the value of a header."""
         kinds: dict[str, Callable[[str], Secret]] = {
             "secret": LiteralSecret,
-            "file": lambda text: FileSecret(self.folder / parse_path(text)),
+            "file": lambda text: FileSecret(self.directory / parse_path(text)),
             "env": lambda text: EnvSecret(required(text), self.environ),
         }
         secret = section.value(name, kinds[name.removeprefix("secret_")])
@@ -113,7 +115,7 @@ class AccessReader:
         path = section.value(name, parse_path)
         if path is None:
             return None
-        file = FileSecret(self.folder / path, subject=subject)
+        file = FileSecret(self.directory / path, subject=subject)
         try:
             file.read()
         except SecretUnavailable as error:
@@ -137,6 +139,7 @@ class AccessReader:
             "expires_in": inner.value("expires_in", _field),
         }
         headers = self._headers(inner)
+        # Only now: all problems of the section are reported at once.
         if url is None:
             return None
         return TokenUrl(
@@ -153,9 +156,11 @@ class AccessReader:
         refresh_token = inner.required("refresh_token_file", parse_path)
         file = None
         if refresh_token is not None:
-            file = FileSecret(self.folder / refresh_token, subject="the refresh token file")
+            file = FileSecret(self.directory / refresh_token, subject="the refresh token file")
             file = _readable(inner, "refresh_token_file", file)
             if file is not None and not os.access(file.path.resolve().parent, os.W_OK):
+                # WeChat may replace the refresh token with any response, and a rename in this directory stores it. If
+                # that fails, the app must be authorized again after a restart. Only a warning: it may never happen.
                 inner.warning("refresh_token_file", "its directory is not writable: a new refresh token would be lost")
         component = self._component_token(inner)
         if component_appid is None or component is None or file is None:
@@ -206,6 +211,7 @@ class AccessReader:
             else:
                 value = self._header(section, line, inner)
                 if value is not None:
+                    # Header names are case-insensitive, so X-Key and x-key are duplicates.
                     headers[name.lower()] = name, value
         return tuple(headers.values())
 

@@ -45,6 +45,8 @@ def parse_url(text: str) -> str:
 
 
 def _split(text: str) -> SplitResult:
+    # urlsplit silently removes tabs and line feeds, and clients disagree about backslashes: the request could go to
+    # another host than the one that is displayed.
     if not text.isprintable() or not text.isascii() or " " in text or "\\" in text:
         raise ValueError("is not a URL: it contains spaces or characters that a URL cannot have")
     try:
@@ -53,6 +55,7 @@ def _split(text: str) -> SplitResult:
         raise ValueError("is not a URL such as https://api.weixin.qq.com") from None
     if parts.scheme not in _DEFAULT_PORTS:
         raise ValueError("must start with https://")
+    # Credentials in a URL would reach error messages and logs of HTTP libraries.
     if "@" in parts.netloc:
         raise ValueError("must not contain a user name or password")
     return parts
@@ -74,6 +77,7 @@ def _host(parts: SplitResult) -> tuple[str, ipaddress.IPv4Address | ipaddress.IP
         address = ipaddress.ip_address(host)
     except ValueError:
         address = None
+    # ip_address() accepts an IPv6 zone (fe80::1%eth0), which has no meaning in a URL.
     if "%" in host or (address is None and not _HOST_NAME.fullmatch(host)):
         raise ValueError("has no valid host; use a URL such as https://api.weixin.qq.com")
     return host, address

@@ -20,6 +20,7 @@ T = TypeVar("T")
 _OPTION_NAME = re.compile("[a-z_]{1,30}")
 """Keys that messages may repeat; anything else could be a secret in the wrong place."""
 _MAX_GUESSED_LENGTH = 40
+"""Comparing keys takes quadratic time, and a longer key is not a misspelling of an option."""
 _KINDS = {SequenceNode: "a list", MappingNode: "a mapping"}
 
 
@@ -147,6 +148,7 @@ class Section:
         elif key.value not in self._options:
             self._report_unknown(key)
         elif key.value in self._values:
+            # YAML libraries keep the last of duplicate keys, so one of the two values would be ignored without notice.
             message = f"duplicate option; first set in line {self._values[key.value][0]}"
             self._findings.problem(key.line, self.path(key.value), message)
         else:

@@ -86,7 +86,9 @@ class TlsReader:
         self._section = section
         self._directory = directory
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # Renegotiation would let a client repeat the expensive part of the handshake on one connection.
         self._context.options |= ssl.OP_NO_RENEGOTIATION
+        # Clients that also offer HTTP/2 must select HTTP/1.1.
         self._context.set_alpn_protocols(["http/1.1"])
         self.signatures: list[tuple[Path, FileSignature]] = []
 
@@ -139,6 +141,7 @@ class TlsReader:
     def _set_ciphers(self, *, is_complete: bool) -> None:
         section = self._section
         if section.value("prefer_server_cipher_suites", parse_bool) is False:
+            # Python sets the option by default, as the toolkit does.
             self._context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
         chosen = section.texts("cipher_suites")
         for line, name in chosen:

@@ -62,6 +62,7 @@ def load_web(path: Path) -> WebConfig:
     Raises:
         ConfigError: it is invalid; the error has all problems.
     """
+    # The signature first: a change while the file is read is then noticed by the next check.
     findings, signature = Findings(path), file_signature(path)
     section = open_mapping(path, WEB_OPTIONS, findings)
     if "rate_limit" in section:
@@ -71,6 +72,7 @@ def load_web(path: Path) -> WebConfig:
     tls = reader.read() if any(option in tls_section for option in TLS_OPTIONS) else None
     headers = _headers(section.section("http_server_config", HTTP_OPTIONS))
     users = _users(section)
+    # Hashes can be attacked offline by everyone who can read them.
     for holder, option in ((section, "basic_auth_users"), (tls_section, "key")):
         if option in holder and readable_by_others(path):
             holder.warning(option, "this file is readable by every user of this machine; run chmod o-r on it")
@@ -109,6 +111,7 @@ def _users(section: Section) -> tuple[tuple[str, str], ...]:
         message = _name_problem(name, users) or _hash_problem(value)
         if message:
             section.problem_at(line, "basic_auth_users", message)
+        # Also after a problem, so that a duplicate of the name is reported too.
         users[name] = str(value)
     return tuple(users.items())
 
