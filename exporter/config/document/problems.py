@@ -1,4 +1,4 @@
-"""Problems of a configuration, with file, line and field but never a value, which could be a secret."""
+"""Problems of a configuration, with file, line and field. Its values could be secrets, so only paths are shown."""
 
 from __future__ import annotations
 
