@@ -79,15 +79,12 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
         mode: its permissions. The owner stays the same if the process may give files away.
 
     Raises:
-        OSError: the file or its directory is not writable.
+        OSError: the directory is not writable. The file may be read-only: a rename needs no permission for it.
     """
     try:
         target = path.resolve()
     except RuntimeError:  # a loop of links in Python 3.11 and 3.12; later versions raise OSError
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
-    # A rename needs write permission for the directory only; a read-only file is to stay as it is.
-    if target.exists() and not os.access(target, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
         temporary = Path(file.name)  # created with mode 0600
         try:

@@ -11,7 +11,9 @@ two reads in a row are equal. The result is remembered in ``_settled``, so that 
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import secrets
 import time
 from abc import ABC, abstractmethod
@@ -134,6 +136,9 @@ class FileSecret(Secret):
             SecretUnavailable: the file or its directory is not writable.
         """
         try:
+            # A read-only file stays as it is, although a rename needs write permission for its directory only.
+            if self.path.exists() and not os.access(self.path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
             write_atomically(self.path, f"{secret}\n".encode())
         except OSError as error:
             raise SecretUnavailable(f"{self.subject} is not writable: {error.strerror}") from None
