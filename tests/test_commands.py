@@ -202,7 +202,7 @@ def test_check_live_asks_wechat_about_each_app_and_says_what_to_do(tmp_path: Pat
         assert line.startswith(f"{app.appid} (App ")
         assert state in line
         assert cure in line
-    assert last == "FAILED: 0 problems, 10 of 12 apps"
+    assert last == "FAILED: 0 problems, 10 of 12 apps failed"
     assert result.returncode == 1
     assert not (tmp_path / "data").exists(), "it keeps nothing"
     assert "secret-" not in result.stdout + result.stderr
@@ -219,7 +219,7 @@ def test_check_live_asks_for_a_refused_token_once(tmp_path: Path) -> None:
         assert [call.endpoint for call in wechat.calls] == [STABLE_TOKEN]
     (line, last) = result.stdout.splitlines()
     assert line.startswith(f"{GOOD.appid} (App 0): refused: 40164 ")
-    assert last == "FAILED: 0 problems, 1 of 1 apps"
+    assert last == "FAILED: 0 problems, 1 of 1 apps failed"
 
 
 def test_check_live_succeeds_when_every_app_does(tmp_path: Path) -> None:

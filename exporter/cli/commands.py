@@ -33,7 +33,10 @@ def check(config: Config, options: Options, clock: Callable[[], float]) -> int:
         print(problem)
     failed = check_live(config, clock, partial(print, flush=True)) if options.live else 0
     if config.problems or failed:
-        print(f"FAILED: {len(config.problems)} problems" + (f", {failed} of {len(config.apps)} apps" if failed else ""))
+        print(
+            f"FAILED: {len(config.problems)} problems"
+            + (f", {failed} of {len(config.apps)} apps failed" if failed else "")
+        )
         return 1
     print(f"SUCCESS: {len(config.apps)} apps")
     return 0
