@@ -6,29 +6,32 @@ from config_bad_row import MARKER, bad
 from config_bad_values import NO_DURATION
 
 NO_WAY = (
-    "no way in; give one of secret, secret_file, secret_env, token_file, token_url, authorizer, "
+    "no credentials: set one of secret, secret_file, secret_env, token_file, token_url, authorizer, "
     "http_function, cloud_hosting"
 )
 
 
-NO_FIELD = "must name a field, dots leading into objects, such as data.access_token"
+BASE = "(relative paths start at this file's directory)"
+NO_FILE = f"no such file {BASE}"
+NO_HTTP = "must start with https://; http:// is allowed for loopback only"
+NO_FIELD = "must be a field name, with dots for nested objects, such as data.access_token"
 
 BAD_APPS = (
     # apps.
     bad(
         "no apps",
         "fetch: {timeout: 5s}\n",
-        "config.yaml: apps: there are no apps; list them here or in files named by app_config_files",
+        "config.yaml: apps: no apps configured; list them here or in the files of app_config_files",
     ),
     bad(
         "an empty list of apps",
         "apps: []\n",
-        "config.yaml: apps: there are no apps; list them here or in files named by app_config_files",
+        "config.yaml: apps: no apps configured; list them here or in the files of app_config_files",
     ),
     bad(
         "only empty app files",
         "app_config_files: [apps.d/*.yaml]\n",
-        "config.yaml: apps: there are no apps; list them here or in files named by app_config_files",
+        "config.yaml: apps: no apps configured; list them here or in the files of app_config_files",
         files={"apps.d/a.yaml": "[]\n"},
     ),
     bad("no appid", "apps:\n- name: {M}\n  secret: {M}\n", "config.yaml:2: apps[0].appid: is missing"),
@@ -36,13 +39,13 @@ BAD_APPS = (
     bad(
         "white space in appid",
         "apps:\n- {appid: 'wx {M}', secret: x}\n- {appid: \"\\u2028\", secret: x}\n",
-        "config.yaml:2: apps[0].appid: must not hold white space or characters that cannot be shown",
-        "config.yaml:3: apps[1].appid: must not hold white space or characters that cannot be shown",
+        "config.yaml:2: apps[0].appid: must not contain white space or non-printable characters",
+        "config.yaml:3: apps[1].appid: must not contain white space or non-printable characters",
     ),
     bad(
         "name of two lines",
         'apps:\n- {appid: wx0123456789abcdef, secret: x, name: "a\\n{M}"}\n',
-        "config.yaml:2: apps[0].name: holds characters that cannot be shown; keep it on one line",
+        "config.yaml:2: apps[0].name: contains non-printable characters; use a single line",
     ),
     bad(
         "appid twice in the main file",
@@ -82,12 +85,12 @@ BAD_APPS = (
     bad(
         "two secrets",
         "apps:\n- appid: wx0123456789abcdef\n  secret: {M}\n  secret_file: {M}\n",
-        "config.yaml:4: apps[0].secret_file: secret and secret_file are given; keep one",
+        "config.yaml:4: apps[0].secret_file: set only one of secret, secret_file",
     ),
     bad(
         "three secrets",
         "apps:\n- appid: wx0123456789abcdef\n  secret_env: {M}\n  secret_file: {M}\n  secret: {M}\n",
-        "config.yaml:4: apps[0].secret_file: secret and secret_file and secret_env are given; keep one",
+        "config.yaml:4: apps[0].secret_file: set only one of secret, secret_file, secret_env",
     ),
     bad(
         "empty secret",
@@ -98,28 +101,28 @@ BAD_APPS = (
     bad(
         "secret of two lines",
         "apps:\n- appid: wx0123456789abcdef\n  secret: |\n    {M}\n    {M}\n",
-        "config.yaml:3: apps[0].secret: the secret holds more than one line",
+        "config.yaml:3: apps[0].secret: the secret has more than one line",
     ),
     bad(
         "secret file missing",
         "apps:\n- {appid: wx0123456789abcdef, secret_file: '{M}'}\n- {appid: wx1123456789abcdef, secret_file: }\n",
-        "config.yaml:2: apps[0].secret_file: the secret file does not exist",
+        f"config.yaml:2: apps[0].secret_file: {NO_FILE}",
         "config.yaml:3: apps[1].secret_file: is empty",
     ),
     bad(
         "secret file is a folder",
         "apps:\n- {appid: wx0123456789abcdef, secret_file: .}\n",
-        "config.yaml:2: apps[0].secret_file: the secret file is a folder",
+        "config.yaml:2: apps[0].secret_file: the secret file is a directory",
     ),
     bad(
         "secret file is a device",
         "apps:\n- {appid: wx0123456789abcdef, secret_file: /dev/zero}\n",
-        "config.yaml:2: apps[0].secret_file: the secret file is a pipe or a device, not a file",
+        "config.yaml:2: apps[0].secret_file: the secret file is not a regular file but a pipe or a device",
     ),
     bad(
         "secret file with an impossible name",
         'apps:\n- {appid: wx0123456789abcdef, secret_file: "{M}\\0"}\n',
-        "config.yaml:2: apps[0].secret_file: holds characters that cannot be shown",
+        "config.yaml:2: apps[0].secret_file: contains non-printable characters",
     ),
     bad(
         "secret file with a name too long",
@@ -128,8 +131,20 @@ BAD_APPS = (
     ),
     bad(
         "secret file below a file",
-        "apps:\n- {appid: wx0123456789abcdef, secret_file: config.yaml/{M}}\n",
-        "config.yaml:2: apps[0].secret_file: the secret file does not exist",
+        "apps:\n- {appid: wx0123456789abcdef, secret_file: config.yaml/shop}\n",
+        f"config.yaml:2: apps[0].secret_file: no such file config.yaml/shop {BASE}",
+    ),
+    bad(
+        "a path that is a secret, or holds one",
+        "apps:\n"
+        + "".join(
+            f"- {{appid: wx{n}123456789abcdef, secret_file: {path}}}\n"
+            for n, path in enumerate(("0123456789abcdef" * 2, "/a/0123456789abcdef", "https://{M}/", "/{M} x"))
+        ),
+        f"config.yaml:2: apps[0].secret_file: {NO_FILE}",
+        "config.yaml:3: apps[1].secret_file: no such file",
+        f"config.yaml:4: apps[2].secret_file: {NO_FILE}",
+        "config.yaml:5: apps[3].secret_file: no such file",
     ),
     bad(
         "secret file empty",
@@ -152,63 +167,59 @@ BAD_APPS = (
     bad(
         "variable not set",
         "apps:\n- {appid: wx0123456789abcdef, secret_env: '{M}'}\n- {appid: wx1123456789abcdef, secret_env: ''}\n",
-        "config.yaml:2: apps[0].secret_env: the secret variable is not set",
+        "config.yaml:2: apps[0].secret_env: the environment variable is not set",
         "config.yaml:3: apps[1].secret_env: is empty",
     ),
     bad(
         "variable empty",
         "apps:\n- {appid: wx0123456789abcdef, secret_env: SHOP}\n",
-        "config.yaml:2: apps[0].secret_env: the secret variable is empty",
+        "config.yaml:2: apps[0].secret_env: the environment variable is empty",
         environ={"SHOP": "\n"},
     ),
     bad(
         "variable not UTF-8",
         "apps:\n- {appid: wx0123456789abcdef, secret_env: SHOP}\n",
-        "config.yaml:2: apps[0].secret_env: the secret variable is not UTF-8 text",
+        "config.yaml:2: apps[0].secret_env: the environment variable is not UTF-8 text",
         environ={"SHOP": "\udcff" + MARKER},
     ),
     # App files.
     bad(
         "app file missing",
-        "app_config_files: [apps.d/{M}.yaml]\n",
-        (
-            "config.yaml:1: app_config_files[0]: no such file, or its folder is closed "
-            "(relative names begin in this file's folder)"
-        ),
+        "app_config_files: [apps.d/shop.yaml]\n",
+        f"config.yaml:1: app_config_files[0]: no such file apps.d/shop.yaml {BASE}",
     ),
     bad(
         "app file is a folder",
         "app_config_files: [apps.d]\n",
-        "config.yaml:1: app_config_files[0]: names a folder; write a pattern such as apps.d/*.yaml",
+        "config.yaml:1: app_config_files[0]: is a directory; use a pattern such as apps.d/*.yaml",
         files={"apps.d/a.yaml": "[]\n"},
     ),
     bad(
         "app file with a name too long",
         f"app_config_files: [{MARKER * 1000}]\n",
-        "config.yaml:1: app_config_files[0]: no such file, or its folder is closed "
-        "(relative names begin in this file's folder)",
+        f"config.yaml:1: app_config_files[0]: {NO_FILE}",
     ),
     bad(
         "pattern that cannot be shown",
         'app_config_files: ["{M}\\0*"]\n',
-        "config.yaml:1: app_config_files[0]: holds characters that cannot be shown",
+        "config.yaml:1: app_config_files[0]: contains non-printable characters",
     ),
     bad(
         "pattern matches nothing",
         "app_config_files: ['{M}/*.yaml']\n",
-        ("config.yaml:1: app_config_files[0]: matches no file (relative patterns begin in this file's folder)"),
+        "config.yaml:1: app_config_files[0]: matches no file (relative patterns start at this file's directory)",
     ),
     bad(
         "everything in one run",
         "api: {base_url: 'http://{M}'}\nfetch: {timeout: {M}}\napp_config_files: [apps.d/*.yaml]\n"
         "apps:\n- {appid: wx0123456789abcdef, secret_env: '{M}'}\n- {appid: wx1123456789abcdef, secret: x}\n",
-        "config.yaml:1: api.base_url: must begin with https://; http:// is for loopback only",
+        "config.yaml:1: api.base_url: must start with https://; http:// is allowed for loopback only",
         f"config.yaml:2: fetch.timeout: {NO_DURATION}",
-        "config.yaml:5: apps[0].secret_env: the secret variable is not set",
+        "config.yaml:5: apps[0].secret_env: the environment variable is not set",
         "apps.d/a.yaml:1: must be a list of apps (- appid: ...), not a mapping",
         "apps.d/b.yaml:1: [0].appid: wx1123456789abcdef is already configured in config.yaml:6",
         f"apps.d/b.yaml:3: [1]: {NO_WAY}",
-        "apps.d/c.yaml:2: not valid YAML: a bracket that is never closed, or a comma that is missing",
+        "apps.d/c.yaml:2: invalid YAML: unclosed bracket or missing comma",
         "apps.d/d.yaml:1: [0].appid: wx2123456789abcdef is already configured in apps.d/b.yaml:3",
         "apps.d/e.yaml:1: the file is not UTF-8 text",
         "apps.d/f.yaml: the file is empty",
@@ -225,12 +236,12 @@ BAD_APPS = (
     bad(
         "two ways in",
         "apps:\n- appid: wx0123456789abcdef\n  token_file: {M}\n  cloud_hosting: {}\n",
-        "config.yaml:4: apps[0].cloud_hosting: token_file and cloud_hosting are given; keep one",
+        "config.yaml:4: apps[0].cloud_hosting: set only one of token_file, cloud_hosting",
     ),
     bad(
         "a cloud function that has no token",
         "apps:\n- appid: wx0123456789abcdef\n  cloud_hosting: {}\n  cloud_function: {env: e, name: f}\n",
-        "config.yaml:4: apps[0].cloud_function: needs a token, and cloud_hosting has none; keep one of the two",
+        "config.yaml:4: apps[0].cloud_function: requires a token, but cloud_hosting has none; keep one of the two",
     ),
     bad(
         "a cloud function alone",
@@ -241,7 +252,7 @@ BAD_APPS = (
         "half a cloud function",
         "apps:\n- appid: wx0123456789abcdef\n  secret: '{M}'\n  cloud_function:\n    name: a b\n    nmae: x\n",
         "config.yaml:4: apps[0].cloud_function.env: is missing",
-        "config.yaml:5: apps[0].cloud_function.name: must not hold white space or characters that cannot be shown",
+        "config.yaml:5: apps[0].cloud_function.name: must not contain white space or non-printable characters",
         "config.yaml:6: apps[0].cloud_function.nmae: unknown option; did you mean name?",
     ),
     bad(
@@ -258,7 +269,7 @@ BAD_APPS = (
         "a field of a plain text",
         "apps:\n- appid: wx0123456789abcdef\n  token_url:\n    url: https://t.example\n    json_field: a\n"
         "    plain_text: true\n",
-        "config.yaml:5: apps[0].token_url.json_field: a plain text has no fields; leave it or plain_text out",
+        "config.yaml:5: apps[0].token_url.json_field: has no effect with plain_text; remove one of the two",
     ),
     *(
         bad(
@@ -267,12 +278,12 @@ BAD_APPS = (
             f"config.yaml:3: apps[0].token_url.url: {words}",
         )
         for name, url, words in (
-            ("a foreign host in the clear", "http://{M}/t", "must begin with https://; http:// is for loopback only"),
-            ("another protocol", "ftp://{M}/t", "must begin with https://"),
-            ("a host with a password", "https://u:{M}@t.example/", "must not hold a user name or password"),
-            ("a fragment", "https://t.example/#{M}", "must not hold a fragment (#)"),
-            ("other braces", "https://t.example/{{app}}", "holds braces; only {appid} may stand in them"),
-            ("no host", "https:///{M}", "names no host; write it like https://api.weixin.qq.com"),
+            ("a foreign host in the clear", "http://{M}/t", NO_HTTP),
+            ("another protocol", "ftp://{M}/t", "must start with https://"),
+            ("a host with a password", "https://u:{M}@t.example/", "must not contain a user name or password"),
+            ("a fragment", "https://t.example/#{M}", "must not have a fragment (#)"),
+            ("other braces", "https://t.example/{{app}}", "contains braces; the only placeholder is {appid}"),
+            ("no host", "https:///{M}", "has no valid host; use a URL such as https://api.weixin.qq.com"),
             ("nothing", "", "is empty"),
         )
     ),
@@ -281,18 +292,18 @@ BAD_APPS = (
         "apps:\n- appid: wx0123456789abcdef\n  http_function:\n    url: https://e.example\n    headers:\n"
         "      X-One: {file: none}\n      x-one: '{M}'\n      X Two: '{M}'\n      Host: '{M}'\n      X-Three:\n"
         "      X-Four: {file: a, env: b}\n      X-Five: ['{M}']\n",
-        "config.yaml:6: apps[0].http_function.headers.file: the secret file does not exist",
-        "config.yaml:8: apps[0].http_function.headers: the name of a header is not one, or is the exporter's to set",
-        "config.yaml:9: apps[0].http_function.headers: the name of a header is not one, or is the exporter's to set",
-        "config.yaml:10: apps[0].http_function.headers: the value of a header is empty or more than one line",
-        "config.yaml:11: apps[0].http_function.headers: the value of a header is a text, {file: ...} or {env: ...}",
-        "config.yaml:12: apps[0].http_function.headers: each key must be a single word, each value a text or a mapping",
+        f"config.yaml:6: apps[0].http_function.headers.file: {NO_FILE}",
+        "config.yaml:8: apps[0].http_function.headers: invalid header name, or a header that the exporter sets itself",
+        "config.yaml:9: apps[0].http_function.headers: invalid header name, or a header that the exporter sets itself",
+        "config.yaml:10: apps[0].http_function.headers: a header value is empty or has more than one line",
+        "config.yaml:11: apps[0].http_function.headers: a header value must be a string, {file: ...} or {env: ...}",
+        "config.yaml:12: apps[0].http_function.headers: each key must be a string, each value a string or a mapping",
     ),
     bad(
         "a header twice, and headers that are no mapping",
         "apps:\n- appid: wx0123456789abcdef\n  token_url: {url: 'https://t.example', headers: {X-A: a, x-a: '{M}'}}\n"
         "- appid: wx1123456789abcdef\n  token_url: {url: 'https://t.example', headers: ['{M}']}\n",
-        "config.yaml:3: apps[0].token_url.headers: a header is given twice",
+        "config.yaml:3: apps[0].token_url.headers: duplicate header",
         "config.yaml:5: apps[1].token_url.headers: must be a mapping, not a list",
     ),
     bad(
@@ -302,15 +313,15 @@ BAD_APPS = (
         "    component_token_url: {url: 'https://t.example'}\n    refresh_token_file: none\n",
         "config.yaml:3: apps[0].authorizer.component_appid: is missing",
         "config.yaml:3: apps[0].authorizer.refresh_token_file: is missing",
-        "config.yaml:3: apps[0].authorizer: give one of component_token_file and component_token_url",
-        "config.yaml:5: apps[1].authorizer: give one of component_token_file and component_token_url, not both",
-        "config.yaml:9: apps[1].authorizer.refresh_token_file: the refresh token file does not exist",
+        "config.yaml:3: apps[0].authorizer: set one of component_token_file, component_token_url",
+        "config.yaml:5: apps[1].authorizer: set only one of component_token_file, component_token_url",
+        f"config.yaml:9: apps[1].authorizer.refresh_token_file: {NO_FILE}",
     ),
     bad(
         "a container with two names",
         "apps:\n- appid: wx0123456789abcdef\n  cloud_hosting: {from_appid: wxother, cloudbase_token_file: none}\n",
-        "config.yaml:3: apps[0].cloud_hosting.from_appid: the container's own token names the account; keep one of the"
-        " two",
+        "config.yaml:3: apps[0].cloud_hosting.from_appid: cloudbase_token_file already identifies the account; keep one"
+        " of the two",
     ),
     bad(
         "one refresh token for two apps",
@@ -320,7 +331,7 @@ BAD_APPS = (
             "  authorizer: {component_appid: c, component_token_file: t, refresh_token_file: r}\n"
             for n in (0, 1)
         ),
-        "config.yaml:5: apps[1].authorizer: its refresh_token_file is already that of the app in config.yaml:3",
+        "config.yaml:5: apps[1].authorizer: refresh_token_file is already used by the app in config.yaml:3",
         files={"t": "T", "r": "R"},
     ),
     bad(

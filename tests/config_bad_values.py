@@ -5,27 +5,27 @@ from __future__ import annotations
 from config_bad_row import APP, bad
 
 NO_DURATION = (
-    "is not a duration; write whole numbers with the units y, w, d, h, m, s, ms, the largest first, "
+    "is not a duration; use whole numbers with the units y, w, d, h, m, s, ms, largest first, "
     "such as 90s, 15m, 1h30m or 1d"
 )
-NO_RATIO = "must be a number from 0 (never alerts) to 1, such as 0.7"
+NO_RATIO = "must be a number from 0 (no alert) to 1, such as 0.7"
 
 BAD_VALUES = (
     # reports.
     bad(
         "reports that do not exist",
         "reports: [weekly, hourly, {M}]\napps: [{appid: wx0123456789abcdef, secret: x, reports: [daly]}]\n",
-        "config.yaml:1: reports: no such report; there are weekly, daily, monthly",
-        "config.yaml:1: reports: no such report; there are weekly, daily, monthly",
-        "config.yaml:2: apps[0].reports: no such report; there are weekly, daily, monthly",
+        "config.yaml:1: reports: unknown report; valid reports: weekly, daily, monthly",
+        "config.yaml:1: reports: unknown report; valid reports: weekly, daily, monthly",
+        "config.yaml:2: apps[0].reports: unknown report; valid reports: weekly, daily, monthly",
     ),
     bad(
         "reports given twice, none, or not as a list",
         "reports: [daily, daily]\napps:\n- {appid: wx0123456789abcdef, secret: '{M}', reports: []}\n"
         "- {appid: wx0123456789abcde0, secret: '{M}', reports: weekly}\n"
         "- {appid: wx0123456789abcde1, secret: '{M}', reports: [[weekly]]}\n",
-        "config.yaml:1: reports: daily is given twice",
-        "config.yaml:3: apps[0].reports: is empty; name at least one report, or leave it out",
+        "config.yaml:1: reports: daily is listed twice",
+        "config.yaml:3: apps[0].reports: is empty; list at least one report, or remove the option",
         "config.yaml:4: apps[1].reports: must be a list, not text",
         "config.yaml:5: apps[2].reports[0]: must be a single value, not a list",
     ),
@@ -54,13 +54,13 @@ BAD_VALUES = (
         "- {appid: wx0123456789abcde0, secret: x, alerts: {visitors_min_ratio: 0.5}}\n",
         "config.yaml:1: defaults: must be a mapping, not text",
         "config.yaml:3: apps[0].alerts: must be a mapping, not text",
-        "config.yaml:4: apps[1].alerts.visitors_min_ratio: unknown option; there are weekly, daily",
+        "config.yaml:4: apps[1].alerts.visitors_min_ratio: unknown option; valid options: weekly, daily",
     ),
     # fetch.
     bad(
         "no unit",
         "fetch:\n  interval: 30\n" + APP,
-        "config.yaml:2: fetch.interval: has no unit; write a duration such as 90s, 15m or 6h",
+        "config.yaml:2: fetch.interval: has no unit; use a duration such as 90s, 15m or 6h",
     ),
     bad(
         "not a duration",
@@ -72,9 +72,9 @@ BAD_VALUES = (
     bad(
         "empty durations",
         "fetch:\n  interval:\n  timeout: ''\n  ready_after: null\n" + APP,
-        "config.yaml:2: fetch.interval: is empty; write a duration such as 90s, 15m or 6h",
-        "config.yaml:3: fetch.timeout: is empty; write a duration such as 90s, 15m or 6h",
-        "config.yaml:4: fetch.ready_after: is empty; write a duration such as 90s, 15m or 6h",
+        "config.yaml:2: fetch.interval: is empty; use a duration such as 90s, 15m or 6h",
+        "config.yaml:3: fetch.timeout: is empty; use a duration such as 90s, 15m or 6h",
+        "config.yaml:4: fetch.ready_after: is empty; use a duration such as 90s, 15m or 6h",
     ),
     bad("negative", "fetch:\n  timeout: -1s\n" + APP, "config.yaml:2: fetch.timeout: must not be negative"),
     bad(
@@ -112,7 +112,7 @@ BAD_VALUES = (
     bad(
         "interval below the default retry",
         "fetch:\n  interval: 10m\n" + APP,
-        "config.yaml:2: fetch.interval: is shorter than fetch.retry_interval, by default 30m; give both",
+        "config.yaml:2: fetch.interval: is shorter than fetch.retry_interval (default 30m); set both",
     ),
     bad(
         "not whole numbers",
@@ -142,77 +142,77 @@ BAD_VALUES = (
     bad(
         "empty address",
         "api: {base_url: }\n" + APP,
-        "config.yaml:1: api.base_url: is empty; leave it out for https://api.weixin.qq.com",
+        "config.yaml:1: api.base_url: is empty; remove it to use https://api.weixin.qq.com",
     ),
     bad(
         "plain http",
         "api: {base_url: 'http://{M}.example'}\n" + APP,
-        "config.yaml:1: api.base_url: must begin with https://; http:// is for loopback only",
+        "config.yaml:1: api.base_url: must start with https://; http:// is allowed for loopback only",
     ),
     bad(
         "plain http to a private address",
         "api: {base_url: 'http://10.0.0.1'}\n" + APP,
-        "config.yaml:1: api.base_url: must begin with https://; http:// is for loopback only",
+        "config.yaml:1: api.base_url: must start with https://; http:// is allowed for loopback only",
     ),
     bad(
         "plain http to what begins like loopback",
         "api: {base_url: 'http://127.0.0.1.{M}.example'}\n" + APP,
-        "config.yaml:1: api.base_url: must begin with https://; http:// is for loopback only",
+        "config.yaml:1: api.base_url: must start with https://; http:// is allowed for loopback only",
     ),
     bad(
         "another scheme",
         "api: {base_url: 'ftp://{M}'}\n" + APP,
-        "config.yaml:1: api.base_url: must begin with https://",
+        "config.yaml:1: api.base_url: must start with https://",
     ),
-    bad("no scheme", "api: {base_url: '{M}'}\n" + APP, "config.yaml:1: api.base_url: must begin with https://"),
+    bad("no scheme", "api: {base_url: '{M}'}\n" + APP, "config.yaml:1: api.base_url: must start with https://"),
     bad(
         "password in the address",
         "api: {base_url: 'https://user:{M}@api.weixin.qq.com'}\n" + APP,
-        "config.yaml:1: api.base_url: must not hold a user name or password",
+        "config.yaml:1: api.base_url: must not contain a user name or password",
     ),
     bad(
         "path in the address",
         "api: {base_url: 'https://api.weixin.qq.com/{M}'}\n" + APP,
-        "config.yaml:1: api.base_url: must end after the host (and port): no path, query or fragment",
+        "config.yaml:1: api.base_url: must not have a path, query or fragment",
     ),
     bad(
         "query in the address",
         "api: {base_url: 'https://api.weixin.qq.com?{M}'}\n" + APP,
-        "config.yaml:1: api.base_url: must end after the host (and port): no path, query or fragment",
+        "config.yaml:1: api.base_url: must not have a path, query or fragment",
     ),
     bad(
         "empty fragment in the address",
         "api: {base_url: 'https://api.weixin.qq.com#'}\n" + APP,
-        "config.yaml:1: api.base_url: must end after the host (and port): no path, query or fragment",
+        "config.yaml:1: api.base_url: must not have a path, query or fragment",
     ),
     bad(
         "no host",
         "api: {base_url: 'https://:8443'}\n" + APP,
-        "config.yaml:1: api.base_url: names no host; write it like https://api.weixin.qq.com",
+        "config.yaml:1: api.base_url: has no valid host; use a URL such as https://api.weixin.qq.com",
     ),
     bad(
         "zone in the address",
         "api: {base_url: 'https://[fe80::1%25{M}]'}\n" + APP,
-        "config.yaml:1: api.base_url: names no host; write it like https://api.weixin.qq.com",
+        "config.yaml:1: api.base_url: has no valid host; use a URL such as https://api.weixin.qq.com",
     ),
     bad(
         "bad IPv6",
         "api: {base_url: 'https://[{M}'}\n" + APP,
-        "config.yaml:1: api.base_url: is not an address such as https://api.weixin.qq.com",
+        "config.yaml:1: api.base_url: is not a URL such as https://api.weixin.qq.com",
     ),
     bad(
         "bad port",
         "api: {base_url: 'https://api.weixin.qq.com:{M}'}\n" + APP,
-        "config.yaml:1: api.base_url: names a port that is not a number from 1 to 65535",
+        "config.yaml:1: api.base_url: the port must be a number from 1 to 65535",
     ),
     bad(
         "port out of range",
         "api: {base_url: 'https://api.weixin.qq.com:65536'}\n" + APP,
-        "config.yaml:1: api.base_url: names a port that is not a number from 1 to 65535",
+        "config.yaml:1: api.base_url: the port must be a number from 1 to 65535",
     ),
     bad(
         "space in the address",
         "api: {base_url: 'https://api.weixin.qq.com {M}'}\n" + APP,
-        "config.yaml:1: api.base_url: is not an address: it holds spaces or characters that no host has",
+        "config.yaml:1: api.base_url: is not a URL: it contains spaces or characters that a URL cannot have",
     ),
 )

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from exporter.apps import State
 from exporter.cli.flags import COMMANDS, _parser, _shared_flags
-from exporter.config import Api, Fetch, duration_words
+from exporter.config import Api, Fetch, format_duration
 from exporter.metrics import catalogue
 from exporter.reports import DEFAULT_REPORTS, PREFIX, REPORTS, WEEKLY
 from exporter.wechat.codes import CODES, Busy, Failed, NotReady, QuotaSpent, Refused, TokenRejected
@@ -190,7 +190,7 @@ def options() -> str:
     rows = [("`reports`", f"`[{', '.join(report.name for report in DEFAULT_REPORTS)}]`")]
     for section, kind in (("fetch", Fetch), ("api", Api)):
         for field in fields(kind):
-            default = duration_words(field.default) if field.name in SECONDS else field.default
+            default = format_duration(field.default) if field.name in SECONDS else field.default
             rows.append((f"`{section}.{field.name}`", f"`{default}`"))
     for report in REPORTS.values():
         rows += [

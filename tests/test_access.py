@@ -13,6 +13,7 @@ import structlog
 from rig import Wall
 
 from exporter.config import (
+    AccessConfig,
     App,
     AppSecret,
     Authorizer,
@@ -24,9 +25,8 @@ from exporter.config import (
     LiteralSecret,
     TokenFile,
     TokenUrl,
-    Way,
 )
-from exporter.config.app.ways import Tokens as TokensOf
+from exporter.config.app.access_config import TokenConfig
 from exporter.periods import Week
 from exporter.reports import WEEKLY, Reading
 from exporter.wechat.access import TOKENS, WAYS, Access, endpoints_of, way_in
@@ -45,7 +45,7 @@ NOW = 1_795_000_000.0
 BY_SECRET = AppSecret(LiteralSecret(SECRET))
 
 
-def app(way: Way | None = None) -> App:
+def app(way: AccessConfig | None = None) -> App:
     return App(APPID, way or Datacube(BY_SECRET))
 
 
@@ -91,7 +91,7 @@ def talk(conversation: object, *replies: Reply) -> tuple[list[Call], object]:
     raise AssertionError(f"the conversation goes on after {len(calls)} calls")
 
 
-def asked(way: Way, *replies: Reply, wall: Wall | None = None) -> tuple[list[Call], object]:
+def asked(way: AccessConfig, *replies: Reply, wall: Wall | None = None) -> tuple[list[Call], object]:
     return talk(way_in(app(way), BASE, wall or Wall(NOW)).converse(WEEKLY, WEEK), *replies)
 
 
@@ -423,13 +423,13 @@ def test_one_that_cannot_be_written_is_said_loudly_and_used_until_somebody_write
     wall = Wall(NOW)
     way = way_in(app(Datacube(platform)), BASE, wall)
     with monkeypatch.context() as disk, structlog.testing.capture_logs() as logs:
-        disk.setattr("exporter.config.app.secrets.write_private", full)
+        disk.setattr("exporter.config.app.secrets.write_atomically", full)
         talk(way.converse(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
         wall.now += 7200
         calls, _ = talk(way.converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
     assert {entry["log_level"] for entry in logs} == {"error"}
-    assert all("takes no writes: No space left on device" in entry["problem"] for entry in logs)
+    assert all("is not writable: No space left on device" in entry["problem"] for entry in logs)
     assert "REFRESH" not in str(logs)
     wall.now += 7200
     talk(way.converse(WEEKLY, WEEK), authorized("T3", "REFRESH-TWO"), rows())
@@ -458,7 +458,7 @@ def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configu
 
     before = way_in(app(Datacube(platform)), BASE, Wall(NOW))
     with monkeypatch.context() as disk:
-        disk.setattr("exporter.config.app.secrets.write_private", full)
+        disk.setattr("exporter.config.app.secrets.write_atomically", full)
         talk(before.converse(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
     moved = tmp_path / "writable"
     calls, _ = talk(followed(before, platform, moved).converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
@@ -543,7 +543,7 @@ INSIDE = [
 @pytest.mark.parametrize(("returned", "decision", "errcode", "words"), INSIDE)
 @pytest.mark.parametrize("way", [FUNCTION, HTTP], ids=["invoked", "over HTTP"])
 def test_what_a_function_says_is_understood_by_both_ways(
-    way: Way, returned: dict[str, object], decision: type[Unanswered], errcode: str, words: str
+    way: AccessConfig, returned: dict[str, object], decision: type[Unanswered], errcode: str, words: str
 ) -> None:
     assert len(INSIDE) == 9
     replies = (token("T1"), invoked(**returned)) if way is FUNCTION else (reply(**returned),)
@@ -635,8 +635,8 @@ def test_what_the_console_of_cloud_hosting_must_allow_is_said(
 
 
 def test_every_way_and_every_source_of_tokens_has_its_class() -> None:
-    assert set(WAYS) == set(Way.__args__)  # type: ignore[attr-defined]
-    assert set(TOKENS) == set(TokensOf.__args__)  # type: ignore[attr-defined]
+    assert set(WAYS) == set(AccessConfig.__args__)  # type: ignore[attr-defined]
+    assert set(TOKENS) == set(TokenConfig.__args__)  # type: ignore[attr-defined]
 
 
 FROM_FILE = TokenFile(FileSecret(Path("token")))
@@ -652,7 +652,7 @@ ENDPOINTS = (
 
 
 @pytest.mark.parametrize(("way", "endpoints"), ENDPOINTS)
-def test_the_endpoints_of_a_way_are_those_of_its_calls(way: Way, endpoints: tuple[str, ...]) -> None:
+def test_the_endpoints_of_a_way_are_those_of_its_calls(way: AccessConfig, endpoints: tuple[str, ...]) -> None:
     assert len(ENDPOINTS) == 7
     assert endpoints_of(way, [WEEKLY]) == endpoints
 

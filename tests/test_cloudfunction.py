@@ -182,6 +182,6 @@ def test_configurations_in_the_readme_can_be_loaded(tmp_path: Path) -> None:
     for block in blocks:
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(yaml.safe_load(block)))
         (app,) = config.load(tmp_path / "config.yaml", {}).apps
-        assert isinstance(app.way, config.CloudFunction | config.HttpFunction)
-        if isinstance(app.way, config.CloudFunction):
-            assert app.way.name == FUNCTION.name == load("package.json")["name"]
+        assert isinstance(app.access, config.CloudFunction | config.HttpFunction)
+        if isinstance(app.access, config.CloudFunction):
+            assert app.access.name == FUNCTION.name == load("package.json")["name"]

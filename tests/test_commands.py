@@ -202,7 +202,7 @@ def test_check_live_asks_wechat_about_each_app_and_says_what_to_do(tmp_path: Pat
         assert line.startswith(f"{app.appid} (App ")
         assert state in line
         assert cure in line
-    assert last == "FAILED: 0 problems, 10 of 12 apps"
+    assert last == "FAILED: 0 problems, 10 of 12 apps failed"
     assert result.returncode == 1
     assert not (tmp_path / "data").exists(), "it keeps nothing"
     assert "secret-" not in result.stdout + result.stderr
@@ -219,7 +219,7 @@ def test_check_live_asks_for_a_refused_token_once(tmp_path: Path) -> None:
         assert [call.endpoint for call in wechat.calls] == [STABLE_TOKEN]
     (line, last) = result.stdout.splitlines()
     assert line.startswith(f"{GOOD.appid} (App 0): refused: 40164 ")
-    assert last == "FAILED: 0 problems, 1 of 1 apps"
+    assert last == "FAILED: 0 problems, 1 of 1 apps failed"
 
 
 def test_check_live_succeeds_when_every_app_does(tmp_path: Path) -> None:
@@ -279,7 +279,7 @@ def test_fetch_writes_a_whole_file_or_none(tmp_path: Path) -> None:
         output.parent.mkdir()
         written = command(tmp_path, "fetch", f"--output={output}")
     assert missing.returncode == 2
-    assert missing.stderr.endswith("it must be a file in a folder that exists\n")
+    assert missing.stderr.endswith("must be a file in an existing directory\n")
     assert (written.returncode, written.stdout) == (0, "")
     assert samples_of(output.read_text())["weekly_visitors", GOOD.appid, wanted()] > 0
     assert list(output.parent.iterdir()) == [output]
@@ -315,7 +315,7 @@ def test_an_output_with_a_symlink_loop_is_a_usage_error(tmp_path: Path) -> None:
     for output in ("a", "a/metrics.prom"):
         ended = command(tmp_path, "fetch", f"--output={output}")
         assert (ended.returncode, ended.stdout) == (2, "")
-        assert ended.stderr.splitlines()[-1] == f"--output {output}: its links lead to each other"
+        assert ended.stderr.splitlines()[-1] == f"--output {output}: too many levels of symbolic links"
 
 
 def test_fetch_writes_through_links_and_into_pipes_and_replaces_neither(tmp_path: Path) -> None:
@@ -400,7 +400,7 @@ def test_healthcheck_counts_any_answer_as_alive(tmp_path: Path) -> None:
         exporter.stop()
         result = command(tmp_path, "healthcheck", f"--web.listen-address={exporter.address}")
         assert result.returncode == 1
-        assert f"{exporter.address}: no answer: " in result.stderr
+        assert f"{exporter.address}: no response: " in result.stderr
 
 
 def test_healthcheck_is_not_fooled_by_silence_or_nonsense(tmp_path: Path) -> None:
@@ -416,7 +416,7 @@ def test_healthcheck_is_not_fooled_by_silence_or_nonsense(tmp_path: Path) -> Non
             client.sendall(b"this is not HTTP\r\n\r\n")
             _, errors = process.communicate(timeout=20)
     assert process.returncode == 1
-    assert "no answer" in errors
+    assert "no response" in errors
 
 
 # --- demo and simulator ------------------------------------------------------------------------------
@@ -457,7 +457,7 @@ def test_the_simulator_runs_alone_and_prints_a_configuration_that_fits_it(tmp_pa
     )
     assert process.stdout is not None
     try:
-        assert process.stdout.readline() == "# a configuration for this simulator (JSON is YAML)\n"
+        assert process.stdout.readline() == "# configuration for this simulator (JSON is valid YAML)\n"
         lines = []
         while not lines or lines[-1] != "}\n":
             lines.append(process.stdout.readline())
@@ -472,8 +472,8 @@ def test_the_simulator_runs_alone_and_prints_a_configuration_that_fits_it(tmp_pa
 
 
 BAD_FAULTS = {
-    "wx0000000000000001=dayly:48001": "--fault wx0000000000000001=dayly:48001: no such endpoint; there are: weekly, ",
-    "wxnone=48001": "--fault wxnone=48001: there is no app wxnone",
+    "wx0000000000000001=dayly:48001": "--fault wx0000000000000001=dayly:48001: unknown endpoint; valid endpoints: ",
+    "wxnone=48001": "--fault wxnone=48001: unknown app wxnone",
     "wx0000000000000001=nonsense": "--fault wx0000000000000001=nonsense: no such fault; there are: an errcode, ",
 }
 

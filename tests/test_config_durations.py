@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.config import duration_words, parse_duration
+from exporter.config import format_duration, parse_duration
 
 LONGEST = 9_223_372_036_854 / 1000
 
@@ -69,7 +69,7 @@ def test_zero_needs_no_unit() -> None:
 @pytest.mark.parametrize(("seconds", "words"), WRITTEN)
 def test_seconds_are_written_as_prometheus_does(seconds: float, words: str) -> None:
     assert len(WRITTEN) == 11
-    assert duration_words(seconds) == words
+    assert format_duration(seconds) == words
 
 
 @pytest.mark.parametrize(("text", "words"), REFUSED)
@@ -82,7 +82,7 @@ def test_what_is_no_duration_is_refused_without_repeating_it(text: str, words: s
 
 @given(st.integers(min_value=0, max_value=9_223_372_036_854))
 def test_what_is_written_reads_the_same(milliseconds: int) -> None:
-    assert parse_duration(duration_words(milliseconds / 1000)) == milliseconds / 1000
+    assert parse_duration(format_duration(milliseconds / 1000)) == milliseconds / 1000
 
 
 @given(st.text())
@@ -97,4 +97,4 @@ def test_any_text_is_a_duration_or_refused(text: str) -> None:
 @pytest.mark.parametrize("seconds", [-1.0, float("inf"), float("nan")])
 def test_impossible_seconds_have_no_words(seconds: float) -> None:
     with pytest.raises(ValueError, match="finite and not negative"):
-        duration_words(seconds)
+        format_duration(seconds)

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from exporter.config import Api, App, Config, Defaults, Fetch, duration_words, load
-from exporter.config.app.apps import APP_OPTIONS
-from exporter.config.app.way_sections import (
+from exporter.config import Api, App, Config, Defaults, Fetch, format_duration, load
+from exporter.config.app.access_reader import (
+    ACCESS_OPTIONS,
     AUTHORIZER_OPTIONS,
     CLOUD_FUNCTION_OPTIONS,
     CLOUD_HOSTING_OPTIONS,
     HTTP_FUNCTION_OPTIONS,
     TOKEN_URL_OPTIONS,
-    WAY_OPTIONS,
 )
+from exporter.config.app.apps import APP_OPTIONS
 from exporter.config.load import MAIN_OPTIONS
 from exporter.reports import DEFAULT_REPORTS, REPORTS
 
@@ -29,7 +29,7 @@ COMMENTED = set(re.findall(r"^ *# ([a-z_]+):(?: |$)", TEXT, re.MULTILINE))
 
 
 def written(value: float | str) -> str:
-    return duration_words(value) if isinstance(value, float) and value >= 1 else str(value)
+    return format_duration(value) if isinstance(value, float) and value >= 1 else str(value)
 
 
 def test_the_example_loads_as_it_is() -> None:
@@ -65,11 +65,11 @@ def test_the_sections_are_those_of_the_types() -> None:
 
 
 def test_an_app_shows_every_option_the_other_ways_in_in_comments() -> None:
-    assert {field.name for field in fields(App)} - {"way"} == set(SHOWN["apps"][0]) - {"secret"}
-    assert set(APP_OPTIONS) == set(SHOWN["apps"][0]) | set(WAY_OPTIONS)
+    assert {field.name for field in fields(App)} - {"access"} == set(SHOWN["apps"][0]) - {"secret"}
+    assert set(APP_OPTIONS) == set(SHOWN["apps"][0]) | set(ACCESS_OPTIONS)
     assert set(SHOWN["apps"][0]["alerts"]) == set()
     assert SHOWN["apps"][0]["reports"] == SHOWN["reports"] == [report.name for report in DEFAULT_REPORTS]
-    assert set(WAY_OPTIONS) - {"secret"} | {"app_config_files", "alerts"} <= COMMENTED
+    assert set(ACCESS_OPTIONS) - {"secret"} | {"app_config_files", "alerts"} <= COMMENTED
     inner = {
         *TOKEN_URL_OPTIONS,
         *AUTHORIZER_OPTIONS,
@@ -88,7 +88,7 @@ def test_every_way_in_that_is_shown_in_a_comment_can_be_uncommented(tmp_path: Pa
         if re.match(r"    # ( |[a-z_]+: |[a-z_]+:$)", line)
     ]
     shown = yaml.safe_load("\n".join(lines))
-    assert set(shown) == set(WAY_OPTIONS) - {"secret", "secret_file", "secret_env"}
+    assert set(shown) == set(ACCESS_OPTIONS) - {"secret", "secret_file", "secret_env"}
     for name in ("secrets/token-server", "secrets/shop-refresh-token", "secrets/function-key"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")

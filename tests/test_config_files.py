@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from config_bad_row import MARKER, write
 
-from exporter.config import ConfigError, Problem, fingerprint, load
+from exporter.config import ConfigError, Problem, file_signatures, load
 from exporter.config.document import documents
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r": the file is a folder$"):
+    with pytest.raises(ConfigError, match=r": the file is a directory$"):
         load(tmp_path, {})
 
 
 def test_a_pipe_without_a_writer_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "config.yaml")
-    with pytest.raises(ConfigError, match=r": the file is a pipe or a device, not a file$"):
+    with pytest.raises(ConfigError, match=r": the file is not a regular file but a pipe or a device$"):
         load(tmp_path / "config.yaml", {})
 
 
@@ -59,7 +59,7 @@ def test_links_that_lead_back_make_no_pattern_endless(tmp_path: Path, pattern: s
     config = load(tmp_path / "config.yaml", {})
     assert [app.appid for app in config.apps] == ["wx0123456789abcdef"]
     assert config.problems == ()
-    assert [file.name for file in fingerprint(tmp_path / "config.yaml", config)].count("one.yaml") == 1
+    assert [file.name for file in file_signatures(tmp_path / "config.yaml", config)].count("one.yaml") == 1
 
 
 def test_a_pattern_never_names_the_main_file(tmp_path: Path) -> None:
@@ -142,10 +142,9 @@ def test_a_closed_folder_is_no_crash(open_folder: Path) -> None:
     main = f"app_config_files: [closed/a.yaml, closed/*.yaml, closed/sub/*.yaml]\napps:\n{APP}"
     write({"config.yaml": main, "closed/a.yaml": "[]"}, open_folder)
     (open_folder / "closed").chmod(0)
-    words = "no such file, or its folder is closed (relative names begin in this file's folder)"
-    closed = "its folder cannot be read: permission denied"
+    closed = "its directory cannot be read: permission denied"
     assert load_as_nobody(open_folder).splitlines() == [
-        f"refused: config.yaml:1: app_config_files[0]: {words}",
+        f"refused: config.yaml:1: app_config_files[0]: {closed}",
         f"config.yaml:1: app_config_files[1]: {closed}",
         f"config.yaml:1: app_config_files[2]: {closed}",
     ]

@@ -10,6 +10,7 @@ import pytest
 from config_bad_row import write
 
 from exporter.config import (
+    AccessConfig,
     Api,
     App,
     AppSecret,
@@ -29,11 +30,10 @@ from exporter.config import (
     Secret,
     TokenFile,
     TokenUrl,
-    Way,
     load,
 )
+from exporter.config.app.access_reader import ACCESS_METHODS
 from exporter.config.app.addresses import parse_base_url
-from exporter.config.app.way_sections import WAYS
 from exporter.reports import DAILY, MONTHLY, WEEKLY, Thresholds
 
 A, B, C, D = (f"wx{digit * 16}" for digit in "abcd")
@@ -53,9 +53,9 @@ def config(main: str, files: dict[str, str | bytes] | None = None, environ: dict
 
 
 def secret_of(app: App) -> Secret:
-    assert isinstance(app.way, Datacube)
-    assert isinstance(app.way.tokens, AppSecret)
-    return app.way.tokens.secret
+    assert isinstance(app.access, Datacube)
+    assert isinstance(app.access.tokens, AppSecret)
+    return app.access.tokens.secret
 
 
 def appids(found: Config) -> list[str]:
@@ -174,7 +174,7 @@ def test_a_broken_app_file_costs_only_its_own_apps() -> None:
         "apps.d/good.yaml": f"- {{appid: {C}, secret: x}}\n",
     }
     found = config(f"app_config_files: [apps.d/*]\napps: [{{appid: {D}, secret: x}}]\n", files)
-    words = f"no way in; give one of {', '.join(WAYS)}"
+    words = f"no credentials: set one of {', '.join(ACCESS_METHODS)}"
     assert appids(found) == [D, C]
     assert found.broken_files == (BrokenFile("apps.d/bad.yaml", (Problem("apps.d/bad.yaml", 2, "[1]", words),)),)
 
@@ -206,7 +206,7 @@ def test_a_dangling_link_breaks_only_itself() -> None:
 WARNINGS = (
     (
         "history_weeks: 4",
-        "config.yaml:1: fetch.history_weeks: below 5: the typical week will be missing",
+        "config.yaml:1: fetch.history_weeks: is below 5: the typical_week figures will be missing",
     ),
     ("history_weeks: 5", None),
 )
@@ -221,14 +221,14 @@ def test_too_few_weeks_for_the_median_are_a_warning(option: str, warning: str | 
 @pytest.mark.parametrize("appid", ["wx0123456789ABCDEF", "wx0123456789abcde", "gh_0123456789ab", "商店"])
 def test_an_appid_of_another_form_is_a_warning(appid: str) -> None:
     found = config(f"apps:\n- {{appid: {appid}, secret: x}}\n")
-    words = "config.yaml:2: apps[0].appid: is not wx and 16 digits or letters a to f, the form of today's appids"
+    words = "config.yaml:2: apps[0].appid: does not have the usual form: wx and 16 hexadecimal digits"
     assert appids(found) == [appid]
     assert [str(each) for each in found.warnings] == [words]
 
 
 def test_a_pattern_that_matches_nothing_is_a_warning() -> None:
     found = config(f"app_config_files:\n- apps.d/*.yaml\napps: [{{appid: {A}, secret: x}}]\n")
-    words = "matches no file (relative patterns begin in this file's folder)"
+    words = "matches no file (relative patterns start at this file's directory)"
     assert found.warnings == (Problem("config.yaml", 2, "app_config_files[0]", words),)
 
 
@@ -239,8 +239,8 @@ def test_a_secret_that_others_can_read_is_a_warning() -> None:
     for name in ("config.yaml", "shop"):
         Path(name).chmod(0o644)
     assert [str(each) for each in load(Path("config.yaml"), {}).warnings] == [
-        "config.yaml:2: apps[0].secret: every user of this machine can read this file; chmod o-r it",
-        "config.yaml:4: apps[2].secret_file: every user of this machine can read the file; chmod o-r it",
+        "config.yaml:2: apps[0].secret: this file is readable by every user of this machine; run chmod o-r on it",
+        "config.yaml:4: apps[2].secret_file: the file is readable by every user of this machine; run chmod o-r on it",
     ]
     for name in ("config.yaml", "shop"):
         Path(name).chmod(0o640)
@@ -345,10 +345,10 @@ WAYS_IN = (
 
 
 @pytest.mark.parametrize(("option", "way"), WAYS_IN, ids=[option for option, _ in WAYS_IN])
-def test_a_way_in_is_read_as_it_is_written(option: str, way: Way) -> None:
+def test_a_way_in_is_read_as_it_is_written(option: str, way: AccessConfig) -> None:
     assert len(WAYS_IN) == 11
     found = config(f"apps:\n- appid: {A}\n  {option}\n", {"token": "T", "key": "K"})
-    assert found.apps[0].way == way
+    assert found.apps[0].access == way
     assert found.warnings == ()
 
 
@@ -356,8 +356,8 @@ def test_a_token_server_has_an_address_in_one_form_and_headers_from_three_places
     files: dict[str, str | bytes] = {"key": "of-the-file\n"}
     main = f"apps:\n- appid: {A}\n  token_url: {SERVER.format()}\n"
     (app,) = config(main, files, {"KEY": "of-the-variable"}).apps
-    assert isinstance(app.way, Datacube)
-    server = app.way.tokens
+    assert isinstance(app.access, Datacube)
+    server = app.access.tokens
     assert isinstance(server, TokenUrl)
     assert server.url == "https://tokens.example.org/t?app={appid}&x=1"
     assert (server.method, server.json_field, server.expires_in) == ("POST", "data.token", "data.left")
@@ -372,7 +372,10 @@ def test_a_token_file_that_is_not_there_yet_is_a_warning_and_one_that_changes_no
     )
     one = config(main, {"token": "T1"})
     assert [str(warning) for warning in one.warnings] == [
-        "config.yaml:3: apps[1].cloud_hosting.cloudbase_token_file: the token file does not exist"
+        (
+            "config.yaml:3: apps[1].cloud_hosting.cloudbase_token_file: no such file"
+            " (relative paths start at this file's directory)"
+        )
     ]
     assert config(main, {"token": "T2"}).apps == one.apps
 

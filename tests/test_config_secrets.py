@@ -49,7 +49,7 @@ def test_white_space_around_a_secret_is_not_part_of_it(secret: Secret) -> None:
 
 
 def test_a_secret_never_shows_itself(secret: Secret) -> None:
-    app = App(APPID, secret.noted())
+    app = App(APPID, secret.fingerprinted())
     for shown in (secret, app, Config(apps=(app,)), [secret], {"secret": secret}):
         assert MARKER not in f"{shown} {shown!r} {shown!s:>40}"
         assert "<SECRET>" in f"{shown}"
@@ -57,7 +57,7 @@ def test_a_secret_never_shows_itself(secret: Secret) -> None:
 
 
 def test_equal_secrets_are_equal_and_other_ways_are_not(tmp_path: Path) -> None:
-    first, second = ([way(tmp_path).noted() for way in WAYS] for _ in range(2))
+    first, second = ([way(tmp_path).fingerprinted() for way in WAYS] for _ in range(2))
     assert first == second
     assert len(set(first + second)) == len(WAYS)
 
@@ -96,7 +96,7 @@ def test_a_reload_sees_that_a_secret_changed_behind_the_same_name(way: str, tmp_
 def test_a_secret_that_went_away_is_said_without_its_place(tmp_path: Path) -> None:
     with pytest.raises(SecretUnavailable, match=r"^the secret file does not exist$"):
         FileSecret(tmp_path / MARKER).read()
-    with pytest.raises(SecretUnavailable, match=r"^the secret variable is not set$"):
+    with pytest.raises(SecretUnavailable, match=r"^the environment variable is not set$"):
         EnvSecret(MARKER, {}).read()
     with pytest.raises(SecretUnavailable, match=r"^the secret is empty$"):
         LiteralSecret(" ").read()

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from doc_tables import ACCESS_METHODS, DOCUMENTS, ROOT, TABLES, written
 
-from exporter.config.app.way_sections import (
+from exporter.config.app.access_reader import (
+    ACCESS_OPTIONS,
     AUTHORIZER_OPTIONS,
     CLOUD_FUNCTION_OPTIONS,
     CLOUD_HOSTING_OPTIONS,
     HTTP_FUNCTION_OPTIONS,
     TOKEN_URL_OPTIONS,
-    WAY_OPTIONS,
 )
 from exporter.metrics import catalogue
 from exporter.reports import REPORTS
@@ -132,7 +132,7 @@ def test_named_metrics_exist() -> None:
 
 
 def test_access_methods_table_has_every_option() -> None:
-    assert {option for row in ACCESS_METHODS for option in row.split(", ")} == set(WAY_OPTIONS)
+    assert {option for row in ACCESS_METHODS for option in row.split(", ")} == set(ACCESS_OPTIONS)
     inner = {
         *TOKEN_URL_OPTIONS,
         *AUTHORIZER_OPTIONS,

@@ -143,7 +143,7 @@ DEAD = {
 def test_what_speaks_neither_http_nor_tls_is_not_the_exporter(words: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     with speaking(words) as port:
         assert checked(port) == 1
-    assert capsys.readouterr().err.startswith(f"127.0.0.1:{port}: no answer: ")
+    assert capsys.readouterr().err.startswith(f"127.0.0.1:{port}: no response: ")
     assert len(DEAD) == 4
 
 
@@ -153,7 +153,7 @@ def test_a_port_that_says_nothing_is_given_up(
     monkeypatch.setattr("exporter.cli.health._SECONDS", 0.2)
     with speaking(None) as port:
         assert checked(port) == 1
-    assert capsys.readouterr().err == f"127.0.0.1:{port}: no answer: timed out\n"
+    assert capsys.readouterr().err == f"127.0.0.1:{port}: no response: timed out\n"
 
 
 def test_tls_that_carries_no_http_is_not_the_exporter(certificate: Path, capsys: pytest.CaptureFixture[str]) -> None:

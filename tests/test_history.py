@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.periods import Period
     from exporter.reports import Report
 
-APP = App(appid="wx0123456789abcdef", way=Datacube(AppSecret(LiteralSecret("s"))))
+APP = App(appid="wx0123456789abcdef", access=Datacube(AppSecret(LiteralSecret("s"))))
 LIVE = Week(date(2026, 11, 16))
 NOW = LIVE.end
 ROW_BYTES = 8 * len(WEEKLY.fields)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HOUR, MINUTE = 3600.0, 60.0
 FETCH = Fetch(interval=6 * HOUR, retry_interval=30 * MINUTE, ready_after=10 * HOUR, history_weeks=4)
-APP = App(appid="wx0123456789abcdef", way=Datacube(AppSecret(LiteralSecret("s"))))
+APP = App(appid="wx0123456789abcdef", access=Datacube(AppSecret(LiteralSecret("s"))))
 SPREAD = jitter(APP.appid)
 
 

@@ -935,7 +935,7 @@ def test_a_changed_secret_fetches_all_reports_at_once(polled: Polled) -> None:
     assert [of.state for of in poller.statuses()[0].reports] == [State.REFUSED] * 3
     assert fetcher.fetched == [("wx0", WANTED)]
     config = configured(1, ALL, FETCH)
-    corrected = replace(config.apps[0], way=Datacube(AppSecret(LiteralSecret("t"))))
+    corrected = replace(config.apps[0], access=Datacube(AppSecret(LiteralSecret("t"))))
     poller._apply(replace(config, apps=(corrected,)), fetcher, NOW)
     poller.drain()
     assert [of.state for of in poller.statuses()[0].reports] == [State.OK] * 3

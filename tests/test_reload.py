@@ -205,12 +205,12 @@ def test_an_app_whose_secret_changed_is_asked_at_once_with_the_new_one(tmp_path:
 
 
 BROKEN = {
-    "no_yaml": ("apps: [", "config.yaml:1: not valid YAML"),
+    "no_yaml": ("apps: [", "config.yaml:1: invalid YAML"),
     "empty": ("", "config.yaml: the file is empty"),
     "unknown_option": ('{"aps": []}', "config.yaml:1: aps: unknown option; did you mean apps?"),
     "no_secret": (
         json.dumps({"apps": [{"appid": ONE, "secret_file": "nowhere"}, {"appid": "", "secret": "x"}]}),
-        "apps[0].secret_file: the secret file does not exist",
+        "apps[0].secret_file: no such file",
     ),
 }
 
@@ -446,10 +446,10 @@ def test_with_an_interval_a_refused_configuration_is_said_once_and_taken_when_it
         main = json.loads((tmp_path / MAIN).read_text())
         main["apps"].append({"appid": TWO, "secret_file": "secret-2"})
         files.put(MAIN, json.dumps(main))
-        exporter.logged("the secret file does not exist")
+        exporter.logged("no such file")
         assert exporter.scrape()["exporter_config_last_reload_successful",] == 0
         time.sleep(2.5)
-        assert sum("does not exist" in line for line in exporter.log) == 1
+        assert sum("no such file" in line for line in exporter.log) == 1
         (tmp_path / "not-there-yet").rename(tmp_path / "secret-2")
         samples = exporter.scrape_until(lambda samples: settled(samples, TWO))
         assert samples["exporter_config_last_reload_successful",] == 1
@@ -577,7 +577,7 @@ def test_a_log_that_nobody_reads_holds_up_no_stop(tmp_path: Path) -> None:
 
 
 def test_a_fault_of_the_exporter_in_a_reload_is_said_everywhere_until_one_comes_to_its_end() -> None:
-    app = App(appid=ONE, way=Datacube(AppSecret(LiteralSecret("s" * 20))))
+    app = App(appid=ONE, access=Datacube(AppSecret(LiteralSecret("s" * 20))))
     config = Config(apps=(app,), api=Api(base_url="http://127.0.0.1:9"))
     faults = [OSError(5, "Input/output error")]
 

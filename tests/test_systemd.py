@@ -20,7 +20,7 @@ import pytest
 import yaml
 from rig import COMMAND, command, running, served
 
-from exporter.cli import UNUSABLE
+from exporter.cli import EXIT_USAGE
 from exporter.cli.flags import NAME, RUN, parse
 from exporter.httpd import Limits
 from exporter.store.files import DATABASE
@@ -57,8 +57,8 @@ def test_it_starts_the_exporter_with_flags_that_it_has() -> None:
 
 
 def test_a_configuration_that_cannot_be_started_with_is_not_tried_again(tmp_path: Path) -> None:
-    assert ONE["RestartPreventExitStatus"] == str(UNUSABLE)
-    assert command(tmp_path).returncode == UNUSABLE
+    assert ONE["RestartPreventExitStatus"] == str(EXIT_USAGE)
+    assert command(tmp_path).returncode == EXIT_USAGE
 
 
 def test_there_are_tasks_for_every_connection_and_every_request_that_can_be_configured(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from exporter.wechat.codes import Busy, Failed, NotReady, QuotaSpent, Refused, T
 if TYPE_CHECKING:
     from exporter.periods import Period
 
-APP = App(appid="wx0123456789abcdef", way=Datacube(AppSecret(LiteralSecret("s"))))
+APP = App(appid="wx0123456789abcdef", access=Datacube(AppSecret(LiteralSecret("s"))))
 FRESH = ReportTracker(APP, WEEKLY, History(WEEKLY))
 W3 = Week(date(2026, 11, 16))
 W2, W1 = W3.before(), W3.before(2)

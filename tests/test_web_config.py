@@ -15,11 +15,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from exporter.config import ConfigError, load_web
-from exporter.config.web_config.tls import CIPHERS, CIPHERS_OF_TLS13, TlsServer
+from exporter.config.web_config.tls import CIPHERS, CIPHERS_OF_TLS13
 from exporter.config.web_config.web import HEADERS, WebConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from exporter.httpd import Tls
 
 HASH = bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode()
 PAIR = "  cert_file: server.crt\n  key_file: server.key\n"
@@ -70,17 +72,17 @@ def bad(name: str, text: str, *expected: str) -> Bad:
     return Bad(name, text.replace("{M}", MARKER), expected)
 
 
-NO_CERTIFICATE = "holds no certificate that OpenSSL can read"
-NO_KEY = "holds no private key that OpenSSL can read"
-NO_MATCH = "the key is not that of the certificate"
-NO_HASH = "basic_auth_users: a password is no bcrypt hash; `htpasswd -nBC 10 NAME` makes one"
-NO_COST = "basic_auth_users: the cost of a hash must be from 4 to 18; above, a check takes half a minute or more"
+NO_CERTIFICATE = "contains no certificate that OpenSSL can read"
+NO_KEY = "contains no private key that OpenSSL can read"
+NO_MATCH = "the key does not match the certificate"
+NO_HASH = "basic_auth_users: a password is not a bcrypt hash; create one with `htpasswd -nBC 10 NAME`"
+NO_COST = "basic_auth_users: the cost of a hash must be from 4 to 18; above that, a check takes half a minute or more"
 UNVERIFIED = (
-    "tls_server_config.client_auth_type: certificates that nobody verifies are not supported:"
-    " write VerifyClientCertIfGiven or RequireAndVerifyClientCert"
+    "tls_server_config.client_auth_type: unverified client certificates are not supported:"
+    " use VerifyClientCertIfGiven or RequireAndVerifyClientCert"
 )
-BELOW_TLS12 = "below TLS12 nothing is spoken: OpenSSL's security level forbids it"
-UNKNOWN_SUITE = "tls_server_config.cipher_suites: holds a suite that is unknown, or that Go calls insecure"
+BELOW_TLS12 = "versions below TLS12 are not supported: OpenSSL's security level forbids them"
+UNKNOWN_SUITE = "tls_server_config.cipher_suites: contains an unknown suite, or one that Go considers insecure"
 
 BAD = (
     bad("nothing", "", "web.yml: the file is empty"),
@@ -94,21 +96,21 @@ BAD = (
     bad(
         "syntax",
         "basic_auth_users: {a: {M}\n",
-        "web.yml:1: not valid YAML: a bracket that is never closed, or a comma that is missing",
+        "web.yml:1: invalid YAML: unclosed bracket or missing comma",
     ),
     bad(
         "unknown options",
         f"tls_config: {{}}\n{TLS}  cert_fil: {{M}}\nhttp_server_config: {{http3: true}}\n",
         "web.yml:1: tls_config: unknown option; did you mean tls_server_config?",
         "web.yml:5: tls_server_config.cert_fil: unknown option; did you mean cert_file?",
-        "web.yml:6: http_server_config: an unknown option; did you mean http2?",
+        "web.yml:6: http_server_config: unknown option; did you mean http2?",
     ),
     bad(
         "what the toolkit can and this cannot",
         f"{TLS}  curve_preferences: [X25519]\nhttp_server_config:\n  http2: true\nrate_limit:\n  interval: 1s\n",
-        "web.yml:4: tls_server_config.curve_preferences: is not supported: Python's ssl takes no list; leave it out",
-        "web.yml:6: http_server_config.http2: is not supported; leave it out, or write false",
-        "web.yml:7: rate_limit: is not supported; leave it out (what a client may take is limited anyway)",
+        "web.yml:4: tls_server_config.curve_preferences: is not supported by Python's ssl module; remove it",
+        "web.yml:6: http_server_config.http2: is not supported; remove it or set it to false",
+        "web.yml:7: rate_limit: is not supported; remove it (resources per client are limited anyway)",
     ),
     bad(
         "no certificate and no key",
@@ -119,16 +121,16 @@ BAD = (
     bad(
         "both inline and in a file",
         f"{TLS}  cert: '{{M}}'\n  key: '{{M}}'\n  client_ca: '{{M}}'\n  client_ca_file: authority.crt\n",
-        "web.yml:4: tls_server_config.cert: is given, and cert_file too; keep one",
-        "web.yml:5: tls_server_config.key: is given, and key_file too; keep one",
-        "web.yml:6: tls_server_config.client_ca: is given, and client_ca_file too; keep one",
+        "web.yml:4: tls_server_config.cert: set only one of cert, cert_file",
+        "web.yml:5: tls_server_config.key: set only one of key, key_file",
+        "web.yml:6: tls_server_config.client_ca: set only one of client_ca, client_ca_file",
     ),
     bad(
         "files that are not there, and what is none",
         "tls_server_config:\n  cert_file: {M}\n  key_file: folder\n  client_ca_file: binary\n"
         "  client_auth_type: RequireAndVerifyClientCert\n",
-        "web.yml:2: tls_server_config.cert_file: the file does not exist",
-        "web.yml:3: tls_server_config.key_file: the file is a folder",
+        "web.yml:2: tls_server_config.cert_file: no such file (relative paths start at this file's directory)",
+        "web.yml:3: tls_server_config.key_file: the file is a directory",
         "web.yml:4: tls_server_config.client_ca_file: the file is not UTF-8 text",
     ),
     bad(
@@ -170,7 +172,7 @@ BAD = (
     bad(
         "a key with a passphrase",
         "tls_server_config:\n  cert_file: server.crt\n  key_file: locked.key\n",
-        "web.yml:3: tls_server_config.key_file: the key is encrypted; it must be one without a passphrase",
+        "web.yml:3: tls_server_config.key_file: the key is encrypted; use a key without a passphrase",
     ),
     bad(
         "versions that OpenSSL does not speak",
@@ -187,7 +189,7 @@ BAD = (
     bad(
         "versions the wrong way round",
         f"{TLS}  min_version: TLS13\n  max_version: TLS12\n  cipher_suites: [{ECDSA}]\n",
-        "web.yml:5: tls_server_config.max_version: is below min_version",
+        "web.yml:5: tls_server_config.max_version: is lower than min_version",
     ),
     bad(
         "suites that are unknown, insecure or no text",
@@ -199,19 +201,18 @@ BAD = (
     bad(
         "one suite of TLS 1.3",
         f"{TLS}  cipher_suites:\n  - TLS_AES_256_GCM_SHA384\n  - TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\n",
-        "web.yml:4: tls_server_config.cipher_suites:"
-        " the suites of TLS 1.3 cannot be chosen: give all three of them or none",
+        "web.yml:4: tls_server_config.cipher_suites: the suites of TLS 1.3 cannot be selected: list all three or none",
     ),
     bad(
         "no suite of TLS 1.2",
         f"{TLS}  cipher_suites:{ALL_OF_TLS13}\n",
         "web.yml:4: tls_server_config.cipher_suites:"
-        " holds no suite of TLS 1.2; for TLS 1.3 alone write min_version: TLS13",
+        " contains no suite of TLS 1.2; for TLS 1.3 only, set min_version: TLS13",
     ),
     bad(
         "suites that do not fit the key",
         f"{TLS}  max_version: TLS12\n  cipher_suites: [TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256]\n",
-        "web.yml:5: tls_server_config.cipher_suites: holds no suite for the kind of key that the certificate has",
+        "web.yml:5: tls_server_config.cipher_suites: contains no suite for the certificate's type of key",
     ),
     bad(
         "truths that are none",
@@ -232,12 +233,12 @@ BAD = (
     bad(
         "an authority that nobody asks",
         f"{CLIENTS}  client_auth_type: NoClientCert\n",
-        "web.yml:4: tls_server_config.client_ca_file: needs client_auth_type, such as RequireAndVerifyClientCert",
+        "web.yml:4: tls_server_config.client_ca_file: requires client_auth_type, such as RequireAndVerifyClientCert",
     ),
     bad(
         "verification by nobody",
         f"{TLS}  client_auth_type: VerifyClientCertIfGiven\n",
-        "web.yml:4: tls_server_config.client_auth_type: needs client_ca_file: who signs the certificates of clients?",
+        "web.yml:4: tls_server_config.client_auth_type: requires client_ca_file, the CA that signs client certificates",
     ),
     bad(
         "an authority that is none",
@@ -247,12 +248,12 @@ BAD = (
     bad(
         "names of clients that need not show any",
         f"{CLIENTS}  client_auth_type: VerifyClientCertIfGiven\n  client_allowed_sans: ['{{M}}']\n",
-        "web.yml:6: tls_server_config.client_allowed_sans: needs client_auth_type: RequireAndVerifyClientCert",
+        "web.yml:6: tls_server_config.client_allowed_sans: requires client_auth_type: RequireAndVerifyClientCert",
     ),
     bad(
         "no names of clients",
         f"{CLIENTS}  client_auth_type: RequireAndVerifyClientCert\n  client_allowed_sans: []\n",
-        "web.yml:6: tls_server_config.client_allowed_sans: is empty: no client could connect; leave it out",
+        "web.yml:6: tls_server_config.client_allowed_sans: is empty, so no client could connect; remove it",
     ),
     bad(
         "headers",
@@ -261,10 +262,9 @@ BAD = (
         "    Strict-Transport-Security: [1]\n",
         "web.yml:3: http_server_config.headers.X-Frame-Options: must be deny or sameorigin",
         "web.yml:4: http_server_config.headers.X-Content-Type-Options: must be nosniff",
-        "web.yml:5: http_server_config.headers.Content-Security-Policy:"
-        " must hold ASCII characters that can be shown, on one line",
-        f"web.yml:6: http_server_config.headers: an unknown option; there are {', '.join(HEADERS)}",
-        "web.yml:7: http_server_config.headers: an unknown option; did you mean X-Frame-Options?",
+        "web.yml:5: http_server_config.headers.Content-Security-Policy: must be printable ASCII on a single line",
+        f"web.yml:6: http_server_config.headers: unknown option; valid options: {', '.join(HEADERS)}",
+        "web.yml:7: http_server_config.headers: unknown option; did you mean X-Frame-Options?",
         "web.yml:8: http_server_config.headers.Strict-Transport-Security: must be a single value, not a list",
     ),
     bad(
@@ -276,14 +276,14 @@ BAD = (
         "hashes that cost too little, too much, or fit nothing",
         f"basic_auth_users:\n  a: $2b$03{HASH[6:]}\n  b: $2b$19{HASH[6:]}\n  c: {HASH[:28]}B{HASH[29:]}\n",
         *(f"web.yml:{line}: {NO_COST}" for line in (2, 3)),
-        "web.yml:4: basic_auth_users: a password looks like a bcrypt hash, but nothing can be checked against it",
+        "web.yml:4: basic_auth_users: a password looks like a bcrypt hash, but is not a valid one",
     ),
     bad(
         "users that are none",
         f"basic_auth_users:\n  '{{M}}:b': {HASH}\n  b: {HASH}\n  'b': {HASH}\n  c: [{HASH}]\n",
-        "web.yml:2: basic_auth_users: a user's name holds a colon, which ends it in HTTP",
-        "web.yml:4: basic_auth_users: a user is given twice",
-        "web.yml:5: basic_auth_users: each key must be a single word, each value a text or a mapping",
+        "web.yml:2: basic_auth_users: a user name contains a colon, which basic authentication does not allow",
+        "web.yml:4: basic_auth_users: duplicate user",
+        "web.yml:5: basic_auth_users: each key must be a string, each value a string or a mapping",
     ),
 )
 
@@ -313,7 +313,7 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
         load_web(tmp_path / "web.yml")
 
 
-def tls_of(folder: Path, text: str) -> TlsServer:
+def tls_of(folder: Path, text: str) -> Tls:
     tls = load(folder, text).tls
     assert tls is not None
     return tls
@@ -335,7 +335,7 @@ def test_the_defaults_are_those_of_the_toolkit(made: Path) -> None:
     assert tls_of(made, f"{TLS}  client_auth_type: ''\n").context.verify_mode == ssl.CERT_NONE
 
 
-VALUES: list[tuple[str, Callable[[TlsServer], object], object]] = [
+VALUES: list[tuple[str, Callable[[Tls], object], object]] = [
     ("min_version: TLS13", lambda tls: tls.context.minimum_version, ssl.TLSVersion.TLSv1_3),
     ("max_version: TLS12", lambda tls: tls.context.maximum_version, ssl.TLSVersion.TLSv1_2),
     ("prefer_server_cipher_suites: false", lambda tls: tls.context.options & ssl.OP_CIPHER_SERVER_PREFERENCE, 0),
@@ -362,7 +362,7 @@ VALUES: list[tuple[str, Callable[[TlsServer], object], object]] = [
 
 @pytest.mark.parametrize(("text", "found", "expected"), VALUES, ids=[row[0].partition("\n")[0] for row in VALUES])
 def test_each_option_comes_to_what_it_says(
-    made: Path, text: str, found: Callable[[TlsServer], object], expected: object
+    made: Path, text: str, found: Callable[[Tls], object], expected: object
 ) -> None:
     assert found(tls_of(made, f"{TLS}  {text}\n")) == expected
     assert len(VALUES) == 6
@@ -417,7 +417,7 @@ def test_a_key_that_others_can_read_is_a_warning(made: Path) -> None:
     config = load(made, "tls_server_config:\n  cert_file: open.crt\n  key_file: open.key\n")
     (warning,) = config.warnings
     assert str(warning).endswith(
-        "web.yml:3: tls_server_config.key_file: every user of this machine can read the file; chmod o-r it"
+        "web.yml:3: tls_server_config.key_file: the file is readable by every user of this machine; run chmod o-r on it"
     )
     assert load(made, TLS).warnings == ()
 

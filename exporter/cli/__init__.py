@@ -1,4 +1,4 @@
-"""The composition root: the only reader of argv, environment, wall clock and signals."""
+"""The entry point: the only reader of argv, environment, wall clock and signals."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ from exporter.web import Protection
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-FINE, FAILED, UNUSABLE = 0, 1, 2
-"""Exit codes: all is well; the work failed; wrong usage, or a configuration that cannot be started with."""
-INTERRUPTED = 130
+EXIT_OK, EXIT_FAILED, EXIT_USAGE = 0, 1, 2
+"""Exit codes: success; the work failed; wrong usage, or a configuration that the exporter cannot start with."""
+EXIT_INTERRUPTED = 130
+"""128 + SIGINT, as a shell reports it."""
 
 LONG_RUNNING = (RUN, "demo", "simulator")
 
@@ -37,28 +38,29 @@ log = structlog.get_logger()
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code."""
-    _open_streams()
+    """Run one command and return its exit code."""
+    _prepare_streams()
     options = parse(sys.argv[1:] if argv is None else argv)
     logs.configure(options.log_level, options.log_format)
     signals = Signals()
+    # Before any thread starts, since threads inherit the signal mask.
     if options.command in LONG_RUNNING:
-        signals.hold(reload=options.command == RUN)
+        signals.start(reload=options.command == RUN)
     try:
         return _dispatch(options, signals)
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except config.ConfigError as error:
         print(error, file=sys.stdout if options.command == "check" else sys.stderr)
-        return FAILED if options.command == "check" else UNUSABLE
+        return EXIT_FAILED if options.command == "check" else EXIT_USAGE
     except UsageError as error:
         print(error, file=sys.stderr)
-        return UNUSABLE
+        return EXIT_USAGE
     except (Locked, ListenError, OSError) as error:
         print(error, file=sys.stderr)
-        return FAILED
+        return EXIT_FAILED
     finally:
-        _let_go_of_the_log()
+        _flush_stderr()
 
 
 def _dispatch(options: Options, signals: Signals) -> int:
@@ -73,32 +75,37 @@ def _dispatch(options: Options, signals: Signals) -> int:
         return without_configuration[options.command](options)
     source = Source(
         load=partial(config.load, options.config_file, os.environ),
-        look=partial(config.fingerprint, options.config_file),
+        look=partial(config.file_signatures, options.config_file),
     )
     if options.command == "fetch":
         loaded = source.load(None)
         announce(loaded)
         return commands.fetch(loaded, options, _clock)
+    # Before anything is started, so that problems of both configurations are reported at once.
     web = _web_configuration(options, lambda: source.load(None))
     if options.command == "check":
         loaded = source.load(None)
         return commands.check(replace(loaded, warnings=(*loaded.warnings, *web.warnings)), options, _clock)
     run(source, _settings(options, web), _clock, signals.wait)
-    return FINE
+    return EXIT_OK
 
 
-def _web_configuration(options: Options, other: Callable[[], config.Config] | None = None) -> config.WebConfig:
-    """The web configuration, if there is one.
+def _web_configuration(options: Options, load_main: Callable[[], config.Config] | None = None) -> config.WebConfig:
+    """Return the web configuration, if there is one.
+
+    Args:
+        options: the command line.
+        load_main: loads the main configuration, whose problems are reported together with those of this one.
 
     Raises:
-        ConfigError: it is broken; the problems of the other configuration are said with its own.
+        ConfigError: it is invalid.
     """
     if options.web_config_file is None:
         return config.WebConfig()
     try:
         return config.load_web(options.web_config_file)
     except config.ConfigError as error:
-        raise config.ConfigError((*_problems_of(other), *error.problems)) from None
+        raise config.ConfigError((*_problems_of(load_main), *error.problems)) from None
 
 
 def _problems_of(load: Callable[[], config.Config] | None) -> tuple[config.Problem, ...]:
@@ -111,18 +118,18 @@ def _problems_of(load: Callable[[], config.Config] | None) -> tuple[config.Probl
 def _demo(options: Options, signals: Signals) -> int:
     roles = demo.cast(_clock())
     wechat = demo.serve(demo.simulator(roles, _clock, options.seed), "127.0.0.1:0")
-    pretended = demo.configuration(roles, f"http://{wechat.addresses[0]}")
+    simulated = demo.configuration(roles, f"http://{wechat.addresses[0]}")
     settings = _settings(options, _web_configuration(options), demo.LISTEN_ADDRESS, MEMORY)
-    invite = partial(_invite, settings.protection.scheme, settings.telemetry_path)
-    run(Source(lambda _last: pretended, lambda _config: None), settings, _clock, signals.wait, invite)
+    print_urls = partial(_print_urls, settings.protection.scheme, settings.telemetry_path)
+    run(Source(lambda _last: simulated, lambda _config: None), settings, _clock, signals.wait, print_urls)
     wechat.stop()
-    return FINE
+    return EXIT_OK
 
 
 def _settings(
     options: Options, web: config.WebConfig, address: str = LISTEN_ADDRESS, storage: str = STORAGE_PATH
 ) -> Settings:
-    """What was said on the command line, the command's own defaults filled in."""
+    """Return the settings of a run: the command line with the command's defaults."""
     return Settings(
         options.addresses(address),
         options.telemetry_path,
@@ -133,23 +140,29 @@ def _settings(
     )
 
 
-def _invite(scheme: str, telemetry_path: str, addresses: tuple[str, ...]) -> None:
+def _print_urls(scheme: str, telemetry_path: str, addresses: tuple[str, ...]) -> None:
     for address in addresses:
-        place = f"{scheme}://{address}"
-        print(f"status page: {place}/", f"metrics:     {place}{telemetry_path}", sep="\n", flush=True)
+        url = f"{scheme}://{address}"
+        print(f"status page: {url}/", f"metrics:     {url}{telemetry_path}", sep="\n", flush=True)
 
 
-def _open_streams() -> None:
-    """Standard streams may be closed, and may not know every character; neither ends the program."""
-    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (for the whole run)
+def _prepare_streams() -> None:
+    """Make closed standard streams writable, and escape characters that their encoding cannot represent.
+
+    Otherwise `2>&-` or a Chinese app name in a Latin-1 locale would end the exporter with an error.
+    """
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115 (until the process ends)
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115 (the same)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
-def _let_go_of_the_log() -> None:
-    """What a reader who went away did not take must not spoil the exit code, as Python's own last flush would."""
+def _flush_stderr() -> None:
+    """Flush standard error; if its reader is gone, redirect it to /dev/null.
+
+    Otherwise Python's own flush at exit would fail and replace the exit code by 120.
+    """
     try:
         sys.stderr.flush()
     except (OSError, ValueError):

@@ -1,17 +1,16 @@
-"""The commands that do one thing and end."""
+"""Commands that do one thing and exit: check, fetch, simulator, rules, dashboard."""
 
 from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter import alerts, dashboards, demo
 from exporter.cli.flags import UsageError
+from exporter.config import write_atomically
 from exporter.metrics import Format, Renderer, compose
 from exporter.reports import REPORTS
 from exporter.runtime.engine import Engine
@@ -20,52 +19,56 @@ from exporter.wechat.simulator import KINDS, OTHER_ENDPOINTS, Fault, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from exporter.cli.flags import Options
     from exporter.config import Config
 
 
 def check(config: Config, options: Options, clock: Callable[[], float]) -> int:
-    """Prints what is wrong with a configuration that could be read, and with ``--live`` what WeChat says to it."""
+    """Print the problems of a loaded configuration, with ``--live`` also one fetch per app and report."""
     for warning in config.warnings:
         print(f"warning: {warning}")
     for problem in config.problems:
         print(problem)
     failed = check_live(config, clock, partial(print, flush=True)) if options.live else 0
     if config.problems or failed:
-        print(f"FAILED: {len(config.problems)} problems" + (f", {failed} of {len(config.apps)} apps" if failed else ""))
+        print(
+            f"FAILED: {len(config.problems)} problems"
+            + (f", {failed} of {len(config.apps)} apps failed" if failed else "")
+        )
         return 1
     print(f"SUCCESS: {len(config.apps)} apps")
     return 0
 
 
 def fetch(config: Config, options: Options, clock: Callable[[], float]) -> int:
-    """Fetches what is due, once, and gives out the metrics; 1 if WeChat does not answer for some app as it should."""
-    output = None if options.output is None else _checked(options.output)
-    rooms = Engine(config, options.storage(), clock, long_running=False)
-    rooms.poller.drain()
-    statuses = rooms.poller.statuses()
+    """Fetch what is due, once, and write the metrics; return 1 if an app failed or an app file is broken."""
+    output = None if options.output is None else _resolved(options.output)
+    engine = Engine(config, options.storage(), clock, long_running=False)
+    engine.poller.drain()
+    statuses = engine.poller.statuses()
     page = Renderer().render(statuses)
-    exposition = compose(page, rooms.meters.registry, Format.TEXT, gzip=False)
-    rooms.close()
+    exposition = compose(page, engine.meters.registry, Format.TEXT, gzip=False)
+    engine.close()
     if output is None:
         sys.stdout.buffer.write(exposition)
     elif output.exists() and not output.is_file():
-        output.write_bytes(exposition)  # a pipe or a device is not replaced
+        output.write_bytes(exposition)  # a rename would replace a pipe or a device by a file
     else:
-        _replace(output, exposition)
+        write_atomically(output, exposition, mode=0o644)  # node_exporter runs as another user
     return 0 if all(of.state.up for status in statuses for of in status.reports) and not config.broken_files else 1
 
 
 def simulate(options: Options, clock: Callable[[], float], wait: Callable[[], None]) -> int:
-    """Runs the simulator until told to stop; prints a configuration that fits it."""
+    """Run the simulator until it is stopped; print a configuration for it."""
     if "help" in options.faults:
         print("\n".join(("any errcode, such as 40164", *sorted(KINDS))))
         return 0
     roles = demo.cast(clock())
     wechat = demo.simulator(roles, clock, options.seed)
     for fault in options.faults:
-        _spoil(wechat, fault)
+        _inject_fault(wechat, fault)
     servers = [demo.serve(wechat, address) for address in options.addresses(demo.SIMULATOR_ADDRESS)]
     apps = [
         {
@@ -77,7 +80,7 @@ def simulate(options: Options, clock: Callable[[], float], wait: Callable[[], No
         for role in roles
     ]
     api = {"base_url": f"http://{servers[0].addresses[0]}"}
-    print("# a configuration for this simulator (JSON is YAML)")
+    print("# configuration for this simulator (JSON is valid YAML)")
     print(json.dumps({"api": api, "apps": apps}, indent=2), flush=True)
     wait()
     for server in servers:
@@ -86,57 +89,43 @@ def simulate(options: Options, clock: Callable[[], float], wait: Callable[[], No
 
 
 def print_rules(options: Options) -> int:
-    """Prints the rules of Prometheus, their annotations leading to the given addresses."""
+    """Print the rules for Prometheus, with links to the given URLs in their annotations."""
     write = alerts.kubernetes if options.kubernetes else alerts.document
     print(write(alerts.Links(options.dashboard_url, options.runbook_url)), end="")
     return 0
 
 
 def print_dashboard(_options: Options) -> int:
-    """Prints the Grafana dashboard."""
+    """Print the Grafana dashboard."""
     print(dashboards.dashboard(), end="")
     return 0
 
 
-def _checked(output: Path) -> Path:
-    """The file that is meant, known to be one before anybody is asked.
+def _resolved(output: Path) -> Path:
+    """Return the output file with links resolved; checked before any request, so that no fetch is wasted.
 
     Raises:
-        UsageError: it is a folder, or its folder is not there.
+        UsageError: it is a directory, its directory does not exist, or its links form a loop.
     """
     try:
         resolved = output.resolve()
-    except (OSError, RuntimeError):  # links that lead to each other; which of the two depends on Python's version
-        raise UsageError(f"--output {output}: its links lead to each other") from None
+    except (OSError, RuntimeError):  # a loop of links; the type depends on the version of Python
+        raise UsageError(f"--output {output}: too many levels of symbolic links") from None
     if resolved.is_dir() or not resolved.parent.is_dir():
-        raise UsageError(f"--output {output}: it must be a file in a folder that exists")
+        raise UsageError(f"--output {output}: must be a file in an existing directory")
     return resolved
 
 
-def _replace(output: Path, content: bytes) -> None:
-    """Writes a file beside its place and renames it there: a reader sees the old or the new, never a half."""
-    with tempfile.NamedTemporaryFile(dir=output.parent, prefix=f".{output.name}.", delete=False) as file:
-        beside = Path(file.name)
-        try:
-            file.write(content)
-            file.flush()
-            beside.chmod(0o644)
-            beside.replace(output)
-        except OSError:
-            beside.unlink()
-            raise
-
-
-def _spoil(wechat: Simulator, fault: str) -> None:
-    """Gives an app of the simulator a fault, as ``--fault`` words it."""
-    appid, _, words = fault.partition("=")
-    kind, _, endpoint = reversed(words.rpartition(":"))
+def _inject_fault(wechat: Simulator, fault: str) -> None:
+    """Give a simulated app a fault in the notation of ``--fault``: ``APPID=KIND`` or ``APPID=ENDPOINT:KIND``."""
+    appid, _, description = fault.partition("=")
+    kind, _, endpoint = reversed(description.rpartition(":"))
     app = wechat.apps.get(appid)
     if app is None:
-        raise UsageError(f"--fault {fault}: there is no app {appid}")
+        raise UsageError(f"--fault {fault}: unknown app {appid}")
     if endpoint not in {"", *REPORTS, *OTHER_ENDPOINTS}:
         known = ", ".join((*REPORTS, *OTHER_ENDPOINTS))
-        raise UsageError(f"--fault {fault}: no such endpoint; there are: {known}")
+        raise UsageError(f"--fault {fault}: unknown endpoint; valid endpoints: {known}")
     try:
         faults = tuple(Fault(kind, each) for each in ([endpoint] if endpoint else REPORTS))
         wechat.put(replace(app, faults=(*faults, *app.faults)))

@@ -1,4 +1,4 @@
-"""The command line: its commands and flags. Flags may stand before or after the command."""
+"""The command line: its commands and flags. Flags are accepted before and after the command."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ STORAGE_PATH = "data/"
 TELEMETRY_PATH = "/metrics"
 
 COMMANDS = {
-    "check": "read the configuration and print every problem; with --live also ask WeChat about each app",
-    "fetch": "fetch what is due, once, and print the metrics (for node_exporter's textfile collector)",
-    "demo": "run the exporter against a built-in simulator of WeChat: no account, no network",
-    "simulator": "run that simulator alone, over HTTP",
-    "rules": "print the recording and alert rules for Prometheus, or with --kubernetes for its operator",
-    "dashboard": "print the Grafana dashboard",
-    "healthcheck": "exit 0 if the exporter at --web.listen-address answers (for containers)",
+    "check": "Validate the configuration and print every problem; with --live, also fetch from WeChat for each app.",
+    "fetch": "Fetch what is due, once, and print the metrics (for node_exporter's textfile collector).",
+    "demo": "Run the exporter with a built-in simulator of WeChat: no account, no network.",
+    "simulator": "Run only the simulator, over HTTP.",
+    "rules": "Print the recording and alerting rules for Prometheus; with --kubernetes, as a PrometheusRule resource.",
+    "dashboard": "Print the Grafana dashboard.",
+    "healthcheck": "Exit with 0 if the exporter at --web.listen-address responds (for containers).",
 }
 
 
 class UsageError(Exception):
-    """The command line asks for something that cannot be."""
+    """Invalid usage of the command line; the message goes to the user."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What was said on the command line; ``command`` is ``run`` where none was named."""
+    """The parsed command line; ``command`` is ``run`` if none is given."""
 
     command: str = RUN
     config_file: Path = Path("config.yaml")
@@ -69,16 +69,16 @@ class Options:
     runbook_url: str = alerts.DEFAULT_LINKS.runbook
 
     def addresses(self, default: str = LISTEN_ADDRESS) -> tuple[str, ...]:
-        """Where to listen: what was said, else the command's own default."""
+        """Return the addresses to listen on: those given, else the command's default."""
         return self.listen_addresses or (default,)
 
     def storage(self, default: str = STORAGE_PATH) -> str:
-        """Where to keep what was fetched: what was said, else the command's own default."""
+        """Return the directory of the store: the one given, else the command's default."""
         return self.storage_path or default
 
 
 def parse(argv: Sequence[str]) -> Options:
-    """Reads the command line.
+    """Parse the command line.
 
     Raises:
         SystemExit: 2 for wrong usage; 0 after ``--help`` or ``--version``.
@@ -92,10 +92,10 @@ def parse(argv: Sequence[str]) -> Options:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what an unknown flag or command may have meant; argparse says only that it is unknown."""
+    """Suggests the nearest known flag or command for an unknown one, which argparse does not."""
 
     def refuse_unknown_flags(self, argv: Sequence[str]) -> None:
-        """End with a message at the first flag that no command has."""
+        """Exit with a message at the first flag that no command has."""
         known = {option for parser in self._all() for option in parser._option_string_actions}  # noqa: SLF001 (there is no public list)
         for argument in argv:
             name = argument.partition("=")[0]
@@ -105,7 +105,7 @@ class _Parser(argparse.ArgumentParser):
                 self.error(f"unknown flag {name}{_guess('--' + name.lstrip('-'), known)}")
 
     def error(self, message: str) -> NoReturn:
-        """End with the message, and what an invalid choice may have meant."""
+        """Exit with the message, and a suggestion for an invalid choice."""
         choice = _INVALID_CHOICE.search(message)
         hint = _guess(choice[1], re.findall(r"'([^']+)'", choice[2])) if choice else ""
         super().error(f"{message}{hint}")
@@ -128,10 +128,10 @@ def _parser() -> _Parser:
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
         description="Prometheus exporter for the visit figures of WeChat Mini Programs."
-        " Without a command it runs until it is told to stop.",
+        " Without a command, it runs until it is stopped.",
     )
     version = f"{NAME} {__version__} (Python {platform.python_version()})"
-    parser.add_argument("--version", action="version", version=version)
+    parser.add_argument("--version", action="version", version=version, help="Print the version and exit.")
     _add_commands(parser, shared)
     return parser
 
@@ -144,107 +144,105 @@ def _add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentPars
             parents=[shared],
             allow_abbrev=False,
             argument_default=argparse.SUPPRESS,
-            help=words,
-            description=f"{words[0].upper()}{words[1:]}.",
+            help=summary,
+            description=summary,
         )
-        for name, words in COMMANDS.items()
+        for name, summary in COMMANDS.items()
     }
-    made["check"].add_argument("--live", action="store_true", help="also fetch one finished period per app and report")
+    made["check"].add_argument("--live", action="store_true", help="Also fetch one finished period per app and report.")
     made["fetch"].add_argument(
         "--output",
         type=Path,
         metavar="FILE",
-        help="write to FILE, whole or not at all, in place of standard output",
+        help="Write to FILE, atomically, instead of standard output.",
     )
     _add_links(made["rules"])
     for name in ("demo", "simulator"):
-        made[name].add_argument("--seed", type=int, help="other figures for another number (default: 0)")
+        made[name].add_argument("--seed", type=int, help="Seed of the simulated figures (default: 0).")
     made["simulator"].add_argument(
         "--fault",
         dest="faults",
         action="append",
         metavar="APPID=KIND",
-        help="something wrong with an app's answers: an errcode, or one of the names that `--fault help` prints;"
-        " APPID=daily:KIND spoils one report, APPID=stable_token:KIND its tokens; repeatable",
+        help="Fail requests for an app: KIND is an errcode or a name from `--fault help`. APPID=daily:KIND affects one"
+        " report, APPID=stable_token:KIND its token requests. Repeatable.",
     )
 
 
 def _add_links(rules_command: argparse.ArgumentParser) -> None:
-    rules_command.add_argument("--kubernetes", action="store_true", help="as a PrometheusRule of prometheus-operator")
+    rules_command.add_argument("--kubernetes", action="store_true", help="Print them as a PrometheusRule resource.")
     for flag, where in (("dashboard", "the dashboard in your Grafana"), ("runbook", "your copy of docs/alerts.md")):
         rules_command.add_argument(
             f"--{flag}.url",
             dest=f"{flag}_url",
             type=_link,
             metavar="URL",
-            help=f"where alerts find {where} (default: {getattr(alerts.DEFAULT_LINKS, flag)})",
+            help=f"URL of {where}, for links in alerts (default: {getattr(alerts.DEFAULT_LINKS, flag)}).",
         )
 
 
 def _shared_flags() -> argparse.ArgumentParser:
-    """The flags of every command. Without defaults of their own: a sub-parser's would undo what stood before it."""
+    """Return the flags of every command, without defaults: those of a sub-parser would overwrite earlier flags."""
     flags = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     flags.add_argument(
         "--config.file",
         dest="config_file",
         type=Path,
         metavar="FILE",
-        help="the configuration (default: config.yaml)",
+        help="Configuration file (default: config.yaml).",
     )
     flags.add_argument(
         "--config.auto-reload-interval",
         dest="auto_reload_interval",
         type=_interval,
         metavar="DURATION",
-        help="how often to look whether a file of the configuration or of a secret has changed, and then to read"
-        " the configuration again; 1s or more, 0 is never (default: 0)",
+        help="Interval for checking the configuration, app and secret files for changes, which trigger a reload;"
+        " at least 1s, 0 disables (default: 0).",
     )
     _add_web_flags(flags)
     flags.add_argument(
         "--storage.path",
         dest="storage_path",
-        metavar="FOLDER",
-        help=f"where fetched figures are kept; {MEMORY} keeps nothing (default: {STORAGE_PATH}; demo: {MEMORY})",
+        metavar="DIRECTORY",
+        help=f"Directory of the store; {MEMORY} stores nothing on disk (default: {STORAGE_PATH}; demo: {MEMORY}).",
     )
+    flags.add_argument("--log.level", dest="log_level", choices=logs.LEVELS, help="Minimum log level (default: info).")
     flags.add_argument(
-        "--log.level", dest="log_level", choices=logs.LEVELS, help="the least that is logged (default: info)"
-    )
-    flags.add_argument(
-        "--log.format", dest="log_format", choices=logs.FORMATS, help="how a line looks (default: logfmt)"
+        "--log.format", dest="log_format", choices=logs.FORMATS, help="Log format: logfmt or json (default: logfmt)."
     )
     return flags
 
 
 def _add_web_flags(flags: argparse.ArgumentParser) -> None:
-    """Where and how the exporter is served."""
+    """Add the flags of the HTTP server."""
     flags.add_argument(
         "--web.listen-address",
         dest="listen_addresses",
         type=_address,
         action="append",
         metavar="ADDRESS",
-        help="host:port, :port or [::1]:port; repeatable; port 0 picks a free one"
-        f" (default: {LISTEN_ADDRESS}; demo: {demo.LISTEN_ADDRESS}; simulator: {demo.SIMULATOR_ADDRESS})",
+        help="Address to listen on: host:port, :port or [::1]:port. Port 0 selects a free port. Repeatable"
+        f" (default: {LISTEN_ADDRESS}; demo: {demo.LISTEN_ADDRESS}; simulator: {demo.SIMULATOR_ADDRESS}).",
     )
     flags.add_argument(
         "--web.telemetry-path",
         dest="telemetry_path",
         type=_path,
         metavar="PATH",
-        help=f"where the metrics are (default: {TELEMETRY_PATH})",
+        help=f"Path of the metrics (default: {TELEMETRY_PATH}).",
     )
     flags.add_argument(
         "--web.config.file",
         dest="web_config_file",
         type=_file_or_none,
         metavar="FILE",
-        help="TLS, passwords and headers, in the format of Prometheus' exporter-toolkit (default: none of them)",
+        help="File with TLS, passwords and headers, in the format of Prometheus' exporter-toolkit (default: none).",
     )
     flags.add_argument(
         "--web.enable-lifecycle",
         dest="enable_lifecycle",
         action="store_true",
-        help="let POST and PUT /-/reload read the configuration again, as SIGHUP does (default: off)",
+        help="Enable POST and PUT /-/reload, which reload the configuration as SIGHUP does (default: off).",
     )
 
 
@@ -257,7 +255,7 @@ def _address(text: str) -> str:
 
 
 def _file_or_none(text: str) -> Path | None:
-    """An empty name is none, as for Prometheus."""
+    """Return the path; an empty name means no file, as in Prometheus."""
     return Path(text) if text else None
 
 
@@ -273,13 +271,14 @@ def _interval(text: str) -> float:
 
 def _link(text: str) -> str:
     if not text.isprintable() or not text or set(text) & set(" {}#"):
-        raise argparse.ArgumentTypeError("must be an address without white space, braces and fragment")
+        raise argparse.ArgumentTypeError("must be a URL without white space, braces and fragment")
     return text
 
 
 def _path(text: str) -> str:
+    # //host/path in a link leads to another host.
     if not _PATH.fullmatch(text) or text in {"/", APPS} or text.startswith(("/-/", "//")):
         raise argparse.ArgumentTypeError(
-            "must begin with /, hold letters, digits and ._~/- only, and be no other page of the exporter"
+            "must start with /, contain only letters, digits and ._~/-, and not be another path of the exporter"
         )
     return text

@@ -1,4 +1,4 @@
-"""Whether the exporter answers: what a container engine asks it, from inside its own container."""
+"""The health check of a container: whether the exporter in the same container responds."""
 
 from __future__ import annotations
 
@@ -21,63 +21,62 @@ _SECONDS = 5.0
 
 
 def healthcheck(options: Options) -> int:
-    """0 if every address answers: HTTP of any status, plain or over TLS, or a TLS alert.
+    """Return 0 if every address responds: with HTTP of any status, with or without TLS, or with a TLS alert.
 
-    Where the web configuration can be read, it says which of the two is spoken; else both are tried. A status such as
-    401 or 503 is the answer of a living process. So is an alert: it is how a server that demands a client certificate
-    refuses one who has none. The server's certificate is not verified, for the process asks itself, by an address that
-    no certificate need name; nothing secret is sent.
+    The web configuration decides between HTTP and HTTPS; if it is absent or invalid, both are tried. A status such as
+    401 or 503 proves that the process is alive, and so does an alert, by which a server that requires a client
+    certificate rejects a client without one. The server's certificate is not verified, since it need not name the
+    loopback address; nothing secret is sent.
     """
-    knock = _knock(options)
+    probe = _probe(options)
     for address in options.addresses():
-        place = parse_address(address)
-        if place.port == 0:
-            raise UsageError(f"{address}: a health check needs the real port, not 0")
+        listener = parse_address(address)
+        if listener.port == 0:
+            raise UsageError(f"{address}: a health check requires the actual port instead of 0")
         try:
-            knock(_reachable(place.host), place.port)
+            probe(_reachable(listener.host), listener.port)
         except (OSError, UnicodeError, http.client.HTTPException) as error:
-            print(f"{address}: no answer: {error}", file=sys.stderr)
+            print(f"{address}: no response: {error}", file=sys.stderr)
             return 1
     return 0
 
 
-def _knock(options: Options) -> Callable[[str, int], None]:
-    """How to ask. All three return once something answers.
+def _probe(options: Options) -> Callable[[str, int], None]:
+    """Return the function that sends a request to host and port.
 
-    Raises:
-        OSError, UnicodeError, HTTPException: nothing does, or it is no answer.
+    It raises OSError, UnicodeError or HTTPException if there is no response, or none of HTTP or TLS.
     """
     if options.web_config_file is None:
         return _try_both
     try:
-        return _ask_plain if load_web(options.web_config_file).tls is None else _ask_tls
-    except ConfigError:  # the exporter may go on with the last good one
+        return _request_http if load_web(options.web_config_file).tls is None else _request_https
+    except ConfigError:  # the exporter may still use its last valid one
         return _try_both
 
 
 def _try_both(host: str, port: int) -> None:
     try:
-        _ask_plain(host, port)
-    except (http.client.HTTPException, ConnectionResetError):  # so ends plain HTTP to a server of TLS
-        _ask_tls(host, port)
+        _request_http(host, port)
+    except (http.client.HTTPException, ConnectionResetError):  # how a TLS server responds to plain HTTP
+        _request_https(host, port)
 
 
-def _ask_plain(host: str, port: int) -> None:
-    _ask(http.client.HTTPConnection(host, port, timeout=_SECONDS))
+def _request_http(host: str, port: int) -> None:
+    _request(http.client.HTTPConnection(host, port, timeout=_SECONDS))
 
 
-def _ask_tls(host: str, port: int) -> None:
+def _request_https(host: str, port: int) -> None:
     try:
-        _ask(http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=_unverified()))
+        _request(http.client.HTTPSConnection(host, port, timeout=_SECONDS, context=_unverified()))
     except ssl.SSLError as error:
         if "_ALERT_" not in str(error.reason):
             raise
 
 
-def _ask(connection: http.client.HTTPConnection) -> None:
+def _request(connection: http.client.HTTPConnection) -> None:
     with closing(connection):
         connection.connect()
-        with suppress(OSError):  # one who refused has perhaps closed by now; what it said is still there to be read
+        with suppress(OSError):  # the server may have closed already; its response can still be read
             connection.request("GET", "/-/healthy")
         with closing(http.client.HTTPResponse(connection.sock, method="GET")) as response:
             response.begin()
@@ -91,5 +90,5 @@ def _unverified() -> ssl.SSLContext:
 
 
 def _reachable(host: str) -> str:
-    """The address to knock at for one that was listened on."""
+    """Return the address to connect to for one that the server listens on."""
     return {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 (not bound, translated)

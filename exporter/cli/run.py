@@ -1,4 +1,15 @@
-"""The long-running exporter: web, engine and threads are started here, once, and stopped in the other direction."""
+"""The long-running exporter: starts and stops the store, the web server, the engine and the threads.
+
+Order of the start: the configuration is loaded first, since a process that cannot start must not touch anything; then
+the store is locked, so that a second exporter on the same store fails before it listens; then the server listens, so
+that a port in use is reported before the store is opened. It answers 503, and 200 to health checks, until the first
+page is rendered: opening a slow or locked store takes seconds. The stop runs in the opposite order (``ExitStack``),
+except that the server stops before the engine closes: a request must not meet a closed store.
+
+The main thread only waits for signals. The reloader waits for requests, the poller fetches, the renderer (``pages``)
+renders, the stall detector reports a thread that makes no progress. At the stop the three loops get
+``_FINISH_SECONDS`` each to finish their step; the threads are daemons, so a blocked one does not keep the process.
+"""
 
 from __future__ import annotations
 
@@ -25,22 +36,22 @@ if TYPE_CHECKING:
     from exporter.runtime.reload import Source
 
 _FINISH_SECONDS = 0.5
-_FROM_MEMORY = "The store takes no writes; the exporter goes on from memory."
+_STORE_UNAVAILABLE = "The store is unavailable; data is kept in memory only."
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line says about a run, defaults filled in."""
+    """The settings of a run: the command line with its defaults."""
 
     addresses: tuple[str, ...]
     telemetry_path: str
     storage_path: str
     enable_lifecycle: bool = False
-    """Whether ``/-/reload`` is open to whoever can reach it."""
+    """Whether ``/-/reload`` is enabled."""
     auto_reload_interval: float = 0.0
-    """Seconds between two looks at the files of the configuration; 0: nobody looks."""
+    """Seconds between two checks of the configuration's files for changes; 0 disables them."""
     protection: Protection = field(default_factory=Protection)
 
 
@@ -51,32 +62,41 @@ def run(
     wait: Callable[[Callable[[], object]], None],
     listening: Callable[[tuple[str, ...]], None] = lambda _addresses: None,
 ) -> None:
-    """Runs the exporter until ``wait`` returns, which is handed what to call for a reload; tells ``listening`` where.
+    """Run the exporter until ``wait`` returns.
+
+    Args:
+        source: loads the configuration.
+        settings: the command line.
+        clock: the wall clock, Unix seconds.
+        wait: returns at a stop; its argument requests a reload.
+        listening: called with the addresses once everything is started.
 
     Raises:
-        ConfigError: the configuration cannot be used.
-        Locked: another exporter runs on the same storage.
-        ListenError: an address cannot be had.
+        ConfigError: the configuration is invalid.
+        Locked: another exporter uses the same store.
+        ListenError: an address is invalid or in use.
     """
     config = source.load(None)
     announce(config)
-    with ExitStack() as undo:
+    with ExitStack() as cleanup:
+        # Two exporters on one store would both fetch, and overwrite each other's state.
         lock = None if settings.storage_path == MEMORY else Lock(Path(settings.storage_path))
         if lock is not None:
-            undo.callback(lock.close)
+            cleanup.callback(lock.close)
         startup = StartupHandler()
         server = Server(settings.addresses, settings.protection.authenticated(startup), tls=settings.protection.tls)
-        undo.callback(server.stop)
+        cleanup.callback(server.stop)
         server.start()
-        _say_where(server.addresses, settings, len(config.apps))
+        _log_listening(server.addresses, settings, len(config.apps))
         engine = Engine(config, settings.storage_path, clock, lock=lock)
         pages = Pages(engine.guard)
         engine.poller.publish_to(pages.publish)
-        undo.callback(engine.close)
-        undo.callback(server.stop)  # before the engine closes
+        cleanup.callback(engine.close)
+        cleanup.callback(server.stop)  # again, since callbacks run in reverse: before the engine closes
         engine.meters.web_config_watched(lambda: not settings.protection.issues)
         reloader = Reloader(source, engine, pages.render, settings.auto_reload_interval)
         pages.render()
+        # Only with a first page: a scrape without any series would look as if all apps had been removed.
         startup.switch_to(_site(settings, engine, pages, reloader, clock))
         listening(server.addresses)
         detector = StallDetector(
@@ -86,12 +106,12 @@ def run(
                 "pages": lambda: pages.rounds,
             }
         )
-        _work(engine.poller, pages, reloader, detector, wait)
+        _run_threads(engine.poller, pages, reloader, detector, wait)
         log.info("stopping")
     log.info("stopped")
 
 
-def _say_where(addresses: tuple[str, ...], settings: Settings, apps: int) -> None:
+def _log_listening(addresses: tuple[str, ...], settings: Settings, apps: int) -> None:
     log.info(
         "listening",
         addresses=" ".join(addresses),
@@ -102,14 +122,14 @@ def _say_where(addresses: tuple[str, ...], settings: Settings, apps: int) -> Non
     )
 
 
-def _work(
+def _run_threads(
     poller: Poller,
     pages: Pages,
     reloader: Reloader,
     detector: StallDetector,
     wait: Callable[[Callable[[], object]], None],
 ) -> None:
-    """Run all threads until ``wait`` returns, then give the poller and the renderer time to finish their step."""
+    """Start all threads, wait for the stop, then let the loops finish their current step."""
     threading.Thread(target=reloader.run, name="reloader", daemon=True).start()
     stopping = threading.Event()
     loops = (("poller", poller.run), ("pages", pages.run), ("stall-detector", detector.run))
@@ -125,10 +145,10 @@ def _work(
 
 
 def _site(settings: Settings, engine: Engine, pages: Pages, reloader: Reloader, clock: Callable[[], float]) -> Site:
-    def context() -> PageContext:
-        store = (Issue(_FROM_MEMORY, (engine.store.problem,)),) if engine.store.problem else ()
+    def page_context() -> PageContext:
+        store = (Issue(_STORE_UNAVAILABLE, (engine.store.problem,)),) if engine.store.problem else ()
         issues = (*store, *reloader.issues, *settings.protection.issues)
         return PageContext(settings.telemetry_path, issues, clock())
 
     reload = (lambda: reloader.ask().result()) if settings.enable_lifecycle else None
-    return Site(settings.telemetry_path, pages, engine.meters.registry, context, reload)
+    return Site(settings.telemetry_path, pages, engine.meters.registry, page_context, reload)

@@ -1,4 +1,15 @@
-"""Signals, for a process that runs until it is told to stop: one thread waits for them, no handler interrupts any."""
+"""Signals of a long-running process: one thread waits for them, no handler interrupts another thread.
+
+SIGINT, SIGTERM and SIGHUP are blocked in all threads, and the thread ``signals`` receives them with sigwait. A Python
+signal handler would run in the main thread between any two instructions, possibly while that thread holds a lock that
+the handler needs (logging takes one), and not at all while the main thread is blocked in C code. The mask is set
+before any other thread starts, since threads inherit it: a thread started earlier could receive the signal and end
+the process without a clean stop.
+
+The signals thread puts an entry into a queue, on which the main thread waits. After a stop signal it sleeps for
+``STOP_SECONDS`` and then ends the process itself: a clean stop is limited to two seconds even if the main thread is
+blocked, for example by a file system that does not respond. Nothing is lost, since fetched data was stored long before.
+"""
 
 from __future__ import annotations
 
@@ -14,39 +25,37 @@ if TYPE_CHECKING:
 
 STOP = {signal.SIGINT, signal.SIGTERM}
 RELOAD = signal.SIGHUP
-PATIENCE = 1.8
-"""Seconds for a clean stop: two are promised. What was fetched is in the store long before."""
+STOP_SECONDS = 1.8
+"""Limit of a clean stop; two seconds are promised."""
 
 
 class Signals:
-    """Waits for signals from ``hold`` on, so that none is lost and a stop is certain, whatever the others hang on."""
+    """Receives signals from ``start`` on."""
 
     def __init__(self) -> None:
         self._reloads: SimpleQueue[bool] = SimpleQueue()
-        """One entry for each signal: whether it asks for a reload; else it is time to stop."""
+        """One entry per signal: True for a reload, False for a stop."""
 
-    def hold(self, *, reload: bool) -> None:
-        """Begins to wait. Called before any other thread starts, for threads inherit what is blocked.
-
-        A handler in place of this could meet a lock, or a thread that is not the main one.
+    def start(self, *, reload: bool) -> None:
+        """Block the signals and start the thread that receives them. Call it before any other thread starts.
 
         Args:
-            reload: whether SIGHUP is for ``wait``; else it ends the process, as a closed terminal does.
+            reload: whether SIGHUP is a reload for ``wait``; otherwise it ends the process, as when a terminal closes.
         """
         signals = STOP | {RELOAD} if reload else STOP
         for number in signals:
-            signal.signal(number, signal.SIG_DFL)  # a shell starts its background jobs with SIGINT ignored
+            signal.signal(number, signal.SIG_DFL)  # a shell starts background jobs with SIGINT ignored
         signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-        threading.Thread(target=self._read, args=(signals,), name="signals", daemon=True).start()
+        threading.Thread(target=self._receive, args=(signals,), name="signals", daemon=True).start()
 
     def wait(self, reload: Callable[[], object] = lambda: None) -> None:
-        """Returns when it is time to stop; until then ``reload`` is called for each SIGHUP since ``hold``."""
+        """Return at a stop signal; until then call ``reload`` for each SIGHUP since ``start``."""
         while self._reloads.get():
             reload()
 
-    def _read(self, signals: set[signal.Signals]) -> None:
+    def _receive(self, signals: set[signal.Signals]) -> None:
         while signal.sigwait(signals) == RELOAD:
-            self._reloads.put(True)  # noqa: FBT003 (what the queue holds)
-        self._reloads.put(False)  # noqa: FBT003 (the same)
-        time.sleep(PATIENCE)
+            self._reloads.put(True)  # noqa: FBT003 (the queue's item)
+        self._reloads.put(False)  # noqa: FBT003 (the queue's item)
+        time.sleep(STOP_SECONDS)
         os._exit(0)

@@ -1,29 +1,30 @@
-"""What the operator wrote, checked and typed. YAML ends here."""
+"""The configuration, validated and typed. No other package parses YAML."""
 
-from exporter.config.app.addresses import APPID_PLACE
-from exporter.config.app.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
-from exporter.config.app.ways import (
+from exporter.config.app.access_config import (
+    AccessConfig,
     AppSecret,
     Authorizer,
     CloudFunction,
     CloudHosting,
     Datacube,
     HttpFunction,
+    TokenConfig,
     TokenFile,
-    Tokens,
     TokenUrl,
-    Way,
 )
+from exporter.config.app.addresses import APPID_PLACE
+from exporter.config.app.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
 from exporter.config.document.problems import ConfigError, Problem
-from exporter.config.durations import duration_words, parse_duration
+from exporter.config.durations import format_duration, parse_duration
+from exporter.config.files import write_atomically
 from exporter.config.load import load
 from exporter.config.types import Api, App, BrokenFile, Config, Defaults, Fetch
-from exporter.config.watch import fingerprint
-from exporter.config.web_config.tls import TlsServer
+from exporter.config.watch import file_signatures
 from exporter.config.web_config.web import WebConfig, load_web
 
 __all__ = [
     "APPID_PLACE",
+    "AccessConfig",
     "Api",
     "App",
     "AppSecret",
@@ -43,15 +44,14 @@ __all__ = [
     "Problem",
     "Secret",
     "SecretUnavailable",
-    "TlsServer",
+    "TokenConfig",
     "TokenFile",
     "TokenUrl",
-    "Tokens",
-    "Way",
     "WebConfig",
-    "duration_words",
-    "fingerprint",
+    "file_signatures",
+    "format_duration",
     "load",
     "load_web",
     "parse_duration",
+    "write_atomically",
 ]

@@ -19,57 +19,58 @@ _UNITS = {
     "s": 1_000,
     "ms": 1,
 }
-"""Milliseconds, the largest first: the order in which they must be written."""
-_WHOLE_ONLY = {"y", "w", "d"}
-"""Written only where nothing remains: 36h stays 36h, as Prometheus does it."""
+"""Milliseconds of each unit, in the order in which they must be written."""
+_EXACT_ONLY = {"y", "w", "d"}
+"""Used by ``format_duration`` only without a remainder: 36h stays 36h, as in Prometheus."""
 _DURATION = re.compile("".join(rf"(?:([0-9]{{1,15}}){unit})?" for unit in _UNITS))
-_LONGEST = 2**63 // 1_000_000
-"""Milliseconds; Prometheus counts nanoseconds in 64 bits: 292 years."""
+_MAX_MILLISECONDS = 2**63 // 1_000_000
+"""292 years: Prometheus counts nanoseconds in a signed 64-bit integer."""
 
 
 def parse_duration(text: str) -> float:
-    """Reads a Prometheus duration; gives seconds.
+    """Return the seconds of a Prometheus duration.
 
     Raises:
-        ValueError: it is none; the words never repeat the text.
+        ValueError: it is not a duration; the message does not repeat the text.
     """
+    # As in Prometheus, 0 is the only duration without a unit.
     if text == "0":
         return 0.0
     match = _DURATION.fullmatch(text)
     if match is None or not text:
-        raise ValueError(_complaint(text))
+        raise ValueError(_explain(text))
     amounts = zip(match.groups(), _UNITS.values(), strict=True)
     milliseconds = sum(int(amount) * unit for amount, unit in amounts if amount)
-    if milliseconds > _LONGEST:
+    if milliseconds > _MAX_MILLISECONDS:
         raise ValueError("is longer than 292 years")
     return milliseconds / 1000
 
 
-def duration_words(seconds: float) -> str:
-    """Writes seconds as a Prometheus duration, to the millisecond: ``21600.0`` gives ``6h``.
+def format_duration(seconds: float) -> str:
+    """Return seconds as a Prometheus duration, to the millisecond: ``21600.0`` gives ``6h``.
 
     Raises:
         ValueError: the seconds are negative or not finite.
     """
     if not math.isfinite(seconds) or seconds < 0:
-        raise ValueError("a duration is finite and not negative")
+        raise ValueError("a duration must be finite and not negative")
     rest = round(seconds * 1000)
-    words = ""
+    text = ""
     for name, unit in _UNITS.items():
-        if rest >= unit and not (name in _WHOLE_ONLY and rest % unit):
-            words += f"{rest // unit}{name}"
+        if rest >= unit and not (name in _EXACT_ONLY and rest % unit):
+            text += f"{rest // unit}{name}"
             rest %= unit
-    return words or "0s"
+    return text or "0s"
 
 
-def _complaint(text: str) -> str:
+def _explain(text: str) -> str:
     if not text:
-        return "is empty; write a duration such as 90s, 15m or 6h"
+        return "is empty; use a duration such as 90s, 15m or 6h"
     if text.startswith("-"):
         return "must not be negative"
     if text.isdecimal():
-        return "has no unit; write a duration such as 90s, 15m or 6h"
+        return "has no unit; use a duration such as 90s, 15m or 6h"
     return (
-        "is not a duration; write whole numbers with the units y, w, d, h, m, s, ms, the largest first, "
+        "is not a duration; use whole numbers with the units y, w, d, h, m, s, ms, largest first, "
         "such as 90s, 15m, 1h30m or 1d"
     )

@@ -1,31 +1,47 @@
-"""Reading a file that an operator names: whole, in memory, never hanging on what is no file."""
+"""Read and replace files that an operator names.
+
+A path in a configuration can lead anywhere, so a read never blocks and never exhausts memory: only regular files are
+opened (opening a pipe without a writer blocks for ever, reading /dev/zero never ends), and at most a given number of
+bytes is read. A change is noticed by the file's signature (device, inode, size, mtime, ctime) without reading it: the
+inode because editors and Kubernetes replace files, ctime because a copy can set the mtime back.
+
+A file is replaced by renaming a temporary file of the same directory: a reader sees the old or the new content, never
+a part, also after a crash. The temporary file is synced before the rename, since some file systems would otherwise
+show an empty file after a power failure.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-Look = tuple[int, ...]
-"""What of a file changes with its content: none of it for one that is not there."""
+FileSignature = tuple[int, ...]
+"""Device, inode, size, mtime and ctime of a file; empty if it does not exist."""
 
-_OTHERS_MAY_READ = 0o004
+_READABLE_BY_OTHERS = 0o004
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9._-]*(/[A-Za-z0-9._-]*)+")
+_SECRET_LENGTH = 16
+"""A part of a path that has this many characters and a digit may be a secret: an AppSecret has 32."""
 
 
 class FileUnreadableError(Exception):
-    """A file cannot be had. The words go after the subject: ``is a folder``; no path is in them."""
+    """A file cannot be read. The message continues a sentence (``is a directory``) and does not name the path."""
 
-    def __init__(self, words: str, line: int | None = None) -> None:
-        super().__init__(words)
+    def __init__(self, message: str, line: int | None = None, *, is_missing: bool = False) -> None:
+        super().__init__(message)
         self.line = line
-        """The line at which it goes wrong, where there is one."""
+        """The line of the error, if there is one."""
+        self.is_missing = is_missing
+        """Whether there is no such file; ``no_such_file`` makes a message that names it."""
 
 
-def look(path: Path) -> Look:
-    """How a file looks at this moment; links are followed."""
+def file_signature(path: Path) -> FileSignature:
+    """Return the current signature of a file; links are followed."""
     try:
         found = path.stat()
     except OSError:
@@ -34,10 +50,10 @@ def look(path: Path) -> Look:
 
 
 def read_text(path: Path, limit: int) -> str:
-    """Reads a UTF-8 file, with or without a byte order mark, of at most ``limit`` bytes.
+    """Read a UTF-8 file, with or without a byte order mark, of at most ``limit`` bytes.
 
     Raises:
-        FileUnreadableError: missing, a folder, not readable, too large or not UTF-8.
+        FileUnreadableError: missing, a directory, not readable, too large or not UTF-8.
     """
     data = _read_bytes(path, limit)
     try:
@@ -47,73 +63,86 @@ def read_text(path: Path, limit: int) -> str:
 
 
 def readable_by_others(path: Path) -> bool:
-    """Whether the file's mode lets every user of the machine read it."""
+    """Return whether the file's mode lets every user of the machine read it."""
     try:
-        return bool(path.stat().st_mode & _OTHERS_MAY_READ)
+        return bool(path.stat().st_mode & _READABLE_BY_OTHERS)
     except OSError:
         return False
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replaces a file's content, whole or not at all; only its owner can read it. Follows links.
+def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace a file's content; on an error the previous content stays. Follows links.
+
+    Args:
+        path: the file, which need not exist.
+        content: what it contains afterwards.
+        mode: its permissions. The owner stays the same if the process may give files away.
 
     Raises:
-        OSError: the file or its folder takes no writes.
+        OSError: the directory is not writable. The file may be read-only: a rename needs no permission for it.
     """
     try:
-        place = path.resolve()
-    except RuntimeError:  # what Python 3.11 and 3.12 raise for links that lead to each other
+        target = path.resolve()
+    except RuntimeError:  # a loop of links in Python 3.11 and 3.12; later versions raise OSError
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
-    if place.exists() and not os.access(place, os.W_OK):
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-    with tempfile.NamedTemporaryFile(
-        "w", dir=place.parent, prefix=f".{place.name}.", delete=False, encoding="utf-8"
-    ) as file:
-        beside = Path(file.name)  # made with mode 0600
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
+        temporary = Path(file.name)  # created with mode 0600
         try:
-            if place.exists():
+            if target.exists():
                 with suppress(PermissionError):
-                    os.fchown(file.fileno(), place.stat().st_uid, place.stat().st_gid)
-            file.write(text)
+                    os.fchown(file.fileno(), target.stat().st_uid, target.stat().st_gid)
+            file.write(content)
             file.flush()
+            os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-            beside.replace(place)
+            temporary.replace(target)
         except OSError:
-            beside.unlink()
+            temporary.unlink()
             raise
 
 
 def parse_path(text: str) -> str:
-    """Checks that a text can name a file.
+    """Check that a text can name a file.
 
     Raises:
-        ValueError: it is empty or holds what no file name should.
+        ValueError: it is empty or contains non-printable characters.
     """
     if not text:
         raise ValueError("is empty")
     if not text.isprintable():
-        raise ValueError("holds characters that cannot be shown")
+        raise ValueError("contains non-printable characters")
     return text
+
+
+def no_such_file(text: str) -> str:
+    """Return the message about a missing file, with its path unless that could be a secret in the wrong place."""
+    is_shown = _PLAIN_PATH.fullmatch(text) and not any(map(_may_be_secret, text.split("/")))
+    start = "" if text.startswith("/") else " (relative paths start at this file's directory)"
+    return f"no such file {text if is_shown else ''}".rstrip() + start
+
+
+def _may_be_secret(part: str) -> bool:
+    return len(part) >= _SECRET_LENGTH and any(map(str.isdigit, part))
 
 
 def _read_bytes(path: Path, limit: int) -> bytes:
     try:
-        _demand_file(path.stat().st_mode)
+        _require_regular_file(path.stat().st_mode)
         with path.open("rb") as file:
             data = file.read(limit + 1)
     except OSError as error:
-        raise FileUnreadableError(_reason(error)) from None
+        is_missing = error.errno in {errno.ENOENT, errno.ENOTDIR}
+        raise FileUnreadableError(_reason(error), is_missing=is_missing) from None
     if len(data) > limit:
-        raise FileUnreadableError(f"is larger than {_size_words(limit)}")
+        raise FileUnreadableError(f"is larger than {_format_size(limit)}")
     return data
 
 
-def _demand_file(mode: int) -> None:
-    """Opening a pipe that nobody writes to would hold up the start for ever."""
+def _require_regular_file(mode: int) -> None:
     if stat.S_ISDIR(mode):
-        raise FileUnreadableError("is a folder")
+        raise FileUnreadableError("is a directory")
     if not stat.S_ISREG(mode):
-        raise FileUnreadableError("is a pipe or a device, not a file")
+        raise FileUnreadableError("is not a regular file but a pipe or a device")
 
 
 def _reason(error: OSError) -> str:
@@ -124,5 +153,5 @@ def _reason(error: OSError) -> str:
     return f"cannot be read: {os.strerror(error.errno or 0).lower()}"
 
 
-def _size_words(size: int) -> str:
+def _format_size(size: int) -> str:
     return f"{size >> 20} MiB" if size >> 20 else f"{size >> 10} KiB"

@@ -1,7 +1,7 @@
-"""Which files a pattern such as ``apps.d/**/*.yaml`` names: like glob, but links cannot make it endless.
+"""Find the files that match a pattern such as ``apps.d/**/*.yaml``: like glob, but safe with links in a loop.
 
-glob follows links in ``**`` and visits a directory once for every path that leads to it: two links to ``.`` are 2^40
-paths. Here each directory is visited once, and a file that is reached twice is one file.
+glob follows links in ``**`` and visits a directory once for every path that leads to it: two links to ``.`` make 2^40
+paths. Here each directory is visited once, and a file that is reached by two paths is one file.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ _RECURSIVE = "**"
 Identity = tuple[int, int]
 
 
-def files_of(patterns: Iterable[str], folder: Path) -> set[Path]:
-    """Return the files that patterns name now, each once, under the first of its names in alphabetical order.
+def matching_files(patterns: Iterable[str], directory: Path) -> set[Path]:
+    """Return the files that match now, each once, under the first of its names in alphabetical order.
 
     Args:
-        patterns: file names, or patterns with ``*``, ``?``, ``[...]`` and ``**``; hidden names need a dot of their own.
-        folder: where relative ones begin.
+        patterns: file names, or patterns with ``*``, ``?``, ``[...]`` and ``**``; a leading dot must be written.
+        directory: where relative patterns start.
     """
     found: dict[object, Path] = {}
-    matches = {path for pattern in patterns for path in _matches(folder, _parts(pattern), set())}
+    matches = {path for pattern in patterns for path in _matches(directory, _parts(pattern), set())}
     for path in sorted(matches, key=str):
-        if not os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises for a folder that is closed to us)
+        if not os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises without permission)
             found.setdefault(identity(path) or path, path)
     return set(found.values())
 
 
 def identity(path: Path) -> Identity | None:
-    """Which file is at a path, whatever its name; links are followed. None if there is none."""
+    """Return device and inode of the file at a path; links are followed. None if there is no file."""
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -45,7 +45,7 @@ def identity(path: Path) -> Identity | None:
 
 
 def _parts(pattern: str) -> tuple[str, ...]:
-    """The parts of a pattern; several ``**`` in a row are one."""
+    """Return the parts of a pattern; several ``**`` in a row are one."""
     parts = Path(pattern).parts
     return tuple(
         part for place, part in enumerate(parts) if part != _RECURSIVE or parts[place + 1 : place + 2] != (_RECURSIVE,)
@@ -53,7 +53,7 @@ def _parts(pattern: str) -> tuple[str, ...]:
 
 
 def _matches(start: Path, parts: tuple[str, ...], seen: set[tuple[object, tuple[str, ...]]]) -> Iterator[Path]:
-    """Every existing path below ``start`` that the rest of a pattern matches; ``seen`` is where it was tried."""
+    """Yield every existing path below ``start`` that matches the remaining parts; ``seen`` avoids trying one twice."""
     if not parts:
         yield start
         return
@@ -74,7 +74,7 @@ def _matches(start: Path, parts: tuple[str, ...], seen: set[tuple[object, tuple[
 
 
 def _directories(start: Path) -> Iterator[Path]:
-    """A directory and all below it, each once, nearer ones first; hidden ones are left out."""
+    """Yield a directory and all below it, each once, breadth first; hidden ones are skipped."""
     seen: set[Identity] = set()
     waiting = [start]
     while waiting:
@@ -89,6 +89,6 @@ def _directories(start: Path) -> Iterator[Path]:
 
 def _names(directory: Path) -> list[str]:
     try:
-        return os.listdir(directory)  # noqa: PTH208 (names alone)
+        return os.listdir(directory)  # noqa: PTH208 (only the names)
     except OSError:
         return []

@@ -1,4 +1,4 @@
-"""What the operator wrote, as values: checked, typed and frozen. The defaults stand here and nowhere else."""
+"""The configuration as frozen values. Their defaults are the only definition of the defaults."""
 
 from __future__ import annotations
 
@@ -12,91 +12,91 @@ from exporter.reports import DEFAULT_REPORTS, Report, Thresholds
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.config.app.ways import Way
+    from exporter.config.app.access_config import AccessConfig
     from exporter.config.document.problems import Problem
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """When and how WeChat is asked; durations in seconds."""
+    """When and how reports are fetched; durations in seconds."""
 
     interval: float = 6 * HOUR
-    """After this long a known period is fetched again."""
+    """Wait before a known period is fetched again."""
     retry_interval: float = 30 * MINUTE
     """Wait while a period is not published; the first wait after a failure."""
     ready_after: float = 10 * HOUR
-    """After the end of a period (Beijing), when it is first requested."""
+    """Wait between the end of a period (Beijing) and its first request."""
     timeout: float = 10.0
-    """For one whole request."""
+    """Of one complete request."""
     concurrency: int = 8
-    """Requests under way at once."""
+    """Requests in flight."""
     history_weeks: int = 9
-    """How far back, in weeks, the store is filled for each report, the newest period included."""
+    """How far back the store is filled for each report, in weeks, including the newest period."""
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """Where WeChat is."""
+    """The address of WeChat's API."""
 
     base_url: str = "https://api.weixin.qq.com"
-    """Scheme, host and perhaps port, without a slash at the end."""
+    """Scheme, host and optional port, without a trailing slash."""
 
     @property
     def host(self) -> str:
-        """``api.weixin.qq.com`` or ``127.0.0.1:4321``: what is stored is keyed by it."""
+        """``api.weixin.qq.com`` or ``127.0.0.1:4321``; part of the key of stored data."""
         return urlsplit(self.base_url).netloc
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """One Mini Program and the way by which its reports are read."""
+    """One Mini Program and how its reports are read."""
 
     appid: str
-    way: Way
+    access: AccessConfig
     name: str = ""
-    """Shown to people; may be empty."""
+    """Display name; may be empty."""
     alerts: Thresholds = Thresholds()  # noqa: RUF009 (a frozen value)
-    """The ratios below which it alerts: its own, else those of ``defaults``."""
+    """Alert thresholds: its own, else those of ``defaults``."""
     reports: tuple[Report, ...] = DEFAULT_REPORTS
-    """What is fetched: its own, else those of the whole configuration; in the order of the catalogue."""
+    """Reports to fetch: its own, else those of the main file; in the order of the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What holds for every app that does not say otherwise."""
+    """Options of every app that does not override them."""
 
     alerts: Thresholds = Thresholds()  # noqa: RUF009 (a frozen value)
 
 
 @dataclass(frozen=True, slots=True)
 class BrokenFile:
-    """An app file that could not be used: of its apps, those of its last good state are in the configuration."""
+    """An invalid app file. Its last valid apps stay in the configuration."""
 
     file: str
     problems: tuple[Problem, ...]
-    kept: int = 0
-    """How many apps of its last good state go on: none at a start."""
+    kept_apps: int = 0
+    """Number of its last valid apps; 0 at start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The whole configuration of one run."""
+    """The complete configuration."""
 
     apps: tuple[App, ...]
-    """In the order of reading: main file first, then app files by name."""
+    """Those of the main file first, then those of the app files, sorted by file name."""
     reports: tuple[Report, ...] = DEFAULT_REPORTS
-    """What every app fetches that has no list of its own."""
+    """Reports of every app without its own list."""
     fetch: Fetch = field(default_factory=Fetch)
     api: Api = field(default_factory=Api)
     defaults: Defaults = field(default_factory=Defaults)
     broken_files: tuple[BrokenFile, ...] = ()
     warnings: tuple[Problem, ...] = ()
     apps_of_files: Mapping[str, tuple[App, ...]] = field(default_factory=dict)
-    """The apps of each app file, so that the next reload knows its last good state."""
+    """The apps of each app file, from which a reload takes the last valid apps of a broken file."""
     app_config_files: tuple[str, ...] = ()
-    """Names and patterns of the app files, as the main file says them."""
+    """Names and patterns of the app files, as written in the main file."""
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Everything that is wrong in the broken files."""
+        """All problems of the broken files."""
         return tuple(problem for broken in self.broken_files for problem in broken.problems)

@@ -221,9 +221,9 @@ class Poller:
         self._store.turn_to(config.api.host)
         self._config, self._fetcher, self._trackers = config, fetcher, trackers
         self._transitions.restart(trackers.values(), forget=moved)
-        ways = {app.appid: app.way for app in config.apps}
+        ways = {app.appid: app.access for app in config.apps}
         self._busy = {
-            appid: task for appid, task in self._busy.items() if ways.get(appid) == task.app.way and not moved
+            appid: task for appid, task in self._busy.items() if ways.get(appid) == task.app.access and not moved
         }
         self._queue = FetchQueue()
         self._enter_all(now)

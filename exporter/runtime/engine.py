@@ -97,6 +97,6 @@ class Engine:
     def _taken(self) -> None:
         self.meters.config_taken(
             self._clock(),
-            dict.fromkeys(endpoint for app in self.config.apps for endpoint in endpoints_of(app.way, app.reports)),
+            dict.fromkeys(endpoint for app in self.config.apps for endpoint in endpoints_of(app.access, app.reports)),
             (broken.file for broken in self.config.broken_files),
         )

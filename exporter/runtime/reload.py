@@ -63,7 +63,7 @@ def announce(config: Config, before: Config | None = None) -> None:
     for broken in config.broken_files:
         if broken not in said:
             for problem in _shown(broken.problems):
-                log.error(_APPS_GO_ON if broken.kept else _APPS_MISSING, problem=problem)
+                log.error(_APPS_GO_ON if broken.kept_apps else _APPS_MISSING, problem=problem)
 
 
 class Reloader:

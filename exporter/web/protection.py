@@ -21,14 +21,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from exporter.config import ConfigError, WebConfig, load_web
-from exporter.httpd import Tls
 from exporter.web.documents import Issue
 from exporter.web.passwords import Passwords
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from exporter.httpd import Handler, Request, Response
+    from exporter.httpd import Handler, Request, Response, Tls
 
 CHECK_INTERVAL = 1.0
 """Seconds between two checks of the files, at least."""
@@ -41,7 +40,6 @@ class _ActiveConfig:
     """The settings in use."""
 
     config: WebConfig
-    tls: Tls | None
     passwords: Passwords | None
 
 
@@ -64,12 +62,12 @@ class Protection:
 
     def tls(self) -> Tls | None:
         """Return the TLS settings for a new connection."""
-        return self._current().tls
+        return self._current().config.tls
 
     @property
     def scheme(self) -> str:
         """The current scheme, ``http`` or ``https``."""
-        return "http" if self._active.tls is None else "https"
+        return "http" if self._active.config.tls is None else "https"
 
     @property
     def issues(self) -> tuple[Issue, ...]:
@@ -126,11 +124,10 @@ def _log_warnings(config: WebConfig) -> None:
 
 def _activate(config: WebConfig, previous: _ActiveConfig | None = None) -> _ActiveConfig:
     """Return the settings of a configuration; passwords that were verified before stay verified."""
-    tls = Tls(config.tls.context, config.tls.client_names) if config.tls else None
     if not config.users:
-        return _ActiveConfig(config, tls, None)
+        return _ActiveConfig(config, None)
     verified = previous.passwords if previous else None
-    return _ActiveConfig(config, tls, verified.with_users(config.users) if verified else Passwords(config.users))
+    return _ActiveConfig(config, verified.with_users(config.users) if verified else Passwords(config.users))
 
 
 def _with_headers(response: Response, headers: tuple[tuple[str, str], ...]) -> Response:

@@ -16,12 +16,12 @@ from exporter.wechat.exchange import Call, Reply, TransportError
 from exporter.wechat.protocol import error_label, server_time
 
 if TYPE_CHECKING:
-    from exporter.config import App, Way
+    from exporter.config import AccessConfig, App
     from exporter.periods import Period
     from exporter.reports import Reading, Report
 
 T = TypeVar("T")
-WayKey = tuple[str, str, "Way"]
+WayKey = tuple[str, str, "AccessConfig"]
 """What must be the same for a way in, and so its token, to be gone on with: API address, appid, configuration."""
 Observe = Callable[[str, float], None]
 """Is told of each call: its endpoint and how many seconds it took."""
@@ -101,7 +101,7 @@ class Client:
         return Outcome(result, tuple(errors), server_time(replies[-1]) if replies else None)
 
     def _key(self, app: App) -> WayKey:
-        return self._base_url, app.appid, app.way
+        return self._base_url, app.appid, app.access
 
     def _drive(self, owner: str, app: App, conversation: Conversation[T], errors: list[str], replies: list[Reply]) -> T:
         """Carries calls and replies between the conversation and the network until it returns or raises."""

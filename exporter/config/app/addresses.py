@@ -1,4 +1,4 @@
-"""Addresses that calls are sent to: what each may be, so that no secret ever travels in the clear."""
+"""URLs that requests are sent to. Plain HTTP is allowed to loopback only, since every request carries a secret."""
 
 from __future__ import annotations
 
@@ -7,62 +7,65 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 APPID_PLACE = "{appid}"
-"""Where an address takes the app's appid."""
+"""The placeholder of the appid in a URL."""
 
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
 def parse_base_url(text: str) -> str:
-    """Reads the address of WeChat's API; gives it in lower case, without slash and default port.
+    """Return the base URL of WeChat's API in lower case, without a trailing slash and default port.
 
     Raises:
-        ValueError: it is none, or it would send secrets in the clear; the words never repeat the text.
+        ValueError: invalid, or plain HTTP to another machine; the message does not repeat the text.
     """
     if not text:
-        raise ValueError("is empty; leave it out for https://api.weixin.qq.com")
+        raise ValueError("is empty; remove it to use https://api.weixin.qq.com")
     parts = _split(text)
     if parts.path not in {"", "/"} or "?" in text or "#" in text:
-        raise ValueError("must end after the host (and port): no path, query or fragment")
+        raise ValueError("must not have a path, query or fragment")
     return _origin(parts)
 
 
 def parse_url(text: str) -> str:
-    """Reads the whole address of another service; ``{appid}`` may stand in its path and query.
+    """Return the URL of another service; ``{appid}`` is allowed in its path and query.
 
     Raises:
-        ValueError: it is none, or it would send secrets in the clear; the words never repeat the text.
+        ValueError: invalid, or plain HTTP to another machine; the message does not repeat the text.
     """
     if not text:
         raise ValueError("is empty")
     parts = _split(text)
     if "#" in text:
-        raise ValueError("must not hold a fragment (#)")
+        raise ValueError("must not have a fragment (#)")
     if set("{}") & set(text.replace(APPID_PLACE, "")):
-        raise ValueError(f"holds braces; only {APPID_PLACE} may stand in them")
+        raise ValueError(f"contains braces; the only placeholder is {APPID_PLACE}")
     query = f"?{parts.query}" if parts.query else ""
     return f"{_origin(parts)}{parts.path or '/'}{query}"
 
 
 def _split(text: str) -> SplitResult:
+    # urlsplit silently removes tabs and line feeds, and clients disagree about backslashes: the request could go to
+    # another host than the one that is displayed.
     if not text.isprintable() or not text.isascii() or " " in text or "\\" in text:
-        raise ValueError("is not an address: it holds spaces or characters that no host has")
+        raise ValueError("is not a URL: it contains spaces or characters that a URL cannot have")
     try:
         parts = urlsplit(text)
     except ValueError:
-        raise ValueError("is not an address such as https://api.weixin.qq.com") from None
+        raise ValueError("is not a URL such as https://api.weixin.qq.com") from None
     if parts.scheme not in _DEFAULT_PORTS:
-        raise ValueError("must begin with https://")
+        raise ValueError("must start with https://")
+    # Credentials in a URL would reach error messages and logs of HTTP libraries.
     if "@" in parts.netloc:
-        raise ValueError("must not hold a user name or password")
+        raise ValueError("must not contain a user name or password")
     return parts
 
 
 def _origin(parts: SplitResult) -> str:
-    """Scheme, host and perhaps port."""
+    """Return scheme, host and, unless it is the default, port."""
     host, address = _host(parts)
     if parts.scheme == "http" and not (host == "localhost" or (address and address.is_loopback)):
-        raise ValueError("must begin with https://; http:// is for loopback only")
+        raise ValueError("must start with https://; http:// is allowed for loopback only")
     port = _port(parts)
     name = f"[{host}]" if isinstance(address, ipaddress.IPv6Address) else host
     return f"{parts.scheme}://{name}" + (f":{port}" if port else "")
@@ -74,8 +77,9 @@ def _host(parts: SplitResult) -> tuple[str, ipaddress.IPv4Address | ipaddress.IP
         address = ipaddress.ip_address(host)
     except ValueError:
         address = None
+    # ip_address() accepts an IPv6 zone (fe80::1%eth0), which has no meaning in a URL.
     if "%" in host or (address is None and not _HOST_NAME.fullmatch(host)):
-        raise ValueError("names no host; write it like https://api.weixin.qq.com")
+        raise ValueError("has no valid host; use a URL such as https://api.weixin.qq.com")
     return host, address
 
 
@@ -85,5 +89,5 @@ def _port(parts: SplitResult) -> int | None:
     except ValueError:
         port = 0
     if port == 0:
-        raise ValueError("names a port that is not a number from 1 to 65535")
+        raise ValueError("the port must be a number from 1 to 65535")
     return None if port == _DEFAULT_PORTS[parts.scheme] else port

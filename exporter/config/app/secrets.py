@@ -1,15 +1,26 @@
-"""Where secrets stand: AppSecrets, tokens, headers. Each is read anew whenever it is needed and never shows itself."""
+"""Sources of secrets (AppSecrets, tokens, header values): read again whenever they are needed, never shown.
+
+A secret is read at each use, so that a rotated secret takes effect without a reload, and only its fingerprint is kept
+from the load: a keyed hash by which a reload notices that the value behind the same path or variable changed, which
+makes two configurations unequal. The key is random for each process, so a fingerprint is worthless outside of it.
+
+A file can be read while another program is writing it, and half a secret sent to WeChat counts as a wrong one. If the
+content differs from what was read at load, the file is therefore read again once a second, at most ten times, until
+two reads in a row are equal. The result is remembered in ``_settled``, so that this wait happens once for each change.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import secrets
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Self
 
-from exporter.config.files import FileUnreadableError, read_text, write_private
+from exporter.config.files import FileUnreadableError, read_text, write_atomically
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,122 +32,130 @@ _SETTLE_TRIES = 10
 
 _KEY = secrets.token_bytes(32)
 _settled: dict[Path, bytes] = {}
-"""What a file that changed since the load was last found to hold, so that it is waited for once."""
+"""Fingerprints of files that changed since the load and whose content was equal in two reads."""
 
 
 class SecretUnavailable(Exception):
-    """A secret cannot be had; the words say why and hold neither the secret nor where it was sought."""
+    """A secret cannot be read. The message says why, without the secret, its path or the variable's name."""
+
+    def __init__(self, message: str, *, is_missing_file: bool = False) -> None:
+        super().__init__(message)
+        self.is_missing_file = is_missing_file
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secret(ABC):
-    """One way to an AppSecret. Equal if it leads to the same place and found the same there at load."""
+    """One source of a secret. Equal to another of the same place that found the same value at load."""
 
     @property
     @abstractmethod
     def subject(self) -> str:
-        """What the words of a failure are about."""
+        """The subject of error messages: ``the secret file``."""
 
     @abstractmethod
     def _fetch(self) -> str:
-        """The text as it stands there now; ``SecretUnavailable`` if there is none."""
+        """Return the current text; raise SecretUnavailable if there is none."""
 
     @abstractmethod
-    def noted(self) -> Self:
-        """The same secret with a trace of what it reads now, so that a reload notices a change.
+    def fingerprinted(self) -> Self:
+        """Return the same source with a fingerprint of its current value, so that a reload notices a change.
 
         Raises:
             SecretUnavailable: it cannot be read now.
         """
 
     def read(self) -> str:
-        """The secret as it is now, without white space around it.
+        """Return the current secret without surrounding white space.
 
         Raises:
-            SecretUnavailable: it cannot be read now, is empty or more than one line.
+            SecretUnavailable: it cannot be read now, is empty or has more than one line.
         """
         text = self._fetch().strip()
         if not text:
             raise SecretUnavailable(f"{self.subject} is empty")
+        # A file of several lines is usually the wrong file, and a line feed in a header would end it.
         if len(text.splitlines()) > 1:
-            raise SecretUnavailable(f"{self.subject} holds more than one line")
+            raise SecretUnavailable(f"{self.subject} has more than one line")
         return text
 
     def __repr__(self) -> str:
         return "<SECRET>"
 
 
+# The values are excluded from the hashes: a hash of an AppSecret must not reach a log or a traceback.
 @dataclass(frozen=True, slots=True, repr=False)
 class LiteralSecret(Secret):
-    """The secret stands in the configuration itself."""
+    """A secret written in the configuration itself."""
 
     value: str = field(hash=False)
 
     @property
     def subject(self) -> str:
-        """Nobody but the configuration holds it."""
+        """The secret itself: there is no file or variable to name."""
         return "the secret"
 
     def _fetch(self) -> str:
         return self.value
 
-    def noted(self) -> Self:
-        """The value is its own trace."""
+    def fingerprinted(self) -> Self:
+        """Return itself: values are compared directly."""
         self.read()
         return self
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FileSecret(Secret):
-    """The secret is all that a file holds; ``subject`` is what the file is called in words."""
+    """A secret that is the whole content of a file; ``subject`` names the file's purpose in messages."""
 
     path: Path = field(hash=False)
-    trace: bytes = field(default=b"", hash=False)
+    fingerprint: bytes = field(default=b"", hash=False)
     subject: str = field(default="the secret file", compare=False)
 
     def _fetch(self) -> str:
         try:
             text = read_text(self.path, MAX_BYTES)
-            # Changed since the load, so perhaps half-written: use it once two reads in a row are equal.
-            known = {self.trace, _settled.get(self.path, b"")}
-            for _ in range(_SETTLE_TRIES if self.trace and _trace(text.strip()) not in known else 0):
+            known = {self.fingerprint, _settled.get(self.path, b"")}
+            for _ in range(_SETTLE_TRIES if self.fingerprint and _fingerprint(text.strip()) not in known else 0):
                 time.sleep(_SETTLE_SECONDS)
-                before, text = text, read_text(self.path, MAX_BYTES)
-                if text == before and text.strip():
-                    _settled[self.path] = _trace(text.strip())
+                previous, text = text, read_text(self.path, MAX_BYTES)
+                if text == previous and text.strip():
+                    _settled[self.path] = _fingerprint(text.strip())
                     break
         except FileUnreadableError as error:
-            raise SecretUnavailable(f"{self.subject} {error}") from None
+            raise SecretUnavailable(f"{self.subject} {error}", is_missing_file=error.is_missing) from None
         return text
 
-    def noted(self) -> Self:
-        """With a trace of what the file holds now."""
-        return replace(self, trace=_trace(self.read()))
+    def fingerprinted(self) -> Self:
+        """Return the same file with a fingerprint of its current content."""
+        return replace(self, fingerprint=_fingerprint(self.read()))
 
-    def keep(self, secret: str) -> None:
-        """Replaces what the file holds, whole or not at all, for its owner's eyes alone.
+    def save(self, secret: str) -> None:
+        """Replace the file's content atomically; only its owner can read it afterwards.
 
         Raises:
-            SecretUnavailable: the file or its folder takes no writes.
+            SecretUnavailable: the file or its directory is not writable.
         """
         try:
-            write_private(self.path, f"{secret}\n")
+            # A read-only file stays as it is, although a rename needs write permission for its directory only.
+            if self.path.exists() and not os.access(self.path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            write_atomically(self.path, f"{secret}\n".encode())
         except OSError as error:
-            raise SecretUnavailable(f"{self.subject} takes no writes: {error.strerror}") from None
+            raise SecretUnavailable(f"{self.subject} is not writable: {error.strerror}") from None
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class EnvSecret(Secret):
-    """The secret is the value of an environment variable."""
+    """A secret that is the value of an environment variable."""
 
     variable: str = field(hash=False)
     environ: Mapping[str, str] = field(compare=False)
-    trace: bytes = field(default=b"", hash=False)
+    fingerprint: bytes = field(default=b"", hash=False)
 
     @property
     def subject(self) -> str:
-        """The variable's name may tell too much."""
-        return "the secret variable"
+        """The variable without its name, which may be a secret written in the wrong place."""
+        return "the environment variable"
 
     def _fetch(self) -> str:
         value = self.environ.get(self.variable)
@@ -148,11 +167,11 @@ class EnvSecret(Secret):
             raise SecretUnavailable(f"{self.subject} is not UTF-8 text") from None
         return value
 
-    def noted(self) -> Self:
-        """With a trace of what the variable holds now."""
-        return replace(self, trace=_trace(self.read()))
+    def fingerprinted(self) -> Self:
+        """Return the same variable with a fingerprint of its current value."""
+        return replace(self, fingerprint=_fingerprint(self.read()))
 
 
-def _trace(secret: str) -> bytes:
-    """Tells two secrets apart within this process and is worth nothing outside of it."""
+def _fingerprint(secret: str) -> bytes:
+    """Return a keyed hash: it tells two secrets apart within this process and is worthless outside of it."""
     return hashlib.blake2b(secret.encode(), key=_KEY, digest_size=16).digest()

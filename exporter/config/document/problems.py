@@ -1,4 +1,4 @@
-"""What can be wrong with a configuration: said with file, line and field, never with a value."""
+"""Problems of a configuration, with file, line and field. Its values could be secrets, so only paths are shown."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that a person should mend; ``str`` gives ``FILE:LINE: FIELD: MESSAGE``."""
+    """One problem to fix; ``str`` gives ``FILE:LINE: FIELD: MESSAGE``."""
 
     file: str
     line: int | None
-    """Counted from 1; ``None`` when the whole file is meant."""
+    """From 1; None if the problem concerns the entire file."""
     field: str
-    """Where in the file: ``apps[1].secret_file``; empty when the whole file is meant."""
+    """Path of the option: ``apps[1].secret_file``; empty if the problem concerns the entire file."""
     message: str
 
     def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}:{self.line}"
-        return ": ".join(part for part in (place, self.field, self.message) if part)
+        location = self.file if self.line is None else f"{self.file}:{self.line}"
+        return ": ".join(part for part in (location, self.field, self.message) if part)
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used. ``str`` gives one line for each problem of all files."""
+    """An invalid configuration. ``str`` gives one line per problem."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
@@ -36,30 +36,30 @@ class ConfigError(Exception):
 
 
 class Findings:
-    """Collects what is found in one file while it is read."""
+    """Collects the problems and warnings of one file while it is read."""
 
     def __init__(self, file: Path) -> None:
-        # A name on disk may be any bytes; in messages, labels and pages it is text.
+        # A file name on disk can be any bytes; messages, labels and pages need valid text.
         self.file = os.fsencode(file).decode("utf-8", "backslashreplace")
         self._problems: list[Problem] = []
         self._warnings: list[Problem] = []
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What makes the file unusable, by line."""
+        """Reasons why the file is invalid, sorted by line."""
         return tuple(sorted(self._problems, key=_line))
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """What should be mended but does no harm to the run, by line."""
+        """Findings that do not make the file invalid, sorted by line."""
         return tuple(sorted(self._warnings, key=_line))
 
     def problem(self, line: int | None, field: str, message: str) -> None:
-        """Notes something that makes the file unusable."""
+        """Add a reason why the file is invalid."""
         self._problems.append(Problem(self.file, line, field, message))
 
     def warning(self, line: int | None, field: str, message: str) -> None:
-        """Notes something that a person should know."""
+        """Add a finding that does not make the file invalid."""
         self._warnings.append(Problem(self.file, line, field, message))
 
 

@@ -1,4 +1,4 @@
-"""PyYAML's syntax errors in our words: its own quote the file, and with it perhaps a secret."""
+"""Explain PyYAML's syntax errors. PyYAML's own messages quote the file, and with it perhaps a secret."""
 
 from __future__ import annotations
 
@@ -7,41 +7,42 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import yaml
 
-_UNKNOWN = "look at the indentation, quotes and brackets here and in the line above"
-# What PyYAML's text begins with, our words, and whether the fault lies where the construct begins.
-_WORDS = (
+_UNKNOWN = "check the indentation, quotes and brackets in this line and the one above"
+# The start of PyYAML's text, our message, and whether the error is where the construct starts (its context mark): for
+# an unclosed quote PyYAML otherwise reports the end of the file.
+_MESSAGES = (
     (
         "mapping values are not allowed",
-        "a ': ' where no value can begin; quote text that holds ': ', or mend the indentation",
+        "unexpected ': '; quote text that contains ': ', or fix the indentation",
         False,
     ),
-    ("could not find expected ':'", "neither 'key: value' nor '- item'", True),
-    ("found character '\\t'", "a tab; indent with spaces", False),
-    ("found character", "text that begins with @, ` or % goes in quotes", False),
-    ("expected <block end>", "the indentation does not fit the lines above", False),
-    ("found unexpected end of stream", "a quote that is never closed", True),
-    ("found unexpected document separator", "a quote that is never closed", True),
-    ("expected ',' or", "a bracket that is never closed, or a comma that is missing", True),
+    ("could not find expected ':'", "expected 'key: value' or '- item'", True),
+    ("found character '\\t'", "tab character; indent with spaces", False),
+    ("found character", "text that starts with @, ` or % must be quoted", False),
+    ("expected <block end>", "the indentation does not match the lines above", False),
+    ("found unexpected end of stream", "unclosed quote", True),
+    ("found unexpected document separator", "unclosed quote", True),
+    ("expected ',' or", "unclosed bracket or missing comma", True),
     (
         "found unknown escape",
-        "an unknown escape (\\) in \"double quotes\"; use 'single quotes' or write \\\\",
+        "unknown escape (\\) in double quotes; use single quotes or write \\\\",
         False,
     ),
-    ("found undefined tag handle", "text that begins with ! goes in quotes", False),
+    ("found undefined tag handle", "text that starts with ! must be quoted", False),
 )
 
 
-def syntax_fault(error: yaml.YAMLError) -> tuple[int | None, str]:
-    """Where the error is (lines count from 1) and what it means, without a word of the file."""
+def syntax_error(error: yaml.YAMLError) -> tuple[int | None, str]:
+    """Return line (from 1) and message of a syntax error, without any text of the file."""
     problem = str(getattr(error, "problem", None) or "")
-    words, at_begin = _in_words(problem)
+    message, at_start = _explain(problem)
     marks = [getattr(error, "problem_mark", None), getattr(error, "context_mark", None)]
-    mark = next(filter(None, reversed(marks) if at_begin else marks), None)
-    return (mark.line + 1 if mark else None), f"not valid YAML: {words}"
+    mark = next(filter(None, reversed(marks) if at_start else marks), None)
+    return (mark.line + 1 if mark else None), f"invalid YAML: {message}"
 
 
-def _in_words(problem: str) -> tuple[str, bool]:
-    for begin, words, at_begin in _WORDS:
-        if problem.startswith(begin):
-            return words, at_begin
+def _explain(problem: str) -> tuple[str, bool]:
+    for start, message, at_start in _MESSAGES:
+        if problem.startswith(start):
+            return message, at_start
     return _UNKNOWN, False

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.config import Secret
-    from exporter.config.app.ways import Headers
+    from exporter.config.app.access_config import Headers
 
 T = TypeVar("T")
 Conversation = Generator[Call, Reply, T]

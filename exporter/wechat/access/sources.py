@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
-    from exporter.config import Tokens
+    from exporter.config import TokenConfig
 
     T = TypeVar("T")
 
@@ -256,7 +256,7 @@ class AuthorizerToken(TokenSource):
                 self._unsaved = None
                 log.warning("the refresh token file was written meanwhile: left as it is", appid=self._appid)
                 return
-            self._way.refresh_token.keep(refresh_token)
+            self._way.refresh_token.save(refresh_token)
         except SecretUnavailable as error:
             problem = str(error)
         else:
@@ -290,13 +290,13 @@ def _about_app(conversation: Conversation[str]) -> Conversation[str]:
         raise
 
 
-def token_endpoints(tokens: Tokens) -> tuple[str, ...]:
+def token_endpoints(tokens: TokenConfig) -> tuple[str, ...]:
     """The ``endpoint`` labels that the calls for tokens of this kind can have."""
     own: tuple[str, ...] = TOKENS[type(tokens)].ENDPOINTS
     return (*token_endpoints(tokens.component_token), *own) if isinstance(tokens, Authorizer) else own
 
 
-def source_of(tokens: Tokens, appid: str, base_url: str, clock: Clock) -> TokenSource:
+def source_of(tokens: TokenConfig, appid: str, base_url: str, clock: Clock) -> TokenSource:
     """The source of tokens that a configuration describes."""
     source: TokenSource = TOKENS[type(tokens)](tokens, appid, base_url, clock)
     return source

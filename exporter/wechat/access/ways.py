@@ -21,7 +21,7 @@ from exporter.wechat.protocol import event_body, parse_function, parse_invoked, 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from exporter.config import App, Way
+    from exporter.config import AccessConfig, App
     from exporter.periods import Period
     from exporter.reports import Reading, Report
 
@@ -170,11 +170,11 @@ WAYS: dict[type[Any], type[Any]] = {
 
 def way_in(app: App, base_url: str, clock: Clock) -> Access:
     """The way that an app's configuration chose."""
-    way: Access = WAYS[type(app.way)](app.way, app, base_url, clock)
+    way: Access = WAYS[type(app.access)](app.access, app, base_url, clock)
     return way
 
 
-def endpoints_of(way: Way, reports: Iterable[Report]) -> tuple[str, ...]:
+def endpoints_of(way: AccessConfig, reports: Iterable[Report]) -> tuple[str, ...]:
     """The ``endpoint`` labels that the calls for these reports by an access method can have."""
     own: tuple[str, ...] = WAYS[type(way)].ENDPOINTS or tuple(report.name for report in reports)
     source = token_endpoints(way.tokens) if isinstance(way, Datacube | CloudFunction) else ()

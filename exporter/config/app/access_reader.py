@@ -1,4 +1,9 @@
-"""How an app's way in is written: one option names the way, ``cloud_function`` stands on top of one with a token."""
+"""Read an app's access method: one option selects it; ``cloud_function`` combines with any that provides a token.
+
+Secrets are read at load although they are read again at each use: a wrong path or variable is then a configuration
+error with file and line, not a failed fetch some days later. Token files are an exception: another program may create
+them after the exporter has started, so that a missing one is only a warning.
+"""
 
 from __future__ import annotations
 
@@ -7,22 +12,22 @@ import re
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, TypeVar
 
-from exporter.config.app.addresses import parse_url
-from exporter.config.app.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
-from exporter.config.app.ways import (
+from exporter.config.app.access_config import (
+    AccessConfig,
     AppSecret,
     Authorizer,
     CloudFunction,
     CloudHosting,
     Datacube,
     HttpFunction,
+    TokenConfig,
     TokenFile,
-    Tokens,
     TokenUrl,
-    Way,
 )
-from exporter.config.document.sections import one_of, parse_truth, parse_word, required
-from exporter.config.files import parse_path, readable_by_others
+from exporter.config.app.addresses import parse_url
+from exporter.config.app.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
+from exporter.config.document.sections import one_of, parse_bool, parse_identifier, required
+from exporter.config.files import no_such_file, parse_path, readable_by_others
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,9 +36,9 @@ if TYPE_CHECKING:
     from exporter.config.document.sections import Section
 
 SECRETS = ("secret", "secret_file", "secret_env")
-WAYS = (*SECRETS, "token_file", "token_url", "authorizer", "http_function", "cloud_hosting")
-"""Exactly one of them is given."""
-WAY_OPTIONS = (*WAYS, "cloud_function")
+ACCESS_METHODS = (*SECRETS, "token_file", "token_url", "authorizer", "http_function", "cloud_hosting")
+"""Exactly one of them is required."""
+ACCESS_OPTIONS = (*ACCESS_METHODS, "cloud_function")
 TOKEN_URL_OPTIONS = tuple(field.name for field in fields(TokenUrl))
 AUTHORIZER_OPTIONS = ("component_appid", "component_token_file", "component_token_url", "refresh_token_file")
 CLOUD_FUNCTION_OPTIONS = ("env", "name")
@@ -41,7 +46,8 @@ HTTP_FUNCTION_OPTIONS = tuple(field.name for field in fields(HttpFunction))
 CLOUD_HOSTING_OPTIONS = ("from_appid", "cloudbase_token_file")
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-_OWN_HEADERS = {"host", "content-length", "transfer-encoding", "connection"}
+_RESERVED_HEADERS = {"host", "content-length", "transfer-encoding", "connection"}
+"""Set by the HTTP client; another value would change where a request goes or where its body ends."""
 _METHODS = ("GET", "POST")
 _FIELD = re.compile(r"[^\s.]+(\.[^\s.]+)*")
 
@@ -49,39 +55,41 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class WayReader:
-    """Reads the ways of one file's apps.
+class AccessReader:
+    """Reads the access methods of one file's apps.
 
     Args:
-        folder: where relative paths begin.
-        environ: where variables are looked up.
+        directory: the directory in which relative paths start.
+        environ: the environment variables.
     """
 
-    folder: Path
+    directory: Path
     environ: Mapping[str, str]
 
-    def read(self, section: Section) -> Way | None:
-        """The way that an app's section chooses; None if there is a problem, which is noted."""
-        given = [way for way in WAYS if way in section]
+    def read(self, section: Section) -> AccessConfig | None:
+        """Return the access method of an app's section; None if there is a problem, which is reported."""
+        given = [method for method in ACCESS_METHODS if method in section]
         if not given:
-            if section.is_misspelt(*WAYS):
+            # A misspelt access method is reported once, as an unknown option, and not as missing too.
+            if section.is_misspelt(*ACCESS_METHODS):
                 return None
-            section.problem("", f"no way in; give one of {', '.join(WAYS)}")
+            section.problem("", f"no credentials: set one of {', '.join(ACCESS_METHODS)}")
             return None
         if len(given) > 1:
-            section.problem(given[1], f"{' and '.join(given)} are given; keep one")
+            # At the second option: which of them is meant is for the operator to decide.
+            section.problem(given[1], f"set only one of {', '.join(given)}")
             return None
         (name,) = given
         if name in {"http_function", "cloud_hosting"}:
             if "cloud_function" in section:
-                section.problem("cloud_function", f"needs a token, and {name} has none; keep one of the two")
+                section.problem("cloud_function", f"requires a token, but {name} has none; keep one of the two")
             return self._http_function(section) if name == "http_function" else self._cloud_hosting(section)
         tokens = self._tokens(section, name)
         if "cloud_function" in section:
             return self._cloud_function(section, tokens)
         return None if tokens is None else Datacube(tokens)
 
-    def _tokens(self, section: Section, name: str) -> Tokens | None:
+    def _tokens(self, section: Section, name: str) -> TokenConfig | None:
         if name == "token_file":
             file = self._token_file(section, name)
             return None if file is None else TokenFile(file)
@@ -93,25 +101,25 @@ class WayReader:
         return None if secret is None else AppSecret(secret)
 
     def _secret(self, section: Section, name: str) -> Secret | None:
-        """An AppSecret or the value of a header, read at load so that a typo is found now and not on Monday."""
+        """Return an AppSecret or the value of a header."""
         kinds: dict[str, Callable[[str], Secret]] = {
             "secret": LiteralSecret,
-            "file": lambda text: FileSecret(self.folder / parse_path(text)),
+            "file": lambda text: FileSecret(self.directory / parse_path(text)),
             "env": lambda text: EnvSecret(required(text), self.environ),
         }
         secret = section.value(name, kinds[name.removeprefix("secret_")])
-        return secret and _noted(section, name, secret)
+        return secret and _with_fingerprint(section, name, secret)
 
     def _token_file(self, section: Section, name: str, subject: str = "the token file") -> FileSecret | None:
-        """A file that others write, now or later: what it holds is no part of the configuration."""
+        """Return a file of another program; without a fingerprint, since a new token is not a new configuration."""
         path = section.value(name, parse_path)
         if path is None:
             return None
-        file = FileSecret(self.folder / path, subject=subject)
+        file = FileSecret(self.directory / path, subject=subject)
         try:
             file.read()
         except SecretUnavailable as error:
-            section.warning(name, str(error))
+            section.warning(name, _message(section, name, error))
         _warn_if_readable_by_others(section, name, file)
         return file
 
@@ -119,11 +127,11 @@ class WayReader:
         inner = section.section(name, TOKEN_URL_OPTIONS)
         if not inner.usable:
             return None
-        plain_text = inner.value("plain_text", parse_truth) or False
+        plain_text = inner.value("plain_text", parse_bool) or False
         if plain_text:
             for option in ("json_field", "expires_in"):
                 if option in inner:
-                    inner.problem(option, "a plain text has no fields; leave it or plain_text out")
+                    inner.problem(option, "has no effect with plain_text; remove one of the two")
         url = inner.required("url", parse_url)
         given = {
             "method": inner.value("method", one_of(*_METHODS)),
@@ -131,6 +139,7 @@ class WayReader:
             "expires_in": inner.value("expires_in", _field),
         }
         headers = self._headers(inner)
+        # Only now: all problems of the section are reported at once.
         if url is None:
             return None
         return TokenUrl(
@@ -143,36 +152,38 @@ class WayReader:
     def _authorizer(self, inner: Section) -> Authorizer | None:
         if not inner.usable:
             return None
-        component_appid = inner.required("component_appid", parse_word)
+        component_appid = inner.required("component_appid", parse_identifier)
         refresh_token = inner.required("refresh_token_file", parse_path)
         file = None
         if refresh_token is not None:
-            file = FileSecret(self.folder / refresh_token, subject="the refresh token file")
+            file = FileSecret(self.directory / refresh_token, subject="the refresh token file")
             file = _readable(inner, "refresh_token_file", file)
             if file is not None and not os.access(file.path.resolve().parent, os.W_OK):
-                inner.warning("refresh_token_file", "its folder takes no writes: a changed refresh token would be lost")
+                # WeChat may replace the refresh token with any response, and a rename in this directory stores it. If
+                # that fails, the app must be authorized again after a restart. Only a warning: it may never happen.
+                inner.warning("refresh_token_file", "its directory is not writable: a new refresh token would be lost")
         component = self._component_token(inner)
         if component_appid is None or component is None or file is None:
             return None
         return Authorizer(component_appid, component, file)
 
     def _component_token(self, inner: Section) -> TokenFile | TokenUrl | None:
-        ways = ("component_token_file", "component_token_url")
-        given = [way for way in ways if way in inner]
+        options = ("component_token_file", "component_token_url")
+        given = [option for option in options if option in inner]
         if len(given) != 1:
-            if given or not inner.is_misspelt(*ways):
-                inner.problem("", f"give one of {' and '.join(ways)}" + (", not both" if given else ""))
+            if given or not inner.is_misspelt(*options):
+                inner.problem("", f"set {'only ' if given else ''}one of {', '.join(options)}")
             return None
         if given == ["component_token_url"]:
             return self._token_url(inner, "component_token_url")
         file = self._token_file(inner, "component_token_file", "the component token file")
         return None if file is None else TokenFile(file)
 
-    def _cloud_function(self, section: Section, tokens: Tokens | None) -> CloudFunction | None:
+    def _cloud_function(self, section: Section, tokens: TokenConfig | None) -> CloudFunction | None:
         inner = section.section("cloud_function", CLOUD_FUNCTION_OPTIONS)
         if not inner.usable:
             return None
-        env, name = (inner.required(option, parse_word) for option in CLOUD_FUNCTION_OPTIONS)
+        env, name = (inner.required(option, parse_identifier) for option in CLOUD_FUNCTION_OPTIONS)
         return None if tokens is None or env is None or name is None else CloudFunction(tokens, env, name)
 
     def _http_function(self, section: Section) -> HttpFunction | None:
@@ -184,22 +195,23 @@ class WayReader:
 
     def _cloud_hosting(self, section: Section) -> CloudHosting:
         inner = section.section("cloud_hosting", CLOUD_HOSTING_OPTIONS)
-        from_appid = inner.value("from_appid", parse_word) or ""
+        from_appid = inner.value("from_appid", parse_identifier) or ""
         token = self._token_file(inner, "cloudbase_token_file")
         if from_appid and token:
-            inner.problem("from_appid", "the container's own token names the account; keep one of the two")
+            inner.problem("from_appid", "cloudbase_token_file already identifies the account; keep one of the two")
         return CloudHosting(from_appid, token)
 
     def _headers(self, section: Section) -> tuple[tuple[str, Secret], ...]:
         headers: dict[str, tuple[str, Secret]] = {}
-        for line, name, inner in section.free("headers", ("file", "env")):
-            if not _HEADER.fullmatch(name) or name.lower() in _OWN_HEADERS:
-                section.problem_at(line, "headers", "the name of a header is not one, or is the exporter's to set")
+        for line, name, inner in section.free_form("headers", ("file", "env")):
+            if not _HEADER.fullmatch(name) or name.lower() in _RESERVED_HEADERS:
+                section.problem_at(line, "headers", "invalid header name, or a header that the exporter sets itself")
             elif name.lower() in headers:
-                section.problem_at(line, "headers", "a header is given twice")
+                section.problem_at(line, "headers", "duplicate header")
             else:
                 value = self._header(section, line, inner)
                 if value is not None:
+                    # Header names are case-insensitive, so X-Key and x-key are duplicates.
                     headers[name.lower()] = name, value
         return tuple(headers.values())
 
@@ -207,40 +219,45 @@ class WayReader:
         if isinstance(inner, str):
             secret: Secret = LiteralSecret(inner)
             try:
-                return secret.noted()
+                return secret.fingerprinted()
             except SecretUnavailable:
-                section.problem_at(line, "headers", "the value of a header is empty or more than one line")
+                section.problem_at(line, "headers", "a header value is empty or has more than one line")
                 return None
-        given = [way for way in ("file", "env") if way in inner]
+        given = [option for option in ("file", "env") if option in inner]
         if len(given) != 1:
-            section.problem_at(line, "headers", "the value of a header is a text, {file: ...} or {env: ...}")
+            section.problem_at(line, "headers", "a header value must be a string, {file: ...} or {env: ...}")
             return None
         return self._secret(inner, given[0])
 
 
-def _noted(section: Section, name: str, secret: Secret) -> Secret | None:
-    """The secret as it is now, its trace noted."""
+def _with_fingerprint(section: Section, name: str, secret: Secret) -> Secret | None:
+    """Return the secret with its current fingerprint; None if it cannot be read, which is reported."""
     try:
-        noted = secret.noted()
+        fingerprinted = secret.fingerprinted()
     except SecretUnavailable as error:
-        section.problem(name, str(error))
+        section.problem(name, _message(section, name, error))
         return None
-    if isinstance(noted, FileSecret):
-        _warn_if_readable_by_others(section, name, noted)
-    return noted
+    if isinstance(fingerprinted, FileSecret):
+        _warn_if_readable_by_others(section, name, fingerprinted)
+    return fingerprinted
+
+
+def _message(section: Section, name: str, error: SecretUnavailable) -> str:
+    path = section.value(name, str) if error.is_missing_file else None
+    return str(error) if path is None else no_such_file(path)
 
 
 def _readable(section: Section, name: str, file: FileSecret) -> FileSecret | None:
-    """The file if it can be read; without a trace, for the exporter itself may write it."""
-    return None if _noted(section, name, file) is None else file
+    """Return the file if it can be read; without a fingerprint, since the exporter itself may replace it."""
+    return None if _with_fingerprint(section, name, file) is None else file
 
 
 def _warn_if_readable_by_others(section: Section, name: str, file: FileSecret) -> None:
     if readable_by_others(file.path):
-        section.warning(name, "every user of this machine can read the file; chmod o-r it")
+        section.warning(name, "the file is readable by every user of this machine; run chmod o-r on it")
 
 
 def _field(text: str) -> str:
     if not _FIELD.fullmatch(text) or not text.isprintable():
-        raise ValueError("must name a field, dots leading into objects, such as data.access_token")
+        raise ValueError("must be a field name, with dots for nested objects, such as data.access_token")
     return text
