@@ -12,7 +12,7 @@ from exporter.httpd import Request, Response, Server
 from exporter.periods import DAY, Day, Week, newest_wanted
 from exporter.reports import DEFAULT_REPORTS, REPORTS, Report
 from exporter.wechat.access.sources import STABLE_TOKEN
-from exporter.wechat.simulator import Asked, Audience, Fault, SimulatedApp, Simulator
+from exporter.wechat.simulator import Asked, Audience, InjectedFault, SimulatedApp, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,10 +49,10 @@ def cast(now: float) -> tuple[Role, ...]:
         Role("Night Market", SimulatedApp("", "", Audience(7_300), published_after=8 * DAY)),
         Role(
             "Gym Pass",
-            SimulatedApp("", "", Audience(5_100), faults=(Fault("45009", periods=frozenset({newest})),)),
+            SimulatedApp("", "", Audience(5_100), faults=(InjectedFault("45009", periods=frozenset({newest})),)),
         ),
-        Role("City Library", SimulatedApp("", "", faults=(Fault("40164", STABLE_TOKEN),))),
-        Role("Bike Share", SimulatedApp("", "", faults=(Fault("http_502"),))),
+        Role("City Library", SimulatedApp("", "", faults=(InjectedFault("40164", STABLE_TOKEN),))),
+        Role("Bike Share", SimulatedApp("", "", faults=(InjectedFault("http_502"),))),
     )
     return tuple(
         replace(role, app=replace(role.app, appid=f"wx{number:016x}", secret=f"demo-secret-of-{number:016x}"))

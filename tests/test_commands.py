@@ -19,7 +19,7 @@ from exporter.apps import State
 from exporter.cli.flags import COMMANDS, Options, parse
 from exporter.periods import Week, newest_wanted
 from exporter.wechat.access.sources import STABLE_TOKEN
-from exporter.wechat.simulator import KINDS, Fault, SimulatedApp
+from exporter.wechat.simulator import KINDS, InjectedFault, SimulatedApp
 
 GOOD = SimulatedApp("wx00000000000000a0", "secret-of-the-good-app")
 HOUR = 3600.0
@@ -189,7 +189,7 @@ LIVE = {
 
 def test_check_live_asks_wechat_about_each_app_and_says_what_to_do(tmp_path: Path) -> None:
     apps = [
-        SimulatedApp(f"wx00000000000000b{n:x}", f"secret-{n}-{'x' * 10}", faults=(Fault(kind),))
+        SimulatedApp(f"wx00000000000000b{n:x}", f"secret-{n}-{'x' * 10}", faults=(InjectedFault(kind),))
         for n, kind in enumerate(LIVE)
     ]
     with served([GOOD, *apps]) as (wechat, base_url):
@@ -210,7 +210,7 @@ def test_check_live_asks_wechat_about_each_app_and_says_what_to_do(tmp_path: Pat
 
 
 def test_check_live_asks_for_a_refused_token_once(tmp_path: Path) -> None:
-    refused = replace(GOOD, faults=(Fault("40164", STABLE_TOKEN),))
+    refused = replace(GOOD, faults=(InjectedFault("40164", STABLE_TOKEN),))
     with served([refused]) as (wechat, base_url):
         configured(tmp_path, base_url, refused)
         main = json.loads((tmp_path / "config.yaml").read_text())
@@ -231,7 +231,7 @@ def test_check_live_succeeds_when_every_app_does(tmp_path: Path) -> None:
 
 
 def test_check_live_can_be_interrupted(tmp_path: Path) -> None:
-    hanging = SimulatedApp(GOOD.appid, GOOD.secret, faults=(Fault("hang", "stable_token"),))
+    hanging = SimulatedApp(GOOD.appid, GOOD.secret, faults=(InjectedFault("hang", "stable_token"),))
     with served([hanging]) as (wechat, base_url):
         configured(tmp_path, base_url, hanging, timeout="2s")
         process = subprocess.Popen(
@@ -338,7 +338,7 @@ def test_fetch_writes_through_links_and_into_pipes_and_replaces_neither(tmp_path
 
 
 def test_fetch_asks_once_even_if_apps_get_due_again_meanwhile(tmp_path: Path) -> None:
-    failing = [SimulatedApp(f"wx{n:016x}", "s" * 20, faults=(Fault("hang"),)) for n in range(6)]
+    failing = [SimulatedApp(f"wx{n:016x}", "s" * 20, faults=(InjectedFault("hang"),)) for n in range(6)]
     with served(failing) as (wechat, base_url):
         configured(tmp_path, base_url, *failing, timeout="500ms", concurrency=1, interval="1s", retry_interval="1s")
         assert command(tmp_path, "fetch").returncode == 1
@@ -374,7 +374,7 @@ def test_closed_standard_streams_do_not_end_the_exporter(tmp_path: Path, closed:
 
 
 def test_fetch_exits_1_if_an_app_failed_and_still_gives_what_there_is(tmp_path: Path) -> None:
-    refused = SimulatedApp("wx00000000000000a1", "x" * 20, faults=(Fault("40164", "stable_token"),))
+    refused = SimulatedApp("wx00000000000000a1", "x" * 20, faults=(InjectedFault("40164", "stable_token"),))
     with served([GOOD, refused]) as (wechat, base_url):
         configured(tmp_path, base_url, GOOD, refused)
         result = command(tmp_path, "fetch")

@@ -13,7 +13,7 @@ from rig import running, served
 from test_floors import MODULES
 
 from exporter import logs
-from exporter.wechat.simulator import Fault, SimulatedApp
+from exporter.wechat.simulator import InjectedFault, SimulatedApp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,8 +117,8 @@ def test_a_stream_that_breaks_is_not_the_exporters_end() -> None:
 # --- the exporter's own lines ------------------------------------------------------------------------------
 
 GOOD = SimulatedApp("wx00000000000000a0", "secret-of-the-good-app")
-BAD = SimulatedApp("wx00000000000000b0", "secret-of-the-bad-app-", faults=(Fault("40164", "stable_token"),))
-MUTE = SimulatedApp("wx00000000000000c0", "secret-of-the-mute-app", faults=(Fault("hang"),))
+BAD = SimulatedApp("wx00000000000000b0", "secret-of-the-bad-app-", faults=(InjectedFault("40164", "stable_token"),))
+MUTE = SimulatedApp("wx00000000000000c0", "secret-of-the-mute-app", faults=(InjectedFault("hang"),))
 FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^ ]*)(?: |$)')
 
 

@@ -16,13 +16,13 @@ from exporter.wechat.codes import (
     Busy,
     Code,
     Failed,
+    FetchError,
     NotReady,
     QuotaSpent,
     Refused,
     TokenRejected,
-    Unanswered,
 )
-from exporter.wechat.exchange import Reply
+from exporter.wechat.messages import ApiResponse
 from exporter.wechat.protocol import error_label, parse_rows, parse_token, retry_after_seconds
 
 NOW = 1_795_000_000.0
@@ -37,12 +37,12 @@ RECORDED_ZERO = (
 )
 
 
-def reply(content: object, status: int = 200, retry_after: str = "") -> Reply:
+def reply(content: object, status: int = 200, retry_after: str = "") -> ApiResponse:
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return Reply(status, body, retry_after)
+    return ApiResponse(status, body, retry_after)
 
 
-def rows(**changes: object) -> Reply:
+def rows(**changes: object) -> ApiResponse:
     row = json.loads(RECORDED)["list"][0] | changes
     return reply({"list": [row]})
 
@@ -110,7 +110,7 @@ def test_any_dash_stands_in_ref_date(dash: str) -> None:
     assert parse_rows(rows(ref_date=f"20181119{dash}20181125"), WEEKLY, WEEK, NOW).period == WEEK
 
 
-UNBELIEVABLE: list[tuple[Reply, str]] = [
+UNBELIEVABLE: list[tuple[ApiResponse, str]] = [
     (reply(b""), "it is not JSON"),
     (reply(b"<!doctype html>"), "it is not JSON"),
     (reply(RECORDED.encode()[:-5]), "it is not JSON"),
@@ -151,7 +151,7 @@ UNBELIEVABLE: list[tuple[Reply, str]] = [
 
 
 @pytest.mark.parametrize(("answer", "words"), UNBELIEVABLE, ids=range(len(UNBELIEVABLE)))
-def test_an_answer_that_cannot_be_believed_is_malformed_and_says_why(answer: Reply, words: str) -> None:
+def test_an_answer_that_cannot_be_believed_is_malformed_and_says_why(answer: ApiResponse, words: str) -> None:
     with pytest.raises(Failed) as caught:
         parse_rows(answer, WEEKLY, WEEK, NOW)
     assert str(caught.value) == f"WeChat's answer cannot be believed: {words}"
@@ -169,7 +169,7 @@ def test_an_empty_list_is_not_ready_and_never_zero() -> None:
     assert caught.value.errcode == ""
 
 
-DECISIONS: dict[int, tuple[type[Unanswered], type[Unanswered]]] = {
+DECISIONS: dict[int, tuple[type[FetchError], type[FetchError]]] = {
     # code: (of the weekly call, of the token endpoint)
     -1: (Busy, Failed),
     61503: (NotReady, Failed),
@@ -212,11 +212,11 @@ DECISIONS: dict[int, tuple[type[Unanswered], type[Unanswered]]] = {
 
 
 @pytest.mark.parametrize(("number", "decisions"), DECISIONS.items())
-def test_every_code_leads_to_its_decision(number: int, decisions: tuple[type[Unanswered], type[Unanswered]]) -> None:
+def test_every_code_leads_to_its_decision(number: int, decisions: tuple[type[FetchError], type[FetchError]]) -> None:
     answer = reply({"errcode": number, "errmsg": "words rid: 5f5e1000-0-0"})
-    with pytest.raises(Unanswered) as weekly:
+    with pytest.raises(FetchError) as weekly:
         parse_rows(answer, WEEKLY, WEEK, NOW)
-    with pytest.raises(Unanswered) as token:
+    with pytest.raises(FetchError) as token:
         parse_token(answer, NOW)
     assert (type(weekly.value), type(token.value)) == decisions
     label = str(number) if number in CODES else "other"
@@ -331,7 +331,7 @@ def test_the_table_of_no_tokens_is_whole() -> None:
 @given(st.binary(max_size=300))
 def test_no_bytes_at_all_get_past_the_decisions(body: bytes) -> None:
     for read in (lambda: parse_rows(reply(body), WEEKLY, WEEK, NOW), lambda: parse_token(reply(body), NOW)):
-        with pytest.raises(Unanswered):
+        with pytest.raises(FetchError):
             read()
 
 
@@ -346,7 +346,7 @@ JSON = st.recursive(
 def test_whatever_stands_in_a_field_is_a_figure_or_malformed(name: str, value: object) -> None:
     try:
         reading = parse_rows(rows(**{name: value}), WEEKLY, WEEK, NOW)
-    except Unanswered as reason:
+    except FetchError as reason:
         assert reason.errcode == "malformed"  # noqa: PT017 (either outcome is right)
         return
     for field, figure in zip(WEEKLY.fields, reading.values, strict=True):

@@ -11,7 +11,7 @@ from rig import Wall
 from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
 from exporter.wechat.codes import CODES
-from exporter.wechat.simulator import KINDS, Answer, Asked, Audience, Fault, SimulatedApp, Simulator
+from exporter.wechat.simulator import KINDS, Answer, Asked, Audience, InjectedFault, SimulatedApp, Simulator
 
 NOW = 1_795_320_000.0  # Sun 2026-11-22 12:00 Beijing
 WEEK = newest_wanted(Week, NOW, 0.0)
@@ -138,7 +138,7 @@ def test_tokens_that_are_missing_unknown_or_revoked_are_told_apart_as_wechat_doe
 
 @pytest.mark.parametrize("number", CODES)
 def test_every_code_can_be_had_on_demand_in_wechats_words_with_a_request_id(number: int) -> None:
-    wechat = Simulator([SimulatedApp("wx1", "right-secret", faults=(Fault(str(number)),))], Wall(NOW))
+    wechat = Simulator([SimulatedApp("wx1", "right-secret", faults=(InjectedFault(str(number)),))], Wall(NOW))
     answer = weekly(wechat, WEEK.begin_date, WEEK.end_date)
     assert answer["errcode"] == number
     assert answer["errmsg"].startswith(CODES[number].errmsg.format(ip="203.0.113.7"))
@@ -181,5 +181,5 @@ def test_another_path_is_not_found() -> None:
 
 def test_a_fault_of_an_unknown_kind_is_refused_by_its_constructor() -> None:
     with pytest.raises(ValueError, match="no such fault"):
-        Fault("nonsense")
-    assert Fault("hang").kind in KINDS
+        InjectedFault("nonsense")
+    assert InjectedFault("hang").kind in KINDS

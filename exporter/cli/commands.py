@@ -16,7 +16,7 @@ from exporter.metrics import Format, Renderer, compose
 from exporter.reports import REPORTS
 from exporter.runtime.engine import Engine
 from exporter.runtime.live_check import check_live
-from exporter.wechat.simulator import KINDS, OTHER_ENDPOINTS, Fault, Simulator
+from exporter.wechat.simulator import KINDS, OTHER_ENDPOINTS, InjectedFault, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,7 +138,7 @@ def _spoil(wechat: Simulator, fault: str) -> None:
         known = ", ".join((*REPORTS, *OTHER_ENDPOINTS))
         raise UsageError(f"--fault {fault}: no such endpoint; there are: {known}")
     try:
-        faults = tuple(Fault(kind, each) for each in ([endpoint] if endpoint else REPORTS))
+        faults = tuple(InjectedFault(kind, each) for each in ([endpoint] if endpoint else REPORTS))
         wechat.put(replace(app, faults=(*faults, *app.faults)))
     except ValueError as error:
         raise UsageError(f"--fault {fault}: {error}") from None

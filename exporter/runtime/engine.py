@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from exporter.config import Config
     from exporter.store import Lock
-    from exporter.wechat.access import Access
+    from exporter.wechat.access import AccessMethod
     from exporter.wechat.client import WayKey
 
 
@@ -84,7 +84,7 @@ class Engine:
         self.poller.close()
         self.store.close()
 
-    def _next_client(self, config: Config, known: Mapping[WayKey, Access]) -> Client:
+    def _next_client(self, config: Config, known: Mapping[WayKey, AccessMethod]) -> Client:
         return Client(
             config.apps,
             config.api.base_url,

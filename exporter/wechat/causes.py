@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib3 import exceptions as urllib3_errors
 
 if TYPE_CHECKING:
-    from exporter.wechat.exchange import Fault
+    from exporter.wechat.messages import ErrorKind
 
 _Error = TypeVar("_Error", bound=BaseException)
 
@@ -30,7 +30,7 @@ def is_timeout(error: BaseException) -> bool:
     return bool(_innermost(chain, TimeoutError) or _innermost(chain, urllib3_errors.ReadTimeoutError))
 
 
-def explain(error: BaseException) -> tuple[Fault, str]:
+def explain(error: BaseException) -> tuple[ErrorKind, str]:
     """Name the innermost cause of an error of requests, urllib3, http.client or a socket."""
     chain = _causes(error)
     fault, words = _name(chain)
@@ -39,7 +39,7 @@ def explain(error: BaseException) -> tuple[Fault, str]:
     return fault, words
 
 
-def _name(chain: list[BaseException]) -> tuple[Fault, str]:
+def _name(chain: list[BaseException]) -> tuple[ErrorKind, str]:
     if tls := _innermost(chain, ssl.SSLError):
         return "connection", _tls(tls)
     if any(isinstance(one, _BROKE_OFF) for one in chain):

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
-from exporter.wechat.access import Access, Clock, Conversation, way_in
-from exporter.wechat.codes import MALFORMED, Failed, Unanswered
-from exporter.wechat.exchange import Call, Reply, TransportError
+from exporter.wechat.access import AccessMethod, Clock, RequestFlow, open_access
+from exporter.wechat.codes import MALFORMED, Failed, FetchError
+from exporter.wechat.messages import ApiRequest, ApiResponse, TransportError
 from exporter.wechat.protocol import error_label, server_time
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 class Sender(Protocol):
     """The door to the network: ``transport.Transport``."""
 
-    def send(self, call: Call, owner: str = "") -> Reply:
+    def send(self, call: ApiRequest, owner: str = "") -> ApiResponse:
         """Sends one call over a connection of this owner; raises TransportError."""
         ...
 
@@ -41,7 +41,7 @@ class Sender(Protocol):
 class Outcome:
     """What one conversation about one week came to: a reading, or the reason why there is none."""
 
-    result: Reading | Unanswered
+    result: Reading | FetchError
     errors: tuple[str, ...] = ()
     """The ``errcode`` label of everything that went wrong on the way, also of what was healed."""
     server_time: float | None = None
@@ -70,17 +70,17 @@ class Client:
         sender: Sender,
         clock: Clock,
         observe: Observe = lambda _endpoint, _seconds: None,
-        known: Mapping[WayKey, Access] = MappingProxyType({}),
+        known: Mapping[WayKey, AccessMethod] = MappingProxyType({}),
     ) -> None:
         self._base_url = base_url
         self._sender = sender
         self._observe = observe
-        self.ways: dict[WayKey, Access] = {}
+        self.ways: dict[WayKey, AccessMethod] = {}
         """The way into each app; it holds the app's token."""
         former = {key[:2]: way.tokens for key, way in known.items()}
         for app in apps:
             key = self._key(app)
-            way = self.ways[key] = known.get(key) or way_in(app, base_url, clock)
+            way = self.ways[key] = known.get(key) or open_access(app, base_url, clock)
             before = former.get(key[:2])
             if way.tokens is not None and before is not None and before is not way.tokens:
                 way.tokens.succeed(before)
@@ -88,13 +88,13 @@ class Client:
     def fetch(self, app: App, report: Report, period: Period) -> Outcome:
         """Request one period of one report of one app."""
         errors: list[str] = []
-        replies: list[Reply] = []
-        result: Reading | Unanswered
+        replies: list[ApiResponse] = []
+        result: Reading | FetchError
         try:
             way = self.ways[self._key(app)]
             owner = f"{app.appid} {report.name} {period.label}"
-            result = self._drive(owner, app, way.converse(report, period), errors, replies)
-        except Unanswered as reason:
+            result = self._drive(owner, app, way.fetch(report, period), errors, replies)
+        except FetchError as reason:
             if reason.errcode == MALFORMED:
                 errors.append(MALFORMED)
             result = reason
@@ -103,7 +103,9 @@ class Client:
     def _key(self, app: App) -> WayKey:
         return self._base_url, app.appid, app.way
 
-    def _drive(self, owner: str, app: App, conversation: Conversation[T], errors: list[str], replies: list[Reply]) -> T:
+    def _drive(
+        self, owner: str, app: App, conversation: RequestFlow[T], errors: list[str], replies: list[ApiResponse]
+    ) -> T:
         """Carries calls and replies between the conversation and the network until it returns or raises."""
         try:
             call = next(conversation)
@@ -118,15 +120,15 @@ class Client:
             result: T = end.value
             return result
 
-    def _send(self, owner: str, app: App, call: Call, errors: list[str]) -> Reply:
+    def _send(self, owner: str, app: App, call: ApiRequest, errors: list[str]) -> ApiResponse:
         began = time.perf_counter()
         try:
             reply = self._sender.send(call, owner)
         except TransportError as fault:
-            if fault.fault != MALFORMED:
-                errors.append(fault.fault)
+            if fault.kind != MALFORMED:
+                errors.append(fault.kind)
             log.debug("call failed", appid=app.appid, endpoint=call.endpoint, error=str(fault))
-            raise Failed(str(fault), fault.fault) from None
+            raise Failed(str(fault), fault.kind) from None
         finally:
             seconds = time.perf_counter() - began
             self._observe(call.endpoint, seconds)

@@ -2,7 +2,7 @@
 
 The codes are those of wechat-api.md section 4. The decisions::
 
-    Unanswered
+    FetchError
      +-- NotReady       the period is not published yet
      |    +-- Busy      WeChat is overloaded: retried sooner
      +-- TokenRejected  another token may help, once
@@ -21,7 +21,7 @@ OTHER: Final = "other"
 DAILY_QUOTA: Final = 45009
 
 
-class Unanswered(Exception):
+class FetchError(Exception):
     """Why there is no reading. The text is for people and holds no secret.
 
     Attributes:
@@ -50,7 +50,7 @@ class Unanswered(Exception):
         self.retry_after = retry_after
 
 
-class NotReady(Unanswered):
+class NotReady(FetchError):
     """The period is not published yet."""
 
 
@@ -58,19 +58,19 @@ class Busy(NotReady):
     """WeChat is overloaded, which has nothing to do with publication: retried soon, with backoff."""
 
 
-class TokenRejected(Unanswered):
+class TokenRejected(FetchError):
     """Another token may help, once."""
 
 
-class QuotaSpent(Unanswered):
+class QuotaSpent(FetchError):
     """WeChat asks to be left alone for a minute or for the day."""
 
 
-class Refused(Unanswered):
+class Refused(FetchError):
     """A person must act."""
 
 
-class Failed(Unanswered):
+class Failed(FetchError):
     """Network, nonsense, an unknown code or our own fault: tried again by itself."""
 
 
@@ -81,7 +81,7 @@ class Code:
     number: int
     errmsg: str
     """WeChat's own wording."""
-    decision: type[Unanswered]
+    decision: type[FetchError]
     """What the code leads to when a report is asked for."""
     cure: str
     """What to do about it, for people; ``{ip}`` is the address that WeChat names."""

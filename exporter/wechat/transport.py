@@ -34,7 +34,7 @@ from urllib3.exceptions import HTTPError
 from exporter import __version__
 from exporter.wechat.causes import explain, is_timeout
 from exporter.wechat.deadline import Exchange, Watchdog
-from exporter.wechat.exchange import Call, Fault, Reply, TransportError
+from exporter.wechat.messages import ApiRequest, ApiResponse, ErrorKind, TransportError
 
 MAX_BODY: Final = 1 << 20
 """Bytes of an answer that are read at most."""
@@ -217,7 +217,7 @@ class Transport:
             # The old one must not be closed under those who use it: it goes with the last of them.
             self._concurrency, self._session = concurrency, _Session(concurrency)
 
-    def send(self, call: Call, owner: str = "") -> Reply:
+    def send(self, call: ApiRequest, owner: str = "") -> ApiResponse:
         """Send one request and read its answer, whatever its status; redirects are answers like any other.
 
         Args:
@@ -250,16 +250,16 @@ class Transport:
         self._watchdog.close()
         self._session.close()
 
-    def _verdict(self, exchange: Exchange, cause: BaseException | None) -> tuple[Fault, str]:
+    def _verdict(self, exchange: Exchange, cause: BaseException | None) -> tuple[ErrorKind, str]:
         if isinstance(cause, TransportError):
-            return cause.fault, str(cause)
+            return cause.kind, str(cause)
         if exchange.cut == "closed":
             return "connection", "the exporter is stopping"
         if exchange.cut or cause is None or is_timeout(cause):
             return "timeout", f"no complete answer within {exchange.seconds:g}s"
         return explain(cause)
 
-    def _converse(self, call: Call, seconds: float) -> Reply:
+    def _converse(self, call: ApiRequest, seconds: float) -> ApiResponse:
         # Plain HTTP is for this machine and for WeChat's own network alone: no proxy may see it.
         proxies = {"http": None, "all": None} if call.url.startswith("http://") else None
         with self._session.request(
@@ -277,7 +277,7 @@ class Transport:
                 raise TransportError("malformed", "the answer is compressed, which was not asked for")
             headers = response.headers
             body = _read(response.raw)
-            return Reply(response.status_code, body, headers.get("Retry-After", ""), headers.get("Date", ""))
+            return ApiResponse(response.status_code, body, headers.get("Retry-After", ""), headers.get("Date", ""))
 
 
 def _read(raw: Any) -> bytes:  # noqa: ANN401 - as requests types it

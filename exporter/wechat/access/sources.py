@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import structlog
 
 from exporter.config import AppSecret, Authorizer, SecretUnavailable, TokenFile, TokenUrl
-from exporter.wechat.access.conversation import (
+from exporter.wechat.access.request_flow import (
     Clock,
-    Conversation,
-    addressed,
-    discreetly,
-    keys_in,
+    RequestFlow,
+    expand_url,
+    parse_redacted,
+    possible_secrets,
     read_headers,
     read_secret,
 )
-from exporter.wechat.codes import Refused, TokenRejected, Unanswered
-from exporter.wechat.exchange import JSON, Call
+from exporter.wechat.codes import FetchError, Refused, TokenRejected
+from exporter.wechat.messages import JSON, ApiRequest
 from exporter.wechat.protocol import (
     Token,
     authorizer_body,
@@ -64,14 +64,14 @@ class TokenSource(ABC):
         self._expires_at = 0.0
 
     @property
-    def hidden(self) -> tuple[str, ...]:
+    def secrets(self) -> tuple[str, ...]:
         """What must not be seen: everything secret that it had lately."""
         return (self._token, self._before)
 
     def succeed(self, before: TokenSource) -> None:  # noqa: B027 (most have nothing left to do)
         """Takes over what the source of the same app under the configuration before has left to do."""
 
-    def token(self) -> Conversation[str]:
+    def token(self) -> RequestFlow[str]:
         """A token, from memory while it lives.
 
         Raises:
@@ -82,18 +82,18 @@ class TokenSource(ABC):
             return self._token
         return (yield from self.fresh())
 
-    def fresh(self) -> Conversation[str]:
+    def fresh(self) -> RequestFlow[str]:
         """A token that was asked for just now."""
         self._before, self._token = self._token or self._before, ""
         token = yield from self._fetch()
         self._token, self._expires_at = token.value, self._clock() + token.expires_in
         return self._token
 
-    def try_with(self, attempt: Callable[[str], Conversation[T]]) -> Conversation[T]:
+    def try_with(self, attempt: Callable[[str], RequestFlow[T]]) -> RequestFlow[T]:
         """Makes an attempt with a token; if that is rejected, once more with a different one.
 
         Raises:
-            Unanswered: why there is no result; a second rejection is ``Refused``.
+            FetchError: why there is no result; a second rejection is ``Refused``.
         """
         token = yield from _about_app(self.token())
         try:
@@ -113,7 +113,7 @@ class TokenSource(ABC):
             raise Refused(words, rejected.errcode, about_app=True) from None
 
     @abstractmethod
-    def _fetch(self) -> Conversation[Token]:
+    def _fetch(self) -> RequestFlow[Token]:
         """Gets a token from where they come from."""
 
 
@@ -134,14 +134,16 @@ class StableToken(TokenSource):
         self._secret = ""
 
     @property
-    def hidden(self) -> tuple[str, ...]:
+    def secrets(self) -> tuple[str, ...]:
         """The AppSecret, too."""
-        return (self._secret, *super().hidden)
+        return (self._secret, *super().secrets)
 
-    def _fetch(self) -> Conversation[Token]:
+    def _fetch(self) -> RequestFlow[Token]:
         self._secret = read_secret(self._way.secret)
-        reply = yield Call(STABLE_TOKEN, "POST", self._url, headers=JSON, body=token_body(self._appid, self._secret))
-        return discreetly(lambda reply: parse_token(reply, self._clock()), reply, self.hidden)
+        reply = yield ApiRequest(
+            STABLE_TOKEN, "POST", self._url, headers=JSON, body=token_body(self._appid, self._secret)
+        )
+        return parse_redacted(lambda reply: parse_token(reply, self._clock()), reply, self.secrets)
 
 
 class FileToken(TokenSource):
@@ -155,7 +157,7 @@ class FileToken(TokenSource):
         self._file = way.file
         self._every = every
 
-    def _fetch(self) -> Conversation[Token]:
+    def _fetch(self) -> RequestFlow[Token]:
         yield from ()
         try:
             return Token(self._file.read(), self._every)
@@ -173,18 +175,18 @@ class UrlToken(TokenSource):
     def __init__(self, way: TokenUrl, appid: str, _base_url: str, clock: Clock) -> None:
         super().__init__(clock)
         self._way = way
-        self._url = addressed(way.url, appid)
+        self._url = expand_url(way.url, appid)
         self._headers: tuple[tuple[str, str], ...] = ()
 
     @property
-    def hidden(self) -> tuple[str, ...]:
+    def secrets(self) -> tuple[str, ...]:
         """What is a key in its address and headers, too."""
-        return (*keys_in(self._url, self._headers), *super().hidden)
+        return (*possible_secrets(self._url, self._headers), *super().secrets)
 
-    def _fetch(self) -> Conversation[Token]:
+    def _fetch(self) -> RequestFlow[Token]:
         self._headers = read_headers(self._way.headers)
-        reply = yield Call(TOKEN_URL, self._way.method, self._url, headers=self._headers)
-        return discreetly(lambda reply: parse_served_token(reply, self._way, self._clock()), reply, self.hidden)
+        reply = yield ApiRequest(TOKEN_URL, self._way.method, self._url, headers=self._headers)
+        return parse_redacted(lambda reply: parse_served_token(reply, self._way, self._clock()), reply, self.secrets)
 
 
 class AuthorizerToken(TokenSource):
@@ -207,9 +209,9 @@ class AuthorizerToken(TokenSource):
         """What the file held, and the newer refresh token that it did not take."""
 
     @property
-    def hidden(self) -> tuple[str, ...]:
+    def secrets(self) -> tuple[str, ...]:
         """Component token and refresh tokens, too."""
-        return (self._sent, *(self._unsaved or ()), *self._component.hidden, *super().hidden)
+        return (self._sent, *(self._unsaved or ()), *self._component.secrets, *super().secrets)
 
     def succeed(self, before: TokenSource) -> None:
         """A refresh token that another file holds, or none, is not lost with the configuration that named the file.
@@ -219,15 +221,15 @@ class AuthorizerToken(TokenSource):
         if isinstance(before, AuthorizerToken) and before._way.component_appid == self._way.component_appid:  # noqa: SLF001 (its own class)
             self._former, before._former = before, None  # noqa: SLF001 (the same)
 
-    def _fetch(self) -> Conversation[Token]:
+    def _fetch(self) -> RequestFlow[Token]:
         return (yield from self._component.try_with(self._exchange))
 
-    def _exchange(self, component_token: str) -> Conversation[Token]:
+    def _exchange(self, component_token: str) -> RequestFlow[Token]:
         held = read_secret(self._way.refresh_token)
         if self._unsaved is None and self._former is not None:
             self._unsaved = self._former._rotated  # noqa: SLF001 (its own class)
         self._sent = self._refresh_token(held)
-        reply = yield Call(
+        reply = yield ApiRequest(
             AUTHORIZER_TOKEN,
             "POST",
             self._url,
@@ -235,8 +237,8 @@ class AuthorizerToken(TokenSource):
             headers=JSON,
             body=authorizer_body(self._way.component_appid, self._appid, self._sent),
         )
-        token, refresh_token = discreetly(
-            lambda reply: parse_authorizer_token(reply, self._clock()), reply, self.hidden
+        token, refresh_token = parse_redacted(
+            lambda reply: parse_authorizer_token(reply, self._clock()), reply, self.secrets
         )
         if refresh_token not in {"", self._sent}:
             self._unsaved = self._rotated = (held, refresh_token)
@@ -272,7 +274,7 @@ class AuthorizerToken(TokenSource):
 
 
 # Any: each class takes the way that it is entered under.
-TOKENS: dict[type[Any], type[Any]] = {
+TOKEN_SOURCES: dict[type[Any], type[Any]] = {
     AppSecret: StableToken,
     TokenFile: FileToken,
     TokenUrl: UrlToken,
@@ -281,22 +283,22 @@ TOKENS: dict[type[Any], type[Any]] = {
 """Who gets the tokens that a configuration describes."""
 
 
-def _about_app(conversation: Conversation[str]) -> Conversation[str]:
+def _about_app(conversation: RequestFlow[str]) -> RequestFlow[str]:
     """Without a token no report of the app can be fetched, whatever the reason."""
     try:
         return (yield from conversation)
-    except Unanswered as reason:
+    except FetchError as reason:
         reason.about_app = True
         raise
 
 
 def token_endpoints(tokens: Tokens) -> tuple[str, ...]:
     """The ``endpoint`` labels that the calls for tokens of this kind can have."""
-    own: tuple[str, ...] = TOKENS[type(tokens)].ENDPOINTS
+    own: tuple[str, ...] = TOKEN_SOURCES[type(tokens)].ENDPOINTS
     return (*token_endpoints(tokens.component_token), *own) if isinstance(tokens, Authorizer) else own
 
 
 def source_of(tokens: Tokens, appid: str, base_url: str, clock: Clock) -> TokenSource:
     """The source of tokens that a configuration describes."""
-    source: TokenSource = TOKENS[type(tokens)](tokens, appid, base_url, clock)
+    source: TokenSource = TOKEN_SOURCES[type(tokens)](tokens, appid, base_url, clock)
     return source

@@ -3,7 +3,7 @@
 Pure. The facts are those of wechat-api.md sections 1, 3, 4 and 5.
 """
 
-from exporter.wechat.protocol.answers import error_label, retry_after_seconds, server_time
+from exporter.wechat.protocol.responses import error_label, retry_after_seconds, server_time
 from exporter.wechat.protocol.rows import event_body, parse_function, parse_invoked, parse_rows, report_body
 from exporter.wechat.protocol.tokens import (
     Token,

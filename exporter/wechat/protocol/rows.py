@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from exporter.reports import Reading, Unit, is_figure
 from exporter.wechat.codes import Failed, NotReady, TokenRejected
-from exporter.wechat.protocol.answers import (
+from exporter.wechat.protocol.responses import (
     decide,
     decode_function,
-    demand_entry,
     errcode_of,
     errmsg_of,
     malformed,
-    read_answer,
     read_object,
+    read_response,
+    require_access,
 )
 
 if TYPE_CHECKING:
     from exporter.periods import Period
     from exporter.reports import Field, Report
-    from exporter.wechat.exchange import Reply
+    from exporter.wechat.messages import ApiResponse
 
 _DECIMAL = re.compile(r"\d{1,19}(\.\d{1,19})?", re.ASCII)
 
@@ -38,7 +38,7 @@ def event_body(report: Report, period: Period) -> bytes:
     return json.dumps({"api": api, "beginDate": period.begin_date, "endDate": period.end_date}).encode()
 
 
-def parse_rows(reply: Reply, report: Report, period: Period, now: float) -> Reading:
+def parse_rows(reply: ApiResponse, report: Report, period: Period, now: float) -> Reading:
     """Reads the answer to a report: exactly one row, about exactly the week asked for.
 
     Keys may be WeChat's snake_case or the camelCase of a Cloud Call. Null is missing, decimal strings are
@@ -48,26 +48,26 @@ def parse_rows(reply: Reply, report: Report, period: Period, now: float) -> Read
         NotReady, TokenRejected, QuotaSpent, Refused: as the table of codes says; an empty list is not ready.
         Failed: the answer is not one that can be believed, or the code is unknown.
     """
-    return _reading(read_answer(reply, now, about_period=True), report, period)
+    return _reading(read_response(reply, now, about_period=True), report, period)
 
 
-def parse_invoked(reply: Reply, report: Report, period: Period, now: float) -> Reading:
+def parse_invoked(reply: ApiResponse, report: Report, period: Period, now: float) -> Reading:
     """Reads the answer of ``invokecloudfunction``, which holds as text what the function returned (section 5).
 
     Raises:
-        Unanswered: as for ``parse_rows``; that WeChat is busy calling the function says nothing about the period.
+        FetchError: as for ``parse_rows``; that WeChat is busy calling the function says nothing about the period.
     """
-    answer = read_answer(reply, now, about_period=False)
+    answer = read_response(reply, now, about_period=False)
     return _reading(_said_by_function(decode_function(answer), reply.secrets), report, period)
 
 
-def parse_function(reply: Reply, report: Report, period: Period, now: float) -> Reading:
+def parse_function(reply: ApiResponse, report: Report, period: Period, now: float) -> Reading:
     """Reads what a function behind the HTTP access service answered (section 5).
 
     Raises:
-        Unanswered: as for ``parse_rows``; HTTP 401, 403 and 404 are ``Refused``.
+        FetchError: as for ``parse_rows``; HTTP 401, 403 and 404 are ``Refused``.
     """
-    demand_entry(reply, "the HTTP access service")
+    require_access(reply, "the HTTP access service")
     return _reading(_said_by_function(read_object(reply, now), reply.secrets), report, period)
 
 

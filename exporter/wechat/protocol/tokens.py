@@ -10,11 +10,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from exporter.wechat.codes import CODES, MALFORMED, WRONG_SECRET, Failed, Refused, TokenRejected
-from exporter.wechat.protocol.answers import demand_entry, http_failure, read_answer
+from exporter.wechat.protocol.responses import http_failure, read_response, require_access
 
 if TYPE_CHECKING:
     from exporter.config import TokenUrl
-    from exporter.wechat.exchange import Reply
+    from exporter.wechat.messages import ApiResponse
 
 _LONGEST_TOKEN = 4096
 _TOKEN = re.compile(r"[!#-;=?-z|~]+")  # no white space, and nothing that begins JSON or HTML
@@ -45,7 +45,7 @@ def authorizer_body(component_appid: str, appid: str, refresh_token: str) -> byt
     return json.dumps(asked).encode()
 
 
-def parse_token(reply: Reply, now: float) -> Token:
+def parse_token(reply: ApiResponse, now: float) -> Token:
     """Reads the answer of ``stable_token`` (wechat-api.md section 3).
 
     Raises:
@@ -54,21 +54,21 @@ def parse_token(reply: Reply, now: float) -> Token:
         Failed: anything else; here -1, 61503 and 61504 do not mean "not ready".
     """
     try:
-        answer = read_answer(reply, now, about_period=False)
+        answer = read_response(reply, now, about_period=False)
     except TokenRejected as wrong:
         errcode = wrong.errcode
         raise Refused(f"{errcode} {CODES[int(errcode)].errmsg}: {WRONG_SECRET}", errcode) from None
     return Token(_token(answer.get("access_token"), "WeChat's answer"), _life(answer.get("expires_in")))
 
 
-def parse_authorizer_token(reply: Reply, now: float) -> tuple[Token, str]:
+def parse_authorizer_token(reply: ApiResponse, now: float) -> tuple[Token, str]:
     """Reads the answer of ``api_authorizer_token``: the token, and the refresh token from now on (empty: as before).
 
     Raises:
         TokenRejected: the component's token is not accepted.
         Refused, QuotaSpent, Failed: as for ``parse_token``.
     """
-    answer = read_answer(reply, now, about_period=False)
+    answer = read_response(reply, now, about_period=False)
     token = _token(answer.get("authorizer_access_token"), "WeChat's answer")
     refresh_token = answer.get("authorizer_refresh_token") or ""
     if refresh_token:
@@ -76,21 +76,21 @@ def parse_authorizer_token(reply: Reply, now: float) -> tuple[Token, str]:
     return Token(token, _life(answer.get("expires_in"))), refresh_token
 
 
-def parse_served_token(reply: Reply, source: TokenUrl, now: float) -> Token:
+def parse_served_token(reply: ApiResponse, source: TokenUrl, now: float) -> Token:
     """Reads the answer of a central token server; where it does not say how long the token lives, the longest.
 
     Raises:
         Refused: the server refuses us (HTTP 401, 403, 404), or passes on such an answer of WeChat's.
         Failed: anything else that is no token.
     """
-    demand_entry(reply, "the token server")
+    require_access(reply, "the token server")
     if source.plain_text:
         if reply.status != HTTPStatus.OK:
             raise http_failure(reply, now)
         text = reply.body.decode("utf-8-sig", "replace").strip()
         return Token(_token(text, "the token server's answer"), _LONGEST_LIFE)
     try:
-        answer = read_answer(reply, now, about_period=False)
+        answer = read_response(reply, now, about_period=False)
     except TokenRejected as rejected:
         raise Refused(f"the token server passes on: {rejected}", rejected.errcode) from None
     token = _token(_inside(answer, source.json_field), "the token server's answer")

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 
 from exporter.periods import Day, Month, Week, day_of
 from exporter.reports import REPORTS
+from exporter.wechat.access.access_methods import HTTP_FUNCTION, INVOKE_FUNCTION
 from exporter.wechat.access.sources import AUTHORIZER_TOKEN, STABLE_TOKEN, STABLE_TOKEN_PATH, TOKEN_URL
-from exporter.wechat.access.ways import HTTP_FUNCTION, INVOKE_FUNCTION
-from exporter.wechat.simulator.faults import KINDS, Answer, Fault, as_json, error
+from exporter.wechat.simulator.access_methods import PREFIXES, ROUTES, SimulatedServices, hosted_app
+from exporter.wechat.simulator.faults import KINDS, Answer, InjectedFault, as_json, error
 from exporter.wechat.simulator.figures import Audience, row
-from exporter.wechat.simulator.ways import PREFIXES, ROUTES, Surroundings, hosted_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -33,11 +33,11 @@ __all__ = [
     "Answer",
     "Asked",
     "Audience",
-    "Fault",
-    "SeenCall",
+    "InjectedFault",
+    "RecordedCall",
     "SimulatedApp",
+    "SimulatedServices",
     "Simulator",
-    "Surroundings",
 ]
 
 OTHER_ENDPOINTS = (STABLE_TOKEN, TOKEN_URL, AUTHORIZER_TOKEN, INVOKE_FUNCTION, HTTP_FUNCTION)
@@ -63,7 +63,7 @@ class SimulatedApp:
     """Seconds after a period's end when WeChat publishes it."""
     stragglers: float = 0.0
     """The share of days that are published five hours later, as WeChat sometimes does."""
-    faults: tuple[Fault, ...] = ()
+    faults: tuple[InjectedFault, ...] = ()
     refresh_token: str = field(default="", repr=False)
     """What the third-party platform has, if the app has authorized it."""
     next_refresh_token: str = field(default="", repr=False)
@@ -89,7 +89,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenCall:
+class RecordedCall:
     """A call that came in: about which app, and which period (empty for a token)."""
 
     endpoint: str
@@ -114,7 +114,7 @@ class Simulator:
         clock: the wall clock, Unix seconds.
         seed: other figures for another seed.
         token_seconds: how long a token lives.
-        surroundings: a third-party platform, a hosting account, services with a key.
+        services: a third-party platform, a hosting account, services with a key.
     """
 
     def __init__(
@@ -124,11 +124,11 @@ class Simulator:
         *,
         seed: int = 0,
         token_seconds: float = 7200.0,
-        surroundings: Surroundings = Surroundings(),  # noqa: B008 (a frozen value)
+        services: SimulatedServices = SimulatedServices(),  # noqa: B008 (a frozen value)
     ) -> None:
-        self.surroundings = surroundings
+        self.services = services
         self.apps = {app.appid: app for app in apps}
-        self.calls: list[SeenCall] = []
+        self.calls: list[RecordedCall] = []
         self._clock = clock
         self._seed = seed
         self._token_seconds = token_seconds
@@ -176,9 +176,9 @@ class Simulator:
         """The pretended WeChat's clock, Unix seconds."""
         return self._clock()
 
-    def saw(self, endpoint: str, appid: str, period: str = "") -> None:
+    def record(self, endpoint: str, appid: str, period: str = "") -> None:
         """Notes a call that came in."""
-        self.calls.append(SeenCall(endpoint, appid, period, self._clock()))
+        self.calls.append(RecordedCall(endpoint, appid, period, self._clock()))
 
     def live_token(self, appid: str, *, forced: bool = False) -> tuple[str, int]:
         """The app's token and the seconds that it has left."""
@@ -193,11 +193,11 @@ class Simulator:
         return self.error(42001) if token.expires_at <= self._clock() else self.apps[token.appid]
 
     def _stable_token(self, asked: Asked) -> Answer:
-        body = self.object_of(asked)
+        body = self.read_object(asked)
         if isinstance(body, Answer):
             return body
         appid, secret = body.get("appid"), body.get("secret")
-        self.saw(STABLE_TOKEN, str(appid))
+        self.record(STABLE_TOKEN, str(appid))
         if body.get("grant_type") != "client_credential":
             return self.error(40002)
         if not appid or not secret:
@@ -207,7 +207,7 @@ class Simulator:
             return self.error(40125 if app else 40013)
         value, left = self.live_token(app.appid, forced=bool(body.get("force_refresh")))
         good = {"access_token": value, "expires_in": left}
-        return self.spoilt(app, STABLE_TOKEN, None, good) or as_json(good)
+        return self.injected(app, STABLE_TOKEN, None, good) or as_json(good)
 
     def _live_token(self, appid: str, *, forced: bool) -> _Token:
         """The app's token: the same while it lives, renewed a little early while the old one still works."""
@@ -227,7 +227,7 @@ class Simulator:
         app = hosted_app(self, asked.query) if token is None else self.app_of_token(token)
         if isinstance(app, Answer):
             return app
-        body = self.object_of(asked)
+        body = self.read_object(asked)
         if isinstance(body, Answer):
             return body
         return self.report(app, report, str(body.get("begin_date")), str(body.get("end_date")))
@@ -237,13 +237,13 @@ class Simulator:
         first, last = _date(begin), _date(end)
         period = None if first is None or last is None else report.period.with_day(first)
         is_whole = period is not None and (period.first, period.last) == (first, last)
-        self.saw(report.name, app.appid, period.label if period is not None and is_whole else f"{begin}-{end}")
+        self.record(report.name, app.appid, period.label if period is not None and is_whole else f"{begin}-{end}")
         if period is None:
             return self.error(61500)
         if not is_whole:
             return self.error(61501)
         good = {"list": [self.row(app.appid, period)]}
-        return self.spoilt(app, report.name, period, good) or self._published(app, period) or as_json(good)
+        return self.injected(app, report.name, period, good) or self._published(app, period) or as_json(good)
 
     def _published(self, app: SimulatedApp, period: Period) -> Answer | None:
         """What is said in place of a row that is not there."""
@@ -262,7 +262,7 @@ class Simulator:
         is_late = period.first == period.last and digest[0] / 256 < app.stragglers
         return _STRAGGLER_SECONDS if is_late else 0.0
 
-    def spoilt(
+    def injected(
         self, app: SimulatedApp, endpoint: str, period: Period | None, good: Mapping[str, object]
     ) -> Answer | None:
         """What comes in place of a good answer where the app has a fault at that endpoint."""
@@ -271,7 +271,7 @@ class Simulator:
                 return fault.answer(good, self._clock())
         return None
 
-    def object_of(self, asked: Asked) -> dict[str, object] | Answer:
+    def read_object(self, asked: Asked) -> dict[str, object] | Answer:
         """The JSON object of a request, or what WeChat says to one that holds none."""
         if asked.method != "POST":
             return self.error(43002)

@@ -35,12 +35,12 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class InjectedFault:
     """Something wrong with one app's answers.
 
     Args:
         kind: an ``errcode`` as text, or a name from ``KINDS``.
-        endpoint: the ``endpoint`` label of the call that is spoilt.
+        endpoint: the ``endpoint`` label of the call that is injected.
         periods: the only periods it holds for; empty for all.
 
     Raises:

@@ -12,10 +12,17 @@ from exporter.config import (
     HttpFunction,
     TokenFile,
 )
-from exporter.wechat.access.conversation import Clock, Conversation, addressed, discreetly, keys_in, read_headers
+from exporter.wechat.access.request_flow import (
+    Clock,
+    RequestFlow,
+    expand_url,
+    parse_redacted,
+    possible_secrets,
+    read_headers,
+)
 from exporter.wechat.access.sources import FileToken, TokenSource, source_of, token_endpoints
 from exporter.wechat.codes import Failed, Refused
-from exporter.wechat.exchange import JSON, Call, Reply
+from exporter.wechat.messages import JSON, ApiRequest, ApiResponse
 from exporter.wechat.protocol import event_body, parse_function, parse_invoked, parse_rows, report_body
 
 if TYPE_CHECKING:
@@ -35,7 +42,7 @@ _SWITCHED_OFF = "41001"
 _NOT_ALLOWED = 502
 
 
-class Access(Protocol):
+class AccessMethod(Protocol):
     """One way by which one app's reports can be read."""
 
     ENDPOINTS: ClassVar[tuple[str, ...]]
@@ -46,16 +53,16 @@ class Access(Protocol):
         """Where its tokens come from, if it needs any."""
         ...
 
-    def converse(self, report: Report, period: Period) -> Conversation[Reading]:
+    def fetch(self, report: Report, period: Period) -> RequestFlow[Reading]:
         """Asks for one period.
 
         Raises:
-            Unanswered: why there is no reading.
+            FetchError: why there is no reading.
         """
         ...
 
 
-class WithToken:
+class DatacubeAccess:
     """The report's own call, with a token."""
 
     ENDPOINTS = ()
@@ -65,18 +72,18 @@ class WithToken:
         self._base_url = base_url
         self._clock = clock
 
-    def converse(self, report: Report, period: Period) -> Conversation[Reading]:
+    def fetch(self, report: Report, period: Period) -> RequestFlow[Reading]:
         """Asks with a token; if that is rejected, once more with a different one."""
 
-        def attempt(token: str) -> Conversation[Reading]:
+        def attempt(token: str) -> RequestFlow[Reading]:
             reply = yield _call(report, period, self._base_url, ("access_token", token))
             parse = partial(parse_rows, report=report, period=period, now=self._clock())
-            return discreetly(parse, reply, self.tokens.hidden)
+            return parse_redacted(parse, reply, self.tokens.secrets)
 
         return (yield from self.tokens.try_with(attempt))
 
 
-class ThroughCloudFunction:
+class CloudFunctionAccess:
     """A cloud function of the app's, called through the API with a token; its answer is encoded twice."""
 
     ENDPOINTS = (INVOKE_FUNCTION,)
@@ -87,19 +94,19 @@ class ThroughCloudFunction:
         self._url = base_url + INVOKE_FUNCTION_PATH
         self._clock = clock
 
-    def converse(self, report: Report, period: Period) -> Conversation[Reading]:
+    def fetch(self, report: Report, period: Period) -> RequestFlow[Reading]:
         """Lets the function ask; if the token for calling it is rejected, once more with a different one."""
 
-        def attempt(token: str) -> Conversation[Reading]:
+        def attempt(token: str) -> RequestFlow[Reading]:
             query = (("access_token", token), *self._function)
-            reply = yield Call(INVOKE_FUNCTION, "POST", self._url, query, JSON, event_body(report, period))
+            reply = yield ApiRequest(INVOKE_FUNCTION, "POST", self._url, query, JSON, event_body(report, period))
             parse = partial(parse_invoked, report=report, period=period, now=self._clock())
-            return discreetly(parse, reply, self.tokens.hidden)
+            return parse_redacted(parse, reply, self.tokens.secrets)
 
         return (yield from self.tokens.try_with(attempt))
 
 
-class OverHttpAccess:
+class HttpFunctionAccess:
     """A function behind the HTTP access service of a cloud environment: no token of WeChat's."""
 
     ENDPOINTS = (HTTP_FUNCTION,)
@@ -107,18 +114,20 @@ class OverHttpAccess:
     def __init__(self, way: HttpFunction, app: App, _base_url: str, clock: Clock) -> None:
         self.tokens = None
         self._way = way
-        self._url = addressed(way.url, app.appid)
+        self._url = expand_url(way.url, app.appid)
         self._clock = clock
 
-    def converse(self, report: Report, period: Period) -> Conversation[Reading]:
+    def fetch(self, report: Report, period: Period) -> RequestFlow[Reading]:
         """Asks the function."""
         headers = read_headers(self._way.headers)
-        reply = yield Call(HTTP_FUNCTION, "POST", self._url, headers=(*JSON, *headers), body=event_body(report, period))
+        reply = yield ApiRequest(
+            HTTP_FUNCTION, "POST", self._url, headers=(*JSON, *headers), body=event_body(report, period)
+        )
         parse = partial(parse_function, report=report, period=period, now=self._clock())
-        return discreetly(parse, reply, keys_in(self._url, headers))
+        return parse_redacted(parse, reply, possible_secrets(self._url, headers))
 
 
-class InsideCloudHosting:
+class CloudHostingAccess:
     """The report's own call from a container of WeChat Cloud Hosting: plain HTTP, where no token is sent."""
 
     ENDPOINTS = ()
@@ -130,19 +139,19 @@ class InsideCloudHosting:
         self.tokens = None if token is None else FileToken(TokenFile(token), "", "", clock, every=_CLOUDBASE_SECONDS)
         self._base_url = base_url if token else base_url.replace("https://", "http://", 1)
 
-    def converse(self, report: Report, period: Period) -> Conversation[Reading]:
+    def fetch(self, report: Report, period: Period) -> RequestFlow[Reading]:
         """Asks as the container; with the container's token, once more with a different one if it is rejected."""
 
-        def attempt(token: str) -> Conversation[Reading]:
+        def attempt(token: str) -> RequestFlow[Reading]:
             query = (("cloudbase_access_token", token),) if token else self._from
             reply = yield _call(report, period, self._base_url, *query)
-            return discreetly(partial(self._rows, report, period), reply, (token,))
+            return parse_redacted(partial(self._rows, report, period), reply, (token,))
 
         if self.tokens is None:
             return (yield from attempt(""))
         return (yield from self.tokens.try_with(attempt))
 
-    def _rows(self, report: Report, period: Period, reply: Reply) -> Reading:
+    def _rows(self, report: Report, period: Period, reply: ApiResponse) -> Reading:
         """Reads the rows; what is wrong may be the container's settings."""
         try:
             return parse_rows(reply, report, period, self._clock())
@@ -159,27 +168,27 @@ class InsideCloudHosting:
 
 
 # Any: each class takes the way that it is entered under.
-WAYS: dict[type[Any], type[Any]] = {
-    Datacube: WithToken,
-    CloudFunction: ThroughCloudFunction,
-    HttpFunction: OverHttpAccess,
-    CloudHosting: InsideCloudHosting,
+ACCESS_METHODS: dict[type[Any], type[Any]] = {
+    Datacube: DatacubeAccess,
+    CloudFunction: CloudFunctionAccess,
+    HttpFunction: HttpFunctionAccess,
+    CloudHosting: CloudHostingAccess,
 }
 """Who converses by the way that a configuration describes."""
 
 
-def way_in(app: App, base_url: str, clock: Clock) -> Access:
+def open_access(app: App, base_url: str, clock: Clock) -> AccessMethod:
     """The way that an app's configuration chose."""
-    way: Access = WAYS[type(app.way)](app.way, app, base_url, clock)
+    way: AccessMethod = ACCESS_METHODS[type(app.way)](app.way, app, base_url, clock)
     return way
 
 
 def endpoints_of(way: Way, reports: Iterable[Report]) -> tuple[str, ...]:
     """The ``endpoint`` labels that the calls for these reports by an access method can have."""
-    own: tuple[str, ...] = WAYS[type(way)].ENDPOINTS or tuple(report.name for report in reports)
+    own: tuple[str, ...] = ACCESS_METHODS[type(way)].ENDPOINTS or tuple(report.name for report in reports)
     source = token_endpoints(way.tokens) if isinstance(way, Datacube | CloudFunction) else ()
     return (*source, *own)
 
 
-def _call(report: Report, period: Period, base_url: str, *query: tuple[str, str]) -> Call:
-    return Call(report.name, "POST", base_url + report.path, query, JSON, report_body(period))
+def _call(report: Report, period: Period, base_url: str, *query: tuple[str, str]) -> ApiRequest:
+    return ApiRequest(report.name, "POST", base_url + report.path, query, JSON, report_body(period))

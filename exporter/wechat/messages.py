@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-Fault = Literal["timeout", "connection", "malformed"]
+ErrorKind = Literal["timeout", "connection", "malformed"]
 """What can go wrong on the way, in the words of the ``errcode`` label."""
 
 
@@ -14,7 +14,7 @@ JSON = (("Content-Type", "application/json"),)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ApiRequest:
     """One HTTP request. Query, headers and body may hold secrets, so ``repr`` shows none of them."""
 
     endpoint: str
@@ -28,7 +28,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiResponse:
     """One HTTP answer that arrived whole and in time. The body may hold a token, so ``repr`` hides it."""
 
     status: int
@@ -44,6 +44,6 @@ class Reply:
 class TransportError(Exception):
     """No usable answer came. The text is for people and never holds a URL, a token or a secret."""
 
-    def __init__(self, fault: Fault, words: str) -> None:
+    def __init__(self, fault: ErrorKind, words: str) -> None:
         super().__init__(words)
-        self.fault = fault
+        self.kind = fault

@@ -9,11 +9,11 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from exporter.wechat.codes import CODES, MALFORMED, OTHER, Failed, NotReady, Refused, Unanswered
+from exporter.wechat.codes import CODES, MALFORMED, OTHER, Failed, FetchError, NotReady, Refused
 from exporter.wechat.protocol.redaction import redact
 
 if TYPE_CHECKING:
-    from exporter.wechat.exchange import Reply
+    from exporter.wechat.messages import ApiResponse
 
 _LONGEST_ERRMSG = 200
 _LARGEST_ERRCODE = 10**10
@@ -22,7 +22,7 @@ _NO_ENTRY = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND
 _CLOUD_CODES = -500_000  # cloud codes lie below (wechat-api.md section 5)
 
 
-def error_label(reply: Reply) -> str:
+def error_label(reply: ApiResponse) -> str:
     """The ``errcode`` label of an answer; empty if it is a success or cannot be read as one of WeChat's.
 
     Of a cloud function's answer it is the label of what the function says.
@@ -48,7 +48,7 @@ def retry_after_seconds(text: str, now: float) -> float:
     return 0.0 if moment is None else max(0.0, moment - now)
 
 
-def server_time(reply: Reply) -> float | None:
+def server_time(reply: ApiResponse) -> float | None:
     """Return the server's clock, Unix seconds, from the ``Date`` header (RFC 9110 section 6.6.1); None without one."""
     return _http_date(reply.date)
 
@@ -61,13 +61,13 @@ def _http_date(text: str) -> float | None:
         return None
 
 
-def read_answer(reply: Reply, now: float, *, about_period: bool) -> dict[str, Any]:
+def read_response(reply: ApiResponse, now: float, *, about_period: bool) -> dict[str, Any]:
     """The object of an answer that is none of WeChat's errors.
 
     That WeChat is busy means "not ready" only where the answer is about a period.
 
     Raises:
-        Unanswered: as the table of codes says; ``Failed`` for what is no such object.
+        FetchError: as the table of codes says; ``Failed`` for what is no such object.
     """
     answer = read_object(reply, now)
     number = errcode_of(answer)
@@ -79,7 +79,7 @@ def read_answer(reply: Reply, now: float, *, about_period: bool) -> dict[str, An
     return answer
 
 
-def read_object(reply: Reply, now: float) -> dict[str, Any]:
+def read_object(reply: ApiResponse, now: float) -> dict[str, Any]:
     """The JSON object of an answer, be it an error or not.
 
     Raises:
@@ -90,7 +90,7 @@ def read_object(reply: Reply, now: float) -> dict[str, Any]:
     return _decode(reply.body)
 
 
-def http_failure(reply: Reply, now: float) -> Failed:
+def http_failure(reply: ApiResponse, now: float) -> Failed:
     """What an HTTP status in place of an answer comes to."""
     return Failed(
         f"HTTP status {reply.status} in place of an answer",
@@ -99,7 +99,7 @@ def http_failure(reply: Reply, now: float) -> Failed:
     )
 
 
-def demand_entry(reply: Reply, service: str) -> None:
+def require_access(reply: ApiResponse, service: str) -> None:
     """A service that does not let us in will not do so by itself."""
     if reply.status in _NO_ENTRY:
         words = f"{service} refuses (HTTP {reply.status}): check url and headers in the configuration"
@@ -156,7 +156,7 @@ def _label(number: int) -> str:
     return str(number) if number in CODES else OTHER
 
 
-def decide(number: int, errmsg: str, *, about_period: bool) -> Unanswered:
+def decide(number: int, errmsg: str, *, about_period: bool) -> FetchError:
     """What an errcode leads to."""
     code = CODES.get(number)
     if code is None and number < _CLOUD_CODES:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from exporter.config import APPID_PLACE, SecretUnavailable
 from exporter.wechat.codes import Refused
-from exporter.wechat.exchange import Call, Reply
+from exporter.wechat.messages import ApiRequest, ApiResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from exporter.config.app.ways import Headers
 
 T = TypeVar("T")
-Conversation = Generator[Call, Reply, T]
+RequestFlow = Generator[ApiRequest, ApiResponse, T]
 Clock = Callable[[], float]
 
 
-def discreetly(parse: Callable[[Reply], T], reply: Reply, hidden: Iterable[str]) -> T:
-    """Parse a reply; what is hidden is removed from the text of a reason, should the server repeat it."""
-    return parse(replace(reply, secrets=tuple(hidden)))
+def parse_redacted(parse: Callable[[ApiResponse], T], reply: ApiResponse, secrets: Iterable[str]) -> T:
+    """Parse a reply; what is secrets is removed from the text of a reason, should the server repeat it."""
+    return parse(replace(reply, secrets=tuple(secrets)))
 
 
 def read_secret(secret: Secret) -> str:
@@ -51,12 +51,12 @@ def read_headers(headers: Headers) -> tuple[tuple[str, str], ...]:
     return values
 
 
-def addressed(url: str, appid: str) -> str:
+def expand_url(url: str, appid: str) -> str:
     """The address of another service, for one app."""
     return url.replace(APPID_PLACE, quote(appid, safe=""))
 
 
-def keys_in(url: str, headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+def possible_secrets(url: str, headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     """What may be a key in an address's query and in headers, whole and by their words (``Bearer ...``)."""
     values = [value for _, value in headers] + [value for _, value in parse_qsl(urlsplit(url).query)]
     return tuple(text for value in values for text in (value, *value.split()))

@@ -1,4 +1,4 @@
-"""The other ways in, as the pretended WeChat and its surroundings offer them (wechat-api.md sections 3 and 5).
+"""The other ways in, as the pretended WeChat and its services offer them (wechat-api.md sections 3 and 5).
 
 Around WeChat there are a central token server, which knows the app in its path and demands a key, and a cloud
 environment with an HTTP access service, which does the same.
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.reports import REPORTS
+from exporter.wechat.access.access_methods import HTTP_FUNCTION, INVOKE_FUNCTION, INVOKE_FUNCTION_PATH
 from exporter.wechat.access.sources import AUTHORIZER_TOKEN, AUTHORIZER_TOKEN_PATH, TOKEN_URL
-from exporter.wechat.access.ways import HTTP_FUNCTION, INVOKE_FUNCTION, INVOKE_FUNCTION_PATH
 from exporter.wechat.simulator.faults import Answer, as_json, error
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 TOKEN_SERVER = "/token-server/"  # noqa: S105 (a path)
 HTTP_ACCESS = "/http-access/"
-"""Paths of the surroundings; the appid follows."""
+"""Paths of the services; the appid follows."""
 KEY_HEADER = "X-Key"
 
 _NO_FUNCTION = -501_000
@@ -32,7 +32,7 @@ _UNKNOWN_API = -504_002
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class SimulatedServices:
     """What is around the apps: a third-party platform, a hosting account, and a key to the services beside WeChat."""
 
     component_appid: str = "wxc0000000000000c0"
@@ -49,20 +49,20 @@ def token_server(wechat: Simulator, asked: Asked) -> Answer:
         return app
     token, left = wechat.live_token(app.appid)
     good = {"data": {"token": token, "seconds": left}}
-    return wechat.spoilt(app, TOKEN_URL, None, good) or as_json(good)
+    return wechat.injected(app, TOKEN_URL, None, good) or as_json(good)
 
 
 def authorizer_token(wechat: Simulator, asked: Asked) -> Answer:
     """``api_authorizer_token``: an app's token for the platform that it has authorized."""
-    around = wechat.surroundings
+    around = wechat.services
     token = asked.query.get("component_access_token", "")
     if token != around.component_token:
         return wechat.error(40001 if token else 41001)
-    body = wechat.object_of(asked)
+    body = wechat.read_object(asked)
     if isinstance(body, Answer):
         return body
     app = wechat.apps.get(str(body.get("authorizer_appid")))
-    wechat.saw(AUTHORIZER_TOKEN, str(body.get("authorizer_appid")))
+    wechat.record(AUTHORIZER_TOKEN, str(body.get("authorizer_appid")))
     if body.get("component_appid") != around.component_appid:
         return wechat.error(40013)
     if app is None or not app.refresh_token or body.get("authorizer_refresh_token") != app.refresh_token:
@@ -73,7 +73,7 @@ def authorizer_token(wechat: Simulator, asked: Asked) -> Answer:
         "expires_in": left,
         "authorizer_refresh_token": app.next_refresh_token or app.refresh_token,
     }
-    return wechat.spoilt(app, AUTHORIZER_TOKEN, None, good) or as_json(good)
+    return wechat.injected(app, AUTHORIZER_TOKEN, None, good) or as_json(good)
 
 
 def invoke_function(wechat: Simulator, asked: Asked) -> Answer:
@@ -81,10 +81,10 @@ def invoke_function(wechat: Simulator, asked: Asked) -> Answer:
     app = wechat.app_of_token(asked.query.get("access_token", ""))
     if isinstance(app, Answer):
         return app
-    event = wechat.object_of(asked)
+    event = wechat.read_object(asked)
     if isinstance(event, Answer):
         return event
-    wechat.saw(INVOKE_FUNCTION, app.appid, _period_words(event))
+    wechat.record(INVOKE_FUNCTION, app.appid, _period_words(event))
     env, name = asked.query.get("env", ""), asked.query.get("name", "")
     if not env or not name:
         return wechat.error(40101)
@@ -94,7 +94,7 @@ def invoke_function(wechat: Simulator, asked: Asked) -> Answer:
         return wechat.error(_NO_FUNCTION)
     returned = json.dumps(_returned(wechat, app, event))
     good = {"errcode": 0, "errmsg": "ok", "resp_data": returned}
-    return wechat.spoilt(app, INVOKE_FUNCTION, None, good) or as_json(good)
+    return wechat.injected(app, INVOKE_FUNCTION, None, good) or as_json(good)
 
 
 def http_access(wechat: Simulator, asked: Asked) -> Answer:
@@ -102,11 +102,11 @@ def http_access(wechat: Simulator, asked: Asked) -> Answer:
     app = _behind_key(wechat, asked, HTTP_ACCESS, HTTP_FUNCTION)
     if isinstance(app, Answer):
         return app
-    event = wechat.object_of(asked)
+    event = wechat.read_object(asked)
     if isinstance(event, Answer):
         return event
     good = _returned(wechat, app, event)
-    return wechat.spoilt(app, HTTP_FUNCTION, None, good) or as_json(good)
+    return wechat.injected(app, HTTP_FUNCTION, None, good) or as_json(good)
 
 
 ROUTES: dict[str, Callable[[Simulator, Asked], Answer]] = {
@@ -123,16 +123,16 @@ def hosted_app(wechat: Simulator, query: Mapping[str, str]) -> SimulatedApp | An
     if token is not None:
         found = next((app for app in wechat.apps.values() if app.cloudbase_token == token != ""), None)
         return found or wechat.error(40001)
-    appid = query.get("from_appid", wechat.surroundings.hosting_appid)
-    if not wechat.surroundings.hosting_appid:
+    appid = query.get("from_appid", wechat.services.hosting_appid)
+    if not wechat.services.hosting_appid:
         return wechat.error(41001)
     return wechat.apps.get(appid) or wechat.error(40013)
 
 
 def _behind_key(wechat: Simulator, asked: Asked, prefix: str, endpoint: str) -> SimulatedApp | Answer:
     appid = asked.path.removeprefix(prefix)
-    wechat.saw(endpoint, appid)
-    if asked.headers.get(KEY_HEADER) != wechat.surroundings.key:
+    wechat.record(endpoint, appid)
+    if asked.headers.get(KEY_HEADER) != wechat.services.key:
         return Answer(401, body=b"no key")
     return wechat.apps.get(appid) or Answer(404, body=b"no such app")
 
