@@ -474,7 +474,7 @@ def test_the_simulator_runs_alone_and_prints_a_configuration_that_fits_it(tmp_pa
 BAD_FAULTS = {
     "wx0000000000000001=dayly:48001": "--fault wx0000000000000001=dayly:48001: no such endpoint; there are: weekly, ",
     "wxnone=48001": "--fault wxnone=48001: there is no app wxnone",
-    "wx0000000000000001=nonsense": "--fault wx0000000000000001=nonsense: no such fault; there are: an errcode, ",
+    "wx0000000000000001=nonsense": "--fault wx0000000000000001=nonsense: unknown fault: use an errcode or one of ",
 }
 
 

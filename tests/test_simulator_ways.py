@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from rig import Wall
 
+from exporter.httpd import Headers, Request, Response
 from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
 from exporter.wechat.access.access_methods import INVOKE_FUNCTION_PATH
 from exporter.wechat.access.sources import AUTHORIZER_TOKEN_PATH
-from exporter.wechat.simulator import Answer, Asked, SimulatedApp, SimulatedServices, Simulator
+from exporter.wechat.simulator import SimulatedApp, SimulatedServices, Simulator
 from exporter.wechat.simulator.access_methods import HTTP_ACCESS, KEY_HEADER, TOKEN_SERVER
 
 NOW = 1_795_320_000.0  # Sun 2026-11-22 12:00 Beijing
@@ -24,7 +26,7 @@ EVENT = {"beginDate": WEEK.begin_date, "endDate": WEEK.end_date}
 DATES = {"begin_date": WEEK.begin_date, "end_date": WEEK.end_date}
 
 
-def said(answer: Answer) -> dict[str, Any]:
+def said(answer: Response) -> dict[str, Any]:
     assert isinstance(answer.body, bytes)
     return json.loads(answer.body) if answer.status == 200 else {"status": answer.status}
 
@@ -40,7 +42,8 @@ def ask(
     wechat = Simulator([app], Wall(NOW), services=around)
     if query.get("access_token") == "good":
         query["access_token"] = wechat.live_token(app.appid)[0]
-    return said(wechat.answer(Asked("POST", path, query, json.dumps(body).encode(), headers or {})))
+    sent = Headers((headers or {}).items())
+    return said(wechat.respond(Request("POST", path, urlencode(query), sent, json.dumps(body).encode())))
 
 
 AUTHORIZE = {"component_appid": "wxc", "authorizer_appid": "wx1", "authorizer_refresh_token": "REFRESH"}

@@ -62,19 +62,19 @@ def simulate(options: Options, clock: Callable[[], float], wait: Callable[[], No
     if "help" in options.faults:
         print("\n".join(("any errcode, such as 40164", *sorted(KINDS))))
         return 0
-    roles = demo.cast(clock())
-    wechat = demo.simulator(roles, clock, options.seed)
+    simulated = demo.demo_apps(clock())
+    wechat = demo.simulator(simulated, clock, options.seed)
     for fault in options.faults:
         _spoil(wechat, fault)
     servers = [demo.serve(wechat, address) for address in options.addresses(demo.SIMULATOR_ADDRESS)]
     apps = [
         {
-            "appid": role.app.appid,
-            "name": role.name,
-            "secret": role.app.secret,
-            "reports": [report.name for report in role.reports],
+            "appid": entry.app.appid,
+            "name": entry.name,
+            "secret": entry.app.secret,
+            "reports": [report.name for report in entry.reports],
         }
-        for role in roles
+        for entry in simulated
     ]
     api = {"base_url": f"http://{servers[0].addresses[0]}"}
     print("# a configuration for this simulator (JSON is YAML)")
