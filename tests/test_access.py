@@ -29,7 +29,7 @@ from exporter.config import (
 from exporter.config.app.ways import Tokens as TokensOf
 from exporter.periods import Week
 from exporter.reports import WEEKLY, Reading
-from exporter.wechat.access import ACCESS_METHODS, TOKEN_SOURCES, AccessMethod, endpoints_of, open_access
+from exporter.wechat.access import ACCESS_METHODS, TOKEN_SOURCES, AccessContext, AccessMethod, endpoints_of, open_access
 from exporter.wechat.access.sources import source_of
 from exporter.wechat.client import Client
 from exporter.wechat.codes import Failed, FetchError, NotReady, Refused
@@ -92,7 +92,7 @@ def talk(conversation: object, *replies: ApiResponse) -> tuple[list[ApiRequest],
 
 
 def asked(way: Way, *replies: ApiResponse, wall: Wall | None = None) -> tuple[list[ApiRequest], object]:
-    return talk(open_access(app(way), BASE, wall or Wall(NOW)).fetch(WEEKLY, WEEK), *replies)
+    return talk(open_access(app(way), AccessContext(BASE, wall or Wall(NOW))).fetch(WEEKLY, WEEK), *replies)
 
 
 def visitors(result: object) -> float | None:
@@ -120,7 +120,7 @@ def test_a_token_is_asked_for_in_normal_mode_and_the_call_carries_it() -> None:
 
 def test_a_token_serves_while_it_lives_and_no_longer() -> None:
     wall = Wall(NOW)
-    way = open_access(app(), BASE, wall)
+    way = open_access(app(), AccessContext(BASE, wall))
     talk(way.fetch(WEEKLY, WEEK), token("T1", 300), rows())
     wall.now += 299
     calls, _ = talk(way.fetch(WEEKLY, WEEK), rows())
@@ -145,7 +145,7 @@ def test_the_same_token_again_is_not_tried_again(value: str) -> None:
 
 
 def test_a_second_rejection_is_a_refusal_and_the_next_look_begins_afresh() -> None:
-    way = open_access(app(), BASE, Wall(NOW))
+    way = open_access(app(), AccessContext(BASE, Wall(NOW)))
     calls, reason = talk(way.fetch(WEEKLY, WEEK), token("T1"), REJECTED, token("T2"), REJECTED)
     assert isinstance(reason, Refused)
     assert "a second token was rejected, too" in str(reason)
@@ -157,7 +157,7 @@ def test_a_second_rejection_is_a_refusal_and_the_next_look_begins_afresh() -> No
 def test_a_secret_is_read_anew_for_every_token(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("wrong-secret")
-    way = open_access(app(Datacube(AppSecret(FileSecret(file)))), BASE, Wall(NOW))
+    way = open_access(app(Datacube(AppSecret(FileSecret(file)))), AccessContext(BASE, Wall(NOW)))
     _, reason = talk(way.fetch(WEEKLY, WEEK), error(40125, "invalid appsecret"))
     assert isinstance(reason, Refused)
     file.write_text("right-secret\n")
@@ -210,7 +210,7 @@ def by_file(path: Path) -> TokenFile:
 
 def test_a_token_file_is_read_anew_for_every_week(tmp_path: Path) -> None:
     file = tmp_path / "token"
-    way = open_access(app(Datacube(by_file(file))), BASE, Wall(NOW))
+    way = open_access(app(Datacube(by_file(file))), AccessContext(BASE, Wall(NOW)))
     for value in ("T1", "T2"):
         file.write_text(f"{value}\n")
         calls, result = talk(way.fetch(WEEKLY, WEEK), rows())
@@ -225,7 +225,7 @@ def test_a_rejected_token_file_is_read_once_more_and_then_refused_in_words(tmp_p
     assert isinstance(reason, Refused)
     assert len(calls) == 1
     assert str(reason).endswith("the token file still holds the same: whatever writes it must renew it")
-    conversation = open_access(app(Datacube(by_file(file))), BASE, Wall(NOW)).fetch(WEEKLY, WEEK)
+    conversation = open_access(app(Datacube(by_file(file))), AccessContext(BASE, Wall(NOW))).fetch(WEEKLY, WEEK)
     next(conversation)
     file.write_text("T2")
     call = conversation.send(REJECTED)
@@ -245,7 +245,7 @@ def test_a_token_server_is_asked_with_headers_and_its_answer_is_kept_until_it_ex
     wall = Wall(NOW)
     headers = (("Authorization", LiteralSecret("Bearer of-the-exporter")),)
     server = replace(SERVER, method="POST", headers=headers, json_field="data.token", expires_in="data.left")
-    way = open_access(app(Datacube(server)), BASE, wall)
+    way = open_access(app(Datacube(server)), AccessContext(BASE, wall))
     served = reply(data={"token": "T1", "left": 100})
     calls, result = talk(way.fetch(WEEKLY, WEEK), served, rows())
     assert visitors(result) == 754
@@ -330,7 +330,7 @@ def test_a_header_that_cannot_be_sent_is_a_refusal() -> None:
 
 
 def test_an_appid_is_quoted_in_an_address() -> None:
-    calls, _ = talk(open_access(App("a&b#c", HTTP), BASE, Wall(NOW)).fetch(WEEKLY, WEEK), reply(**CAMEL))
+    calls, _ = talk(open_access(App("a&b#c", HTTP), AccessContext(BASE, Wall(NOW))).fetch(WEEKLY, WEEK), reply(**CAMEL))
     assert calls[0].url == "https://env.example.com/a%26b%23c/weekly"
 
 
@@ -421,7 +421,7 @@ def test_one_that_cannot_be_written_is_said_loudly_and_used_until_somebody_write
         raise OSError(28, "No space left on device")
 
     wall = Wall(NOW)
-    way = open_access(app(Datacube(platform)), BASE, wall)
+    way = open_access(app(Datacube(platform)), AccessContext(BASE, wall))
     with monkeypatch.context() as disk, structlog.testing.capture_logs() as logs:
         disk.setattr("exporter.config.app.secrets.write_private", full)
         talk(way.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
@@ -440,14 +440,18 @@ def test_one_that_cannot_be_written_is_said_loudly_and_used_until_somebody_write
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-NEW"
 
 
-def followed(before: AccessMethod, platform: Authorizer, file: Path) -> AccessMethod:
-    """The way in under a next configuration, which names a copy of the refresh token's file."""
+def client_of(platform: Authorizer, previous: Client | None = None) -> tuple[Client, AccessMethod]:
+    sender = Transport(timeout=1, concurrency=1)
+    client = Client([app(Datacube(platform))], BASE, sender=sender, clock=Wall(NOW), previous=previous)
+    (method,) = client.access_methods.values()
+    return client, method
+
+
+def followed(before: Client, platform: Authorizer, file: Path) -> AccessMethod:
+    """The access method after a reload, whose configuration names a copy of the refresh token's file."""
     file.write_text(platform.refresh_token.path.read_text())
     moved = replace(platform, refresh_token=FileSecret(file, subject="the refresh token file"))
-    known = {(BASE, APPID, Datacube(platform)): before}
-    sender = Transport(timeout=1, concurrency=1)
-    (way,) = Client([app(Datacube(moved))], BASE, sender=sender, clock=Wall(NOW), known=known).ways.values()
-    return way
+    return client_of(moved, before)[1]
 
 
 def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configuration(
@@ -456,10 +460,10 @@ def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configu
     def full(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    before = open_access(app(Datacube(platform)), BASE, Wall(NOW))
+    before, method = client_of(platform)
     with monkeypatch.context() as disk:
         disk.setattr("exporter.config.app.secrets.write_private", full)
-        talk(before.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
+        talk(method.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
     moved = tmp_path / "writable"
     calls, _ = talk(followed(before, platform, moved).fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
@@ -469,8 +473,8 @@ def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configu
 def test_one_that_changes_while_the_configuration_does_is_known_under_the_next_one(
     platform: Authorizer, tmp_path: Path
 ) -> None:
-    before = open_access(app(Datacube(platform)), BASE, Wall(NOW))
-    under_way = before.fetch(WEEKLY, WEEK)
+    before, method = client_of(platform)
+    under_way = method.fetch(WEEKLY, WEEK)
     next(under_way)
     moved = tmp_path / "copied-before"
     way = followed(before, platform, moved)
@@ -480,9 +484,36 @@ def test_one_that_changes_while_the_configuration_does_is_known_under_the_next_o
     assert moved.read_text() == "REFRESH-TWO\n"
 
 
+def test_a_refresh_token_outlives_a_configuration_without_its_app(
+    platform: Authorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    before, method = client_of(platform)
+    with monkeypatch.context() as disk:
+        disk.setattr("exporter.config.app.secrets.write_private", full)
+        talk(method.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
+    sender = Transport(timeout=1, concurrency=1)
+    without = Client([], BASE, sender=sender, clock=Wall(NOW), previous=before)
+    _, method = client_of(platform, without)
+    calls, _ = talk(method.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+    assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
+    assert platform.refresh_token.path.read_text() == "REFRESH-TWO\n"
+
+
+def test_a_refresh_token_of_another_platform_is_not_used(platform: Authorizer) -> None:
+    before, method = client_of(platform)
+    talk(method.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
+    platform.refresh_token.path.write_text("REFRESH-ONE")
+    other = client_of(replace(platform, component_appid="wxother"), before)[1]
+    calls, _ = talk(other.fetch(WEEKLY, WEEK), authorized("T2"), rows())
+    assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-ONE"
+
+
 def test_a_refresh_token_that_somebody_wrote_meanwhile_is_left_alone(platform: Authorizer) -> None:
     path = platform.refresh_token.path
-    conversation = open_access(app(Datacube(platform)), BASE, Wall(NOW)).fetch(WEEKLY, WEEK)
+    conversation = open_access(app(Datacube(platform)), AccessContext(BASE, Wall(NOW))).fetch(WEEKLY, WEEK)
     next(conversation)
     path.write_text("REFRESH-OF-A-NEW-AUTHORIZATION")
     with structlog.testing.capture_logs() as logs:
@@ -599,7 +630,7 @@ def test_a_containers_own_token_is_read_every_ten_minutes_and_never_sent_in_the_
     wall = Wall(NOW)
     file = FileSecret(tmp_path / "token")
     file.path.write_text("C1")
-    way = open_access(app(CloudHosting(cloudbase_token=file)), BASE, wall)
+    way = open_access(app(CloudHosting(cloudbase_token=file)), AccessContext(BASE, wall))
     seen = []
     for seconds, value in ((0, "C1"), (599, "C2"), (1, "C2")):
         file.path.write_text(value)
@@ -658,6 +689,6 @@ def test_the_endpoints_of_a_way_are_those_of_its_calls(way: Way, endpoints: tupl
 
 
 def test_a_source_hides_all_that_it_ever_sent(platform: Authorizer) -> None:
-    source = source_of(platform, APPID, BASE, Wall(NOW))
+    source = source_of(platform, APPID, AccessContext(BASE, Wall(NOW)))
     talk(source.token(), authorized("ACCESS-ONE", "REFRESH-TWO"))
     assert {"ACCESS-ONE", "COMPONENT-TOKEN", "REFRESH-ONE"} <= set(source.secrets)

@@ -9,14 +9,15 @@ line in ``TOKEN_SOURCES``.
 """
 
 from exporter.wechat.access.access_methods import ACCESS_METHODS, AccessMethod, endpoints_of, open_access
-from exporter.wechat.access.request_flow import Clock, RequestFlow
+from exporter.wechat.access.context import AccessContext
+from exporter.wechat.access.request_flow import RequestFlow
 from exporter.wechat.access.sources import TOKEN_SOURCES, TokenSource
 
 __all__ = [
     "ACCESS_METHODS",
     "TOKEN_SOURCES",
+    "AccessContext",
     "AccessMethod",
-    "Clock",
     "RequestFlow",
     "TokenSource",
     "endpoints_of",
