@@ -148,7 +148,7 @@ def test_a_second_rejection_is_a_refusal_and_the_next_look_begins_afresh() -> No
     way = open_access(app(), AccessContext(BASE, Wall(NOW)))
     calls, reason = talk(way.fetch(WEEKLY, WEEK), token("T1"), REJECTED, token("T2"), REJECTED)
     assert isinstance(reason, Refused)
-    assert "a second token was rejected, too" in str(reason)
+    assert "a second token was also rejected" in str(reason)
     assert len(calls) == 4
     calls, _ = talk(way.fetch(WEEKLY, WEEK), token("T3"), rows())
     assert calls[0].endpoint == "stable_token"
@@ -175,7 +175,7 @@ def test_a_secret_that_is_gone_is_a_refusal_without_a_call(tmp_path: Path) -> No
 @pytest.mark.parametrize("echo", [SECRET, "T1-that-is-long"])
 def test_a_secret_or_token_that_the_server_echoes_is_cut_out(echo: str) -> None:
     _, reason = asked(Datacube(BY_SECRET), token("T1-that-is-long"), error(1, f"you sent {echo}!"))
-    assert str(reason) == "1 you sent <SECRET>!: a code unknown to the exporter"
+    assert str(reason) == "1 you sent <SECRET>!: unknown error code"
 
 
 def test_a_rejected_token_is_cut_out_of_later_words_too() -> None:
@@ -224,7 +224,7 @@ def test_a_rejected_token_file_is_read_once_more_and_then_refused_in_words(tmp_p
     calls, reason = asked(Datacube(by_file(file)), REJECTED)
     assert isinstance(reason, Refused)
     assert len(calls) == 1
-    assert str(reason).endswith("the token file still holds the same: whatever writes it must renew it")
+    assert str(reason).endswith("the token file is unchanged: the program that writes it must renew the token")
     conversation = open_access(app(Datacube(by_file(file))), AccessContext(BASE, Wall(NOW))).fetch(WEEKLY, WEEK)
     next(conversation)
     file.write_text("T2")
@@ -267,18 +267,23 @@ def test_a_token_server_may_answer_in_plain_text() -> None:
 
 
 SERVED_BADLY = [
-    (ApiResponse(401, b""), Refused, "http_4xx", "the token server refuses (HTTP 401): check url and headers"),
-    (ApiResponse(404, b""), Refused, "http_4xx", "the token server refuses (HTTP 404)"),
+    (
+        ApiResponse(401, b""),
+        Refused,
+        "http_4xx",
+        "the token server denied access (HTTP 401): check `url` and `headers`",
+    ),
+    (ApiResponse(404, b""), Refused, "http_4xx", "the token server denied access (HTTP 404)"),
     (ApiResponse(502, b""), Failed, "http_5xx", "HTTP status 502"),
     (ApiResponse(429, b"", "60"), Failed, "http_4xx", "HTTP status 429"),
-    (ApiResponse(200, b"<html>"), Failed, "malformed", "it is not JSON"),
-    (reply(token="T1"), Failed, "malformed", "the token server's answer holds no token"),
-    (reply(access_token=5), Failed, "malformed", "holds no token"),
-    (reply(access_token=""), Failed, "malformed", "holds no token"),
-    (reply(access_token="a b"), Failed, "malformed", "holds no token"),
-    (reply(access_token="T" * 5000), Failed, "malformed", "holds no token"),
+    (ApiResponse(200, b"<html>"), Failed, "malformed", "not JSON"),
+    (reply(token="T1"), Failed, "malformed", "the token server's response contains no token"),
+    (reply(access_token=5), Failed, "malformed", "contains no token"),
+    (reply(access_token=""), Failed, "malformed", "contains no token"),
+    (reply(access_token="a b"), Failed, "malformed", "contains no token"),
+    (reply(access_token="T" * 5000), Failed, "malformed", "contains no token"),
     (error(40164, "invalid ip 1.2.3.4, not in whitelist"), Refused, "40164", "add 1.2.3.4"),
-    (error(40001, "invalid credential"), Refused, "40001", "the token server passes on"),
+    (error(40001, "invalid credential"), Refused, "40001", "the token server returned"),
 ]
 
 
@@ -306,7 +311,7 @@ def test_a_rejected_token_of_a_server_is_asked_for_once_more() -> None:
     calls, reason = asked(Datacube(SERVER), reply(access_token="T1"), REJECTED, reply(access_token="T1"))
     assert isinstance(reason, Refused)
     assert len(calls) == 3
-    assert str(reason).endswith("the token server gave the same token again: it must renew it")
+    assert str(reason).endswith("the token server returned the same token again: it must renew the token")
 
 
 def test_keys_in_headers_and_address_that_a_server_echoes_are_cut_out() -> None:
@@ -326,7 +331,7 @@ def test_keys_in_headers_and_address_that_a_server_echoes_are_cut_out() -> None:
 def test_a_header_that_cannot_be_sent_is_a_refusal() -> None:
     calls, reason = asked(HttpFunction("https://e.example/", (("X-Key", LiteralSecret("密钥")),)))
     assert isinstance(reason, Refused)
-    assert (calls, str(reason)) == ([], "the value of a header holds characters that no header can")
+    assert (calls, str(reason)) == ([], "a header value contains characters that are not allowed in HTTP headers")
 
 
 def test_an_appid_is_quoted_in_an_address() -> None:
@@ -410,7 +415,7 @@ def test_a_changed_refresh_token_is_written_back_for_its_owner_alone(platform: A
         asked(Datacube(platform), authorized("T1", "REFRESH-TWO"), rows())
     assert path.read_text() == "REFRESH-TWO\n"
     assert path.stat().st_mode & 0o777 == 0o600
-    assert [entry["event"] for entry in logs] == ["WeChat changed the refresh token: written to its file"]
+    assert [entry["event"] for entry in logs] == ["refresh token saved"]
     assert sorted(file.name for file in path.parent.iterdir()) == ["component", "refresh"]
 
 
@@ -429,7 +434,7 @@ def test_one_that_cannot_be_written_is_said_loudly_and_used_until_somebody_write
         calls, _ = talk(way.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
     assert {entry["log_level"] for entry in logs} == {"error"}
-    assert all("takes no writes: No space left on device" in entry["problem"] for entry in logs)
+    assert all("No space left on device; make the file writable" in entry["error"] for entry in logs)
     assert "REFRESH" not in str(logs)
     wall.now += 7200
     talk(way.fetch(WEEKLY, WEEK), authorized("T3", "REFRESH-TWO"), rows())
@@ -519,7 +524,7 @@ def test_a_refresh_token_that_somebody_wrote_meanwhile_is_left_alone(platform: A
     with structlog.testing.capture_logs() as logs:
         conversation.send(authorized("T1", "REFRESH-TWO"))
     assert path.read_text() == "REFRESH-OF-A-NEW-AUTHORIZATION"
-    assert [entry["event"] for entry in logs] == ["the refresh token file was written meanwhile: left as it is"]
+    assert [entry["event"] for entry in logs] == ["refresh token not saved"]
 
 
 def test_what_others_renew_is_looked_at_again_soon(tmp_path: Path) -> None:
@@ -561,13 +566,18 @@ def test_an_http_function_is_asked_without_any_token_of_wechats() -> None:
 INSIDE = [
     ({"list": []}, NotReady, "", "no figures for this period"),
     ({"errCode": 61503, "errMsg": "data not ready"}, NotReady, "61503", "not published yet"),
-    ({"errCode": -604101, "errMsg": "no permission"}, Refused, "-604101", "in its config.json, and upload it"),
-    ({"errCode": 40001, "errMsg": "missing wxCloudApiToken"}, Failed, "40001", "inside the function: 40001"),
-    ({"errCode": 45009, "errMsg": "quota"}, FetchError, "45009", "nothing is asked until tomorrow"),
+    (
+        {"errCode": -604101, "errMsg": "no permission"},
+        Refused,
+        "-604101",
+        "in the cloud function's config.json, and upload",
+    ),
+    ({"errCode": 40001, "errMsg": "missing wxCloudApiToken"}, Failed, "40001", "in the cloud function: 40001"),
+    ({"errCode": 45009, "errMsg": "quota"}, FetchError, "45009", "no requests until tomorrow"),
     ({"errCode": -504002, "errMsg": "missing wxCloudApiToken"}, Failed, "other", "the function's log"),
     ({"errCode": -1, "errMsg": "system error"}, NotReady, "-1", "WeChat is busy"),
     ({"errMsg": "oops"}, Failed, "malformed", "no list of rows"),
-    ({"list": [{"refDate": "20170306-20170312", "visitUv": 1}]}, Failed, "malformed", "its ref_date is not"),
+    ({"list": [{"refDate": "20170306-20170312", "visitUv": 1}]}, Failed, "malformed", "ref_date is not"),
 ]
 
 
@@ -586,12 +596,12 @@ def test_what_a_function_says_is_understood_by_both_ways(
 
 AROUND = [
     (error(-1, "system error"), Failed, "-1", "WeChat is busy"),
-    (error(-1000, "system error"), Failed, "-1000", "it is asked for again by itself"),
+    (error(-1000, "system error"), Failed, "-1000", "retried automatically"),
     (error(40101, "missing parameter"), Refused, "40101", "check `env` and `name`"),
-    (error(85088, "no qbase privilege"), Refused, "85088", "open cloud development"),
-    (error(-501000, "FunctionName parameter could not be found"), Failed, "other", "an error of the cloud environment"),
+    (error(85088, "no qbase privilege"), Refused, "85088", "enable cloud development"),
+    (error(-501000, "FunctionName parameter could not be found"), Failed, "other", "cloud environment error"),
     (error(-504003, "Invoking task timed out after 3 seconds"), Failed, "other", "the function's log"),
-    (reply(errcode=0, errmsg="ok"), Failed, "malformed", "what the function returned"),
+    (reply(errcode=0, errmsg="ok"), Failed, "malformed", "no function result in resp_data"),
     (reply(errcode=0, errmsg="ok", resp_data="null"), Failed, "malformed", "not a JSON object"),
     (reply(errcode=0, errmsg="ok", resp_data="<html>"), Failed, "malformed", "not JSON"),
 ]
@@ -612,7 +622,7 @@ def test_what_goes_wrong_around_a_cloud_function_is_told_from_what_it_says(
 def test_an_http_function_that_lets_nobody_in_is_a_refusal(status: int) -> None:
     _, reason = asked(HTTP, ApiResponse(status, b"key-of-the-exporter is wrong"))
     assert isinstance(reason, Refused)
-    assert str(reason).startswith(f"the HTTP access service refuses (HTTP {status})")
+    assert str(reason).startswith(f"the HTTP access service denied access (HTTP {status})")
 
 
 # --- from inside WeChat Cloud Hosting --------------------------------------------------------------------
@@ -646,8 +656,8 @@ def test_a_containers_own_token_is_read_every_ten_minutes_and_never_sent_in_the_
 
 
 HOSTED_BADLY = [
-    (error(41001, "access_token missing"), Refused, "switch the open interface service on in the console"),
-    (ApiResponse(502, b""), Failed, f"if it stays, allow {WEEKLY.path} in the console of Cloud Hosting"),
+    (error(41001, "access_token missing"), Refused, "enable the open interface service in the Cloud Hosting console"),
+    (ApiResponse(502, b""), Failed, f"if the error persists, allow {WEEKLY.path} in the Cloud Hosting console"),
     (error(61503), NotReady, "not published yet"),
 ]
 

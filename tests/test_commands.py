@@ -174,15 +174,15 @@ def test_check_warns_without_failing(tmp_path: Path) -> None:
 
 LIVE = {
     "40164": ("refused: 40164 invalid ip 203.0.113.7", "add 203.0.113.7 to the app's IP allow list"),
-    "48001": ("refused: 48001 api unauthorized", "must be that of a Mini Program account"),
+    "48001": ("refused: 48001 api unauthorized", "must belong to a Mini Program"),
     "40125": ("refused: 40125 invalid appsecret", "correct the app's secret"),
     "40013": ("refused: 40013 invalid appid", "correct `appid` in the configuration"),
-    "61502": ("refused: 61502 this is game miniprogram", "WeChat gives no figures for games"),
+    "61502": ("refused: 61502 this is game miniprogram", "WeChat has no figures for games"),
     "61501": ("failed: 61501 date range error", "check this machine's clock"),
     "45009": ("quota_spent: 45009 reach max api daily quota limit", "until tomorrow"),
-    "99999": ("failed: 99999 unknown error", "a code unknown to the exporter"),
-    "hang": ("failed: no complete answer within 1s", ""),
-    "http_502": ("failed: HTTP status 502 in place of an answer", ""),
+    "99999": ("failed: 99999 unknown error", "unknown error code"),
+    "hang": ("failed: no complete response within 1s", ""),
+    "http_502": ("failed: unexpected HTTP status 502", ""),
     "61503": ("ok, but week", "not published yet"),
 }
 

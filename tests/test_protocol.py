@@ -111,42 +111,42 @@ def test_any_dash_stands_in_ref_date(dash: str) -> None:
 
 
 UNBELIEVABLE: list[tuple[ApiResponse, str]] = [
-    (reply(b""), "it is not JSON"),
-    (reply(b"<!doctype html>"), "it is not JSON"),
-    (reply(RECORDED.encode()[:-5]), "it is not JSON"),
-    (reply(b"\xff\xfe"), "it is not JSON"),
-    (reply(b"[" * 100_000), "it is not JSON"),
-    (reply(b'{"list":[{"visit_uv":' + b"9" * 5000 + b"}]}"), "it is not JSON"),
-    (reply(RECORDED.replace("754", "NaN").encode()), "it is not JSON"),
-    (reply(RECORDED.replace("754", "-Infinity").encode()), "it is not JSON"),
-    (reply([]), "it is not a JSON object"),
-    (reply("text"), "it is not a JSON object"),
-    (reply({}), "it has no list of rows"),
-    (reply({"list": None}), "it has no list of rows"),
-    (reply({"list": {"0": 1}}), "it has no list of rows"),
-    (reply({"errcode": 0, "errmsg": "ok"}), "it has no list of rows"),
-    (reply({"errcode": "many"}), "its errcode is not a whole number"),
-    (reply({"errcode": True}), "its errcode is not a whole number"),
-    (reply({"errcode": 1.5}), "its errcode is not a whole number"),
-    (reply({"errcode": 10**4000}), "its errcode is not a whole number"),
-    (reply({"list": [json.loads(RECORDED)["list"][0]] * 2}), "it has not exactly one row"),
-    (reply({"list": ["row"]}), "it has not exactly one row"),
-    (rows(ref_date="20181126-20181202"), "its ref_date is not 20181119-20181125"),
-    (rows(ref_date="20181119"), "its ref_date is not 20181119-20181125"),
-    (rows(ref_date=20181119), "its ref_date is not 20181119-20181125"),
-    (rows(ref_date=None), "its ref_date is not 20181119-20181125"),
-    (rows(visit_uv=-1), "visit_uv is not a figure"),
-    (rows(visit_uv="many"), "visit_uv is not a figure"),
-    (rows(visit_uv="-1"), "visit_uv is not a figure"),
-    (rows(visit_uv="1e3"), "visit_uv is not a figure"),
-    (rows(visit_uv="٧"), "visit_uv is not a figure"),
-    (rows(visit_uv=True), "visit_uv is not a figure"),
-    (rows(visit_uv=[754]), "visit_uv is not a figure"),
-    (rows(visit_uv=2**63), "visit_uv is not a figure"),
-    (reply(RECORDED.replace("754", "1e400").encode()), "visit_uv is not a figure"),
+    (reply(b""), "not JSON"),
+    (reply(b"<!doctype html>"), "not JSON"),
+    (reply(RECORDED.encode()[:-5]), "not JSON"),
+    (reply(b"\xff\xfe"), "not JSON"),
+    (reply(b"[" * 100_000), "not JSON"),
+    (reply(b'{"list":[{"visit_uv":' + b"9" * 5000 + b"}]}"), "not JSON"),
+    (reply(RECORDED.replace("754", "NaN").encode()), "not JSON"),
+    (reply(RECORDED.replace("754", "-Infinity").encode()), "not JSON"),
+    (reply([]), "not a JSON object"),
+    (reply("text"), "not a JSON object"),
+    (reply({}), "no list of rows"),
+    (reply({"list": None}), "no list of rows"),
+    (reply({"list": {"0": 1}}), "no list of rows"),
+    (reply({"errcode": 0, "errmsg": "ok"}), "no list of rows"),
+    (reply({"errcode": "many"}), "errcode is not a whole number"),
+    (reply({"errcode": True}), "errcode is not a whole number"),
+    (reply({"errcode": 1.5}), "errcode is not a whole number"),
+    (reply({"errcode": 10**4000}), "errcode is not a whole number"),
+    (reply({"list": [json.loads(RECORDED)["list"][0]] * 2}), "expected exactly one row"),
+    (reply({"list": ["row"]}), "expected exactly one row"),
+    (rows(ref_date="20181126-20181202"), "ref_date is not 20181119-20181125"),
+    (rows(ref_date="20181119"), "ref_date is not 20181119-20181125"),
+    (rows(ref_date=20181119), "ref_date is not 20181119-20181125"),
+    (rows(ref_date=None), "ref_date is not 20181119-20181125"),
+    (rows(visit_uv=-1), "visit_uv is not a valid number"),
+    (rows(visit_uv="many"), "visit_uv is not a valid number"),
+    (rows(visit_uv="-1"), "visit_uv is not a valid number"),
+    (rows(visit_uv="1e3"), "visit_uv is not a valid number"),
+    (rows(visit_uv="٧"), "visit_uv is not a valid number"),
+    (rows(visit_uv=True), "visit_uv is not a valid number"),
+    (rows(visit_uv=[754]), "visit_uv is not a valid number"),
+    (rows(visit_uv=2**63), "visit_uv is not a valid number"),
+    (reply(RECORDED.replace("754", "1e400").encode()), "visit_uv is not a valid number"),
     (rows(visit_uv=0.5), "visit_uv is not a whole number"),
     (rows(visit_uv="0.5"), "visit_uv is not a whole number"),
-    (reply({"list": [{"ref_date": "20181119-20181125"}]}), "its row has not one figure"),
+    (reply({"list": [{"ref_date": "20181119-20181125"}]}), "the row has no figures"),
 ]
 
 
@@ -154,7 +154,7 @@ UNBELIEVABLE: list[tuple[ApiResponse, str]] = [
 def test_an_answer_that_cannot_be_believed_is_malformed_and_says_why(answer: ApiResponse, words: str) -> None:
     with pytest.raises(Failed) as caught:
         parse_rows(answer, WEEKLY, WEEK, NOW)
-    assert str(caught.value) == f"WeChat's answer cannot be believed: {words}"
+    assert str(caught.value) == f"invalid response from WeChat: {words}"
     assert caught.value.errcode == "malformed"
 
 
@@ -237,7 +237,7 @@ def test_the_message_of_40164_names_the_address_to_allow() -> None:
 
 @pytest.mark.parametrize("code", CODES.values(), ids=lambda code: str(code.number))
 def test_no_advice_looks_to_the_log_like_a_secret(code: Code) -> None:
-    words = {"error": f"{code.errmsg}: {code.cure} {WRONG_SECRET}"}
+    words = {"error": f"{code.errmsg}: {code.advice} {WRONG_SECRET}"}
     assert redact(None, "", dict(words)) == words
 
 

@@ -216,12 +216,12 @@ class Hostile:
     scheme: str = "http"
 
 
-LATE = "no complete answer within 0.5s"
-NOT_HTTP = "the answer is not valid HTTP"
-BROKE_OFF = "the answer broke off"
-TOO_LARGE = "the answer is larger than 1 MiB"
-NO_ANSWER = "the connection was closed without an answer"
-COMPRESSED = "the answer is compressed, which was not asked for"
+LATE = "no complete response within 0.5s"
+NOT_HTTP = "the response is not valid HTTP"
+BROKE_OFF = "the response was cut off"
+TOO_LARGE = "the response is larger than 1 MiB"
+NO_ANSWER = "the connection was closed without a response"
+COMPRESSED = "the response is compressed, which was not requested"
 HEAD = b"HTTP/1.1 200 OK\r\n"
 LONG = HEAD + b"Content-Length: 9999999\r\n\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -261,7 +261,7 @@ HOSTILE = (
     Hostile("chunks that break off", breaks_off(CHUNKED + b"5\r\nab"), "connection", BROKE_OFF),
     Hostile("chunk without a size", breaks_off(CHUNKED + ECHO), "connection", BROKE_OFF),
     Hostile("closed at once", lambda _: None, "connection", "connection reset by peer"),
-    Hostile("closed without an answer", breaks_off(b""), "connection", NO_ANSWER),
+    Hostile("closed without a response", breaks_off(b""), "connection", NO_ANSWER),
     Hostile("plain HTTP where TLS belongs", lambda p: p.say(OK), "connection", "TLS failed: ", "https"),
 )
 
@@ -561,10 +561,10 @@ def free_port() -> int:
 
 UNSENDABLE = (
     ("http://127.0.0.1:{}/path", "connection refused"),
-    ("http://name.invalid:{}/path", "the name name.invalid could not be resolved"),
-    (f"http://{'a' * 70}.example:{{}}/path", f"the name {'a' * 70}.example could not be resolved"),
-    ("http://[::1/path", "the request could not be made (InvalidURL)"),
-    ("ftp://127.0.0.1:{}/path", "the request could not be made (InvalidSchema)"),
+    ("http://name.invalid:{}/path", "could not resolve host name.invalid"),
+    (f"http://{'a' * 70}.example:{{}}/path", f"could not resolve host {'a' * 70}.example"),
+    ("http://[::1/path", "the request could not be sent (InvalidURL)"),
+    ("ftp://127.0.0.1:{}/path", "the request could not be sent (InvalidSchema)"),
 )
 
 
@@ -582,7 +582,7 @@ def test_what_cannot_even_be_sent_is_a_connection_fault_and_tells_no_secret(
 
 def test_a_header_that_cannot_be_sent_is_not_quoted(transport: Transport) -> None:
     error, _ = failure(transport, ApiRequest("x", "GET", "http://127.0.0.1:1/path", (), (("A", f"{SECRET}\n"),)))
-    assert str(error) == "the request could not be made (InvalidHeader)"
+    assert str(error) == "the request could not be sent (InvalidHeader)"
     assert keeps_quiet(error, "")
 
 
@@ -675,7 +675,7 @@ def test_a_certificate_for_another_host_is_refused(elsewhere: Authority, loud: p
 def test_trusted_certificates_that_are_missing_are_named_as_the_reason(tmp_path: Path, local: Authority) -> None:
     (tmp_path / "empty.pem").write_text("")
     for name, words in (
-        ("none.pem", "the file of trusted certificates could not be found"),
+        ("none.pem", "the CA certificate file does not exist: check REQUESTS_CA_BUNDLE"),
         ("empty.pem", "TLS"),
     ):
         with (
@@ -773,7 +773,7 @@ PROXIES: tuple[tuple[str, Callable[[Peer], None], str, str], ...] = (
     ("silent after CONNECT", answers(b""), "timeout", LATE),
     ("silent after the tunnel", answers(b"HTTP/1.1 200 OK\r\n\r\n"), "timeout", LATE),
     ("trickles headers", trickles(HEAD, b"A: b\r\n"), "timeout", LATE),
-    ("garbage", breaks_off(b"what?\r\n\r\n"), "malformed", "the answer is not valid HTTP"),
+    ("garbage", breaks_off(b"what?\r\n\r\n"), "malformed", "the response is not valid HTTP"),
 )
 
 
@@ -803,10 +803,10 @@ def test_a_hostile_proxy_costs_no_more_than_the_timeout_and_tells_no_secret(  # 
 
 PROXY_ADDRESSES = (
     ("http://{}@127.0.0.1:{}", "the proxy cannot be used: connection refused"),
-    ("http://{}@proxy.invalid:{}", "the name proxy.invalid could not be resolved"),
-    ("socks5h://{}@127.0.0.1:{}", "proxy scheme socks5h is not supported: it needs to be http or https"),
-    ("{}x://127.0.0.1:{}", "proxy scheme of that kind is not supported: it needs to be http or https"),
-    ("http://{}@:{}", "the proxy has no valid address"),
+    ("http://{}@proxy.invalid:{}", "could not resolve host proxy.invalid"),
+    ("socks5h://{}@127.0.0.1:{}", "proxy scheme socks5h not supported: use http or https"),
+    ("{}x://127.0.0.1:{}", "proxy scheme not supported: use http or https"),
+    ("http://{}@:{}", "the proxy address is invalid"),
 )
 
 

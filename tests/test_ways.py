@@ -201,14 +201,14 @@ LAST_CALL = {
 
 REJECTED = {
     "secret": Broken("refused", "40125", "correct the app's secret"),
-    "token_file": Broken("refused", "40001", "the token file still holds the same"),
-    "token_url": Broken("refused", "http_4xx", "the token server refuses (HTTP 401)"),
+    "token_file": Broken("refused", "40001", "the token file is unchanged"),
+    "token_url": Broken("refused", "http_4xx", "the token server denied access (HTTP 401)"),
     "authorizer": Broken("refused", "61007", "grant permission set 18"),
-    "cloud_function": Broken("refused", "-604101", "in its config.json"),
-    "http_function": Broken("refused", "http_4xx", "the HTTP access service refuses (HTTP 401)"),
-    "cloud_hosting": Broken("refused", "41001", "switch the open interface service on"),
-    "from_appid": Broken("refused", "41001", "switch the open interface service on"),
-    "cloudbase_token": Broken("refused", "40001", "the token file still holds the same"),
+    "cloud_function": Broken("refused", "-604101", "in the cloud function's config.json"),
+    "http_function": Broken("refused", "http_4xx", "the HTTP access service denied access (HTTP 401)"),
+    "cloud_hosting": Broken("refused", "41001", "enable the open interface service"),
+    "from_appid": Broken("refused", "41001", "enable the open interface service"),
+    "cloudbase_token": Broken("refused", "40001", "the token file is unchanged"),
 }
 
 
@@ -225,9 +225,9 @@ def test_what_is_rejected_is_refused_in_words_that_say_what_to_do(tmp_path: Path
 
 
 FAULTS = {
-    "reset": ("unreachable", Broken("failed", "connection", "closed without an answer")),
+    "reset": ("unreachable", Broken("failed", "connection", "closed without a response")),
     "html": ("nonsense", Broken("failed", "malformed", "not JSON")),
-    "hang": ("too late", Broken("failed", "timeout", "no complete answer")),
+    "hang": ("too late", Broken("failed", "timeout", "no complete response")),
     "http_500": ("broken", Broken("failed", "http_5xx", "HTTP status 500")),
 }
 

@@ -43,11 +43,11 @@ def _name(chain: list[BaseException]) -> tuple[ErrorKind, str]:
     if tls := _innermost(chain, ssl.SSLError):
         return "connection", _tls(tls)
     if any(isinstance(one, _BROKE_OFF) for one in chain):
-        return "connection", "the answer broke off"
+        return "connection", "the response was cut off"
     if _innermost(chain, http.client.RemoteDisconnected):
-        return "connection", "the connection was closed without an answer"
+        return "connection", "the connection was closed without a response"
     if any(isinstance(one, _NOT_HTTP) for one in chain):
-        return "malformed", "the answer is not valid HTTP"
+        return "malformed", "the response is not valid HTTP"
     if number := next((one.errno for one in reversed(chain) if isinstance(one, OSError) and one.errno), 0):
         return "connection", os.strerror(number).lower()
     return "connection", _by_text(chain)
@@ -66,10 +66,10 @@ def _by_text(chain: list[BaseException]) -> str:
         if refused := re.match(r"Tunnel connection failed: (\d{3})\b", str(one)):
             return f"the proxy refused: {_status(int(refused[1]))}"
         if str(one).startswith("Could not find a suitable TLS CA certificate bundle"):
-            return "the file of trusted certificates could not be found"
+            return "the CA certificate file does not exist: check REQUESTS_CA_BUNDLE"
         if type(one).__name__ == "InvalidProxyURL":
-            return "the proxy has no valid address"
-    return f"the request could not be made ({type(chain[-1]).__name__})"
+            return "the proxy address is invalid"
+    return f"the request could not be sent ({type(chain[-1]).__name__})"
 
 
 def _status(code: int) -> str:

@@ -133,7 +133,7 @@ class Client:
         except TransportError as error:
             if error.kind != MALFORMED:  # counted once, in fetch()
                 errors.append(error.kind)
-            log.debug("call failed", appid=app.appid, endpoint=request.endpoint, error=str(error))
+            log.debug("api request failed", appid=app.appid, endpoint=request.endpoint, error=str(error))
             raise Failed(str(error), error.kind) from None
         finally:
             seconds = time.perf_counter() - began
@@ -142,7 +142,7 @@ class Client:
         if label and label != MALFORMED:
             errors.append(label)
         log.debug(
-            "called",
+            "api request completed",
             appid=app.appid,
             endpoint=request.endpoint,
             status=response.status,

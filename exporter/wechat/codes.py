@@ -83,18 +83,20 @@ class Code:
     """WeChat's own wording."""
     decision: type[FetchError]
     """What the code leads to when a report is asked for."""
-    cure: str
+    advice: str
     """What to do about it, for people; ``{ip}`` is the address that WeChat names."""
     no_data: bool = False
     about_app: bool = False
     """It is about the app's credentials or account, whichever report met it."""
 
 
-_BY_ITSELF = "it is asked for again by itself"
-_TAKE_ANOTHER = "the exporter takes another token once; if this stays, something else replaces the app's tokens"
-_OUR_FAULT = "a fault of the exporter: please report it"
+_BY_ITSELF = "retried automatically"
+_TAKE_ANOTHER = (
+    "the exporter fetches another token once; if the error persists, another program replaces the app's tokens"
+)
+_OUR_FAULT = "internal error, please report it"
 _CONFIRM = "the Mini Program's administrator must confirm the exporter's IP address in WeChat"
-_PLATFORM = "complete the set-up of the third-party platform"
+_PLATFORM = "complete the setup of the third-party platform"
 _PUNISHED = "the account is restricted: see the notices on mp.weixin.qq.com"
 
 CODES: Final = {
@@ -112,7 +114,7 @@ CODES: Final = {
         Code(40014, "invalid access_token", TokenRejected, _TAKE_ANOTHER),
         Code(42001, "access_token expired", TokenRejected, _TAKE_ANOTHER),
         Code(41001, "access_token missing", Failed, _OUR_FAULT),
-        Code(DAILY_QUOTA, "reach max api daily quota limit", QuotaSpent, "nothing is asked until tomorrow"),
+        Code(DAILY_QUOTA, "reach max api daily quota limit", QuotaSpent, "no requests until tomorrow"),
         Code(45011, "api minute-quota reach limit mustslower retry next minute", QuotaSpent, _BY_ITSELF),
         Code(40002, "invalid grant_type", Refused, _OUR_FAULT),
         Code(40013, "invalid appid", Refused, "correct `appid` in the configuration"),
@@ -122,8 +124,8 @@ CODES: Final = {
             Refused,
             "correct the app's secret (mp.weixin.qq.com shows or resets it)",
         ),
-        Code(41002, "appid missing", Refused, "give the app an `appid` in the configuration"),
-        Code(41004, "appsecret missing", Refused, "give the app its secret in the configuration"),
+        Code(41002, "appid missing", Refused, "set the app's `appid` in the configuration"),
+        Code(41004, "appsecret missing", Refused, "set the app's secret in the configuration"),
         Code(
             40164,
             "invalid ip {ip} ipv6 ::ffff:{ip}, not in whitelist",
@@ -142,7 +144,7 @@ CODES: Final = {
             48001,
             "api unauthorized",
             Refused,
-            "the token must be that of a Mini Program account (not an official account) that may use data analysis",
+            "the token must belong to a Mini Program (not an official account) with access to data analysis",
         ),
         Code(48004, "api forbidden for irregularities", Refused, _PUNISHED, about_app=True),
         Code(50002, "user limited", Refused, _PUNISHED, about_app=True),
@@ -151,7 +153,7 @@ CODES: Final = {
             61004,
             "access clientip is not registered",
             Refused,
-            "register the exporter's IP; " + _PLATFORM,
+            "register the exporter's IP address; " + _PLATFORM,
             about_app=True,
         ),
         Code(61007, "api is unauthorized to component", Refused, "grant permission set 18; " + _PLATFORM),
@@ -160,14 +162,14 @@ CODES: Final = {
             61501,
             "date range error",
             Failed,
-            "check this machine's clock; the period is not over",
+            "the period is not over: check this machine's clock",
             no_data=True,
         ),
         Code(
             61502,
             "this is game miniprogram, data api is not supported",
             Refused,
-            "WeChat gives no figures for games: take the app out of the configuration",
+            "WeChat has no figures for games: remove the app from the configuration",
             no_data=True,
             about_app=True,
         ),
@@ -175,12 +177,12 @@ CODES: Final = {
         Code(44002, "empty post data", Failed, _OUR_FAULT),
         Code(-1000, "system error", Failed, _BY_ITSELF),
         Code(40101, "missing parameter", Refused, "check `env` and `name` of `cloud_function` in the configuration"),
-        Code(85088, "no qbase privilege", Refused, "open cloud development for the Mini Program in WeChat DevTools"),
+        Code(85088, "no qbase privilege", Refused, "enable cloud development for the Mini Program in WeChat DevTools"),
         Code(
             -604101,
             "function has no permission to call this API",
             Refused,
-            "give the cloud function the permission for this report in its config.json, and upload it with that file",
+            "allow this report in the cloud function's config.json, and upload the function with that file",
         ),
         Code(47001, "data format error", Failed, _OUR_FAULT),
         Code(89501, "this ip is waiting for the administrator's confirmation", Refused, _CONFIRM, about_app=True),

@@ -84,7 +84,7 @@ class _Connection(HTTPConnection):
         try:
             found = socket.getaddrinfo(self._dns_host.strip("[]"), self.port, type=socket.SOCK_STREAM)
         except (socket.gaierror, UnicodeError):
-            raise TransportError("connection", f"the name {self.host} could not be resolved") from None
+            raise TransportError("connection", f"could not resolve host {self.host}") from None
         failure = OSError()
         for tried, (family, kind, protocol, _, address) in enumerate(found):
             try:
@@ -170,8 +170,9 @@ class _Adapter(HTTPAdapter):
         scheme = proxy.partition("://")[0].lower()
         if scheme not in _POOLS:
             # A SOCKS library connects by itself, out of the watchdog's reach.
-            known = scheme if scheme in {"socks4", "socks4a", "socks5", "socks5h"} else "of that kind"
-            raise TransportError("connection", f"proxy scheme {known} is not supported: it needs to be http or https")
+            # Any other scheme is not quoted: it may be the user name of a URL without one.
+            named = f" {scheme}" if scheme in {"socks4", "socks4a", "socks5", "socks5h"} else ""
+            raise TransportError("connection", f"proxy scheme{named} not supported: use http or https")
         manager = super().proxy_manager_for(proxy, **kwargs)
         manager.pool_classes_by_scheme = _POOLS
         return manager
@@ -225,7 +226,7 @@ class Transport:
             owner: the fetch it belongs to; a kept connection is used again only for the same one.
 
         Raises:
-            TransportError: ``timeout``: no complete answer in time. ``malformed``: not HTTP, compressed
+            TransportError: ``timeout``: no complete response in time. ``malformed``: not HTTP, compressed
                 unasked, or over 1 MiB. ``connection``: anything else, an answer that broke off included.
         """
         exchange = self._watchdog.begin(self._timeout)
@@ -256,7 +257,7 @@ class Transport:
         if exchange.cut == "closed":
             return "connection", "the exporter is stopping"
         if exchange.cut or cause is None or is_timeout(cause):
-            return "timeout", f"no complete answer within {exchange.seconds:g}s"
+            return "timeout", f"no complete response within {exchange.seconds:g}s"
         return explain(cause)
 
     def _converse(self, call: ApiRequest, seconds: float) -> ApiResponse:
@@ -274,7 +275,7 @@ class Transport:
             proxies=proxies,  # type: ignore[arg-type]  # None is how requests is told of no proxy
         ) as response:
             if response.headers.get("Content-Encoding", "").strip().lower() not in {"", "identity"}:
-                raise TransportError("malformed", "the answer is compressed, which was not asked for")
+                raise TransportError("malformed", "the response is compressed, which was not requested")
             headers = response.headers
             body = _read(response.raw)
             return ApiResponse(response.status_code, body, headers.get("Retry-After", ""), headers.get("Date", ""))
@@ -285,5 +286,5 @@ def _read(raw: Any) -> bytes:  # noqa: ANN401 - as requests types it
     while piece := raw.read(_PIECE, decode_content=False):
         body += piece
         if len(body) > MAX_BODY:
-            raise TransportError("malformed", "the answer is larger than 1 MiB")
+            raise TransportError("malformed", "the response is larger than 1 MiB")
     return bytes(body)

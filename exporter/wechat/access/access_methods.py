@@ -155,12 +155,12 @@ class CloudHostingAccess:
         except Failed as failed:
             if failed.errcode == _OPEN_INTERFACE_OFF:
                 raise Refused(
-                    f"{_OPEN_INTERFACE_OFF} access_token missing: switch the open interface service on in the console"
-                    " of Cloud Hosting",
+                    f"{_OPEN_INTERFACE_OFF} access_token missing: enable the open interface service in the Cloud"
+                    " Hosting console",
                     _OPEN_INTERFACE_OFF,
                 ) from None
             if response.status == _NOT_ALLOWED:
-                failed.args = (f"{failed}; if it stays, allow {report.path} in the console of Cloud Hosting",)
+                failed.args = (f"{failed}; if the error persists, allow {report.path} in the Cloud Hosting console",)
             raise
 
 

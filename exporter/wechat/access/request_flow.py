@@ -47,7 +47,7 @@ def read_headers(headers: Headers) -> tuple[tuple[str, str], ...]:
     values = tuple((name, read_secret(value)) for name, value in headers)
     # Checked here, because http.client would quote the value in its error.
     if not all(value.isascii() and value.isprintable() for _, value in values):
-        raise Refused("the value of a header holds characters that no header can", about_app=True)
+        raise Refused("a header value contains characters that are not allowed in HTTP headers", about_app=True)
     return values
 
 

@@ -110,7 +110,7 @@ class TokenSource(ABC):
             return (yield from attempt(other))
         except TokenRejected as rejected:
             self._token = ""
-            message = f"{rejected}; a second token was rejected, too"
+            message = f"{rejected}; a second token was also rejected"
             raise Refused(message, rejected.errcode, about_app=True) from None
 
     def _renew(self) -> RequestFlow[str]:
@@ -132,7 +132,7 @@ class StableToken(TokenSource):
     """
 
     ENDPOINTS = (STABLE_TOKEN,)
-    SAME_AGAIN = "WeChat gave the same token again"
+    SAME_AGAIN = "WeChat returned the same token again"
 
     def __init__(self, settings: AppSecret, appid: str, context: AccessContext) -> None:
         super().__init__(context)
@@ -163,7 +163,7 @@ class FileToken(TokenSource):
     """
 
     RETRY_SECONDS = _EXTERNAL_RENEWAL_SECONDS
-    SAME_AGAIN = "the token file still holds the same: whatever writes it must renew it"
+    SAME_AGAIN = "the token file is unchanged: the program that writes it must renew the token"
 
     def __init__(self, settings: TokenFile, _appid: str, context: AccessContext, every: float = 0.0) -> None:
         super().__init__(context)
@@ -183,7 +183,7 @@ class UrlToken(TokenSource):
 
     ENDPOINTS = (TOKEN_URL,)
     RETRY_SECONDS = _EXTERNAL_RENEWAL_SECONDS
-    SAME_AGAIN = "the token server gave the same token again: it must renew it"
+    SAME_AGAIN = "the token server returned the same token again: it must renew the token"
 
     def __init__(self, settings: TokenUrl, appid: str, context: AccessContext) -> None:
         super().__init__(context)
@@ -214,7 +214,7 @@ class AuthorizerToken(TokenSource):
     """
 
     ENDPOINTS = (AUTHORIZER_TOKEN,)
-    SAME_AGAIN = "WeChat gave the same token again"
+    SAME_AGAIN = "WeChat returned the same token again"
 
     def __init__(self, settings: Authorizer, appid: str, context: AccessContext) -> None:
         super().__init__(context)
@@ -255,25 +255,20 @@ class AuthorizerToken(TokenSource):
         return token
 
     def _save(self, stored: str, refresh_token: str) -> None:
+        appid = self._authorization.appid
         try:
             # The file of a new authorization must not be overwritten with a token of the old one.
             if self._settings.refresh_token.read() != stored:
-                log.warning(
-                    "the refresh token file was written meanwhile: left as it is", appid=self._authorization.appid
-                )
+                reason = "the refresh token file was changed by another program"
+                log.warning("refresh token not saved", appid=appid, reason=reason)
                 return
             self._settings.refresh_token.keep(refresh_token)
-        except SecretUnavailable as error:
-            problem = str(error)
+        except SecretUnavailable as unavailable:
+            error = f"{unavailable}; make the file writable before the exporter stops, or authorize the app again"
         else:
-            log.info("WeChat changed the refresh token: written to its file", appid=self._authorization.appid)
+            log.info("refresh token saved", appid=appid)
             return
-        log.error(
-            "WeChat changed the refresh token, and it cannot be written: make the file writable before the exporter"
-            " ends, or the app must be authorized again",
-            appid=self._authorization.appid,
-            problem=problem,
-        )
+        log.error("refresh token save failed", appid=appid, error=error)
 
 
 # Any: each class takes the settings that it is listed under.

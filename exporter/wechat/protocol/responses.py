@@ -93,7 +93,7 @@ def read_object(reply: ApiResponse, now: float) -> dict[str, Any]:
 def http_failure(reply: ApiResponse, now: float) -> Failed:
     """What an HTTP status in place of an answer comes to."""
     return Failed(
-        f"HTTP status {reply.status} in place of an answer",
+        f"unexpected HTTP status {reply.status}",
         _status_label(reply.status),
         retry_after=retry_after_seconds(reply.retry_after, now),
     )
@@ -102,7 +102,7 @@ def http_failure(reply: ApiResponse, now: float) -> Failed:
 def require_access(reply: ApiResponse, service: str) -> None:
     """A service that does not let us in will not do so by itself."""
     if reply.status in _NO_ENTRY:
-        words = f"{service} refuses (HTTP {reply.status}): check url and headers in the configuration"
+        words = f"{service} denied access (HTTP {reply.status}): check `url` and `headers` in the configuration"
         raise Refused(words, _status_label(reply.status), about_app=True)
 
 
@@ -114,9 +114,9 @@ def _decode(body: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(body.decode("utf-8-sig"), strict=False, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise malformed("it is not JSON") from None
+        raise malformed("not JSON") from None
     if not isinstance(answer, dict):
-        raise malformed("it is not a JSON object")
+        raise malformed("not a JSON object")
     return answer
 
 
@@ -128,7 +128,7 @@ def decode_function(answer: dict[str, Any]) -> dict[str, Any]:
     """What a function returned, from the text that ``resp_data`` is."""
     text = answer.get("resp_data")
     if not isinstance(text, str):
-        raise malformed("it does not hold what the function returned")
+        raise malformed("no function result in resp_data")
     return _decode(text.encode("utf-8", "replace"))
 
 
@@ -142,7 +142,7 @@ def errcode_of(answer: dict[str, Any]) -> int:
     if isinstance(value, str) and re.fullmatch(r"-?\d{1,10}", value, re.ASCII):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST_ERRCODE:
-        raise malformed("its errcode is not a whole number")
+        raise malformed("errcode is not a whole number")
     return value
 
 
@@ -160,13 +160,13 @@ def decide(number: int, errmsg: str, *, about_period: bool) -> FetchError:
     """What an errcode leads to."""
     code = CODES.get(number)
     if code is None and number < _CLOUD_CODES:
-        cure = "an error of the cloud environment: check env and name, and the function's log"
-        return Failed(f"{number} {errmsg}: {cure}", OTHER, about_period=about_period)
+        advice = "cloud environment error: check `env` and `name`, and the function's log"
+        return Failed(f"{number} {errmsg}: {advice}", OTHER, about_period=about_period)
     if code is None:
-        return Failed(f"{number} {errmsg}: a code unknown to the exporter", OTHER, about_period=about_period)
+        return Failed(f"{number} {errmsg}: unknown error code", OTHER, about_period=about_period)
     address = _ADDRESS.search(errmsg)
-    cure = code.cure.format(ip=address[1] if address else "this machine's address")
-    message = f"{number} {errmsg}: {cure}"
+    advice = code.advice.format(ip=address[1] if address else "this machine's address")
+    message = f"{number} {errmsg}: {advice}"
     return code.decision(
         message, str(number), about_period=about_period, no_data=code.no_data, about_app=code.about_app
     )
@@ -174,4 +174,4 @@ def decide(number: int, errmsg: str, *, about_period: bool) -> FetchError:
 
 def malformed(what: str) -> Failed:
     """An answer that cannot be believed, and why."""
-    return Failed(f"WeChat's answer cannot be believed: {what}", MALFORMED, about_period=True)
+    return Failed(f"invalid response from WeChat: {what}", MALFORMED, about_period=True)

@@ -74,16 +74,16 @@ def parse_function(reply: ApiResponse, report: Report, period: Period, now: floa
 def _reading(answer: dict[str, Any], report: Report, period: Period) -> Reading:
     rows = answer.get("list")
     if not isinstance(rows, list):
-        raise malformed("it has no list of rows")
+        raise malformed("no list of rows")
     if not rows:
         raise NotReady("WeChat has no figures for this period (yet)", about_period=True, no_data=True)
     row = rows[0]
     if len(rows) != 1 or not isinstance(row, dict):
-        raise malformed("it has not exactly one row")
+        raise malformed("expected exactly one row")
     _check_period(row, period)
     values = tuple(_figure(row, field) for field in report.fields)
     if all(value is None for value in values):
-        raise malformed("its row has not one figure")
+        raise malformed("the row has no figures")
     return Reading(report, period, values)
 
 
@@ -94,7 +94,7 @@ def _said_by_function(answer: dict[str, Any], secrets: tuple[str, ...]) -> dict[
         return answer
     decision = decide(number, errmsg_of(answer, secrets), about_period=True)
     if isinstance(decision, TokenRejected):
-        raise Failed(f"inside the function: {decision}", decision.errcode, about_period=True)
+        raise Failed(f"in the cloud function: {decision}", decision.errcode, about_period=True)
     raise decision
 
 
@@ -105,7 +105,7 @@ def _check_period(row: dict[str, Any], period: Period) -> None:
             return
     except ValueError:
         pass
-    raise malformed(f"its ref_date is not {period.label}")
+    raise malformed(f"ref_date is not {period.label}")
 
 
 def _figure(row: dict[str, Any], field: Field) -> float | None:
@@ -117,7 +117,7 @@ def _figure(row: dict[str, Any], field: Field) -> float | None:
     if value is None:
         return None
     if not is_figure(value):
-        raise malformed(f"{field.wechat} is not a figure")
+        raise malformed(f"{field.wechat} is not a valid number")
     if field.unit is not Unit.COUNT:
         return value
     if value != int(value):

@@ -58,7 +58,7 @@ def parse_token(reply: ApiResponse, now: float) -> Token:
     except TokenRejected as wrong:
         errcode = wrong.errcode
         raise Refused(f"{errcode} {CODES[int(errcode)].errmsg}: {WRONG_SECRET}", errcode) from None
-    return Token(_token(answer.get("access_token"), "WeChat's answer"), _life(answer.get("expires_in")))
+    return Token(_token(answer.get("access_token"), "WeChat's response"), _life(answer.get("expires_in")))
 
 
 def parse_authorizer_token(reply: ApiResponse, now: float) -> tuple[Token, str]:
@@ -69,10 +69,10 @@ def parse_authorizer_token(reply: ApiResponse, now: float) -> tuple[Token, str]:
         Refused, QuotaSpent, Failed: as for ``parse_token``.
     """
     answer = read_response(reply, now, about_period=False)
-    token = _token(answer.get("authorizer_access_token"), "WeChat's answer")
+    token = _token(answer.get("authorizer_access_token"), "WeChat's response")
     refresh_token = answer.get("authorizer_refresh_token") or ""
     if refresh_token:
-        _token(refresh_token, "WeChat's answer")
+        _token(refresh_token, "WeChat's response")
     return Token(token, _life(answer.get("expires_in"))), refresh_token
 
 
@@ -88,24 +88,24 @@ def parse_served_token(reply: ApiResponse, source: TokenUrl, now: float) -> Toke
         if reply.status != HTTPStatus.OK:
             raise http_failure(reply, now)
         text = reply.body.decode("utf-8-sig", "replace").strip()
-        return Token(_token(text, "the token server's answer"), _LONGEST_LIFE)
+        return Token(_token(text, "the token server's response"), _LONGEST_LIFE)
     try:
         answer = read_response(reply, now, about_period=False)
     except TokenRejected as rejected:
-        raise Refused(f"the token server passes on: {rejected}", rejected.errcode) from None
-    token = _token(_inside(answer, source.json_field), "the token server's answer")
+        raise Refused(f"the token server returned: {rejected}", rejected.errcode) from None
+    token = _token(_inside(answer, source.json_field), "the token server's response")
     return Token(token, _life(_inside(answer, source.expires_in)) if source.expires_in else _LONGEST_LIFE)
 
 
 def _token(value: object, whose: str) -> str:
     if not isinstance(value, str) or len(value) > _LONGEST_TOKEN or not _TOKEN.fullmatch(value):
-        raise Failed(f"{whose} holds no token", MALFORMED)
+        raise Failed(f"{whose} contains no token", MALFORMED)
     return value
 
 
 def _life(seconds: object) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
-        raise Failed("the answer does not say how long the token lives", MALFORMED)
+        raise Failed("the response contains no valid token lifetime", MALFORMED)
     return float(min(seconds, _LONGEST_LIFE))
 
 
