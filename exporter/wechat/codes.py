@@ -1,14 +1,14 @@
-"""WeChat's error codes, and the decision each leads to: one table, one class for each decision.
+"""WeChat's error codes, and what the exporter does about each: one table, and one exception class per decision.
 
-The codes are those of wechat-api.md section 4. The decisions::
+The codes are those of wechat-api.md section 4. The README's table is generated from ``CODES``. The classes::
 
     FetchError
      +-- NotReady       the period is not published yet
      |    +-- Busy      WeChat is overloaded: retried sooner
-     +-- TokenRejected  another token may help, once
-     +-- QuotaSpent     WeChat asks to be left alone for a while
-     +-- Refused        a person must act
-     +-- Failed         network, nonsense, unknown code, our own fault: tried again by itself
+     +-- TokenRejected  a different token may work: one retry
+     +-- QuotaSpent     no requests for a minute or for the rest of the day
+     +-- Refused        action required
+     +-- Failed         network error, malformed response, unknown code or internal error: retried automatically
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ DAILY_QUOTA: Final = 45009
 
 
 class FetchError(Exception):
-    """Why there is no reading. The text is for people and holds no secret.
+    """The reason why there is no reading. The message is for people and contains no secret.
 
     Attributes:
-        errcode: the ``errcode`` label; empty where WeChat gave no code (an empty list).
-        about_period: the reason is about this period alone, so that another one may succeed.
-        about_app: the reason is the app's credentials or account, and holds for all its reports.
-        no_data: WeChat says that it has nothing for this period.
-        retry_after: seconds that the server asked to be left alone, 0 if it did not.
+        errcode: the ``errcode`` label; empty if WeChat sent no code (an empty list).
+        about_period: the error concerns this period only, so that another one may succeed.
+        about_app: the error concerns the app's credentials or account, and so all its reports.
+        no_data: WeChat has no figures for this period.
+        retry_after: seconds to wait, from the server's ``Retry-After``; 0 without one.
     """
 
     def __init__(  # noqa: PLR0913 (the attributes)
@@ -55,46 +55,44 @@ class NotReady(FetchError):
 
 
 class Busy(NotReady):
-    """WeChat is overloaded, which has nothing to do with publication: retried soon, with backoff."""
+    """WeChat is overloaded. This says nothing about publication, so it is retried sooner, with backoff."""
 
 
 class TokenRejected(FetchError):
-    """Another token may help, once."""
+    """A different token may work: one retry."""
 
 
 class QuotaSpent(FetchError):
-    """WeChat asks to be left alone for a minute or for the day."""
+    """A quota is used up, for a minute or for the rest of the day."""
 
 
 class Refused(FetchError):
-    """A person must act."""
+    """Action required: a retry cannot succeed before somebody changes the configuration or a setting at WeChat."""
 
 
 class Failed(FetchError):
-    """Network, nonsense, an unknown code or our own fault: tried again by itself."""
+    """Network error, malformed response, unknown code or internal error: retried automatically."""
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One ``errcode`` of WeChat's."""
+    """One ``errcode`` of WeChat."""
 
     number: int
     errmsg: str
-    """WeChat's own wording."""
+    """WeChat's own message."""
     decision: type[FetchError]
-    """What the code leads to when a report is asked for."""
+    """The exception in the response to a report."""
     advice: str
-    """What to do about it, for people; ``{ip}`` is the address that WeChat names."""
+    """What to do, for people; ``{ip}`` is the address in WeChat's message."""
     no_data: bool = False
     about_app: bool = False
-    """It is about the app's credentials or account, whichever report met it."""
+    """The code concerns the app's credentials or account, and so all its reports."""
 
 
-_BY_ITSELF = "retried automatically"
-_TAKE_ANOTHER = (
-    "the exporter fetches another token once; if the error persists, another program replaces the app's tokens"
-)
-_OUR_FAULT = "internal error, please report it"
+_RETRIED = "retried automatically"
+_RENEWED = "the exporter fetches another token once; if the error persists, another program replaces the app's tokens"
+_INTERNAL = "internal error, please report it"
 _CONFIRM = "the Mini Program's administrator must confirm the exporter's IP address in WeChat"
 _PLATFORM = "complete the setup of the third-party platform"
 _PUNISHED = "the account is restricted: see the notices on mp.weixin.qq.com"
@@ -102,21 +100,21 @@ _PUNISHED = "the account is restricted: see the notices on mp.weixin.qq.com"
 CODES: Final = {
     code.number: code
     for code in (
-        Code(-1, "system error", Busy, "WeChat is busy; " + _BY_ITSELF),
-        Code(61503, "data not ready, please try later", NotReady, "not published yet; " + _BY_ITSELF),
-        Code(61504, "system busy now , please try later", Busy, "WeChat is busy; " + _BY_ITSELF),
+        Code(-1, "system error", Busy, "WeChat is busy; " + _RETRIED),
+        Code(61503, "data not ready, please try later", NotReady, "not published yet; " + _RETRIED),
+        Code(61504, "system busy now , please try later", Busy, "WeChat is busy; " + _RETRIED),
         Code(
             40001,
             "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken",
             TokenRejected,
-            _TAKE_ANOTHER,
+            _RENEWED,
         ),
-        Code(40014, "invalid access_token", TokenRejected, _TAKE_ANOTHER),
-        Code(42001, "access_token expired", TokenRejected, _TAKE_ANOTHER),
-        Code(41001, "access_token missing", Failed, _OUR_FAULT),
+        Code(40014, "invalid access_token", TokenRejected, _RENEWED),
+        Code(42001, "access_token expired", TokenRejected, _RENEWED),
+        Code(41001, "access_token missing", Failed, _INTERNAL),
         Code(DAILY_QUOTA, "reach max api daily quota limit", QuotaSpent, "no requests until tomorrow"),
-        Code(45011, "api minute-quota reach limit mustslower retry next minute", QuotaSpent, _BY_ITSELF),
-        Code(40002, "invalid grant_type", Refused, _OUR_FAULT),
+        Code(45011, "api minute-quota reach limit mustslower retry next minute", QuotaSpent, _RETRIED),
+        Code(40002, "invalid grant_type", Refused, _INTERNAL),
         Code(40013, "invalid appid", Refused, "correct `appid` in the configuration"),
         Code(
             40125,
@@ -157,7 +155,7 @@ CODES: Final = {
             about_app=True,
         ),
         Code(61007, "api is unauthorized to component", Refused, "grant permission set 18; " + _PLATFORM),
-        Code(61500, "date format error", Failed, _OUR_FAULT),
+        Code(61500, "date format error", Failed, _INTERNAL),
         Code(
             61501,
             "date range error",
@@ -173,9 +171,9 @@ CODES: Final = {
             no_data=True,
             about_app=True,
         ),
-        Code(43002, "require POST method", Failed, _OUR_FAULT),
-        Code(44002, "empty post data", Failed, _OUR_FAULT),
-        Code(-1000, "system error", Failed, _BY_ITSELF),
+        Code(43002, "require POST method", Failed, _INTERNAL),
+        Code(44002, "empty post data", Failed, _INTERNAL),
+        Code(-1000, "system error", Failed, _RETRIED),
         Code(40101, "missing parameter", Refused, "check `env` and `name` of `cloud_function` in the configuration"),
         Code(85088, "no qbase privilege", Refused, "enable cloud development for the Mini Program in WeChat DevTools"),
         Code(
@@ -184,16 +182,16 @@ CODES: Final = {
             Refused,
             "allow this report in the cloud function's config.json, and upload the function with that file",
         ),
-        Code(47001, "data format error", Failed, _OUR_FAULT),
+        Code(47001, "data format error", Failed, _INTERNAL),
         Code(89501, "this ip is waiting for the administrator's confirmation", Refused, _CONFIRM, about_app=True),
         Code(89503, "this ip needs the administrator's confirmation", Refused, _CONFIRM, about_app=True),
         Code(89506, "the administrator refused this ip twice within 24 hours", Refused, _CONFIRM, about_app=True),
         Code(89507, "the administrator refused this ip within the last hour", Refused, _CONFIRM, about_app=True),
     )
 }
-"""Every code we know (wechat-api.md section 4), by its number."""
+"""All codes of wechat-api.md section 4 by their number; any other code gets the label ``other``."""
 
 BUSY: Final = frozenset(str(code.number) for code in CODES.values() if code.decision is Busy)
-"""The ``errcode`` labels of an overloaded WeChat."""
+"""The ``errcode`` labels that mean that WeChat is overloaded."""
 
-WRONG_SECRET = "the AppSecret is wrong: correct it in the configuration (mp.weixin.qq.com shows or resets it)"  # noqa: S105 (words, no secret)
+WRONG_SECRET = "the AppSecret is wrong: correct it in the configuration (mp.weixin.qq.com shows or resets it)"  # noqa: S105 (a text)

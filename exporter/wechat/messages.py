@@ -1,4 +1,7 @@
-"""What goes over the wire and what comes back, as values: neither knows of sockets nor of WeChat."""
+"""Requests to WeChat and other services, their responses, and errors of the transport, as values.
+
+Neither a socket nor the meaning of a body is known here.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,22 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 ErrorKind = Literal["timeout", "connection", "malformed"]
-"""What can go wrong on the way, in the words of the ``errcode`` label."""
+"""The kinds of transport errors, as values of the ``errcode`` label."""
 
 
 JSON = (("Content-Type", "application/json"),)
-"""The headers of a request whose body is JSON."""
+"""The headers of a request with a JSON body."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """One HTTP request. Query, headers and body may hold secrets, so ``repr`` shows none of them."""
+    """One HTTP request. Query, headers and body may contain secrets, so ``repr`` hides them."""
 
     endpoint: str
-    """The ``endpoint`` label of its duration: ``stable_token``."""
+    """The ``endpoint`` label of its duration, for example ``stable_token``."""
     method: str
     url: str = field(repr=False)
-    """Absolute; that of another service may have a query, and in it a key."""
+    """Absolute. The URL of another service may have a query of its own, which may contain a key."""
     query: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
@@ -29,21 +32,21 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True)
 class ApiResponse:
-    """One HTTP answer that arrived whole and in time. The body may hold a token, so ``repr`` hides it."""
+    """One complete HTTP response. The body may contain a token, so ``repr`` hides it."""
 
     status: int
     body: bytes = field(repr=False)
     retry_after: str = ""
-    """The ``Retry-After`` header as it came."""
+    """The ``Retry-After`` header, not parsed."""
     date: str = ""
-    """The ``Date`` header as it came: the server's clock."""
+    """The ``Date`` header, not parsed: the server's clock."""
     secrets: tuple[str, ...] = field(default=(), repr=False)
-    """What was sent and must not be shown, should the server repeat it in an error text."""
+    """What was sent and must be removed from an error text that repeats it."""
 
 
 class TransportError(Exception):
-    """No usable answer came. The text is for people and never holds a URL, a token or a secret."""
+    """There is no usable response. The message is for people and contains no URL, token or secret."""
 
-    def __init__(self, fault: ErrorKind, words: str) -> None:
-        super().__init__(words)
-        self.kind = fault
+    def __init__(self, kind: ErrorKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind

@@ -1,4 +1,9 @@
-"""Remove secrets from texts that come from elsewhere, before they are shortened and shown."""
+"""Remove secrets from texts of other systems.
+
+WeChat and proxies repeat parts of a request in their error texts: complete, shortened or escaped. Therefore the
+beginnings and ends of secrets are removed, too. A text must be redacted before it is shortened, because a cut through a
+token may leave a part that is too short to be recognized.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +16,10 @@ if TYPE_CHECKING:
 
 MARK: Final = "<SECRET>"
 SHORTEST: Final = 8
-"""Characters of a secret, or of its beginning or end, from which on it is removed; shorter ones are ordinary words."""
+"""Minimum characters of a secret, or of its beginning or end, to be removed; shorter ones may be ordinary words."""
 
 _LONGEST = 4096
-"""Characters that are searched, far more than are shown of any text."""
+"""Characters that are searched: many more than are shown, few enough for a hostile text to cost little time."""
 _LAYERS = 3  # of percent-encoding
 
 _QUOTED = re.compile(r'\\([/"\\])')
@@ -41,12 +46,12 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def _decoded(text: str) -> str:
-    r"""Without JSON's escapes: ``\uXXXX``, and ``\/``, ``\"`` and ``\\`` of JSON within JSON."""
+    r"""Decode JSON's escapes: ``\uXXXX``, and ``\/``, ``\"`` and ``\\`` of JSON within JSON."""
     return _QUOTED.sub(r"\1", _ESCAPE.sub(lambda found: chr(int(found[1], 16)), text))
 
 
 def _spans(text: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
-    """Where the secrets and their parts are, as slices."""
+    """Yield where the secrets and their beginnings and ends are, as start and stop."""
     for secret in secrets:
         for start in _places(text, secret[:SHORTEST]):
             length = SHORTEST

@@ -1,4 +1,9 @@
-"""Any answer of WeChat's: from bytes to an object, or to the decision that its errcode leads to."""
+"""Read any response of WeChat: from bytes to a JSON object, or to the exception for its errcode.
+
+WeChat reports errors as HTTP 200 with an ``errcode`` in the body. Any other HTTP status comes from a proxy or an
+overloaded gateway and says nothing about the request. The body is read strictly, because figures go to alerts:
+``NaN`` and numbers of thousands of digits, which Python's json accepts by default, are malformed.
+"""
 
 from __future__ import annotations
 
@@ -18,29 +23,29 @@ if TYPE_CHECKING:
 _LONGEST_ERRMSG = 200
 _LARGEST_ERRCODE = 10**10
 _ADDRESS = re.compile(r"invalid ip ([0-9a-fA-F.:]+)")
-_NO_ENTRY = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
+_ACCESS_DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
 _CLOUD_CODES = -500_000  # cloud codes lie below (wechat-api.md section 5)
 
 
-def error_label(reply: ApiResponse) -> str:
-    """The ``errcode`` label of an answer; empty if it is a success or cannot be read as one of WeChat's.
+def error_label(response: ApiResponse) -> str:
+    """Return the ``errcode`` label of a response; empty for a success or a malformed body.
 
-    Of a cloud function's answer it is the label of what the function says.
+    For the response of a cloud function it is the label of the function's result.
     """
-    if reply.status != HTTPStatus.OK:
-        return _status_label(reply.status)
+    if response.status != HTTPStatus.OK:
+        return _status_label(response.status)
     try:
-        answer = _decode(reply.body)
-        if errcode_of(answer) == 0 and "resp_data" in answer:
-            answer = decode_function(answer)
-        number = errcode_of(answer)
+        content = _decode(response.body)
+        if errcode_of(content) == 0 and "resp_data" in content:
+            content = decode_function(content)
+        number = errcode_of(content)
     except Failed:
         return ""
     return _label(number) if number else ""
 
 
 def retry_after_seconds(text: str, now: float) -> float:
-    """Reads ``Retry-After``, seconds or a date (RFC 9110 section 10.2.3); 0 if it says nothing readable."""
+    """Parse ``Retry-After``: seconds or a date (RFC 9110 section 10.2.3). Return 0 if it is missing or invalid."""
     text = text.strip()
     if text.isascii() and text.isdigit():
         return float(text[:10])
@@ -48,9 +53,9 @@ def retry_after_seconds(text: str, now: float) -> float:
     return 0.0 if moment is None else max(0.0, moment - now)
 
 
-def server_time(reply: ApiResponse) -> float | None:
+def server_time(response: ApiResponse) -> float | None:
     """Return the server's clock, Unix seconds, from the ``Date`` header (RFC 9110 section 6.6.1); None without one."""
-    return _http_date(reply.date)
+    return _http_date(response.date)
 
 
 def _http_date(text: str) -> float | None:
@@ -61,49 +66,50 @@ def _http_date(text: str) -> float | None:
         return None
 
 
-def read_response(reply: ApiResponse, now: float, *, about_period: bool) -> dict[str, Any]:
-    """The object of an answer that is none of WeChat's errors.
+def read_response(response: ApiResponse, now: float, *, about_period: bool) -> dict[str, Any]:
+    """Return the JSON object of a response without an error.
 
-    That WeChat is busy means "not ready" only where the answer is about a period.
+    The codes for "busy" and "not ready" mean ``NotReady`` only if the request was about a period. In the response to a
+    request for a token they are ``Failed``.
 
     Raises:
-        FetchError: as the table of codes says; ``Failed`` for what is no such object.
+        FetchError: as in the table of codes; ``Failed`` for a malformed response.
     """
-    answer = read_object(reply, now)
-    number = errcode_of(answer)
+    content = read_object(response, now)
+    number = errcode_of(content)
     if number:
-        decision = decide(number, errmsg_of(answer, reply.secrets), about_period=about_period)
+        decision = decide(number, errmsg_of(content, response.secrets), about_period=about_period)
         if isinstance(decision, NotReady) and not about_period:
             raise Failed(str(decision), decision.errcode)
         raise decision
-    return answer
+    return content
 
 
-def read_object(reply: ApiResponse, now: float) -> dict[str, Any]:
-    """The JSON object of an answer, be it an error or not.
+def read_object(response: ApiResponse, now: float) -> dict[str, Any]:
+    """Return the JSON object of a response, with an error or without.
 
     Raises:
-        Failed: there is none.
+        Failed: there is no such object.
     """
-    if reply.status != HTTPStatus.OK:
-        raise http_failure(reply, now)
-    return _decode(reply.body)
+    if response.status != HTTPStatus.OK:
+        raise http_failure(response, now)
+    return _decode(response.body)
 
 
-def http_failure(reply: ApiResponse, now: float) -> Failed:
-    """What an HTTP status in place of an answer comes to."""
+def http_failure(response: ApiResponse, now: float) -> Failed:
+    """Return the error for an HTTP status other than 200."""
     return Failed(
-        f"unexpected HTTP status {reply.status}",
-        _status_label(reply.status),
-        retry_after=retry_after_seconds(reply.retry_after, now),
+        f"unexpected HTTP status {response.status}",
+        _status_label(response.status),
+        retry_after=retry_after_seconds(response.retry_after, now),
     )
 
 
-def require_access(reply: ApiResponse, service: str) -> None:
-    """A service that does not let us in will not do so by itself."""
-    if reply.status in _NO_ENTRY:
-        words = f"{service} denied access (HTTP {reply.status}): check `url` and `headers` in the configuration"
-        raise Refused(words, _status_label(reply.status), about_app=True)
+def require_access(response: ApiResponse, service: str) -> None:
+    """Raise ``Refused`` if a service denies access: a retry cannot succeed before the configuration changes."""
+    if response.status in _ACCESS_DENIED:
+        message = f"{service} denied access (HTTP {response.status}): check `url` and `headers` in the configuration"
+        raise Refused(message, _status_label(response.status), about_app=True)
 
 
 def _status_label(status: int) -> str:
@@ -112,33 +118,33 @@ def _status_label(status: int) -> str:
 
 def _decode(body: bytes) -> dict[str, Any]:
     try:
-        answer = json.loads(body.decode("utf-8-sig"), strict=False, parse_constant=_no_constant)
+        content = json.loads(body.decode("utf-8-sig"), strict=False, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise malformed("not JSON") from None
-    if not isinstance(answer, dict):
+    if not isinstance(content, dict):
         raise malformed("not a JSON object")
-    return answer
+    return content
 
 
 def _no_constant(name: str) -> float:
     raise ValueError(name)
 
 
-def decode_function(answer: dict[str, Any]) -> dict[str, Any]:
-    """What a function returned, from the text that ``resp_data`` is."""
-    text = answer.get("resp_data")
+def decode_function(content: dict[str, Any]) -> dict[str, Any]:
+    """Return the result of a cloud function, which is JSON text in ``resp_data``."""
+    text = content.get("resp_data")
     if not isinstance(text, str):
         raise malformed("no function result in resp_data")
     return _decode(text.encode("utf-8", "replace"))
 
 
-def errcode_of(answer: dict[str, Any]) -> int:
-    """The errcode of an answer, in either spelling; 0 of a success.
+def errcode_of(content: dict[str, Any]) -> int:
+    """Return the errcode of a response in either spelling; 0 for a success.
 
     Raises:
-        Failed: it is no whole number.
+        Failed: it is not a whole number.
     """
-    value = answer.get("errcode", answer.get("errCode", 0))
+    value = content.get("errcode", content.get("errCode", 0))
     if isinstance(value, str) and re.fullmatch(r"-?\d{1,10}", value, re.ASCII):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST_ERRCODE:
@@ -146,9 +152,9 @@ def errcode_of(answer: dict[str, Any]) -> int:
     return value
 
 
-def errmsg_of(answer: dict[str, Any], secrets: tuple[str, ...]) -> str:
-    """Return the text beside an errcode, in either spelling, without secrets and of a length that a log can bear."""
-    text = redact(str(answer.get("errmsg", answer.get("errMsg", ""))), secrets)[:_LONGEST_ERRMSG]
+def errmsg_of(content: dict[str, Any], secrets: tuple[str, ...]) -> str:
+    """Return the errmsg in either spelling, redacted, then cut to a length that fits a log line."""
+    text = redact(str(content.get("errmsg", content.get("errMsg", ""))), secrets)[:_LONGEST_ERRMSG]
     return "".join(char if char.isprintable() else " " for char in text).strip()
 
 
@@ -157,7 +163,7 @@ def _label(number: int) -> str:
 
 
 def decide(number: int, errmsg: str, *, about_period: bool) -> FetchError:
-    """What an errcode leads to."""
+    """Return the exception for an errcode."""
     code = CODES.get(number)
     if code is None and number < _CLOUD_CODES:
         advice = "cloud environment error: check `env` and `name`, and the function's log"
@@ -173,5 +179,5 @@ def decide(number: int, errmsg: str, *, about_period: bool) -> FetchError:
 
 
 def malformed(what: str) -> Failed:
-    """An answer that cannot be believed, and why."""
+    """Return the error for a response that is not as documented."""
     return Failed(f"invalid response from WeChat: {what}", MALFORMED, about_period=True)
