@@ -90,6 +90,7 @@ class Code:
     """The code concerns the app's credentials or account, and so all its reports."""
 
 
+# Texts that several codes share.
 _RETRIED = "retried automatically"
 _RENEWED = "the exporter fetches another token once; if the error persists, another program replaces the app's tokens"
 _INTERNAL = "internal error, please report it"
@@ -100,6 +101,7 @@ _PUNISHED = "the account is restricted: see the notices on mp.weixin.qq.com"
 CODES: Final = {
     code.number: code
     for code in (
+        # Responses to a report.
         Code(-1, "system error", Busy, "WeChat is busy; " + _RETRIED),
         Code(61503, "data not ready, please try later", NotReady, "not published yet; " + _RETRIED),
         Code(61504, "system busy now , please try later", Busy, "WeChat is busy; " + _RETRIED),
@@ -114,6 +116,7 @@ CODES: Final = {
         Code(41001, "access_token missing", Failed, _INTERNAL),
         Code(DAILY_QUOTA, "reach max api daily quota limit", QuotaSpent, "no requests until tomorrow"),
         Code(45011, "api minute-quota reach limit mustslower retry next minute", QuotaSpent, _RETRIED),
+        # Responses to a request for a token, and about the account.
         Code(40002, "invalid grant_type", Refused, _INTERNAL),
         Code(40013, "invalid appid", Refused, "correct `appid` in the configuration"),
         Code(
@@ -155,6 +158,7 @@ CODES: Final = {
             about_app=True,
         ),
         Code(61007, "api is unauthorized to component", Refused, "grant permission set 18; " + _PLATFORM),
+        # About the request itself. The exporter sends valid ones, except when the clock is wrong (61501).
         Code(61500, "date format error", Failed, _INTERNAL),
         Code(
             61501,
@@ -173,6 +177,7 @@ CODES: Final = {
         ),
         Code(43002, "require POST method", Failed, _INTERNAL),
         Code(44002, "empty post data", Failed, _INTERNAL),
+        # Responses of cloud functions.
         Code(-1000, "system error", Failed, _RETRIED),
         Code(40101, "missing parameter", Refused, "check `env` and `name` of `cloud_function` in the configuration"),
         Code(85088, "no qbase privilege", Refused, "enable cloud development for the Mini Program in WeChat DevTools"),
@@ -183,6 +188,7 @@ CODES: Final = {
             "allow this report in the cloud function's config.json, and upload the function with that file",
         ),
         Code(47001, "data format error", Failed, _INTERNAL),
+        # The administrator has to confirm the address from which an AppSecret is used.
         Code(89501, "this ip is waiting for the administrator's confirmation", Refused, _CONFIRM, about_app=True),
         Code(89503, "this ip needs the administrator's confirmation", Refused, _CONFIRM, about_app=True),
         Code(89506, "the administrator refused this ip twice within 24 hours", Refused, _CONFIRM, about_app=True),

@@ -93,6 +93,7 @@ class CloudFunctionAccess:
 
         def attempt(token: str) -> RequestFlow[Reading]:
             url = self._context.base_url + INVOKE_FUNCTION_PATH
+            # WeChat takes the token from the query only. It is therefore kept out of every log, URL and error text.
             query = (("access_token", token), *self._function)
             response = yield ApiRequest(INVOKE_FUNCTION, "POST", url, query, JSON, event_body(report, period))
             parse = partial(parse_invoked, report=report, period=period, now=self._context.clock())
@@ -113,6 +114,7 @@ class HttpFunctionAccess:
 
     def fetch(self, report: Report, period: Period) -> RequestFlow[Reading]:
         """Call the function."""
+        # Read for every request: a key that is replaced in its file needs no reload.
         headers = read_headers(self._settings.headers)
         body = event_body(report, period)
         response = yield ApiRequest(HTTP_FUNCTION, "POST", self._url, headers=(*JSON, *headers), body=body)
@@ -123,8 +125,8 @@ class HttpFunctionAccess:
 class CloudHostingAccess:
     """The report's own API from a container of WeChat Cloud Hosting.
 
-    By default the request has no token and must be plain HTTP: Cloud Hosting intercepts it inside its own network and
-    adds the credentials. With a ``cloudbase_token`` it is HTTPS, because that token must not be sent in the clear.
+    By default the request has no token, because WeChat identifies the container, and is plain HTTP, which stays inside
+    WeChat's network (section 5). With a ``cloudbase_token`` it is HTTPS: the token must not be sent in the clear.
     """
 
     ENDPOINTS = ()
@@ -140,6 +142,7 @@ class CloudHostingAccess:
         """Fetch as the container; if its own token is rejected, once more with a different one."""
 
         def attempt(token: str) -> RequestFlow[Reading]:
+            # Sent as `access_token`, this token gives 40001 (section 5).
             query = (("cloudbase_access_token", token),) if token else self._query
             response = yield _report_request(report, period, self._base_url, *query)
             return parse_redacted(partial(self._rows, report, period), response, (token,))
@@ -153,6 +156,7 @@ class CloudHostingAccess:
         try:
             return parse_rows(response, report, period, self._context.clock())
         except Failed as failed:
+            # Elsewhere 41001 is an internal error, and 502 has no advice: only here do they point to the console.
             if failed.errcode == _OPEN_INTERFACE_OFF:
                 raise Refused(
                     f"{_OPEN_INTERFACE_OFF} access_token missing: enable the open interface service in the Cloud"

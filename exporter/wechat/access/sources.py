@@ -97,6 +97,7 @@ class TokenSource(ABC):
         try:
             return (yield from attempt(token))
         except TokenRejected as rejected:
+            # Once only: if the second is rejected too, another program replaces the tokens; a loop would use up quota.
             other = yield from _about_app(self._renew())
             if other == token:
                 self._token = ""
@@ -117,6 +118,7 @@ class TokenSource(ABC):
         # The previous token stays among the secrets: the response to the next request may still repeat it.
         self._previous, self._token = self._token or self._previous, ""
         token = yield from self._fetch()
+        # WeChat accepts the old token for five minutes after it issued a new one, so no margin is needed here.
         self._token, self._expires_at = token.value, self._context.clock() + token.expires_in
         return self._token
 
@@ -146,6 +148,7 @@ class StableToken(TokenSource):
         return (self._secret, *super().secrets)
 
     def _fetch(self) -> RequestFlow[Token]:
+        # Read for every token: a secret that was reset at WeChat and replaced in its file needs no reload.
         self._secret = read_secret(self._settings.secret)
         url = self._context.base_url + STABLE_TOKEN_PATH
         body = token_body(self._appid, self._secret)
@@ -171,7 +174,7 @@ class FileToken(TokenSource):
         self._every = every
 
     def _fetch(self) -> RequestFlow[Token]:
-        yield from ()
+        yield from ()  # makes this function a generator like the others, although it sends nothing
         try:
             return Token(self._file.read(), self._every)
         except SecretUnavailable as unavailable:

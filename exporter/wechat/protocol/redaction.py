@@ -33,10 +33,13 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     """
     known = {secret for secret in secrets if len(secret) >= SHORTEST}
     text = unquoted = _decoded(text[:_LONGEST])
+    # A URL that is quoted within a URL is encoded twice. Only if it reveals a secret is the decoded text used: decoding
+    # would change other texts ("100%25").
     for _ in range(_LAYERS):
         unquoted = unquote(unquoted)
         if any(True for _ in _spans(unquoted, known)):
             text = unquoted
+    # Spans overlap where secrets have parts in common; each overlap is replaced by one mark.
     shown, end = "", 0
     for start, stop in sorted(_spans(text, known)):
         if start >= end:
@@ -53,6 +56,7 @@ def _decoded(text: str) -> str:
 def _spans(text: str, secrets: Iterable[str]) -> Iterator[tuple[int, int]]:
     """Yield where the secrets and their beginnings and ends are, as start and stop."""
     for secret in secrets:
+        # From each occurrence of its first characters, as far as the secret continues; then the same from its end.
         for start in _places(text, secret[:SHORTEST]):
             length = SHORTEST
             while length < len(secret) and text[start + length : start + length + 1] == secret[length]:

@@ -47,6 +47,7 @@ def error_label(response: ApiResponse) -> str:
 def retry_after_seconds(text: str, now: float) -> float:
     """Parse ``Retry-After``: seconds or a date (RFC 9110 section 10.2.3). Return 0 if it is missing or invalid."""
     text = text.strip()
+    # Ten digits are more than 300 years; a float of 400 digits would be infinite.
     if text.isascii() and text.isdigit():
         return float(text[:10])
     moment = _http_date(text)
@@ -61,8 +62,9 @@ def server_time(response: ApiResponse) -> float | None:
 def _http_date(text: str) -> float | None:
     try:
         moment = parsedate_to_datetime(text)
+        # "-0000" is UTC as well, but parsedate_to_datetime returns it without a zone.
         return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment).timestamp()
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError):  # the year 99999999
         return None
 
 
@@ -79,6 +81,7 @@ def read_response(response: ApiResponse, now: float, *, about_period: bool) -> d
     number = errcode_of(content)
     if number:
         decision = decide(number, errmsg_of(content, response.secrets), about_period=about_period)
+        # "Busy" about a token must not look like "not published": the app's state would be fine, without any figures.
         if isinstance(decision, NotReady) and not about_period:
             raise Failed(str(decision), decision.errcode)
         raise decision
@@ -118,8 +121,9 @@ def _status_label(status: int) -> str:
 
 def _decode(body: bytes) -> dict[str, Any]:
     try:
+        # Token servers may send a byte order mark. strict=False accepts control characters in an errmsg.
         content = json.loads(body.decode("utf-8-sig"), strict=False, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError):  # RecursionError: 100,000 opening brackets
         raise malformed("not JSON") from None
     if not isinstance(content, dict):
         raise malformed("not a JSON object")
@@ -144,9 +148,10 @@ def errcode_of(content: dict[str, Any]) -> int:
     Raises:
         Failed: it is not a whole number.
     """
-    value = content.get("errcode", content.get("errCode", 0))
+    value = content.get("errcode", content.get("errCode", 0))  # a cloud function's SDK writes errCode
     if isinstance(value, str) and re.fullmatch(r"-?\d{1,10}", value, re.ASCII):
         value = int(value)
+    # bool is a subclass of int. The limit keeps numbers out of which str() cannot make a label.
     if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST_ERRCODE:
         raise malformed("errcode is not a whole number")
     return value
@@ -154,6 +159,7 @@ def errcode_of(content: dict[str, Any]) -> int:
 
 def errmsg_of(content: dict[str, Any], secrets: tuple[str, ...]) -> str:
     """Return the errmsg in either spelling, redacted, then cut to a length that fits a log line."""
+    # Redacted before it is cut: a cut through a token could leave a part that is not recognized.
     text = redact(str(content.get("errmsg", content.get("errMsg", ""))), secrets)[:_LONGEST_ERRMSG]
     return "".join(char if char.isprintable() else " " for char in text).strip()
 
@@ -170,6 +176,7 @@ def decide(number: int, errmsg: str, *, about_period: bool) -> FetchError:
         return Failed(f"{number} {errmsg}: {advice}", OTHER, about_period=about_period)
     if code is None:
         return Failed(f"{number} {errmsg}: unknown error code", OTHER, about_period=about_period)
+    # 40164 names the address that WeChat sees, which is not known on this machine behind NAT or a proxy.
     address = _ADDRESS.search(errmsg)
     advice = code.advice.format(ip=address[1] if address else "this machine's address")
     message = f"{number} {errmsg}: {advice}"

@@ -81,11 +81,13 @@ def _reading(content: dict[str, Any], report: Report, period: Period) -> Reading
     if not isinstance(rows, list):
         raise malformed("no list of rows")
     if not rows:
+        # An empty list means both "not published" and "no data": the poller decides by the age of the period.
         raise NotReady("WeChat has no figures for this period (yet)", about_period=True, no_data=True)
     row = rows[0]
     if len(rows) != 1 or not isinstance(row, dict):
         raise malformed("expected exactly one row")
     _check_period(row, period)
+    # A missing figure stays missing. Zero is a value, so that nothing may be filled in for it.
     values = tuple(_figure(row, field) for field in report.fields)
     if all(value is None for value in values):
         raise malformed("the row has no figures")
@@ -101,6 +103,7 @@ def _function_result(content: dict[str, Any], secrets: tuple[str, ...]) -> dict[
     if not number:
         return content
     decision = decide(number, errmsg_of(content, secrets), about_period=True)
+    # A renewed token would not help, and the retry would count against the quota.
     if isinstance(decision, TokenRejected):
         raise Failed(f"in the cloud function: {decision}", decision.errcode, about_period=True)
     raise decision
@@ -120,6 +123,7 @@ def _figure(row: dict[str, Any], field: Field) -> float | None:
     value = row.get(field.wechat)
     if value is None:
         value = row.get(field.camel)
+    # int() where possible: a float cannot represent every count above 2**53.
     if isinstance(value, str) and _DECIMAL.fullmatch(value):
         value = float(value) if "." in value else int(value)
     if value is None:

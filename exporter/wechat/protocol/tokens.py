@@ -60,6 +60,7 @@ def parse_token(response: ApiResponse, now: float) -> Token:
     try:
         content = read_response(response, now, about_period=False)
     except TokenRejected as wrong:
+        # Here 40001 does not mean a rejected token, since none was sent, but a wrong secret: a retry cannot help.
         errcode = wrong.errcode
         raise Refused(f"{errcode} {CODES[int(errcode)].errmsg}: {WRONG_SECRET}", errcode) from None
     return Token(_token(content.get("access_token"), "WeChat's response"), _lifetime(content.get("expires_in")))
@@ -75,7 +76,7 @@ def parse_authorizer_token(response: ApiResponse, now: float) -> tuple[Token, st
     content = read_response(response, now, about_period=False)
     token = _token(content.get("authorizer_access_token"), "WeChat's response")
     refresh_token = content.get("authorizer_refresh_token") or ""
-    if refresh_token:
+    if refresh_token:  # checked like a token: it will be sent, and replaces the valid one in the file
         _token(refresh_token, "WeChat's response")
     return Token(token, _lifetime(content.get("expires_in"))), refresh_token
 
@@ -96,6 +97,7 @@ def parse_served_token(response: ApiResponse, source: TokenUrl, now: float) -> T
     try:
         content = read_response(response, now, about_period=False)
     except TokenRejected as rejected:
+        # The token server's own request was rejected. Another request to it would return the same.
         raise Refused(f"the token server returned: {rejected}", rejected.errcode) from None
     token = _token(_inside(content, source.json_field), "the token server's response")
     return Token(token, _lifetime(_inside(content, source.expires_in)) if source.expires_in else _LONGEST_LIFETIME)

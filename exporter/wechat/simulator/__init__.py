@@ -203,11 +203,13 @@ class Simulator:
     def _live_token(self, appid: str, *, forced: bool) -> _Token:
         """Return the app's token: the same until five minutes before its end; the old one stays valid for these."""
         now = self._clock()
+        # In normal mode the old token is not revoked: both work for the last five minutes. A forced refresh revokes it.
         mine = [token for token in self._tokens if token.appid == appid and not token.revoked]
         for token in mine:
             if not forced and token.expires_at - now > _RENEWED_BEFORE_END:
                 return token
             token.revoked |= forced
+        # 128 hex digits: real tokens are long, too, and tests of redaction and of URL lengths need that.
         digest = hashlib.sha512(f"{self._seed} {appid} {len(self._tokens)}".encode()).hexdigest()
         token = _Token(appid, f"SIMULATED_{digest}", now + self._token_seconds)
         self._tokens.append(token)
@@ -215,6 +217,7 @@ class Simulator:
 
     def _report_response(self, request: Request, report: Report) -> Response:
         query = query_of(request)
+        # Without any access_token the request is one from Cloud Hosting; an empty one is an error of its own.
         token = query.get("access_token")
         app = hosted_app(self, query) if token is None else self.app_of_token(token)
         if isinstance(app, Response):
