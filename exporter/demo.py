@@ -1,96 +1,98 @@
-"""The exporter without WeChat: a simulator over real HTTP, and a cast of apps that shows every state."""
+"""The demo: a simulated WeChat over HTTP, and apps that between them show every state."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
 from exporter.config import Api, App, AppSecret, Config, Datacube, Fetch, LiteralSecret
-from exporter.httpd import Request, Response, Server
+from exporter.httpd import Server
 from exporter.periods import DAY, Day, Week, newest_wanted
 from exporter.reports import DEFAULT_REPORTS, REPORTS, Report
 from exporter.wechat.access.sources import STABLE_TOKEN
-from exporter.wechat.simulator import Asked, Audience, Fault, SimulatedApp, Simulator
+from exporter.wechat.simulator import Audience, InjectedFault, SimulatedApp, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from exporter.httpd import Request, Response
 
 LISTEN_ADDRESS = "127.0.0.1:10717"
 SIMULATOR_ADDRESS = "127.0.0.1:10718"
 
 FETCH = Fetch(interval=30.0, retry_interval=10.0, timeout=2.0, history_weeks=26)
-"""The demo asks often, so that a visitor sees things move, and for as many weeks as the status page draws."""
+"""Short intervals, so that changes are visible at once; as many weeks as the status page draws."""
 
 
 @dataclass(frozen=True, slots=True)
-class Role:
-    """One app of the demo: its name, and how WeChat pretends to know it."""
+class DemoApp:
+    """One app of the demo, and how the simulated WeChat knows it."""
 
     name: str
     app: SimulatedApp
     reports: tuple[Report, ...] = DEFAULT_REPORTS
 
 
-def cast(now: float) -> tuple[Role, ...]:
-    """The apps of the demo.
+def demo_apps(now: float) -> tuple[DemoApp, ...]:
+    """Return the apps of the demo.
 
-    Between them every state but ``pending``, a drop this week, a drop that began on a day, and an app with one week.
+    They show every state except ``pending``, a drop in the newest week, a drop that began on one day, and a new app
+    that has one week only.
     """
     newest = newest_wanted(Week, now, FETCH.ready_after)
     began = newest_wanted(Day, now, FETCH.ready_after).before(3)
     every = tuple(REPORTS.values())
-    roles = (
-        Role("Corner Bakery", SimulatedApp("", "", Audience(12_400)), every),
-        Role("Travel Buddy", SimulatedApp("", "", Audience(48_000, drops_in=newest)), every),
-        Role("Second-hand Books", SimulatedApp("", "", Audience(960, drops_from=began), stragglers=0.2), every),
-        Role("Tea House (new)", SimulatedApp("", "", Audience(310), launched=newest)),
-        Role("Night Market", SimulatedApp("", "", Audience(7_300), published_after=8 * DAY)),
-        Role(
+    unnumbered = (
+        DemoApp("Corner Bakery", SimulatedApp("", "", Audience(12_400)), every),
+        DemoApp("Travel Buddy", SimulatedApp("", "", Audience(48_000, drops_in=newest)), every),
+        DemoApp("Second-hand Books", SimulatedApp("", "", Audience(960, drops_from=began), stragglers=0.2), every),
+        DemoApp("Tea House (new)", SimulatedApp("", "", Audience(310), launched=newest)),
+        DemoApp("Night Market", SimulatedApp("", "", Audience(7_300), published_after=8 * DAY)),
+        DemoApp(
             "Gym Pass",
-            SimulatedApp("", "", Audience(5_100), faults=(Fault("45009", periods=frozenset({newest})),)),
+            SimulatedApp("", "", Audience(5_100), faults=(InjectedFault("45009", periods=frozenset({newest})),)),
         ),
-        Role("City Library", SimulatedApp("", "", faults=(Fault("40164", STABLE_TOKEN),))),
-        Role("Bike Share", SimulatedApp("", "", faults=(Fault("http_502"),))),
+        DemoApp("City Library", SimulatedApp("", "", faults=(InjectedFault("40164", STABLE_TOKEN),))),
+        DemoApp("Bike Share", SimulatedApp("", "", faults=(InjectedFault("http_502"),))),
     )
     return tuple(
-        replace(role, app=replace(role.app, appid=f"wx{number:016x}", secret=f"demo-secret-of-{number:016x}"))
-        for number, role in enumerate(roles, start=1)
+        replace(entry, app=replace(entry.app, appid=f"wx{number:016x}", secret=f"demo-secret-of-{number:016x}"))
+        for number, entry in enumerate(unnumbered, start=1)
     )
 
 
-def configuration(roles: tuple[Role, ...], base_url: str) -> Config:
-    """What an operator of these apps would have written."""
-    apps = tuple(
+def configuration(apps: tuple[DemoApp, ...], base_url: str) -> Config:
+    """Return the configuration that an operator of these apps would write."""
+    configured = tuple(
         App(
-            role.app.appid,
-            Datacube(AppSecret(LiteralSecret(role.app.secret))),
-            role.name,
-            reports=role.reports,
+            entry.app.appid,
+            Datacube(AppSecret(LiteralSecret(entry.app.secret))),
+            entry.name,
+            reports=entry.reports,
         )
-        for role in roles
+        for entry in apps
     )
-    return Config(fetch=FETCH, api=Api(base_url=base_url), apps=apps)
+    return Config(fetch=FETCH, api=Api(base_url=base_url), apps=configured)
 
 
-def simulator(roles: tuple[Role, ...], clock: Callable[[], float], seed: int = 0) -> Simulator:
-    """The pretended WeChat that knows these apps."""
-    return Simulator((role.app for role in roles), clock, seed=seed)
+def simulator(apps: tuple[DemoApp, ...], clock: Callable[[], float], seed: int = 0) -> Simulator:
+    """Return the simulated WeChat of these apps."""
+    return Simulator((entry.app for entry in apps), clock, seed=seed)
 
 
 def serve(wechat: Simulator, address: str) -> Server:
-    """Serves a simulator over HTTP; it listens when this returns.
+    """Serve a simulator over HTTP; the server listens when this returns.
 
     Raises:
-        ListenError: the address cannot be had.
+        ListenError: the address is not available.
     """
 
     def handle(request: Request) -> Response:
-        query = dict(parse_qsl(request.query))
-        answer = wechat.answer(Asked(request.method, request.path, query, request.body, request.headers))
-        date = "Date", formatdate(wechat.now(), usegmt=True)  # the simulator's own clock
-        return Response(answer.status, (date, *answer.headers), answer.body, raw=answer.raw)
+        response = wechat.respond(request)
+        # The server would add the real time. The exporter compares Date with its clock, and tests set both.
+        date = "Date", formatdate(wechat.now(), usegmt=True)
+        return replace(response, headers=(date, *response.headers))
 
     server = Server((address,), handle)
     server.start()

@@ -1,4 +1,9 @@
-"""The one exception barrier: an internal error is logged with its traceback, counted, and everything else continues."""
+"""The one exception barrier: an internal error is logged with its traceback, counted, and everything else continues.
+
+An unhandled exception ends its thread only: the process would keep running without its poller or renderer, and serve
+old figures. So every long-running thread runs its work through ``Guard.run``. A test allows ``except Exception`` here
+only, because it hides errors anywhere else.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +23,7 @@ class Guard:
     """Runs actions that must not end their thread. Safe for use from any thread.
 
     Args:
-        count: is told the component in which an internal error happened.
+        count: called with the component after each internal error.
     """
 
     def __init__(self, count: Callable[[str], None]) -> None:
@@ -36,4 +41,4 @@ class Guard:
         except Exception:
             log.exception("internal error, please report it", component=component)
             self._count(component)
-            return None
+            return None  # KeyboardInterrupt and SystemExit are no Exception and pass

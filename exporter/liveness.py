@@ -1,6 +1,6 @@
 """End the process when an essential thread has stalled, so that its supervisor restarts it.
 
-When memory is short, a new thread can die before it signals its start, and ``Thread.start()`` then waits forever. A
+When memory is short, a new thread can end before it signals its start, and ``Thread.start()`` then waits forever. A
 full log pipe or a hanging disk blocks a thread, too. The process would keep running but serve no requests. Each
 watched thread counts its iterations, at least one every few seconds. One thread compares the counts; a minute without
 a change is logged, and the process ends with exit code 1.
@@ -32,11 +32,11 @@ log = structlog.get_logger()
 
 
 class StallDetector:
-    """Compares how many rounds each thread has made.
+    """Compares the iterations of each thread between checks.
 
     Args:
-        rounds: by the name of a thread, a function that returns its number of rounds.
-        seconds: how long a thread may make none.
+        rounds: for each thread by name, a function that returns its number of iterations.
+        seconds: the time without an iteration after which a thread has stalled.
         leave: ends the process.
     """
 
@@ -50,7 +50,9 @@ class StallDetector:
         self._rounds = rounds
         self._seconds = seconds
         self._leave = leave
-        self._nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)  # while there is memory
+        self._nowhere = os.open(
+            os.devnull, os.O_WRONLY | os.O_CLOEXEC
+        )  # opened early: memory or descriptors may be used up later
 
     def run(self, stopping: threading.Event) -> None:
         """Check until told to stop, or until a thread has stalled; then log it and end the process."""
@@ -67,15 +69,15 @@ class StallDetector:
 
     def _end(self, name: str) -> None:
         try:
-            # Ends the process even if the log hangs. It needs a thread, which cannot start when memory is short.
+            # Ends the process even if writing the log hangs. It needs a thread, which may not start without memory.
             with suppress(RuntimeError, OSError, MemoryError):
                 faulthandler.dump_traceback_later(_LOG_SECONDS, exit=True, file=self._nowhere)
             log.error("thread stalled, exiting", thread=name, seconds=round(self._seconds), stack=_stacks())
         finally:
             self._leave(1)
-        faulthandler.cancel_dump_traceback_later()  # a process that did not leave must not be ended later
+        faulthandler.cancel_dump_traceback_later()  # a test's `leave` returns; nothing must end it later
 
 
 def _stacks() -> str:
-    """What every thread was doing."""
+    """Return the stack of every thread."""
     return "\n".join("".join(traceback.format_stack(frame, limit=8)) for frame in sys._current_frames().values())  # noqa: SLF001 (documented, for debuggers)

@@ -1,4 +1,9 @@
-"""One line for each fact, logfmt or JSON, with the field names of Prometheus' own logs, to standard error."""
+"""Logging: one line per event to standard error, as logfmt or JSON, with the field names of Prometheus' own logs.
+
+Every text passes ``redact`` last. Callers redact what they know to be secret; this filter catches what a library or a
+traceback adds. It also escapes control characters, so that a hostile value can neither forge a line nor send escape
+sequences to a terminal. Errors of the stream are ignored: losing the log must not stop the exporter.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +22,16 @@ if TYPE_CHECKING:
 LEVELS: Final = ("debug", "info", "warn", "error")
 FORMATS: Final = ("logfmt", "json")
 
-_HIDDEN = re.compile(r"""((?:access_token|secret)(?:["']?[=:]["']?|["']\s*:\s*["']))[^\s"'&,}]+""", re.IGNORECASE)
+_SECRET = re.compile(r"""((?:access_token|secret)(?:["']?[=:]["']?|["']\s*:\s*["']))[^\s"'&,}]+""", re.IGNORECASE)
 
 
 def configure(level: str, form: str, stream: TextIO | None = None) -> None:
-    """Sets the one log of the process up.
+    """Configure the logging of the process.
 
     Args:
-        level: the least of ``LEVELS`` that is written.
+        level: the minimum level, one of ``LEVELS``.
         form: one of ``FORMATS``.
-        stream: where to; standard error if not given.
+        stream: the output; standard error by default.
     """
     renderer: Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
     if form == "logfmt":
@@ -49,14 +54,14 @@ def configure(level: str, form: str, stream: TextIO | None = None) -> None:
 
 
 def redact(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """The last filter, of texts: no access token or secret of an address, a form or JSON leaves, whoever wrote it."""
+    """Remove access tokens and secrets of a URL, a form or JSON from every text of an event."""
     return {key: _redacted(value) for key, value in event.items()}
 
 
 def _redacted(value: Any) -> Any:  # noqa: ANN401 (an event's values are of any type)
     if not isinstance(value, str):
         return value
-    value = _HIDDEN.sub(r"\1<SECRET>", value)
+    value = _SECRET.sub(r"\1<SECRET>", value)
     return "".join(char if char.isprintable() or char == "\n" else f"\\x{ord(char):02x}" for char in value)
 
 
@@ -66,12 +71,12 @@ def _prometheus_level(_logger: object, _method: str, event: EventDict) -> EventD
 
 
 def _in_order(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """What every line has stands first, as in Prometheus' own logs."""
+    """Put the fields that every line has first, as in Prometheus' own logs."""
     return {key: event[key] for key in ("ts", "level", "msg")} | dict(event)
 
 
 class _Unbreakable:
-    """A stream whose reader may go away: the exporter goes on without its log."""
+    """A stream that ignores errors: its reader may have exited, and the exporter continues without its log."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

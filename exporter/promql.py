@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from exporter.metrics import catalogue
+from exporter.periods import DAY
 from exporter.reports import REPORTS
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ PUBLISHED_AFTER: Final = 36 * 3600
 
 WeChat publishes at about 10:00 on the first day.
 """
-_DAY = 86400
+_DAY = int(DAY)
 _BEIJING = 8 * 3600
 """UTC+8: the end of a month, moved by it, lies in the next month by UTC, too."""
 _LONGEST = {"day": 1, "week": 7, "month": 31}

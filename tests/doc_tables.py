@@ -149,7 +149,7 @@ def codes() -> str:
                 str(code.number),
                 code.errmsg.format(ip="1.2.3.4"),
                 DECISIONS[code.decision],
-                code.cure.format(ip="that address"),
+                code.advice.format(ip="that address"),
             )
             for code in CODES.values()
         ),

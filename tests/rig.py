@@ -75,8 +75,8 @@ def served(
         yield wechat, f"http://{server.addresses[0]}"
     finally:
         server.stop()
-        around = wechat.surroundings
-        RUN.hide(around.key, around.component_token, *(token.value for token in wechat._tokens))
+        services = wechat.services
+        RUN.hide(services.key, services.component_token, *(token.value for token in wechat._tokens))
         for app in wechat.apps.values():
             RUN.hide(app.secret, app.refresh_token, app.next_refresh_token, app.cloudbase_token)
 

@@ -29,11 +29,11 @@ from exporter.config import (
 from exporter.config.app.access_config import TokenConfig
 from exporter.periods import Week
 from exporter.reports import WEEKLY, Reading
-from exporter.wechat.access import TOKENS, WAYS, Access, endpoints_of, way_in
+from exporter.wechat.access import ACCESS_METHODS, TOKEN_SOURCES, AccessContext, AccessMethod, endpoints_of, open_access
 from exporter.wechat.access.sources import source_of
 from exporter.wechat.client import Client
-from exporter.wechat.codes import Failed, NotReady, Refused, Unanswered
-from exporter.wechat.exchange import Call, Reply
+from exporter.wechat.codes import Failed, FetchError, NotReady, Refused
+from exporter.wechat.messages import ApiRequest, ApiResponse
 from exporter.wechat.transport import Transport
 
 BASE = "https://api.weixin.qq.com"
@@ -49,33 +49,33 @@ def app(way: AccessConfig | None = None) -> App:
     return App(APPID, way or Datacube(BY_SECRET))
 
 
-def reply(status: int = 200, **content: object) -> Reply:
-    return Reply(status, json.dumps(content).encode())
+def reply(status: int = 200, **content: object) -> ApiResponse:
+    return ApiResponse(status, json.dumps(content).encode())
 
 
-def token(value: str, expires_in: float = 7200) -> Reply:
+def token(value: str, expires_in: float = 7200) -> ApiResponse:
     return reply(access_token=value, expires_in=expires_in)
 
 
-def rows(**changes: object) -> Reply:
+def rows(**changes: object) -> ApiResponse:
     return reply(list=[{"ref_date": WEEK.label, "visit_uv": 754, **changes}])
 
 
 CAMEL = {"list": [{"refDate": WEEK.label, "visitUv": 754}], "errMsg": f"openapi.{WEEKLY.api}:ok"}
 
 
-def invoked(**returned: object) -> Reply:
+def invoked(**returned: object) -> ApiResponse:
     return reply(errcode=0, errmsg="ok", resp_data=json.dumps(returned))
 
 
-def error(code: int, words: str = "words") -> Reply:
+def error(code: int, words: str = "words") -> ApiResponse:
     return reply(errcode=code, errmsg=words)
 
 
 REJECTED = error(40001, "invalid credential")
 
 
-def talk(conversation: object, *replies: Reply) -> tuple[list[Call], object]:
+def talk(conversation: object, *replies: ApiResponse) -> tuple[list[ApiRequest], object]:
     """Plays the server; returns the calls that were made and how it ended."""
     calls = []
     answers = iter(replies)
@@ -86,13 +86,13 @@ def talk(conversation: object, *replies: Reply) -> tuple[list[Call], object]:
     except StopIteration as end:
         assert next(answers, None) is None, "not every reply was wanted"
         return calls, end.value
-    except Unanswered as reason:
+    except FetchError as reason:
         return calls, reason
     raise AssertionError(f"the conversation goes on after {len(calls)} calls")
 
 
-def asked(way: AccessConfig, *replies: Reply, wall: Wall | None = None) -> tuple[list[Call], object]:
-    return talk(way_in(app(way), BASE, wall or Wall(NOW)).converse(WEEKLY, WEEK), *replies)
+def asked(way: AccessConfig, *replies: ApiResponse, wall: Wall | None = None) -> tuple[list[ApiRequest], object]:
+    return talk(open_access(app(way), AccessContext(BASE, wall or Wall(NOW))).fetch(WEEKLY, WEEK), *replies)
 
 
 def visitors(result: object) -> float | None:
@@ -120,13 +120,13 @@ def test_a_token_is_asked_for_in_normal_mode_and_the_call_carries_it() -> None:
 
 def test_a_token_serves_while_it_lives_and_no_longer() -> None:
     wall = Wall(NOW)
-    way = way_in(app(), BASE, wall)
-    talk(way.converse(WEEKLY, WEEK), token("T1", 300), rows())
+    way = open_access(app(), AccessContext(BASE, wall))
+    talk(way.fetch(WEEKLY, WEEK), token("T1", 300), rows())
     wall.now += 299
-    calls, _ = talk(way.converse(WEEKLY, WEEK), rows())
+    calls, _ = talk(way.fetch(WEEKLY, WEEK), rows())
     assert [call.endpoint for call in calls] == ["weekly"]
     wall.now += 1
-    calls, _ = talk(way.converse(WEEKLY, WEEK), token("T2"), rows())
+    calls, _ = talk(way.fetch(WEEKLY, WEEK), token("T2"), rows())
     assert calls[1].query == (("access_token", "T2"),)
 
 
@@ -145,23 +145,23 @@ def test_the_same_token_again_is_not_tried_again(value: str) -> None:
 
 
 def test_a_second_rejection_is_a_refusal_and_the_next_look_begins_afresh() -> None:
-    way = way_in(app(), BASE, Wall(NOW))
-    calls, reason = talk(way.converse(WEEKLY, WEEK), token("T1"), REJECTED, token("T2"), REJECTED)
+    way = open_access(app(), AccessContext(BASE, Wall(NOW)))
+    calls, reason = talk(way.fetch(WEEKLY, WEEK), token("T1"), REJECTED, token("T2"), REJECTED)
     assert isinstance(reason, Refused)
-    assert "a second token was rejected, too" in str(reason)
+    assert "a second token was also rejected" in str(reason)
     assert len(calls) == 4
-    calls, _ = talk(way.converse(WEEKLY, WEEK), token("T3"), rows())
+    calls, _ = talk(way.fetch(WEEKLY, WEEK), token("T3"), rows())
     assert calls[0].endpoint == "stable_token"
 
 
 def test_a_secret_is_read_anew_for_every_token(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("wrong-secret")
-    way = way_in(app(Datacube(AppSecret(FileSecret(file)))), BASE, Wall(NOW))
-    _, reason = talk(way.converse(WEEKLY, WEEK), error(40125, "invalid appsecret"))
+    way = open_access(app(Datacube(AppSecret(FileSecret(file)))), AccessContext(BASE, Wall(NOW)))
+    _, reason = talk(way.fetch(WEEKLY, WEEK), error(40125, "invalid appsecret"))
     assert isinstance(reason, Refused)
     file.write_text("right-secret\n")
-    calls, _ = talk(way.converse(WEEKLY, WEEK), token("T1"), rows())
+    calls, _ = talk(way.fetch(WEEKLY, WEEK), token("T1"), rows())
     assert json.loads(calls[0].body)["secret"] == "right-secret"
 
 
@@ -175,7 +175,7 @@ def test_a_secret_that_is_gone_is_a_refusal_without_a_call(tmp_path: Path) -> No
 @pytest.mark.parametrize("echo", [SECRET, "T1-that-is-long"])
 def test_a_secret_or_token_that_the_server_echoes_is_cut_out(echo: str) -> None:
     _, reason = asked(Datacube(BY_SECRET), token("T1-that-is-long"), error(1, f"you sent {echo}!"))
-    assert str(reason) == "1 you sent <SECRET>!: a code unknown to the exporter"
+    assert str(reason) == "1 you sent <SECRET>!: unknown error code"
 
 
 def test_a_rejected_token_is_cut_out_of_later_words_too() -> None:
@@ -210,10 +210,10 @@ def by_file(path: Path) -> TokenFile:
 
 def test_a_token_file_is_read_anew_for_every_week(tmp_path: Path) -> None:
     file = tmp_path / "token"
-    way = way_in(app(Datacube(by_file(file))), BASE, Wall(NOW))
+    way = open_access(app(Datacube(by_file(file))), AccessContext(BASE, Wall(NOW)))
     for value in ("T1", "T2"):
         file.write_text(f"{value}\n")
-        calls, result = talk(way.converse(WEEKLY, WEEK), rows())
+        calls, result = talk(way.fetch(WEEKLY, WEEK), rows())
         assert visitors(result) == 754
         assert [call.query for call in calls] == [(("access_token", value),)]
 
@@ -224,8 +224,8 @@ def test_a_rejected_token_file_is_read_once_more_and_then_refused_in_words(tmp_p
     calls, reason = asked(Datacube(by_file(file)), REJECTED)
     assert isinstance(reason, Refused)
     assert len(calls) == 1
-    assert str(reason).endswith("the token file still holds the same: whatever writes it must renew it")
-    conversation = way_in(app(Datacube(by_file(file))), BASE, Wall(NOW)).converse(WEEKLY, WEEK)
+    assert str(reason).endswith("the token file is unchanged: the program that writes it must renew the token")
+    conversation = open_access(app(Datacube(by_file(file))), AccessContext(BASE, Wall(NOW))).fetch(WEEKLY, WEEK)
     next(conversation)
     file.write_text("T2")
     call = conversation.send(REJECTED)
@@ -245,46 +245,51 @@ def test_a_token_server_is_asked_with_headers_and_its_answer_is_kept_until_it_ex
     wall = Wall(NOW)
     headers = (("Authorization", LiteralSecret("Bearer of-the-exporter")),)
     server = replace(SERVER, method="POST", headers=headers, json_field="data.token", expires_in="data.left")
-    way = way_in(app(Datacube(server)), BASE, wall)
+    way = open_access(app(Datacube(server)), AccessContext(BASE, wall))
     served = reply(data={"token": "T1", "left": 100})
-    calls, result = talk(way.converse(WEEKLY, WEEK), served, rows())
+    calls, result = talk(way.fetch(WEEKLY, WEEK), served, rows())
     assert visitors(result) == 754
     assert (calls[0].endpoint, calls[0].method) == ("token_url", "POST")
     assert calls[0].url == f"https://tokens.example.org/t?app={APPID}"
     assert calls[0].headers == (("Authorization", "Bearer of-the-exporter"),)
     assert calls[1].query == (("access_token", "T1"),)
     wall.now += 99
-    assert len(talk(way.converse(WEEKLY, WEEK), rows())[0]) == 1
+    assert len(talk(way.fetch(WEEKLY, WEEK), rows())[0]) == 1
     wall.now += 1
-    assert len(talk(way.converse(WEEKLY, WEEK), served, rows())[0]) == 2
+    assert len(talk(way.fetch(WEEKLY, WEEK), served, rows())[0]) == 2
 
 
 def test_a_token_server_may_answer_in_plain_text() -> None:
     server = replace(SERVER, plain_text=True)
-    calls, result = asked(Datacube(server), Reply(200, b"T1\n"), rows())
+    calls, result = asked(Datacube(server), ApiResponse(200, b"T1\n"), rows())
     assert visitors(result) == 754
     assert calls[1].query == (("access_token", "T1"),)
 
 
 SERVED_BADLY = [
-    (Reply(401, b""), Refused, "http_4xx", "the token server refuses (HTTP 401): check url and headers"),
-    (Reply(404, b""), Refused, "http_4xx", "the token server refuses (HTTP 404)"),
-    (Reply(502, b""), Failed, "http_5xx", "HTTP status 502"),
-    (Reply(429, b"", "60"), Failed, "http_4xx", "HTTP status 429"),
-    (Reply(200, b"<html>"), Failed, "malformed", "it is not JSON"),
-    (reply(token="T1"), Failed, "malformed", "the token server's answer holds no token"),
-    (reply(access_token=5), Failed, "malformed", "holds no token"),
-    (reply(access_token=""), Failed, "malformed", "holds no token"),
-    (reply(access_token="a b"), Failed, "malformed", "holds no token"),
-    (reply(access_token="T" * 5000), Failed, "malformed", "holds no token"),
+    (
+        ApiResponse(401, b""),
+        Refused,
+        "http_4xx",
+        "the token server denied access (HTTP 401): check `url` and `headers`",
+    ),
+    (ApiResponse(404, b""), Refused, "http_4xx", "the token server denied access (HTTP 404)"),
+    (ApiResponse(502, b""), Failed, "http_5xx", "HTTP status 502"),
+    (ApiResponse(429, b"", "60"), Failed, "http_4xx", "HTTP status 429"),
+    (ApiResponse(200, b"<html>"), Failed, "malformed", "not JSON"),
+    (reply(token="T1"), Failed, "malformed", "the token server's response contains no token"),
+    (reply(access_token=5), Failed, "malformed", "contains no token"),
+    (reply(access_token=""), Failed, "malformed", "contains no token"),
+    (reply(access_token="a b"), Failed, "malformed", "contains no token"),
+    (reply(access_token="T" * 5000), Failed, "malformed", "contains no token"),
     (error(40164, "invalid ip 1.2.3.4, not in whitelist"), Refused, "40164", "add 1.2.3.4"),
-    (error(40001, "invalid credential"), Refused, "40001", "the token server passes on"),
+    (error(40001, "invalid credential"), Refused, "40001", "the token server returned"),
 ]
 
 
 @pytest.mark.parametrize(("answer", "decision", "errcode", "words"), SERVED_BADLY)
 def test_what_is_no_token_is_told_from_what_a_person_must_mend(
-    answer: Reply, decision: type[Unanswered], errcode: str, words: str
+    answer: ApiResponse, decision: type[FetchError], errcode: str, words: str
 ) -> None:
     assert len(SERVED_BADLY) == 12
     calls, reason = asked(Datacube(SERVER), answer)
@@ -297,7 +302,7 @@ def test_what_is_no_token_is_told_from_what_a_person_must_mend(
     "body", [b"<html></html>", b'{"errcode":40013,"errmsg":"invalid_appid"}', b"", "令牌".encode()]
 )
 def test_a_plain_text_that_is_none_of_a_token_is_not_sent_to_wechat(body: bytes) -> None:
-    calls, reason = asked(Datacube(replace(SERVER, plain_text=True)), Reply(200, body))
+    calls, reason = asked(Datacube(replace(SERVER, plain_text=True)), ApiResponse(200, body))
     assert isinstance(reason, Failed)
     assert (reason.errcode, len(calls)) == ("malformed", 1)
 
@@ -306,7 +311,7 @@ def test_a_rejected_token_of_a_server_is_asked_for_once_more() -> None:
     calls, reason = asked(Datacube(SERVER), reply(access_token="T1"), REJECTED, reply(access_token="T1"))
     assert isinstance(reason, Refused)
     assert len(calls) == 3
-    assert str(reason).endswith("the token server gave the same token again: it must renew it")
+    assert str(reason).endswith("the token server returned the same token again: it must renew the token")
 
 
 def test_keys_in_headers_and_address_that_a_server_echoes_are_cut_out() -> None:
@@ -326,11 +331,11 @@ def test_keys_in_headers_and_address_that_a_server_echoes_are_cut_out() -> None:
 def test_a_header_that_cannot_be_sent_is_a_refusal() -> None:
     calls, reason = asked(HttpFunction("https://e.example/", (("X-Key", LiteralSecret("密钥")),)))
     assert isinstance(reason, Refused)
-    assert (calls, str(reason)) == ([], "the value of a header holds characters that no header can")
+    assert (calls, str(reason)) == ([], "a header value contains characters that are not allowed in HTTP headers")
 
 
 def test_an_appid_is_quoted_in_an_address() -> None:
-    calls, _ = talk(way_in(App("a&b#c", HTTP), BASE, Wall(NOW)).converse(WEEKLY, WEEK), reply(**CAMEL))
+    calls, _ = talk(open_access(App("a&b#c", HTTP), AccessContext(BASE, Wall(NOW))).fetch(WEEKLY, WEEK), reply(**CAMEL))
     assert calls[0].url == "https://env.example.com/a%26b%23c/weekly"
 
 
@@ -351,7 +356,7 @@ def platform(tmp_path: Path) -> Authorizer:
     return Authorizer("wxcomponent", by_file(tmp_path / "component"), refresh)
 
 
-def authorized(value: str, refresh: str = "REFRESH-ONE") -> Reply:
+def authorized(value: str, refresh: str = "REFRESH-ONE") -> ApiResponse:
     return reply(authorizer_access_token=value, expires_in=7200, authorizer_refresh_token=refresh)
 
 
@@ -395,7 +400,7 @@ PLATFORM_REFUSED = [
 
 
 @pytest.mark.parametrize(("answer", "words"), PLATFORM_REFUSED)
-def test_what_a_platform_lacks_is_said_in_words(platform: Authorizer, answer: Reply, words: str) -> None:
+def test_what_a_platform_lacks_is_said_in_words(platform: Authorizer, answer: ApiResponse, words: str) -> None:
     assert len(PLATFORM_REFUSED) == 2
     for replies in ((answer,), (authorized("T1"), answer)):
         _, reason = asked(Datacube(platform), *replies)
@@ -410,7 +415,7 @@ def test_a_changed_refresh_token_is_written_back_for_its_owner_alone(platform: A
         asked(Datacube(platform), authorized("T1", "REFRESH-TWO"), rows())
     assert path.read_text() == "REFRESH-TWO\n"
     assert path.stat().st_mode & 0o777 == 0o600
-    assert [entry["event"] for entry in logs] == ["WeChat changed the refresh token: written to its file"]
+    assert [entry["event"] for entry in logs] == ["refresh token saved"]
     assert sorted(file.name for file in path.parent.iterdir()) == ["component", "refresh"]
 
 
@@ -421,33 +426,37 @@ def test_one_that_cannot_be_written_is_said_loudly_and_used_until_somebody_write
         raise OSError(28, "No space left on device")
 
     wall = Wall(NOW)
-    way = way_in(app(Datacube(platform)), BASE, wall)
+    way = open_access(app(Datacube(platform)), AccessContext(BASE, wall))
     with monkeypatch.context() as disk, structlog.testing.capture_logs() as logs:
-        disk.setattr("exporter.config.app.secrets.write_atomically", full)
-        talk(way.converse(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
+        disk.setattr("exporter.config.app.secrets.write_private", full)
+        talk(way.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
         wall.now += 7200
-        calls, _ = talk(way.converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+        calls, _ = talk(way.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
     assert {entry["log_level"] for entry in logs} == {"error"}
-    assert all("is not writable: No space left on device" in entry["problem"] for entry in logs)
+    assert all("No space left on device; make the file writable" in entry["error"] for entry in logs)
     assert "REFRESH" not in str(logs)
     wall.now += 7200
-    talk(way.converse(WEEKLY, WEEK), authorized("T3", "REFRESH-TWO"), rows())
+    talk(way.fetch(WEEKLY, WEEK), authorized("T3", "REFRESH-TWO"), rows())
     assert platform.refresh_token.path.read_text() == "REFRESH-TWO\n", "written once that is possible again"
     platform.refresh_token.path.write_text("REFRESH-NEW")
     wall.now += 7200
-    calls, _ = talk(way.converse(WEEKLY, WEEK), authorized("T4", "REFRESH-NEW"), rows())
+    calls, _ = talk(way.fetch(WEEKLY, WEEK), authorized("T4", "REFRESH-NEW"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-NEW"
 
 
-def followed(before: Access, platform: Authorizer, file: Path) -> Access:
-    """The way in under a next configuration, which names a copy of the refresh token's file."""
+def client_of(platform: Authorizer, previous: Client | None = None) -> tuple[Client, AccessMethod]:
+    sender = Transport(timeout=1, concurrency=1)
+    client = Client([app(Datacube(platform))], BASE, sender=sender, clock=Wall(NOW), previous=previous)
+    (method,) = client.access_methods.values()
+    return client, method
+
+
+def followed(before: Client, platform: Authorizer, file: Path) -> AccessMethod:
+    """The access method after a reload, whose configuration names a copy of the refresh token's file."""
     file.write_text(platform.refresh_token.path.read_text())
     moved = replace(platform, refresh_token=FileSecret(file, subject="the refresh token file"))
-    known = {(BASE, APPID, Datacube(platform)): before}
-    sender = Transport(timeout=1, concurrency=1)
-    (way,) = Client([app(Datacube(moved))], BASE, sender=sender, clock=Wall(NOW), known=known).ways.values()
-    return way
+    return client_of(moved, before)[1]
 
 
 def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configuration(
@@ -456,12 +465,12 @@ def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configu
     def full(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
-    before = way_in(app(Datacube(platform)), BASE, Wall(NOW))
+    before, method = client_of(platform)
     with monkeypatch.context() as disk:
-        disk.setattr("exporter.config.app.secrets.write_atomically", full)
-        talk(before.converse(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
+        disk.setattr("exporter.config.app.secrets.write_private", full)
+        talk(method.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
     moved = tmp_path / "writable"
-    calls, _ = talk(followed(before, platform, moved).converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+    calls, _ = talk(followed(before, platform, moved).fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
     assert moved.read_text() == "REFRESH-TWO\n"
 
@@ -469,26 +478,53 @@ def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configu
 def test_one_that_changes_while_the_configuration_does_is_known_under_the_next_one(
     platform: Authorizer, tmp_path: Path
 ) -> None:
-    before = way_in(app(Datacube(platform)), BASE, Wall(NOW))
-    under_way = before.converse(WEEKLY, WEEK)
+    before, method = client_of(platform)
+    under_way = method.fetch(WEEKLY, WEEK)
     next(under_way)
     moved = tmp_path / "copied-before"
     way = followed(before, platform, moved)
     under_way.send(authorized("T1", "REFRESH-TWO"))
-    calls, _ = talk(way.converse(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+    calls, _ = talk(way.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
     assert moved.read_text() == "REFRESH-TWO\n"
 
 
+def test_a_refresh_token_outlives_a_configuration_without_its_app(
+    platform: Authorizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    before, method = client_of(platform)
+    with monkeypatch.context() as disk:
+        disk.setattr("exporter.config.app.secrets.write_private", full)
+        talk(method.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
+    sender = Transport(timeout=1, concurrency=1)
+    without = Client([], BASE, sender=sender, clock=Wall(NOW), previous=before)
+    _, method = client_of(platform, without)
+    calls, _ = talk(method.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+    assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
+    assert platform.refresh_token.path.read_text() == "REFRESH-TWO\n"
+
+
+def test_a_refresh_token_of_another_platform_is_not_used(platform: Authorizer) -> None:
+    before, method = client_of(platform)
+    talk(method.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
+    platform.refresh_token.path.write_text("REFRESH-ONE")
+    other = client_of(replace(platform, component_appid="wxother"), before)[1]
+    calls, _ = talk(other.fetch(WEEKLY, WEEK), authorized("T2"), rows())
+    assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-ONE"
+
+
 def test_a_refresh_token_that_somebody_wrote_meanwhile_is_left_alone(platform: Authorizer) -> None:
     path = platform.refresh_token.path
-    conversation = way_in(app(Datacube(platform)), BASE, Wall(NOW)).converse(WEEKLY, WEEK)
+    conversation = open_access(app(Datacube(platform)), AccessContext(BASE, Wall(NOW))).fetch(WEEKLY, WEEK)
     next(conversation)
     path.write_text("REFRESH-OF-A-NEW-AUTHORIZATION")
     with structlog.testing.capture_logs() as logs:
         conversation.send(authorized("T1", "REFRESH-TWO"))
     assert path.read_text() == "REFRESH-OF-A-NEW-AUTHORIZATION"
-    assert [entry["event"] for entry in logs] == ["the refresh token file was written meanwhile: left as it is"]
+    assert [entry["event"] for entry in logs] == ["refresh token not saved"]
 
 
 def test_what_others_renew_is_looked_at_again_soon(tmp_path: Path) -> None:
@@ -530,20 +566,25 @@ def test_an_http_function_is_asked_without_any_token_of_wechats() -> None:
 INSIDE = [
     ({"list": []}, NotReady, "", "no figures for this period"),
     ({"errCode": 61503, "errMsg": "data not ready"}, NotReady, "61503", "not published yet"),
-    ({"errCode": -604101, "errMsg": "no permission"}, Refused, "-604101", "in its config.json, and upload it"),
-    ({"errCode": 40001, "errMsg": "missing wxCloudApiToken"}, Failed, "40001", "inside the function: 40001"),
-    ({"errCode": 45009, "errMsg": "quota"}, Unanswered, "45009", "nothing is asked until tomorrow"),
+    (
+        {"errCode": -604101, "errMsg": "no permission"},
+        Refused,
+        "-604101",
+        "in the cloud function's config.json, and upload",
+    ),
+    ({"errCode": 40001, "errMsg": "missing wxCloudApiToken"}, Failed, "40001", "in the cloud function: 40001"),
+    ({"errCode": 45009, "errMsg": "quota"}, FetchError, "45009", "no requests until tomorrow"),
     ({"errCode": -504002, "errMsg": "missing wxCloudApiToken"}, Failed, "other", "the function's log"),
     ({"errCode": -1, "errMsg": "system error"}, NotReady, "-1", "WeChat is busy"),
     ({"errMsg": "oops"}, Failed, "malformed", "no list of rows"),
-    ({"list": [{"refDate": "20170306-20170312", "visitUv": 1}]}, Failed, "malformed", "its ref_date is not"),
+    ({"list": [{"refDate": "20170306-20170312", "visitUv": 1}]}, Failed, "malformed", "ref_date is not"),
 ]
 
 
 @pytest.mark.parametrize(("returned", "decision", "errcode", "words"), INSIDE)
 @pytest.mark.parametrize("way", [FUNCTION, HTTP], ids=["invoked", "over HTTP"])
 def test_what_a_function_says_is_understood_by_both_ways(
-    way: AccessConfig, returned: dict[str, object], decision: type[Unanswered], errcode: str, words: str
+    way: AccessConfig, returned: dict[str, object], decision: type[FetchError], errcode: str, words: str
 ) -> None:
     assert len(INSIDE) == 9
     replies = (token("T1"), invoked(**returned)) if way is FUNCTION else (reply(**returned),)
@@ -555,12 +596,12 @@ def test_what_a_function_says_is_understood_by_both_ways(
 
 AROUND = [
     (error(-1, "system error"), Failed, "-1", "WeChat is busy"),
-    (error(-1000, "system error"), Failed, "-1000", "it is asked for again by itself"),
+    (error(-1000, "system error"), Failed, "-1000", "retried automatically"),
     (error(40101, "missing parameter"), Refused, "40101", "check `env` and `name`"),
-    (error(85088, "no qbase privilege"), Refused, "85088", "open cloud development"),
-    (error(-501000, "FunctionName parameter could not be found"), Failed, "other", "an error of the cloud environment"),
+    (error(85088, "no qbase privilege"), Refused, "85088", "enable cloud development"),
+    (error(-501000, "FunctionName parameter could not be found"), Failed, "other", "cloud environment error"),
     (error(-504003, "Invoking task timed out after 3 seconds"), Failed, "other", "the function's log"),
-    (reply(errcode=0, errmsg="ok"), Failed, "malformed", "what the function returned"),
+    (reply(errcode=0, errmsg="ok"), Failed, "malformed", "no function result in resp_data"),
     (reply(errcode=0, errmsg="ok", resp_data="null"), Failed, "malformed", "not a JSON object"),
     (reply(errcode=0, errmsg="ok", resp_data="<html>"), Failed, "malformed", "not JSON"),
 ]
@@ -568,7 +609,7 @@ AROUND = [
 
 @pytest.mark.parametrize(("answer", "decision", "errcode", "words"), AROUND)
 def test_what_goes_wrong_around_a_cloud_function_is_told_from_what_it_says(
-    answer: Reply, decision: type[Unanswered], errcode: str, words: str
+    answer: ApiResponse, decision: type[FetchError], errcode: str, words: str
 ) -> None:
     assert len(AROUND) == 9
     _, reason = asked(FUNCTION, token("T1"), answer)
@@ -579,9 +620,9 @@ def test_what_goes_wrong_around_a_cloud_function_is_told_from_what_it_says(
 
 @pytest.mark.parametrize("status", [401, 403, 404])
 def test_an_http_function_that_lets_nobody_in_is_a_refusal(status: int) -> None:
-    _, reason = asked(HTTP, Reply(status, b"key-of-the-exporter is wrong"))
+    _, reason = asked(HTTP, ApiResponse(status, b"key-of-the-exporter is wrong"))
     assert isinstance(reason, Refused)
-    assert str(reason).startswith(f"the HTTP access service refuses (HTTP {status})")
+    assert str(reason).startswith(f"the HTTP access service denied access (HTTP {status})")
 
 
 # --- from inside WeChat Cloud Hosting --------------------------------------------------------------------
@@ -599,31 +640,31 @@ def test_a_containers_own_token_is_read_every_ten_minutes_and_never_sent_in_the_
     wall = Wall(NOW)
     file = FileSecret(tmp_path / "token")
     file.path.write_text("C1")
-    way = way_in(app(CloudHosting(cloudbase_token=file)), BASE, wall)
+    way = open_access(app(CloudHosting(cloudbase_token=file)), AccessContext(BASE, wall))
     seen = []
     for seconds, value in ((0, "C1"), (599, "C2"), (1, "C2")):
         file.path.write_text(value)
         wall.now += seconds
-        calls, _ = talk(way.converse(WEEKLY, WEEK), rows())
+        calls, _ = talk(way.fetch(WEEKLY, WEEK), rows())
         assert calls[0].url == BASE + WEEKLY.path
         seen += calls[0].query
     assert seen == [("cloudbase_access_token", value) for value in ("C1", "C1", "C2")]
     file.path.write_text("C3")
-    calls, result = talk(way.converse(WEEKLY, WEEK), REJECTED, rows())
+    calls, result = talk(way.fetch(WEEKLY, WEEK), REJECTED, rows())
     assert visitors(result) == 754
     assert calls[1].query == (("cloudbase_access_token", "C3"),)
 
 
 HOSTED_BADLY = [
-    (error(41001, "access_token missing"), Refused, "switch the open interface service on in the console"),
-    (Reply(502, b""), Failed, f"if it stays, allow {WEEKLY.path} in the console of Cloud Hosting"),
+    (error(41001, "access_token missing"), Refused, "enable the open interface service in the Cloud Hosting console"),
+    (ApiResponse(502, b""), Failed, f"if the error persists, allow {WEEKLY.path} in the Cloud Hosting console"),
     (error(61503), NotReady, "not published yet"),
 ]
 
 
 @pytest.mark.parametrize(("answer", "decision", "words"), HOSTED_BADLY)
 def test_what_the_console_of_cloud_hosting_must_allow_is_said(
-    answer: Reply, decision: type[Unanswered], words: str
+    answer: ApiResponse, decision: type[FetchError], words: str
 ) -> None:
     assert len(HOSTED_BADLY) == 3
     _, reason = asked(CloudHosting(), answer)
@@ -635,8 +676,8 @@ def test_what_the_console_of_cloud_hosting_must_allow_is_said(
 
 
 def test_every_way_and_every_source_of_tokens_has_its_class() -> None:
-    assert set(WAYS) == set(AccessConfig.__args__)  # type: ignore[attr-defined]
-    assert set(TOKENS) == set(TokenConfig.__args__)  # type: ignore[attr-defined]
+    assert set(ACCESS_METHODS) == set(AccessConfig.__args__)  # type: ignore[attr-defined]
+    assert set(TOKEN_SOURCES) == set(TokenConfig.__args__)  # type: ignore[attr-defined]
 
 
 FROM_FILE = TokenFile(FileSecret(Path("token")))
@@ -658,6 +699,6 @@ def test_the_endpoints_of_a_way_are_those_of_its_calls(way: AccessConfig, endpoi
 
 
 def test_a_source_hides_all_that_it_ever_sent(platform: Authorizer) -> None:
-    source = source_of(platform, APPID, BASE, Wall(NOW))
+    source = source_of(platform, APPID, AccessContext(BASE, Wall(NOW)))
     talk(source.token(), authorized("ACCESS-ONE", "REFRESH-TWO"))
-    assert {"ACCESS-ONE", "COMPONENT-TOKEN", "REFRESH-ONE"} <= set(source.hidden)
+    assert {"ACCESS-ONE", "COMPONENT-TOKEN", "REFRESH-ONE"} <= set(source.secrets)

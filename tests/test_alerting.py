@@ -192,7 +192,7 @@ HURRIED = Fetch(interval=3.0, retry_interval=1.0, timeout=2.0)
 
 
 @contextmanager
-def exporter_of(roles: tuple[demo.Role, ...], base_url: str) -> Iterator[str]:
+def exporter_of(roles: tuple[demo.DemoApp, ...], base_url: str) -> Iterator[str]:
     """The whole exporter in this process, asking every few seconds; gives its address."""
     config = replace(demo.configuration(roles, base_url), fetch=HURRIED)
     stop, listening, addresses = threading.Event(), threading.Event(), list[str]()
@@ -237,7 +237,7 @@ def test_a_drop_is_sent_once_noise_is_not_and_a_revision_ends_it(
     # A holiday in one of the weeks would silence the alert, or leave no four ordinary weeks.
     monkeypatch.setattr("exporter.reports.catalogue.public_holidays", lambda _week: 0)
     monkeypatch.setattr("exporter.reports.figures.public_holidays", lambda _week: 0)
-    roles = demo.cast(time.time())
+    roles = demo.demo_apps(time.time())
     appids = {role.name: role.app.appid for role in roles}
     dropping, noisy = appids["Travel Buddy"], appids["Second-hand Books"]
     newest, *before = (newest_wanted(Week, time.time(), HURRIED.ready_after).before(weeks) for weeks in range(5))

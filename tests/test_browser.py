@@ -557,7 +557,7 @@ STRUCTURE = """() => ({
 @pytest.fixture(scope="module")
 def demo_address() -> Iterator[str]:
     """The demo's apps after one pass over everything that is due; three of them have all reports."""
-    roles = demo.cast(NOW)
+    roles = demo.demo_apps(NOW)
     server = demo.serve(demo.simulator(roles, lambda: NOW), "127.0.0.1:0")
     engine = Engine(demo.configuration(roles, f"http://{server.addresses[0]}"), ":memory:", lambda: NOW)
     engine.poller.drain()

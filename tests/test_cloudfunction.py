@@ -18,7 +18,7 @@ from exporter import config
 from exporter.periods import BEIJING, Week
 from exporter.reports import WEEKLY
 from exporter.wechat.codes import Failed, Refused
-from exporter.wechat.exchange import Reply
+from exporter.wechat.messages import ApiResponse
 from exporter.wechat.protocol import event_body, parse_function, parse_invoked, parse_rows
 
 ROOT = Path(__file__).parent.parent
@@ -82,11 +82,11 @@ def test_exporter_reads_what_the_function_returns(named: bool) -> None:
     assert set(returned["invoked"]["list"][0]) == {"refDate", *(field.camel for field in WEEKLY.fields)}
     invoked = {"errcode": 0, "errmsg": "ok", "resp_data": json.dumps(returned["invoked"])}
 
-    def over_http(name: str) -> Reply:
-        return Reply(returned[name]["statusCode"], returned[name]["body"].encode())
+    def over_http(name: str) -> ApiResponse:
+        return ApiResponse(returned[name]["statusCode"], returned[name]["body"].encode())
 
-    direct = parse_rows(Reply(200, json.dumps({"list": [row]}).encode()), WEEKLY, week, now)
-    assert parse_invoked(Reply(200, json.dumps(invoked).encode()), WEEKLY, week, now) == direct
+    direct = parse_rows(ApiResponse(200, json.dumps({"list": [row]}).encode()), WEEKLY, week, now)
+    assert parse_invoked(ApiResponse(200, json.dumps(invoked).encode()), WEEKLY, week, now) == direct
     assert parse_function(over_http("stored"), WEEKLY, week, now) == direct
     for name, decision in (("wrong key", Refused), ("no variable", Failed)):
         with pytest.raises(decision):
@@ -102,7 +102,7 @@ def test_errors_of_the_function_reach_the_user() -> None:
     """
     invoked = {"errcode": 0, "errmsg": "ok", "resp_data": json.dumps(evaluate(script))}
     with pytest.raises(Failed, match="unknown api: it must be one of getWeeklyVisitTrend"):
-        parse_invoked(Reply(200, json.dumps(invoked).encode()), WEEKLY, week, week.end)
+        parse_invoked(ApiResponse(200, json.dumps(invoked).encode()), WEEKLY, week, week.end)
 
 
 def test_calendar_equals_pythons_on_every_day_of_a_leap_cycle() -> None:

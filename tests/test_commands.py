@@ -19,7 +19,7 @@ from exporter.apps import State
 from exporter.cli.flags import COMMANDS, Options, parse
 from exporter.periods import Week, newest_wanted
 from exporter.wechat.access.sources import STABLE_TOKEN
-from exporter.wechat.simulator import KINDS, Fault, SimulatedApp
+from exporter.wechat.simulator import KINDS, InjectedFault, SimulatedApp
 
 GOOD = SimulatedApp("wx00000000000000a0", "secret-of-the-good-app")
 HOUR = 3600.0
@@ -174,22 +174,22 @@ def test_check_warns_without_failing(tmp_path: Path) -> None:
 
 LIVE = {
     "40164": ("refused: 40164 invalid ip 203.0.113.7", "add 203.0.113.7 to the app's IP allow list"),
-    "48001": ("refused: 48001 api unauthorized", "must be that of a Mini Program account"),
+    "48001": ("refused: 48001 api unauthorized", "must belong to a Mini Program"),
     "40125": ("refused: 40125 invalid appsecret", "correct the app's secret"),
     "40013": ("refused: 40013 invalid appid", "correct `appid` in the configuration"),
-    "61502": ("refused: 61502 this is game miniprogram", "WeChat gives no figures for games"),
+    "61502": ("refused: 61502 this is game miniprogram", "WeChat has no figures for games"),
     "61501": ("failed: 61501 date range error", "check this machine's clock"),
     "45009": ("quota_spent: 45009 reach max api daily quota limit", "until tomorrow"),
-    "99999": ("failed: 99999 unknown error", "a code unknown to the exporter"),
-    "hang": ("failed: no complete answer within 1s", ""),
-    "http_502": ("failed: HTTP status 502 in place of an answer", ""),
+    "99999": ("failed: 99999 unknown error", "unknown error code"),
+    "hang": ("failed: no complete response within 1s", ""),
+    "http_502": ("failed: unexpected HTTP status 502", ""),
     "61503": ("ok, but week", "not published yet"),
 }
 
 
 def test_check_live_asks_wechat_about_each_app_and_says_what_to_do(tmp_path: Path) -> None:
     apps = [
-        SimulatedApp(f"wx00000000000000b{n:x}", f"secret-{n}-{'x' * 10}", faults=(Fault(kind),))
+        SimulatedApp(f"wx00000000000000b{n:x}", f"secret-{n}-{'x' * 10}", faults=(InjectedFault(kind),))
         for n, kind in enumerate(LIVE)
     ]
     with served([GOOD, *apps]) as (wechat, base_url):
@@ -210,7 +210,7 @@ def test_check_live_asks_wechat_about_each_app_and_says_what_to_do(tmp_path: Pat
 
 
 def test_check_live_asks_for_a_refused_token_once(tmp_path: Path) -> None:
-    refused = replace(GOOD, faults=(Fault("40164", STABLE_TOKEN),))
+    refused = replace(GOOD, faults=(InjectedFault("40164", STABLE_TOKEN),))
     with served([refused]) as (wechat, base_url):
         configured(tmp_path, base_url, refused)
         main = json.loads((tmp_path / "config.yaml").read_text())
@@ -231,7 +231,7 @@ def test_check_live_succeeds_when_every_app_does(tmp_path: Path) -> None:
 
 
 def test_check_live_can_be_interrupted(tmp_path: Path) -> None:
-    hanging = SimulatedApp(GOOD.appid, GOOD.secret, faults=(Fault("hang", "stable_token"),))
+    hanging = SimulatedApp(GOOD.appid, GOOD.secret, faults=(InjectedFault("hang", "stable_token"),))
     with served([hanging]) as (wechat, base_url):
         configured(tmp_path, base_url, hanging, timeout="2s")
         process = subprocess.Popen(
@@ -338,7 +338,7 @@ def test_fetch_writes_through_links_and_into_pipes_and_replaces_neither(tmp_path
 
 
 def test_fetch_asks_once_even_if_apps_get_due_again_meanwhile(tmp_path: Path) -> None:
-    failing = [SimulatedApp(f"wx{n:016x}", "s" * 20, faults=(Fault("hang"),)) for n in range(6)]
+    failing = [SimulatedApp(f"wx{n:016x}", "s" * 20, faults=(InjectedFault("hang"),)) for n in range(6)]
     with served(failing) as (wechat, base_url):
         configured(tmp_path, base_url, *failing, timeout="500ms", concurrency=1, interval="1s", retry_interval="1s")
         assert command(tmp_path, "fetch").returncode == 1
@@ -374,7 +374,7 @@ def test_closed_standard_streams_do_not_end_the_exporter(tmp_path: Path, closed:
 
 
 def test_fetch_exits_1_if_an_app_failed_and_still_gives_what_there_is(tmp_path: Path) -> None:
-    refused = SimulatedApp("wx00000000000000a1", "x" * 20, faults=(Fault("40164", "stable_token"),))
+    refused = SimulatedApp("wx00000000000000a1", "x" * 20, faults=(InjectedFault("40164", "stable_token"),))
     with served([GOOD, refused]) as (wechat, base_url):
         configured(tmp_path, base_url, GOOD, refused)
         result = command(tmp_path, "fetch")
@@ -474,7 +474,7 @@ def test_the_simulator_runs_alone_and_prints_a_configuration_that_fits_it(tmp_pa
 BAD_FAULTS = {
     "wx0000000000000001=dayly:48001": "--fault wx0000000000000001=dayly:48001: unknown endpoint; valid endpoints: ",
     "wxnone=48001": "--fault wxnone=48001: unknown app wxnone",
-    "wx0000000000000001=nonsense": "--fault wx0000000000000001=nonsense: no such fault; there are: an errcode, ",
+    "wx0000000000000001=nonsense": "--fault wx0000000000000001=nonsense: unknown fault: use an errcode or one of ",
 }
 
 

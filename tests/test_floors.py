@@ -38,7 +38,7 @@ FLOORS = {
 
 WECHAT = {
     "exporter.wechat": 0,
-    "exporter.wechat.exchange": 1,
+    "exporter.wechat.messages": 1,
     "exporter.wechat.deadline": 1,
     "exporter.wechat.causes": 2,
     "exporter.wechat.codes": 1,

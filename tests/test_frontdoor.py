@@ -21,7 +21,7 @@ from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
 from exporter.store.files import DATABASE
 from exporter.store.schema import APPLICATION_ID
-from exporter.wechat.simulator import KINDS, Audience, Fault, SimulatedApp, Simulator
+from exporter.wechat.simulator import KINDS, Audience, InjectedFault, SimulatedApp, Simulator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,7 +143,7 @@ def test_a_wrong_secret_corrected_in_its_file_is_asked_at_once_after_a_restart(t
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_stops_within_two_seconds_even_with_requests_hanging(tmp_path: Path, number: int) -> None:
-    hanging = tuple(replace(app, faults=(Fault("hang"),)) for app in APPS)
+    hanging = tuple(replace(app, faults=(InjectedFault("hang"),)) for app in APPS)
     with served(hanging) as (wechat, base_url):
         write_configuration(tmp_path, base_url, hanging, timeout="1m")
         with running(tmp_path, **ENVIRON) as exporter:
@@ -161,7 +161,9 @@ def test_it_stops_within_two_seconds_even_with_requests_hanging(tmp_path: Path, 
 
 def test_what_one_app_does_delays_no_other(tmp_path: Path) -> None:
     kinds = ("hang", "trickled_body", "trickled_head", "endless", "reset", "deep")
-    broken = tuple(SimulatedApp(f"wx00000000000000a{n}", "s" * 20, faults=(Fault(k),)) for n, k in enumerate(kinds))
+    broken = tuple(
+        SimulatedApp(f"wx00000000000000a{n}", "s" * 20, faults=(InjectedFault(k),)) for n, k in enumerate(kinds)
+    )
     with served([*broken, APPS[0]]) as (_, base_url):
         write_configuration(tmp_path, base_url, (*broken, APPS[0]), timeout="30s")
         with running(tmp_path, SECRET_1="s" * 20, SECRET_4="s" * 20) as exporter:
@@ -216,7 +218,7 @@ FAULTS = {
 def test_every_fault_has_its_state_and_its_code_and_gives_no_secret_away(tmp_path: Path) -> None:
     assert {kind for kind in FAULTS if not kind.lstrip("-").isdigit()} == set(KINDS)
     apps = {
-        kind: SimulatedApp(f"wx00000000000001{n:02x}", f"secret-of-{n:02x}-{'x' * 20}", faults=(Fault(kind),))
+        kind: SimulatedApp(f"wx00000000000001{n:02x}", f"secret-of-{n:02x}-{'x' * 20}", faults=(InjectedFault(kind),))
         for n, kind in enumerate(FAULTS)
     }
     with served(list(apps.values())) as (wechat, base_url):

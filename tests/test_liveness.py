@@ -16,14 +16,14 @@ from exporter.liveness import STALL_SECONDS, StallDetector
 from exporter.store import Lock
 from exporter.store.files import DATABASE, open_database
 from exporter.wechat.access.sources import STABLE_TOKEN
-from exporter.wechat.simulator import Fault, SimulatedApp
+from exporter.wechat.simulator import InjectedFault, SimulatedApp
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 APPS = tuple(SimulatedApp(f"wx{number:016x}", f"secret-of-app-{number}") for number in (1, 2))
 REFUSED = tuple(
-    SimulatedApp(f"wx{number:016x}", f"secret-of-app-{number}", faults=(Fault("40164", STABLE_TOKEN),))
+    SimulatedApp(f"wx{number:016x}", f"secret-of-app-{number}", faults=(InjectedFault("40164", STABLE_TOKEN),))
     for number in range(400)
 )
 

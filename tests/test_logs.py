@@ -13,7 +13,7 @@ from rig import running, served
 from test_floors import MODULES
 
 from exporter import logs
-from exporter.wechat.simulator import Fault, SimulatedApp
+from exporter.wechat.simulator import InjectedFault, SimulatedApp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,8 +117,8 @@ def test_a_stream_that_breaks_is_not_the_exporters_end() -> None:
 # --- the exporter's own lines ------------------------------------------------------------------------------
 
 GOOD = SimulatedApp("wx00000000000000a0", "secret-of-the-good-app")
-BAD = SimulatedApp("wx00000000000000b0", "secret-of-the-bad-app-", faults=(Fault("40164", "stable_token"),))
-MUTE = SimulatedApp("wx00000000000000c0", "secret-of-the-mute-app", faults=(Fault("hang"),))
+BAD = SimulatedApp("wx00000000000000b0", "secret-of-the-bad-app-", faults=(InjectedFault("40164", "stable_token"),))
+MUTE = SimulatedApp("wx00000000000000c0", "secret-of-the-mute-app", faults=(InjectedFault("hang"),))
 FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^ ]*)(?: |$)')
 
 
@@ -154,15 +154,15 @@ def test_each_line_of_a_whole_run_is_one_fact_and_each_call_is_shown_without_its
     lines = [READERS[form](line.removesuffix("\n")) for line in exporter.log]
     assert all(list(line)[:3] == ["ts", "level", "msg"] for line in lines)
     assert {line["level"] for line in lines} == {"debug", "info", "warn"}
-    calls = [line for line in lines if line["msg"] in {"called", "call failed"}]
+    calls = [line for line in lines if line["msg"] in {"api request completed", "api request failed"}]
     assert len(calls) == len(wechat.calls)
     shown = {(line["appid"], line["endpoint"], line.get("errcode", ""), line["msg"]) for line in calls}
     assert shown == {
-        (GOOD.appid, "stable_token", "", "called"),
-        (GOOD.appid, "weekly", "", "called"),
-        (BAD.appid, "stable_token", "40164", "called"),
-        (MUTE.appid, "stable_token", "", "called"),
-        (MUTE.appid, "weekly", "", "call failed"),
+        (GOOD.appid, "stable_token", "", "api request completed"),
+        (GOOD.appid, "weekly", "", "api request completed"),
+        (BAD.appid, "stable_token", "40164", "api request completed"),
+        (MUTE.appid, "stable_token", "", "api request completed"),
+        (MUTE.appid, "weekly", "", "api request failed"),
     }
     assert sorted(line["appid"] for line in lines if line["msg"] == "app failing") == [BAD.appid, MUTE.appid]
     assert len(tokens) == 3

@@ -21,7 +21,7 @@ from exporter.store import Store
 from exporter.wechat.access.sources import STABLE_TOKEN
 from exporter.wechat.client import Outcome
 from exporter.wechat.codes import Refused
-from exporter.wechat.simulator import Fault, SimulatedApp
+from exporter.wechat.simulator import InjectedFault, SimulatedApp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -214,7 +214,7 @@ def test_a_clock_set_back_makes_future_results_due(polled: Polled) -> None:
 def test_a_failure_is_logged_at_its_begin_and_its_end() -> None:
     wall = Wall(NOW + 2 * 86_400)
     app = SimulatedApp("wx1", "s" * 20)
-    broken = SimulatedApp("wx1", "s" * 20, faults=(Fault("http_500"),))
+    broken = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("http_500"),))
     with (
         served([app], wall) as (wechat, base_url),
         wired([app], base_url, wall, history_weeks=2) as rooms,
@@ -243,7 +243,7 @@ def test_another_kind_of_failure_is_logged_too() -> None:
         capture_logs() as logs,
     ):
         rooms.poller.drain()
-        for faults in ((Fault("http_500"),), (Fault("48001"),), (Fault("48001"),), ()):
+        for faults in ((InjectedFault("http_500"),), (InjectedFault("48001"),), (InjectedFault("48001"),), ()):
             wechat.put(replace(app, faults=faults))
             wall.now += 7 * 3600
             rooms.poller.drain()
@@ -345,7 +345,7 @@ def test_a_final_gap_from_a_clock_ahead_is_requested_again(tmp_path: Path) -> No
 
 def test_busy_on_any_day_is_retried_after_half_an_hour() -> None:
     wall = Wall(NOW - 4 * DAY)  # a Wednesday
-    app = SimulatedApp("wx1", "s" * 20, faults=(Fault("-1"),))
+    app = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("-1"),))
     with served([app], wall) as (wechat, base_url), wired([app], base_url, wall, history_weeks=2) as rooms:
         rooms.poller.drain()
         assert exposed(rooms)["fetch_state", "wx1", "weekly", "not_ready"] == 1
@@ -360,7 +360,7 @@ def test_busy_on_any_day_is_retried_after_half_an_hour() -> None:
 
 def test_a_busy_wechat_gets_no_requests_for_history() -> None:
     wall = Wall(NOW)
-    app = SimulatedApp("wx1", "s" * 20, faults=(Fault("-1"),))
+    app = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("-1"),))
     with served([app], wall) as (wechat, base_url), wired([app], base_url, wall, history_weeks=52) as rooms:
         rooms.poller.drain()
         assert [call.endpoint for call in wechat.calls] == ["stable_token", "weekly"]
@@ -368,7 +368,7 @@ def test_a_busy_wechat_gets_no_requests_for_history() -> None:
 
 def test_a_state_begins_now_at_the_latest() -> None:
     wall = Wall(NOW + 365 * DAY)
-    app = SimulatedApp("wx1", "s" * 20, faults=(Fault("48001"),))
+    app = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("48001"),))
     with served([app], lambda: NOW) as (_, base_url), wired([app], base_url, wall) as rooms:
         rooms.poller.drain()
         wall.now = NOW
@@ -394,7 +394,7 @@ def test_interrupted_history_continues_after_a_restart(tmp_path: object) -> None
 
 def test_a_spent_quota_stops_the_report_until_next_morning() -> None:
     wall = Wall(NOW)
-    app = SimulatedApp("wx1", "s" * 20, faults=(Fault("45009"),))
+    app = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("45009"),))
     with served([app], wall) as (wechat, base_url), wired([app], base_url, wall, history_weeks=8) as rooms:
         rooms.poller.drain()
         assert len(wechat.calls) == 2
@@ -594,7 +594,7 @@ def test_weekly_reports_come_first_with_several_workers(polled: Polled) -> None:
     assert len(set(fetcher.fetched)) == len(fetcher.fetched) == 10 * (3 + 21 + 2)
 
 
-IP_NOT_ALLOWED = replace(APP, faults=(Fault("40164", STABLE_TOKEN),))
+IP_NOT_ALLOWED = replace(APP, faults=(InjectedFault("40164", STABLE_TOKEN),))
 
 
 def test_a_refused_app_costs_one_token_request_per_wait() -> None:
@@ -641,7 +641,7 @@ def test_the_end_of_a_shared_refusal_is_shared() -> None:
 def test_an_outage_in_history_costs_two_calls_per_report() -> None:
     wall = Wall(NOW)
     older = frozenset(NEWEST[DAILY].before(number) for number in range(1, 63))
-    faulty = replace(APP, faults=(Fault("reset", "daily", older),))
+    faulty = replace(APP, faults=(InjectedFault("reset", "daily", older),))
     with served([faulty], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
         rooms.poller.drain()
         assert states(rooms) == STATES
@@ -660,7 +660,7 @@ def test_a_new_day_does_not_end_a_wait_that_wechat_wants(kind: str, until: float
     """A quota lasts until tomorrow and ``Retry-After`` is kept, although a day is due at 10:00."""
     began = NOW + 18 * 3600  # Mon 2026-11-23 06:00 Beijing
     wall = Wall(began + (0 if kind == "45009" else 3.5 * 3600))
-    faulty = replace(APP, faults=(Fault(kind, "daily"),))
+    faulty = replace(APP, faults=(InjectedFault(kind, "daily"),))
     with served([faulty], wall) as (_, base_url), wired([APP], base_url, wall, reports=(DAILY,)) as rooms:
         rooms.poller.drain()
         (daily,) = rooms.poller.statuses()[0].reports
@@ -731,7 +731,7 @@ TOKEN_FAULTS = [
 def test_any_fault_of_the_token_costs_one_request(kind: str, state: State) -> None:
     """Without a token no report can be fetched, whatever the reason: it holds for all of them, and for history."""
     wall = Wall(NOW)
-    faulty = replace(APP, faults=(Fault(kind, STABLE_TOKEN),))
+    faulty = replace(APP, faults=(InjectedFault(kind, STABLE_TOKEN),))
     with (
         served([faulty], wall) as (wechat, base_url),
         wired([APP], base_url, wall, reports=ALL) as rooms,
@@ -746,7 +746,7 @@ def test_any_fault_of_the_token_costs_one_request(kind: str, state: State) -> No
 @pytest.mark.parametrize("kind", ["48004", "50002", "50004", "61004"])
 def test_a_refusal_of_a_report_about_the_app_is_shared(kind: str) -> None:
     wall = Wall(NOW)
-    faulty = replace(APP, faults=tuple(Fault(kind, report.name) for report in ALL))
+    faulty = replace(APP, faults=tuple(InjectedFault(kind, report.name) for report in ALL))
     with served([faulty], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
         rooms.poller.drain()
         assert states(rooms) == dict.fromkeys(STATES, State.REFUSED)
@@ -759,7 +759,7 @@ def test_a_refusal_of_a_report_about_the_app_is_shared(kind: str) -> None:
 
 def test_a_refusal_in_history_stops_the_history_of_all() -> None:
     wall = Wall(NOW)
-    refused = Fault("50002", "daily", frozenset({NEWEST[DAILY].before()}))
+    refused = InjectedFault("50002", "daily", frozenset({NEWEST[DAILY].before()}))
     faulty = replace(APP, faults=(refused,))
     with (
         served([faulty], wall) as (wechat, base_url),
@@ -792,7 +792,7 @@ CONCERNING_ONE = [
 def test_a_fault_of_one_endpoint_concerns_its_report_alone(kind: str, state: State, calls: int) -> None:
     """What may hold for one period only leaves its report's history to be fetched; the others notice nothing."""
     wall = Wall(NOW)
-    faulty = replace(APP, faults=(Fault(kind, "daily"),))
+    faulty = replace(APP, faults=(InjectedFault(kind, "daily"),))
     with (
         served([faulty], wall) as (wechat, base_url),
         wired([APP], base_url, wall, reports=ALL, history_weeks=9) as rooms,
@@ -810,7 +810,7 @@ def test_a_fault_of_one_endpoint_concerns_its_report_alone(kind: str, state: Sta
 
 def test_a_spent_quota_of_one_report_ends_next_morning() -> None:
     wall = Wall(NOW)
-    faulty = replace(APP, faults=(Fault("45009", "daily"),))
+    faulty = replace(APP, faults=(InjectedFault("45009", "daily"),))
     with served([faulty], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
         rooms.poller.drain()
         wechat.put(APP)
@@ -829,7 +829,7 @@ def test_a_spent_quota_of_one_report_ends_next_morning() -> None:
 
 def test_a_quota_spent_in_history_stops_that_report_alone() -> None:
     wall = Wall(NOW)
-    spent = Fault("45009", "daily", frozenset({NEWEST[DAILY].before()}))
+    spent = InjectedFault("45009", "daily", frozenset({NEWEST[DAILY].before()}))
     with (
         served([replace(APP, faults=(spent,))], wall) as (wechat, base_url),
         wired([APP], base_url, wall, reports=ALL, history_weeks=9) as rooms,
@@ -841,7 +841,7 @@ def test_a_quota_spent_in_history_stops_that_report_alone() -> None:
 
 def test_a_busy_report_is_retried_alone() -> None:
     wall = Wall(NOW)
-    faulty = replace(APP, faults=(Fault("-1", "daily"),))
+    faulty = replace(APP, faults=(InjectedFault("-1", "daily"),))
     with served([faulty], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
         rooms.poller.drain()
         wechat.put(APP)

@@ -16,13 +16,13 @@ from exporter.wechat.codes import (
     Busy,
     Code,
     Failed,
+    FetchError,
     NotReady,
     QuotaSpent,
     Refused,
     TokenRejected,
-    Unanswered,
 )
-from exporter.wechat.exchange import Reply
+from exporter.wechat.messages import ApiResponse
 from exporter.wechat.protocol import error_label, parse_rows, parse_token, retry_after_seconds
 
 NOW = 1_795_000_000.0
@@ -37,12 +37,12 @@ RECORDED_ZERO = (
 )
 
 
-def reply(content: object, status: int = 200, retry_after: str = "") -> Reply:
+def reply(content: object, status: int = 200, retry_after: str = "") -> ApiResponse:
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return Reply(status, body, retry_after)
+    return ApiResponse(status, body, retry_after)
 
 
-def rows(**changes: object) -> Reply:
+def rows(**changes: object) -> ApiResponse:
     row = json.loads(RECORDED)["list"][0] | changes
     return reply({"list": [row]})
 
@@ -110,51 +110,51 @@ def test_any_dash_stands_in_ref_date(dash: str) -> None:
     assert parse_rows(rows(ref_date=f"20181119{dash}20181125"), WEEKLY, WEEK, NOW).period == WEEK
 
 
-UNBELIEVABLE: list[tuple[Reply, str]] = [
-    (reply(b""), "it is not JSON"),
-    (reply(b"<!doctype html>"), "it is not JSON"),
-    (reply(RECORDED.encode()[:-5]), "it is not JSON"),
-    (reply(b"\xff\xfe"), "it is not JSON"),
-    (reply(b"[" * 100_000), "it is not JSON"),
-    (reply(b'{"list":[{"visit_uv":' + b"9" * 5000 + b"}]}"), "it is not JSON"),
-    (reply(RECORDED.replace("754", "NaN").encode()), "it is not JSON"),
-    (reply(RECORDED.replace("754", "-Infinity").encode()), "it is not JSON"),
-    (reply([]), "it is not a JSON object"),
-    (reply("text"), "it is not a JSON object"),
-    (reply({}), "it has no list of rows"),
-    (reply({"list": None}), "it has no list of rows"),
-    (reply({"list": {"0": 1}}), "it has no list of rows"),
-    (reply({"errcode": 0, "errmsg": "ok"}), "it has no list of rows"),
-    (reply({"errcode": "many"}), "its errcode is not a whole number"),
-    (reply({"errcode": True}), "its errcode is not a whole number"),
-    (reply({"errcode": 1.5}), "its errcode is not a whole number"),
-    (reply({"errcode": 10**4000}), "its errcode is not a whole number"),
-    (reply({"list": [json.loads(RECORDED)["list"][0]] * 2}), "it has not exactly one row"),
-    (reply({"list": ["row"]}), "it has not exactly one row"),
-    (rows(ref_date="20181126-20181202"), "its ref_date is not 20181119-20181125"),
-    (rows(ref_date="20181119"), "its ref_date is not 20181119-20181125"),
-    (rows(ref_date=20181119), "its ref_date is not 20181119-20181125"),
-    (rows(ref_date=None), "its ref_date is not 20181119-20181125"),
-    (rows(visit_uv=-1), "visit_uv is not a figure"),
-    (rows(visit_uv="many"), "visit_uv is not a figure"),
-    (rows(visit_uv="-1"), "visit_uv is not a figure"),
-    (rows(visit_uv="1e3"), "visit_uv is not a figure"),
-    (rows(visit_uv="٧"), "visit_uv is not a figure"),
-    (rows(visit_uv=True), "visit_uv is not a figure"),
-    (rows(visit_uv=[754]), "visit_uv is not a figure"),
-    (rows(visit_uv=2**63), "visit_uv is not a figure"),
-    (reply(RECORDED.replace("754", "1e400").encode()), "visit_uv is not a figure"),
+UNBELIEVABLE: list[tuple[ApiResponse, str]] = [
+    (reply(b""), "not JSON"),
+    (reply(b"<!doctype html>"), "not JSON"),
+    (reply(RECORDED.encode()[:-5]), "not JSON"),
+    (reply(b"\xff\xfe"), "not JSON"),
+    (reply(b"[" * 100_000), "not JSON"),
+    (reply(b'{"list":[{"visit_uv":' + b"9" * 5000 + b"}]}"), "not JSON"),
+    (reply(RECORDED.replace("754", "NaN").encode()), "not JSON"),
+    (reply(RECORDED.replace("754", "-Infinity").encode()), "not JSON"),
+    (reply([]), "not a JSON object"),
+    (reply("text"), "not a JSON object"),
+    (reply({}), "no list of rows"),
+    (reply({"list": None}), "no list of rows"),
+    (reply({"list": {"0": 1}}), "no list of rows"),
+    (reply({"errcode": 0, "errmsg": "ok"}), "no list of rows"),
+    (reply({"errcode": "many"}), "errcode is not a whole number"),
+    (reply({"errcode": True}), "errcode is not a whole number"),
+    (reply({"errcode": 1.5}), "errcode is not a whole number"),
+    (reply({"errcode": 10**4000}), "errcode is not a whole number"),
+    (reply({"list": [json.loads(RECORDED)["list"][0]] * 2}), "expected exactly one row"),
+    (reply({"list": ["row"]}), "expected exactly one row"),
+    (rows(ref_date="20181126-20181202"), "ref_date is not 20181119-20181125"),
+    (rows(ref_date="20181119"), "ref_date is not 20181119-20181125"),
+    (rows(ref_date=20181119), "ref_date is not 20181119-20181125"),
+    (rows(ref_date=None), "ref_date is not 20181119-20181125"),
+    (rows(visit_uv=-1), "visit_uv is not a valid number"),
+    (rows(visit_uv="many"), "visit_uv is not a valid number"),
+    (rows(visit_uv="-1"), "visit_uv is not a valid number"),
+    (rows(visit_uv="1e3"), "visit_uv is not a valid number"),
+    (rows(visit_uv="٧"), "visit_uv is not a valid number"),
+    (rows(visit_uv=True), "visit_uv is not a valid number"),
+    (rows(visit_uv=[754]), "visit_uv is not a valid number"),
+    (rows(visit_uv=2**63), "visit_uv is not a valid number"),
+    (reply(RECORDED.replace("754", "1e400").encode()), "visit_uv is not a valid number"),
     (rows(visit_uv=0.5), "visit_uv is not a whole number"),
     (rows(visit_uv="0.5"), "visit_uv is not a whole number"),
-    (reply({"list": [{"ref_date": "20181119-20181125"}]}), "its row has not one figure"),
+    (reply({"list": [{"ref_date": "20181119-20181125"}]}), "the row has no figures"),
 ]
 
 
 @pytest.mark.parametrize(("answer", "words"), UNBELIEVABLE, ids=range(len(UNBELIEVABLE)))
-def test_an_answer_that_cannot_be_believed_is_malformed_and_says_why(answer: Reply, words: str) -> None:
+def test_an_answer_that_cannot_be_believed_is_malformed_and_says_why(answer: ApiResponse, words: str) -> None:
     with pytest.raises(Failed) as caught:
         parse_rows(answer, WEEKLY, WEEK, NOW)
-    assert str(caught.value) == f"WeChat's answer cannot be believed: {words}"
+    assert str(caught.value) == f"invalid response from WeChat: {words}"
     assert caught.value.errcode == "malformed"
 
 
@@ -169,7 +169,7 @@ def test_an_empty_list_is_not_ready_and_never_zero() -> None:
     assert caught.value.errcode == ""
 
 
-DECISIONS: dict[int, tuple[type[Unanswered], type[Unanswered]]] = {
+DECISIONS: dict[int, tuple[type[FetchError], type[FetchError]]] = {
     # code: (of the weekly call, of the token endpoint)
     -1: (Busy, Failed),
     61503: (NotReady, Failed),
@@ -212,11 +212,11 @@ DECISIONS: dict[int, tuple[type[Unanswered], type[Unanswered]]] = {
 
 
 @pytest.mark.parametrize(("number", "decisions"), DECISIONS.items())
-def test_every_code_leads_to_its_decision(number: int, decisions: tuple[type[Unanswered], type[Unanswered]]) -> None:
+def test_every_code_leads_to_its_decision(number: int, decisions: tuple[type[FetchError], type[FetchError]]) -> None:
     answer = reply({"errcode": number, "errmsg": "words rid: 5f5e1000-0-0"})
-    with pytest.raises(Unanswered) as weekly:
+    with pytest.raises(FetchError) as weekly:
         parse_rows(answer, WEEKLY, WEEK, NOW)
-    with pytest.raises(Unanswered) as token:
+    with pytest.raises(FetchError) as token:
         parse_token(answer, NOW)
     assert (type(weekly.value), type(token.value)) == decisions
     label = str(number) if number in CODES else "other"
@@ -237,7 +237,7 @@ def test_the_message_of_40164_names_the_address_to_allow() -> None:
 
 @pytest.mark.parametrize("code", CODES.values(), ids=lambda code: str(code.number))
 def test_no_advice_looks_to_the_log_like_a_secret(code: Code) -> None:
-    words = {"error": f"{code.errmsg}: {code.cure} {WRONG_SECRET}"}
+    words = {"error": f"{code.errmsg}: {code.advice} {WRONG_SECRET}"}
     assert redact(None, "", dict(words)) == words
 
 
@@ -331,7 +331,7 @@ def test_the_table_of_no_tokens_is_whole() -> None:
 @given(st.binary(max_size=300))
 def test_no_bytes_at_all_get_past_the_decisions(body: bytes) -> None:
     for read in (lambda: parse_rows(reply(body), WEEKLY, WEEK, NOW), lambda: parse_token(reply(body), NOW)):
-        with pytest.raises(Unanswered):
+        with pytest.raises(FetchError):
             read()
 
 
@@ -346,7 +346,7 @@ JSON = st.recursive(
 def test_whatever_stands_in_a_field_is_a_figure_or_malformed(name: str, value: object) -> None:
     try:
         reading = parse_rows(rows(**{name: value}), WEEKLY, WEEK, NOW)
-    except Unanswered as reason:
+    except FetchError as reason:
         assert reason.errcode == "malformed"  # noqa: PT017 (either outcome is right)
         return
     for field, figure in zip(WEEKLY.fields, reading.values, strict=True):

@@ -27,7 +27,7 @@ from exporter.periods import Week, newest_wanted
 from exporter.runtime.engine import Engine
 from exporter.runtime.reload import Reloader, Source
 from exporter.store.files import DATABASE
-from exporter.wechat.simulator import Audience, Fault, SimulatedApp, Simulator
+from exporter.wechat.simulator import Audience, InjectedFault, SimulatedApp, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -260,7 +260,7 @@ def test_all_problems_of_all_files_are_answered_at_once(tmp_path: Path) -> None:
 
 def test_a_fetch_under_way_for_an_app_that_left_ends_without_a_trace(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (wechat, files, start):
-        wechat.put(replace(APPS[0], faults=(Fault("hang"),)))
+        wechat.put(replace(APPS[0], faults=(InjectedFault("hang"),)))
         files.fetch = {"timeout": "3s", "history_weeks": 2}
         files.write(ONE, TWO)
         exporter = start(TWO)
@@ -277,7 +277,7 @@ def test_a_fetch_under_way_for_an_app_that_left_ends_without_a_trace(tmp_path: P
 
 def test_an_app_that_left_and_came_back_does_not_get_the_answer_of_its_former_life(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (wechat, files, start):
-        wechat.put(replace(APPS[0], faults=(Fault("hang"),)))
+        wechat.put(replace(APPS[0], faults=(InjectedFault("hang"),)))
         files.fetch = {"timeout": "3s", "history_weeks": 2}
         files.write(ONE, TWO)
         exporter = start(TWO)
@@ -296,7 +296,7 @@ def test_an_app_that_left_and_came_back_does_not_get_the_answer_of_its_former_li
 
 def test_a_fetch_under_way_with_a_secret_that_changed_is_not_waited_for(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (wechat, files, start):
-        wechat.put(replace(APPS[0], faults=(Fault("hang"),)))
+        wechat.put(replace(APPS[0], faults=(InjectedFault("hang"),)))
         files.fetch = {"timeout": "60s", "history_weeks": 2}
         files.put("secret-1", APPS[0].secret)
         files.write(ONE, TWO)
@@ -384,7 +384,7 @@ def test_another_api_address_shows_its_own_figures_only_and_the_way_back_is_reme
         samples = exporter.scrape_until(lambda samples: settled(samples, ONE, 4))
         assert samples[FIGURE, ONE, WEEK.label] == elsewhere.row(ONE, WEEK)["visit_uv"]
         files.base_url = home
-        wechat.put(replace(APPS[0], faults=(Fault("http_502"),)))
+        wechat.put(replace(APPS[0], faults=(InjectedFault("http_502"),)))
         files.write(ONE)
         assert reload(exporter).status_code == 200
         samples = exporter.scrape_until(lambda samples: settled(samples, ONE, 5))
@@ -632,7 +632,7 @@ def test_a_hundred_who_ask_at_once_are_all_answered(tmp_path: Path) -> None:
 def test_a_reload_neither_waits_for_a_hanging_wechat_nor_keeps_the_exporter_from_stopping(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (wechat, files, start):
         for app in APPS:
-            wechat.put(replace(app, faults=(Fault("hang"),)))
+            wechat.put(replace(app, faults=(InjectedFault("hang"),)))
         files.fetch = {"timeout": "60s", "concurrency": 3}
         files.write(ONE, TWO, THREE)
         exporter = start()

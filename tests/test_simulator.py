@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from rig import Wall
 
+from exporter.httpd import Request, Response
 from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
 from exporter.wechat.codes import CODES
-from exporter.wechat.simulator import KINDS, Answer, Asked, Audience, Fault, SimulatedApp, Simulator
+from exporter.wechat.simulator import KINDS, Audience, InjectedFault, SimulatedApp, Simulator
 
 NOW = 1_795_320_000.0  # Sun 2026-11-22 12:00 Beijing
 WEEK = newest_wanted(Week, NOW, 0.0)
@@ -20,7 +22,7 @@ TOKEN_REQUEST = {"grant_type": "client_credential", "appid": "wx1", "secret": "r
 STABLE_TOKEN = "/cgi-bin/stable_token"
 
 
-def decoded(answer: Answer) -> dict[str, Any]:
+def decoded(answer: Response) -> dict[str, Any]:
     assert isinstance(answer.body, bytes)
     found: dict[str, Any] = json.loads(answer.body)
     return found
@@ -28,13 +30,13 @@ def decoded(answer: Answer) -> dict[str, Any]:
 
 def token(wechat: Simulator, method: str = "POST", **changes: object) -> dict[str, Any]:
     asked = {key: value for key, value in (TOKEN_REQUEST | changes).items() if value is not None}
-    return decoded(wechat.answer(Asked(method, STABLE_TOKEN, {}, json.dumps(asked).encode())))
+    return decoded(wechat.respond(Request(method, STABLE_TOKEN, body=json.dumps(asked).encode())))
 
 
 def weekly(wechat: Simulator, begin: str, end: str, value: str | None = None) -> dict[str, Any]:
     value = token(wechat)["access_token"] if value is None else value
     body = json.dumps({"begin_date": begin, "end_date": end}).encode()
-    return decoded(wechat.answer(Asked("POST", WEEKLY.path, {"access_token": value}, body)))
+    return decoded(wechat.respond(Request("POST", WEEKLY.path, urlencode({"access_token": value}), body=body)))
 
 
 def test_the_same_token_is_given_while_it_lives_with_the_seconds_left() -> None:
@@ -90,8 +92,8 @@ BODIES = [("GET", b"{}", 43002), ("POST", b"", 44002), ("POST", b"{", 47001), ("
 @pytest.mark.parametrize("path", [STABLE_TOKEN, WEEKLY.path])
 def test_a_call_that_is_no_post_of_an_object_is_refused(path: str, method: str, body: bytes, code: int) -> None:
     wechat = Simulator([APP], Wall(NOW))
-    query = {"access_token": token(wechat)["access_token"]}
-    assert decoded(wechat.answer(Asked(method, path, query, body)))["errcode"] == code
+    query = urlencode({"access_token": token(wechat)["access_token"]})
+    assert decoded(wechat.respond(Request(method, path, query, body=body)))["errcode"] == code
     assert len(BODIES) == 4
 
 
@@ -138,7 +140,7 @@ def test_tokens_that_are_missing_unknown_or_revoked_are_told_apart_as_wechat_doe
 
 @pytest.mark.parametrize("number", CODES)
 def test_every_code_can_be_had_on_demand_in_wechats_words_with_a_request_id(number: int) -> None:
-    wechat = Simulator([SimulatedApp("wx1", "right-secret", faults=(Fault(str(number)),))], Wall(NOW))
+    wechat = Simulator([SimulatedApp("wx1", "right-secret", faults=(InjectedFault(str(number)),))], Wall(NOW))
     answer = weekly(wechat, WEEK.begin_date, WEEK.end_date)
     assert answer["errcode"] == number
     assert answer["errmsg"].startswith(CODES[number].errmsg.format(ip="203.0.113.7"))
@@ -176,10 +178,10 @@ def test_a_row_without_visitors_has_zeros_everywhere() -> None:
 
 
 def test_another_path_is_not_found() -> None:
-    assert Simulator([APP], Wall(NOW)).answer(Asked("POST", "/else", {}, b"{}")).status == 404
+    assert Simulator([APP], Wall(NOW)).respond(Request("POST", "/else", body=b"{}")).status == 404
 
 
 def test_a_fault_of_an_unknown_kind_is_refused_by_its_constructor() -> None:
-    with pytest.raises(ValueError, match="no such fault"):
-        Fault("nonsense")
-    assert Fault("hang").kind in KINDS
+    with pytest.raises(ValueError, match="unknown fault"):
+        InjectedFault("nonsense")
+    assert InjectedFault("hang").kind in KINDS

@@ -5,26 +5,28 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from rig import Wall
 
+from exporter.httpd import Headers, Request, Response
 from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
+from exporter.wechat.access.access_methods import INVOKE_FUNCTION_PATH
 from exporter.wechat.access.sources import AUTHORIZER_TOKEN_PATH
-from exporter.wechat.access.ways import INVOKE_FUNCTION_PATH
-from exporter.wechat.simulator import Answer, Asked, SimulatedApp, Simulator, Surroundings
-from exporter.wechat.simulator.ways import HTTP_ACCESS, KEY_HEADER, TOKEN_SERVER
+from exporter.wechat.simulator import SimulatedApp, SimulatedServices, Simulator
+from exporter.wechat.simulator.access_methods import HTTP_ACCESS, KEY_HEADER, TOKEN_SERVER
 
 NOW = 1_795_320_000.0  # Sun 2026-11-22 12:00 Beijing
 WEEK = newest_wanted(Week, NOW, 0.0)
 APP = SimulatedApp("wx1", "s", refresh_token="REFRESH", cloud_env="prod-1", cloudbase_token="CONTAINER")
-AROUND = Surroundings(component_appid="wxc", component_token="COMPONENT", hosting_appid="wx1", key="KEY")
+AROUND = SimulatedServices(component_appid="wxc", component_token="COMPONENT", hosting_appid="wx1", key="KEY")
 EVENT = {"beginDate": WEEK.begin_date, "endDate": WEEK.end_date}
 DATES = {"begin_date": WEEK.begin_date, "end_date": WEEK.end_date}
 
 
-def said(answer: Answer) -> dict[str, Any]:
+def said(answer: Response) -> dict[str, Any]:
     assert isinstance(answer.body, bytes)
     return json.loads(answer.body) if answer.status == 200 else {"status": answer.status}
 
@@ -33,14 +35,15 @@ def ask(
     path: str,
     body: object = None,
     app: SimulatedApp = APP,
-    around: Surroundings = AROUND,
+    around: SimulatedServices = AROUND,
     headers: dict[str, str] | None = None,
     **query: str,
 ) -> dict[str, Any]:
-    wechat = Simulator([app], Wall(NOW), surroundings=around)
+    wechat = Simulator([app], Wall(NOW), services=around)
     if query.get("access_token") == "good":
         query["access_token"] = wechat.live_token(app.appid)[0]
-    return said(wechat.answer(Asked("POST", path, query, json.dumps(body).encode(), headers or {})))
+    sent = Headers((headers or {}).items())
+    return said(wechat.respond(Request("POST", path, urlencode(query), sent, json.dumps(body).encode())))
 
 
 AUTHORIZE = {"component_appid": "wxc", "authorizer_appid": "wx1", "authorizer_refresh_token": "REFRESH"}
@@ -125,7 +128,7 @@ HOSTED = [
 
 @pytest.mark.parametrize(("query", "around", "outcome"), HOSTED)
 def test_a_container_is_known_without_a_token_and_by_its_own_token_alone(
-    query: dict[str, str], around: Surroundings, outcome: object
+    query: dict[str, str], around: SimulatedServices, outcome: object
 ) -> None:
     assert len(HOSTED) == 8
     found = ask(WEEKLY.path, DATES, around=around, **query)

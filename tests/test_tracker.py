@@ -22,7 +22,7 @@ from exporter.poller.tracker import (
 from exporter.reports import DAILY, MONTHLY, WEEKLY, History, Reading, StoredReading
 from exporter.store import Change, StoredState, UnavailablePeriod
 from exporter.wechat.client import Outcome
-from exporter.wechat.codes import Busy, Failed, NotReady, QuotaSpent, Refused, TokenRejected, Unanswered
+from exporter.wechat.codes import Busy, Failed, FetchError, NotReady, QuotaSpent, Refused, TokenRejected
 
 if TYPE_CHECKING:
     from exporter.periods import Period
@@ -39,12 +39,12 @@ def reading(week: Week, visitors: int = 100) -> Reading:
 
 
 def newest(
-    tracker: ReportTracker, result: Reading | Unanswered, now: float = NOW, *errors: str, week: Week = W3
+    tracker: ReportTracker, result: Reading | FetchError, now: float = NOW, *errors: str, week: Week = W3
 ) -> ReportTracker:
     return apply_newest(tracker, week, Outcome(result, errors), now)[0]
 
 
-def history(tracker: ReportTracker, result: Reading | Unanswered, week: Week, now: float = NOW) -> ReportTracker:
+def history(tracker: ReportTracker, result: Reading | FetchError, week: Week, now: float = NOW) -> ReportTracker:
     return apply_history(tracker, week, Outcome(result), now)[0]
 
 
@@ -76,7 +76,7 @@ REASONS = [
 
 @pytest.mark.parametrize(("reason", "state", "failures", "stopped"), REASONS, ids=range(len(REASONS)))
 def test_a_reason_sets_the_state_and_may_stop_history(
-    reason: Unanswered, state: State, failures: int, stopped: bool
+    reason: FetchError, state: State, failures: int, stopped: bool
 ) -> None:
     tracker = newest(FRESH, reason, NOW, "label")
     assert tracker.state is state
@@ -87,7 +87,7 @@ def test_a_reason_sets_the_state_and_may_stop_history(
 
 def test_every_decision_has_a_state() -> None:
     assert len(REASONS) == 7
-    assert set(STATES) == {*Unanswered.__subclasses__(), *NotReady.__subclasses__()}
+    assert set(STATES) == {*FetchError.__subclasses__(), *NotReady.__subclasses__()}
     assert {type(reason) for reason, *_ in REASONS} == set(STATES)
 
 
@@ -191,7 +191,7 @@ UNAVAILABLE = [
 
 
 @pytest.mark.parametrize(("why", "reason", "week", "final"), UNAVAILABLE, ids=[row[0] for row in UNAVAILABLE])
-def test_a_week_without_data_is_remembered(why: str, reason: Unanswered, week: Week, final: bool) -> None:
+def test_a_week_without_data_is_remembered(why: str, reason: FetchError, week: Week, final: bool) -> None:
     assert why
     known = newest(FRESH, reading(W3))
     tracker, changes = apply_history(known, week, Outcome(reason), NOW)
@@ -233,7 +233,7 @@ STOPPING = [
 
 
 @pytest.mark.parametrize("reason", STOPPING, ids=lambda reason: reason.errcode)
-def test_quota_refusal_and_busy_stop_history_only(reason: Unanswered) -> None:
+def test_quota_refusal_and_busy_stop_history_only(reason: FetchError) -> None:
     known = newest(FRESH, reading(W3))
     tracker, changes = apply_history(known, W2, Outcome(reason), NOW)
     assert tracker.state is State.OK

@@ -22,7 +22,7 @@ import urllib3
 
 from exporter import __version__
 from exporter.wechat import transport as room
-from exporter.wechat.exchange import Call, Reply, TransportError
+from exporter.wechat.messages import ApiRequest, ApiResponse, TransportError
 from exporter.wechat.transport import MAX_BODY, Transport
 
 if TYPE_CHECKING:
@@ -118,12 +118,12 @@ class Server:
             thread.join()
 
 
-def call_to(port: int, scheme: str = "http", host: str = "127.0.0.1") -> Call:
+def call_to(port: int, scheme: str = "http", host: str = "127.0.0.1") -> ApiRequest:
     url = f"{scheme}://{host}:{port}/path"
-    return Call("weekly", "POST", url, (("access_token", TOKEN),), body=SECRET.encode())
+    return ApiRequest("weekly", "POST", url, (("access_token", TOKEN),), body=SECRET.encode())
 
 
-def failure(transport: Transport, call: Call) -> tuple[TransportError, float]:
+def failure(transport: Transport, call: ApiRequest) -> tuple[TransportError, float]:
     begin = time.monotonic()
     with pytest.raises(TransportError) as caught:
         transport.send(call)
@@ -216,12 +216,12 @@ class Hostile:
     scheme: str = "http"
 
 
-LATE = "no complete answer within 0.5s"
-NOT_HTTP = "the answer is not valid HTTP"
-BROKE_OFF = "the answer broke off"
-TOO_LARGE = "the answer is larger than 1 MiB"
-NO_ANSWER = "the connection was closed without an answer"
-COMPRESSED = "the answer is compressed, which was not asked for"
+LATE = "no complete response within 0.5s"
+NOT_HTTP = "the response is not valid HTTP"
+BROKE_OFF = "the response was cut off"
+TOO_LARGE = "the response is larger than 1 MiB"
+NO_ANSWER = "the connection was closed without a response"
+COMPRESSED = "the response is compressed, which was not requested"
 HEAD = b"HTTP/1.1 200 OK\r\n"
 LONG = HEAD + b"Content-Length: 9999999\r\n\r\n"
 CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -261,7 +261,7 @@ HOSTILE = (
     Hostile("chunks that break off", breaks_off(CHUNKED + b"5\r\nab"), "connection", BROKE_OFF),
     Hostile("chunk without a size", breaks_off(CHUNKED + ECHO), "connection", BROKE_OFF),
     Hostile("closed at once", lambda _: None, "connection", "connection reset by peer"),
-    Hostile("closed without an answer", breaks_off(b""), "connection", NO_ANSWER),
+    Hostile("closed without a response", breaks_off(b""), "connection", NO_ANSWER),
     Hostile("plain HTTP where TLS belongs", lambda p: p.say(OK), "connection", "TLS failed: ", "https"),
 )
 
@@ -280,7 +280,7 @@ def test_a_hostile_server_costs_no_more_than_the_timeout_and_tells_no_secret(
         assert str(error) in {case.words, NO_ANSWER, "broken pipe"}
     else:
         assert str(error).startswith(case.words)
-    assert error.fault == case.fault
+    assert error.kind == case.fault
     assert took < BOUND
     assert case.fault != "timeout" or took > TIMEOUT * 0.9
     assert keeps_quiet(error, loud.text)
@@ -300,21 +300,21 @@ def test_a_reset_is_a_connection_fault(transport: Transport, loud: pytest.LogCap
         thread.start()
         error, _ = failure(transport, call_to(listener.getsockname()[1]))
         thread.join()
-    assert (error.fault, str(error)) == ("connection", "connection reset by peer")
+    assert (error.kind, str(error)) == ("connection", "connection reset by peer")
     assert keeps_quiet(error, loud.text)
 
 
 PLAIN = (
-    ("HTTP/1.0", b"HTTP/1.0 200 OK\r\n\r\nold", Reply(200, b"old")),
-    ("until it closes", b"HTTP/1.1 200 OK\r\n\r\nbody", Reply(200, b"body")),
-    ("chunked", CHUNKED + b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n", Reply(200, b"abc")),
-    ("empty", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Reply(200, b"")),
-    ("no content", b"HTTP/1.1 204 No Content\r\n\r\n", Reply(204, b"")),
-    ("redirect", b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 1\r\n\r\nm", Reply(302, b"m")),
-    ("busy", b"HTTP/1.1 503 Busy\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n", Reply(503, b"", "120")),
-    ("declared as not compressed", HEAD + b"Content-Encoding: Identity\r\n\r\nx", Reply(200, b"x")),
-    ("a header that is none", HEAD + b"A: b\r\nno header\r\nContent-Length: 1\r\n\r\nx", Reply(200, b"x")),
-    ("as large as allowed", HEAD + b"\r\n" + b"x" * MAX_BODY, Reply(200, b"x" * MAX_BODY)),
+    ("HTTP/1.0", b"HTTP/1.0 200 OK\r\n\r\nold", ApiResponse(200, b"old")),
+    ("until it closes", b"HTTP/1.1 200 OK\r\n\r\nbody", ApiResponse(200, b"body")),
+    ("chunked", CHUNKED + b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n", ApiResponse(200, b"abc")),
+    ("empty", b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", ApiResponse(200, b"")),
+    ("no content", b"HTTP/1.1 204 No Content\r\n\r\n", ApiResponse(204, b"")),
+    ("redirect", b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 1\r\n\r\nm", ApiResponse(302, b"m")),
+    ("busy", b"HTTP/1.1 503 Busy\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n", ApiResponse(503, b"", "120")),
+    ("declared as not compressed", HEAD + b"Content-Encoding: Identity\r\n\r\nx", ApiResponse(200, b"x")),
+    ("a header that is none", HEAD + b"A: b\r\nno header\r\nContent-Length: 1\r\n\r\nx", ApiResponse(200, b"x")),
+    ("as large as allowed", HEAD + b"\r\n" + b"x" * MAX_BODY, ApiResponse(200, b"x" * MAX_BODY)),
 )
 
 
@@ -324,7 +324,7 @@ def test_the_table_of_plain_answers_is_complete() -> None:
 
 @pytest.mark.parametrize(("data", "reply"), [case[1:] for case in PLAIN], ids=[case[0] for case in PLAIN])
 def test_an_answer_that_arrives_whole_is_a_reply_and_nothing_is_logged(
-    data: bytes, reply: Reply, transport: Transport, loud: pytest.LogCaptureFixture
+    data: bytes, reply: ApiResponse, transport: Transport, loud: pytest.LogCaptureFixture
 ) -> None:
     with closing(Server(breaks_off(data))) as server:
         got = transport.send(call_to(server.port))
@@ -338,7 +338,7 @@ def test_an_answer_that_arrives_whole_is_a_reply_and_nothing_is_logged(
 def test_the_request_says_who_asks_and_that_it_wants_no_compression(transport: Transport) -> None:
     with closing(Server(good)) as server:
         call = call_to(server.port)
-        transport.send(Call(call.endpoint, "POST", call.url, call.query, (("X-One", "1"),), call.body))
+        transport.send(ApiRequest(call.endpoint, "POST", call.url, call.query, (("X-One", "1"),), call.body))
     sent = server.seen[0].decode()
     assert sent.startswith(f"POST /path?access_token={TOKEN} HTTP/1.1\r\n")
     assert f"\r\nUser-Agent: wechat-miniprogram-exporter/{__version__}\r\n" in sent
@@ -438,7 +438,7 @@ def test_a_connection_that_was_cut_is_not_used_again(transport: Transport) -> No
             peer.say(OK)
 
     with closing(Server(first_late)) as server:
-        assert failure(transport, call_to(server.port))[0].fault == "timeout"
+        assert failure(transport, call_to(server.port))[0].kind == "timeout"
         assert transport.send(call_to(server.port)).body == b"ok"
         assert server.accepted == 2
 
@@ -455,7 +455,7 @@ def test_a_kept_connection_is_watched_like_a_new_one(transport: Transport) -> No
         assert transport.send(call_to(server.port)).body == b"ok"
         error, took = failure(transport, call_to(server.port))
         assert server.accepted == 1
-    assert error.fault == "timeout"
+    assert error.kind == "timeout"
     assert TIMEOUT * 0.9 < took < BOUND
 
 
@@ -529,7 +529,7 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
 def test_a_connect_that_nobody_answers_ends_at_the_timeout(transport: Transport) -> None:
     with unreachable() as port:
         error, took = failure(transport, call_to(port))
-    assert (error.fault, str(error)) == ("timeout", LATE)
+    assert (error.kind, str(error)) == ("timeout", LATE)
     assert TIMEOUT * 0.9 < took < BOUND
 
 
@@ -537,7 +537,7 @@ def test_all_addresses_of_a_name_share_one_timeout(transport: Transport, monkeyp
     with unreachable() as port:
         resolve_to(monkeypatch, *[port] * 8)
         error, took = failure(transport, call_to(port, host="many.example"))
-    assert error.fault == "timeout"
+    assert error.kind == "timeout"
     assert TIMEOUT * 0.9 < took < BOUND
 
 
@@ -551,7 +551,7 @@ def test_an_address_that_does_not_answer_leaves_time_for_the_next(
 
 def test_a_name_without_addresses_is_a_connection_fault(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve_to(monkeypatch)
-    assert failure(transport, call_to(80, host="none.example"))[0].fault == "connection"
+    assert failure(transport, call_to(80, host="none.example"))[0].kind == "connection"
 
 
 def free_port() -> int:
@@ -561,10 +561,10 @@ def free_port() -> int:
 
 UNSENDABLE = (
     ("http://127.0.0.1:{}/path", "connection refused"),
-    ("http://name.invalid:{}/path", "the name name.invalid could not be resolved"),
-    (f"http://{'a' * 70}.example:{{}}/path", f"the name {'a' * 70}.example could not be resolved"),
-    ("http://[::1/path", "the request could not be made (InvalidURL)"),
-    ("ftp://127.0.0.1:{}/path", "the request could not be made (InvalidSchema)"),
+    ("http://name.invalid:{}/path", "could not resolve host name.invalid"),
+    (f"http://{'a' * 70}.example:{{}}/path", f"could not resolve host {'a' * 70}.example"),
+    ("http://[::1/path", "the request could not be sent (InvalidURL)"),
+    ("ftp://127.0.0.1:{}/path", "the request could not be sent (InvalidSchema)"),
 )
 
 
@@ -573,16 +573,16 @@ def test_what_cannot_even_be_sent_is_a_connection_fault_and_tells_no_secret(
     url: str, words: str, transport: Transport, loud: pytest.LogCaptureFixture
 ) -> None:
     assert len(UNSENDABLE) == 5
-    call = Call("weekly", "POST", url.format(free_port()), (("access_token", TOKEN),), body=SECRET.encode())
+    call = ApiRequest("weekly", "POST", url.format(free_port()), (("access_token", TOKEN),), body=SECRET.encode())
     error, _ = failure(transport, call)
-    assert error.fault == "connection"
+    assert error.kind == "connection"
     assert str(error).startswith(words)
     assert keeps_quiet(error, loud.text)
 
 
 def test_a_header_that_cannot_be_sent_is_not_quoted(transport: Transport) -> None:
-    error, _ = failure(transport, Call("x", "GET", "http://127.0.0.1:1/path", (), (("A", f"{SECRET}\n"),)))
-    assert str(error) == "the request could not be made (InvalidHeader)"
+    error, _ = failure(transport, ApiRequest("x", "GET", "http://127.0.0.1:1/path", (), (("A", f"{SECRET}\n"),)))
+    assert str(error) == "the request could not be sent (InvalidHeader)"
     assert keeps_quiet(error, "")
 
 
@@ -658,7 +658,7 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(
     with closing(Server(good, local.tls)) as server:
         error, _ = failure(transport, call_to(server.port, "https"))
         assert not server.seen
-    assert (error.fault, str(error)) == ("connection", "certificate not accepted: self-signed certificate")
+    assert (error.kind, str(error)) == ("connection", "certificate not accepted: self-signed certificate")
     assert keeps_quiet(error, loud.text)
 
 
@@ -666,7 +666,7 @@ def test_a_certificate_for_another_host_is_refused(elsewhere: Authority, loud: p
     with closing(Server(good, elsewhere.tls)) as server, trusting(elsewhere) as transport:
         error, _ = failure(transport, call_to(server.port, "https", "localhost"))
         assert not server.seen
-    assert error.fault == "connection"
+    assert error.kind == "connection"
     assert str(error).startswith("certificate not accepted: Hostname mismatch")
     assert "localhost" in str(error)
     assert keeps_quiet(error, loud.text)
@@ -675,7 +675,7 @@ def test_a_certificate_for_another_host_is_refused(elsewhere: Authority, loud: p
 def test_trusted_certificates_that_are_missing_are_named_as_the_reason(tmp_path: Path, local: Authority) -> None:
     (tmp_path / "empty.pem").write_text("")
     for name, words in (
-        ("none.pem", "the file of trusted certificates could not be found"),
+        ("none.pem", "the CA certificate file does not exist: check REQUESTS_CA_BUNDLE"),
         ("empty.pem", "TLS"),
     ):
         with (
@@ -685,7 +685,7 @@ def test_trusted_certificates_that_are_missing_are_named_as_the_reason(tmp_path:
         ):
             patch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / name))
             error, _ = failure(transport, call_to(server.port, "https"))
-        assert error.fault == "connection"
+        assert error.kind == "connection"
         assert str(error).startswith(words)
 
 
@@ -696,7 +696,7 @@ def test_a_body_trickled_over_tls_ends_at_the_timeout(local: Authority) -> None:
             trusting(local, TIMEOUT) as transport,
         ):
             error, took = failure(transport, call_to(server.port, "https"))
-        assert (error.fault, str(error)) == ("timeout", LATE)
+        assert (error.kind, str(error)) == ("timeout", LATE)
         assert TIMEOUT * 0.9 < took < BOUND
 
 
@@ -744,7 +744,7 @@ def test_a_proxy_may_itself_speak_tls(local: Authority, monkeypatch: pytest.Monk
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", local.file)
         error, _ = failure(transport, call_to(1, "https"))
         assert proxy.accepted == 1
-    assert error.fault == "connection"
+    assert error.kind == "connection"
 
 
 def test_plain_http_is_for_this_machine_and_no_proxy_sees_it(
@@ -773,7 +773,7 @@ PROXIES: tuple[tuple[str, Callable[[Peer], None], str, str], ...] = (
     ("silent after CONNECT", answers(b""), "timeout", LATE),
     ("silent after the tunnel", answers(b"HTTP/1.1 200 OK\r\n\r\n"), "timeout", LATE),
     ("trickles headers", trickles(HEAD, b"A: b\r\n"), "timeout", LATE),
-    ("garbage", breaks_off(b"what?\r\n\r\n"), "malformed", "the answer is not valid HTTP"),
+    ("garbage", breaks_off(b"what?\r\n\r\n"), "malformed", "the response is not valid HTTP"),
 )
 
 
@@ -794,7 +794,7 @@ def test_a_hostile_proxy_costs_no_more_than_the_timeout_and_tells_no_secret(  # 
     with closing(Server(script)) as proxy:
         through(monkeypatch, proxy.port)
         error, took = failure(transport, call_to(1, "https"))
-    assert error.fault == fault
+    assert error.kind == fault
     assert words in str(error)
     assert took < BOUND
     assert keeps_quiet(error, loud.text)
@@ -803,10 +803,10 @@ def test_a_hostile_proxy_costs_no_more_than_the_timeout_and_tells_no_secret(  # 
 
 PROXY_ADDRESSES = (
     ("http://{}@127.0.0.1:{}", "the proxy cannot be used: connection refused"),
-    ("http://{}@proxy.invalid:{}", "the name proxy.invalid could not be resolved"),
-    ("socks5h://{}@127.0.0.1:{}", "proxy scheme socks5h is not supported: it needs to be http or https"),
-    ("{}x://127.0.0.1:{}", "proxy scheme of that kind is not supported: it needs to be http or https"),
-    ("http://{}@:{}", "the proxy has no valid address"),
+    ("http://{}@proxy.invalid:{}", "could not resolve host proxy.invalid"),
+    ("socks5h://{}@127.0.0.1:{}", "proxy scheme socks5h not supported: use http or https"),
+    ("{}x://127.0.0.1:{}", "proxy scheme not supported: use http or https"),
+    ("http://{}@:{}", "the proxy address is invalid"),
 )
 
 
@@ -821,7 +821,7 @@ def test_a_proxy_that_cannot_be_used_is_named_without_its_userinfo(
     assert len(PROXY_ADDRESSES) == 5
     monkeypatch.setenv("HTTPS_PROXY", address.format(USERINFO, free_port()))
     error, _ = failure(transport, call_to(1, "https"))
-    assert (error.fault, str(error)) == ("connection", words)
+    assert (error.kind, str(error)) == ("connection", words)
     assert keeps_quiet(error, loud.text)
 
 
@@ -878,7 +878,7 @@ HANGING: tuple[tuple[str, Callable[[Peer], None], str], ...] = (
 )
 
 
-def closed_while(transport: Transport, call: Call) -> tuple[TransportError, float]:
+def closed_while(transport: Transport, call: ApiRequest) -> tuple[TransportError, float]:
     timer = threading.Timer(0.2, transport.close)
     timer.start()
     try:
@@ -896,14 +896,14 @@ def test_close_ends_a_hanging_call_at_once(
     assert len(HANGING) == 4
     with closing(Server(script)) as server:
         error, took = closed_while(Transport(timeout=30, concurrency=1), call_to(server.port, scheme))
-    assert (error.fault, str(error)) == ("connection", "the exporter is stopping")
+    assert (error.kind, str(error)) == ("connection", "the exporter is stopping")
     assert took < BOUND
 
 
 def test_close_ends_a_hanging_connect_at_once() -> None:
     with unreachable() as port:
         error, took = closed_while(Transport(timeout=30, concurrency=1), call_to(port))
-    assert (error.fault, str(error)) == ("connection", "the exporter is stopping")
+    assert (error.kind, str(error)) == ("connection", "the exporter is stopping")
     assert took < BOUND
 
 
@@ -915,7 +915,7 @@ def test_close_may_come_twice_and_before_anything_was_sent_and_nothing_is_sent_a
         transport.close()
         error, took = failure(transport, call_to(server.port))
         assert server.accepted == 0
-    assert (error.fault, str(error)) == ("connection", "the exporter is stopping")
+    assert (error.kind, str(error)) == ("connection", "the exporter is stopping")
     assert took < BOUND
 
 

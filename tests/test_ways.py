@@ -12,8 +12,8 @@ from rig import PREFIX, Running, Samples, command, running, served
 
 from exporter.periods import Week, newest_wanted
 from exporter.reports import REPORTS, WEEKLY
-from exporter.wechat.simulator import Audience, Fault, SimulatedApp, Surroundings
-from exporter.wechat.simulator.ways import HTTP_ACCESS, KEY_HEADER, TOKEN_SERVER
+from exporter.wechat.simulator import Audience, InjectedFault, SimulatedApp, SimulatedServices
+from exporter.wechat.simulator.access_methods import HTTP_ACCESS, KEY_HEADER, TOKEN_SERVER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ APPS = tuple(
     )
     for number in range(len(WAYS))
 )
-SURROUNDINGS = Surroundings(
+SERVICES = SimulatedServices(
     component_token=COMPONENT_TOKEN, hosting_appid=APPS[WAYS.index("cloud_hosting")].appid, key=KEY
 )
 Entry = dict[str, Any]
@@ -74,7 +74,7 @@ def entries(folder: Path, wechat: Simulator, base_url: str) -> dict[str, Entry]:
         },
         "authorizer": {
             "authorizer": {
-                "component_appid": SURROUNDINGS.component_appid,
+                "component_appid": SERVICES.component_appid,
                 "component_token_file": kept("component", COMPONENT_TOKEN),
                 "refresh_token_file": kept("refresh", by_way["authorizer"].refresh_token),
             }
@@ -116,7 +116,7 @@ def assert_nothing_secret(exporter: Running, wechat: Simulator, folder: Path) ->
 
 
 def test_nine_apps_by_nine_ways_expose_the_same_kind_of_figures_and_nothing_secret(tmp_path: Path) -> None:
-    with served(APPS, surroundings=SURROUNDINGS) as (wechat, base_url):  # type: ignore[arg-type]
+    with served(APPS, services=SERVICES) as (wechat, base_url):  # type: ignore[arg-type]
         apps = entries(tmp_path, wechat, base_url)
         assert len(apps) == 9
         configure(tmp_path, base_url, apps)
@@ -146,7 +146,7 @@ def test_nine_apps_by_nine_ways_expose_the_same_kind_of_figures_and_nothing_secr
 
 def test_every_access_method_serves_every_report(tmp_path: Path) -> None:
     """Nine apps, nine access methods, three reports each: the newest period of all is exposed as WeChat has it."""
-    with served(APPS, surroundings=SURROUNDINGS) as (wechat, base_url):  # type: ignore[arg-type]
+    with served(APPS, services=SERVICES) as (wechat, base_url):  # type: ignore[arg-type]
         apps = {way: {**entry, "reports": list(REPORTS)} for way, entry in entries(tmp_path, wechat, base_url).items()}
         configure(tmp_path, base_url, apps, history_weeks=2)
         wanted = sum(report.periods_in_weeks(2) for report in REPORTS.values())
@@ -167,7 +167,7 @@ def test_every_access_method_serves_every_report(tmp_path: Path) -> None:
 
 
 def test_check_live_asks_by_every_way(tmp_path: Path) -> None:
-    with served(APPS, surroundings=SURROUNDINGS) as (wechat, base_url):  # type: ignore[arg-type]
+    with served(APPS, services=SERVICES) as (wechat, base_url):  # type: ignore[arg-type]
         configure(tmp_path, base_url, entries(tmp_path, wechat, base_url))
         result = command(tmp_path, "check", "--live")
     assert (result.returncode, result.stderr) == (0, "")
@@ -201,22 +201,22 @@ LAST_CALL = {
 
 REJECTED = {
     "secret": Broken("refused", "40125", "correct the app's secret"),
-    "token_file": Broken("refused", "40001", "the token file still holds the same"),
-    "token_url": Broken("refused", "http_4xx", "the token server refuses (HTTP 401)"),
+    "token_file": Broken("refused", "40001", "the token file is unchanged"),
+    "token_url": Broken("refused", "http_4xx", "the token server denied access (HTTP 401)"),
     "authorizer": Broken("refused", "61007", "grant permission set 18"),
-    "cloud_function": Broken("refused", "-604101", "in its config.json"),
-    "http_function": Broken("refused", "http_4xx", "the HTTP access service refuses (HTTP 401)"),
-    "cloud_hosting": Broken("refused", "41001", "switch the open interface service on"),
-    "from_appid": Broken("refused", "41001", "switch the open interface service on"),
-    "cloudbase_token": Broken("refused", "40001", "the token file still holds the same"),
+    "cloud_function": Broken("refused", "-604101", "in the cloud function's config.json"),
+    "http_function": Broken("refused", "http_4xx", "the HTTP access service denied access (HTTP 401)"),
+    "cloud_hosting": Broken("refused", "41001", "enable the open interface service"),
+    "from_appid": Broken("refused", "41001", "enable the open interface service"),
+    "cloudbase_token": Broken("refused", "40001", "the token file is unchanged"),
 }
 
 
 def test_what_is_rejected_is_refused_in_words_that_say_what_to_do(tmp_path: Path) -> None:
     assert set(REJECTED) == set(WAYS)
     apps = [replace(app, cloud_permission=False) for app in APPS]
-    outside = replace(SURROUNDINGS, hosting_appid="")
-    with served(apps, surroundings=outside) as (wechat, base_url):  # type: ignore[arg-type]
+    outside = replace(SERVICES, hosting_appid="")
+    with served(apps, services=outside) as (wechat, base_url):  # type: ignore[arg-type]
         written = entries(tmp_path, wechat, base_url)
         for file in ("secret", "token", "key", "refresh", "cloudbase"):
             (tmp_path / file).write_text(f"not-the-right-one-for-{file}\n")
@@ -225,9 +225,9 @@ def test_what_is_rejected_is_refused_in_words_that_say_what_to_do(tmp_path: Path
 
 
 FAULTS = {
-    "reset": ("unreachable", Broken("failed", "connection", "closed without an answer")),
+    "reset": ("unreachable", Broken("failed", "connection", "closed without a response")),
     "html": ("nonsense", Broken("failed", "malformed", "not JSON")),
-    "hang": ("too late", Broken("failed", "timeout", "no complete answer")),
+    "hang": ("too late", Broken("failed", "timeout", "no complete response")),
     "http_500": ("broken", Broken("failed", "http_5xx", "HTTP status 500")),
 }
 
@@ -235,8 +235,8 @@ FAULTS = {
 @pytest.mark.parametrize("kind", FAULTS, ids=[name for name, _ in FAULTS.values()])
 def test_every_way_tells_the_same_fault_in_the_same_words(kind: str, tmp_path: Path) -> None:
     assert set(LAST_CALL) == set(WAYS)
-    apps = [replace(app, faults=(Fault(kind, LAST_CALL[way]),)) for way, app in zip(WAYS, APPS, strict=True)]
-    with served(apps, surroundings=SURROUNDINGS) as (wechat, base_url):  # type: ignore[arg-type]
+    apps = [replace(app, faults=(InjectedFault(kind, LAST_CALL[way]),)) for way, app in zip(WAYS, APPS, strict=True)]
+    with served(apps, services=SERVICES) as (wechat, base_url):  # type: ignore[arg-type]
         configure(tmp_path, base_url, entries(tmp_path, wechat, base_url), timeout="300ms")
         assert_broken(tmp_path, wechat, dict.fromkeys(WAYS, FAULTS[kind][1]))
 
@@ -256,7 +256,7 @@ def assert_broken(folder: Path, wechat: Simulator, expected: dict[str, Broken]) 
 
 
 def test_without_any_listener_a_token_server_is_a_connection_that_failed(tmp_path: Path) -> None:
-    with served(APPS, surroundings=SURROUNDINGS) as (wechat, base_url):  # type: ignore[arg-type]
+    with served(APPS, services=SERVICES) as (wechat, base_url):  # type: ignore[arg-type]
         written = entries(tmp_path, wechat, base_url)
         written["token_url"]["token_url"]["url"] = "http://127.0.0.1:9/{appid}"
         written["http_function"]["http_function"]["url"] = "http://127.0.0.1:9/"

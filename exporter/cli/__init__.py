@@ -116,9 +116,9 @@ def _problems_of(load: Callable[[], config.Config] | None) -> tuple[config.Probl
 
 
 def _demo(options: Options, signals: Signals) -> int:
-    roles = demo.cast(_clock())
-    wechat = demo.serve(demo.simulator(roles, _clock, options.seed), "127.0.0.1:0")
-    simulated = demo.configuration(roles, f"http://{wechat.addresses[0]}")
+    apps = demo.demo_apps(_clock())
+    wechat = demo.serve(demo.simulator(apps, _clock, options.seed), "127.0.0.1:0")
+    simulated = demo.configuration(apps, f"http://{wechat.addresses[0]}")
     settings = _settings(options, _web_configuration(options), demo.LISTEN_ADDRESS, MEMORY)
     print_urls = partial(_print_urls, settings.protection.scheme, settings.telemetry_path)
     run(Source(lambda _last: simulated, lambda _config: None), settings, _clock, signals.wait, print_urls)

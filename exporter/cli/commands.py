@@ -15,7 +15,7 @@ from exporter.metrics import Format, Renderer, compose
 from exporter.reports import REPORTS
 from exporter.runtime.engine import Engine
 from exporter.runtime.live_check import check_live
-from exporter.wechat.simulator import KINDS, OTHER_ENDPOINTS, Fault, Simulator
+from exporter.wechat.simulator import KINDS, OTHER_ENDPOINTS, InjectedFault, Simulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,19 +65,19 @@ def simulate(options: Options, clock: Callable[[], float], wait: Callable[[], No
     if "help" in options.faults:
         print("\n".join(("any errcode, such as 40164", *sorted(KINDS))))
         return 0
-    roles = demo.cast(clock())
-    wechat = demo.simulator(roles, clock, options.seed)
+    simulated = demo.demo_apps(clock())
+    wechat = demo.simulator(simulated, clock, options.seed)
     for fault in options.faults:
         _inject_fault(wechat, fault)
     servers = [demo.serve(wechat, address) for address in options.addresses(demo.SIMULATOR_ADDRESS)]
     apps = [
         {
-            "appid": role.app.appid,
-            "name": role.name,
-            "secret": role.app.secret,
-            "reports": [report.name for report in role.reports],
+            "appid": entry.app.appid,
+            "name": entry.name,
+            "secret": entry.app.secret,
+            "reports": [report.name for report in entry.reports],
         }
-        for role in roles
+        for entry in simulated
     ]
     api = {"base_url": f"http://{servers[0].addresses[0]}"}
     print("# configuration for this simulator (JSON is valid YAML)")
@@ -127,7 +127,7 @@ def _inject_fault(wechat: Simulator, fault: str) -> None:
         known = ", ".join((*REPORTS, *OTHER_ENDPOINTS))
         raise UsageError(f"--fault {fault}: unknown endpoint; valid endpoints: {known}")
     try:
-        faults = tuple(Fault(kind, each) for each in ([endpoint] if endpoint else REPORTS))
+        faults = tuple(InjectedFault(kind, each) for each in ([endpoint] if endpoint else REPORTS))
         wechat.put(replace(app, faults=(*faults, *app.faults)))
     except ValueError as error:
         raise UsageError(f"--fault {fault}: {error}") from None

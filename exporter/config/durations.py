@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 
+from exporter.periods import DAY
+
 MINUTE = 60.0
 HOUR = 60 * MINUTE
-DAY = 24 * HOUR
 WEEK = 7 * DAY
 
 _UNITS = {

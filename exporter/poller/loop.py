@@ -35,7 +35,7 @@ from exporter.poller.transitions import TransitionLog
 from exporter.poller.worker_pool import Fetcher, FetchTask, WorkerPool
 from exporter.reports import REPORTS
 from exporter.wechat.client import Outcome
-from exporter.wechat.codes import OTHER, Failed, Unanswered
+from exporter.wechat.codes import OTHER, Failed, FetchError
 
 if TYPE_CHECKING:
     import threading
@@ -268,7 +268,7 @@ class Poller:
     def _share(self, found: ReportTracker, arrival: _Arrival, now: float) -> tuple[Change, ...]:
         """What concerns the app's credentials was found out by one report and holds for all of them."""
         reason = arrival.outcome.result
-        if not isinstance(reason, Unanswered) or not reason.about_app:
+        if not isinstance(reason, FetchError) or not reason.about_app:
             return ()
         changes: tuple[Change, ...] = ()
         for report in found.app.reports:

@@ -10,7 +10,7 @@ from exporter.apps import Counters, LastResult, ReportStatus, State
 from exporter.periods import DAY
 from exporter.reports import History, Reading, StoredReading
 from exporter.store import Change, StoredState, UnavailablePeriod
-from exporter.wechat.codes import Busy, Failed, NotReady, QuotaSpent, Refused, TokenRejected, Unanswered
+from exporter.wechat.codes import Busy, Failed, FetchError, NotReady, QuotaSpent, Refused, TokenRejected
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 GIVEN_UP_AFTER = 14 * DAY
 """A period that ended this long ago, and of which WeChat has nothing, is requested again only after a month."""
 
-STATES: Mapping[type[Unanswered], State] = MappingProxyType(
+STATES: Mapping[type[FetchError], State] = MappingProxyType(
     {
         NotReady: State.NOT_READY,
         Busy: State.NOT_READY,
@@ -106,12 +106,12 @@ def apply_newest(tracker: ReportTracker, period: Period, outcome: Outcome, now: 
     """Return the tracker after an outcome about the newest wanted period."""
     was = tracker
     tracker, changes = _apply(tracker, outcome, now)
-    reason = outcome.result if isinstance(outcome.result, Unanswered) else None
+    reason = outcome.result if isinstance(outcome.result, FetchError) else None
     after = _with_result(was, tracker, period, reason, now)
     return after, (*changes, _kept(after))
 
 
-def apply_shared(tracker: ReportTracker, period: Period, reason: Unanswered, now: float) -> Applied:
+def apply_shared(tracker: ReportTracker, period: Period, reason: FetchError, now: float) -> Applied:
     """Return the tracker after another report of the app found out what concerns all of them: its credentials.
 
     ``period`` is the newest wanted one of this report.
@@ -148,7 +148,7 @@ def stop_history(tracker: ReportTracker) -> Applied:
 
 
 def _with_result(
-    was: ReportTracker, tracker: ReportTracker, period: Period, reason: Unanswered | None, now: float
+    was: ReportTracker, tracker: ReportTracker, period: Period, reason: FetchError | None, now: float
 ) -> ReportTracker:
     before = was.last_result
     state = State.OK if reason is None else STATES[type(reason)]
@@ -179,7 +179,7 @@ def _apply(tracker: ReportTracker, outcome: Outcome, now: float) -> Applied:
     """Count the conversation and take in its reading, if there is one."""
     result = outcome.result
     tracker = replace(tracker, counters=_counted(tracker.counters, outcome))
-    if isinstance(result, Unanswered):
+    if isinstance(result, FetchError):
         return tracker, ()
     known = tracker.history.reading(result.period)
     stored = StoredReading(result, now)
@@ -203,7 +203,7 @@ def _placed(tracker: ReportTracker, stored: StoredReading) -> ReportTracker:
 
 
 def _counted(counters: Counters, outcome: Outcome) -> Counters:
-    failed = isinstance(outcome.result, Unanswered) and not isinstance(outcome.result, NotReady)
+    failed = isinstance(outcome.result, FetchError) and not isinstance(outcome.result, NotReady)
     errors = dict(counters.errors)
     for label in outcome.errors:
         errors[label] = errors.get(label, 0) + 1
@@ -221,7 +221,7 @@ def _has_just_failed(tracker: ReportTracker, period: Period) -> bool:
     return unavailable is not None and last is not None and unavailable.at >= last.at
 
 
-def _others_may_succeed(reason: Unanswered) -> bool:
+def _others_may_succeed(reason: FetchError) -> bool:
     """Whether it is of use to request other periods of the report before the next fetch."""
     is_alone = reason.about_period and not reason.about_app
     return isinstance(reason, NotReady | Failed) and not isinstance(reason, Busy) and is_alone

@@ -13,12 +13,10 @@ from exporter.wechat.client import Client
 from exporter.wechat.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from exporter.config import Config
     from exporter.store import Lock
-    from exporter.wechat.access import Access
-    from exporter.wechat.client import WayKey
 
 
 class Engine:
@@ -47,7 +45,7 @@ class Engine:
         self.store = Store(storage_path, config.api.host, clock, lock)
         self.meters = Meters(lambda: not self.store.problem, process=long_running)
         self._transport = Transport(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
-        self._client = self._next_client(config, {})
+        self._client = self._next_client(config, None)
         self.guard = Guard(self.meters.internal_error)
         """The exception barrier of every thread that must not end."""
         self.poller = Poller(
@@ -69,7 +67,7 @@ class Engine:
         """
         turnover: ConfigDiff | None = ConfigDiff(added=0, changed=0, removed=0)
         if config != self.config:
-            client = self._next_client(config, self._client.ways)
+            client = self._next_client(config, self._client)
             turnover = self.poller.apply_config(config, client)
             if turnover is None:
                 return None
@@ -84,14 +82,14 @@ class Engine:
         self.poller.close()
         self.store.close()
 
-    def _next_client(self, config: Config, known: Mapping[WayKey, Access]) -> Client:
+    def _next_client(self, config: Config, previous: Client | None) -> Client:
         return Client(
             config.apps,
             config.api.base_url,
             sender=self._transport,
             clock=self._clock,
             observe=self.meters.observe,
-            known=known,
+            previous=previous,
         )
 
     def _taken(self) -> None:

@@ -1,7 +1,7 @@
-"""Why a request failed, in words for people: from the errors of three libraries, nested in each other.
+"""Describe why a request failed, from the nested errors of requests, urllib3, http.client, ssl and the system.
 
-Nothing that the other side or a library wrote is repeated, for it may quote the URL: only numbers, the words
-of the system and of OpenSSL, and names of error classes.
+No text of the server or of a library is repeated, because it may quote the URL, which contains the token. The messages
+are made of numbers, the texts of the system and of OpenSSL, and names of error classes.
 """
 
 from __future__ import annotations
@@ -16,38 +16,39 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib3 import exceptions as urllib3_errors
 
 if TYPE_CHECKING:
-    from exporter.wechat.exchange import Fault
+    from exporter.wechat.messages import ErrorKind
 
 _Error = TypeVar("_Error", bound=BaseException)
 
 _NOT_HTTP = (http.client.HTTPException, urllib3_errors.InvalidHeader)
-_BROKE_OFF = (http.client.IncompleteRead, urllib3_errors.IncompleteRead)
+_CUT_OFF = (http.client.IncompleteRead, urllib3_errors.IncompleteRead)
 
 
 def is_timeout(error: BaseException) -> bool:
-    """Whether waiting too long is among the causes of an error."""
+    """Whether a timeout is among the causes of an error."""
     chain = _causes(error)
     return bool(_innermost(chain, TimeoutError) or _innermost(chain, urllib3_errors.ReadTimeoutError))
 
 
-def explain(error: BaseException) -> tuple[Fault, str]:
-    """Name the innermost cause of an error of requests, urllib3, http.client or a socket."""
+def explain(error: BaseException) -> tuple[ErrorKind, str]:
+    """Return the kind and a description of the innermost cause of an error."""
     chain = _causes(error)
-    fault, words = _name(chain)
-    if _innermost(chain, urllib3_errors.ProxyError) and not words.startswith("the proxy"):
-        words = f"the proxy cannot be used: {words}"
-    return fault, words
+    kind, message = _describe(chain)
+    if _innermost(chain, urllib3_errors.ProxyError) and not message.startswith("the proxy"):
+        message = f"the proxy cannot be used: {message}"
+    return kind, message
 
 
-def _name(chain: list[BaseException]) -> tuple[Fault, str]:
+def _describe(chain: list[BaseException]) -> tuple[ErrorKind, str]:
     if tls := _innermost(chain, ssl.SSLError):
         return "connection", _tls(tls)
-    if any(isinstance(one, _BROKE_OFF) for one in chain):
-        return "connection", "the answer broke off"
+    if any(isinstance(one, _CUT_OFF) for one in chain):
+        return "connection", "the response was cut off"
     if _innermost(chain, http.client.RemoteDisconnected):
-        return "connection", "the connection was closed without an answer"
+        return "connection", "the connection was closed without a response"
     if any(isinstance(one, _NOT_HTTP) for one in chain):
-        return "malformed", "the answer is not valid HTTP"
+        return "malformed", "the response is not valid HTTP"
+    # The innermost errno: the outer errors are wrappers of the libraries.
     if number := next((one.errno for one in reversed(chain) if isinstance(one, OSError) and one.errno), 0):
         return "connection", os.strerror(number).lower()
     return "connection", _by_text(chain)
@@ -61,15 +62,15 @@ def _tls(error: ssl.SSLError) -> str:
 
 
 def _by_text(chain: list[BaseException]) -> str:
-    """Errors that only their text or their name tells from others."""
+    """Describe errors that only their text or class name identifies."""
     for one in chain:
         if refused := re.match(r"Tunnel connection failed: (\d{3})\b", str(one)):
             return f"the proxy refused: {_status(int(refused[1]))}"
         if str(one).startswith("Could not find a suitable TLS CA certificate bundle"):
-            return "the file of trusted certificates could not be found"
+            return "the CA certificate file does not exist: check REQUESTS_CA_BUNDLE"
         if type(one).__name__ == "InvalidProxyURL":
-            return "the proxy has no valid address"
-    return f"the request could not be made ({type(chain[-1]).__name__})"
+            return "the proxy address is invalid"
+    return f"the request could not be sent ({type(chain[-1]).__name__})"
 
 
 def _status(code: int) -> str:
@@ -78,17 +79,17 @@ def _status(code: int) -> str:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """The error and what it was made from, outermost first.
+    """Return the error and the errors in it, outermost first: in its attributes, arguments and ``__cause__``.
 
-    Not ``__context__``: that may be what the caller was busy with, which is no cause.
+    ``__context__`` is left out. It may be an unrelated error that the caller was handling.
     """
     found: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        one = waiting.pop(0)
+    pending: list[object] = [error]
+    while pending:
+        one = pending.pop(0)
         if isinstance(one, BaseException) and not any(one is other for other in found):
             found.append(one)
-            waiting += (
+            pending += (
                 getattr(one, "reason", None),
                 getattr(one, "original_error", None),
                 one.__cause__,

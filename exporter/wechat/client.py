@@ -1,18 +1,26 @@
-"""Asks WeChat for one report of one app and says what came of it."""
+"""Fetch one report of one app: drive the app's access method over the network and return the outcome.
+
+Each app has its own access method, and so its own token, for as long as its configuration is the same. A reload makes a
+new client, which takes the unchanged access methods over from the previous one: with a new token source per reload,
+every reload would cost one token request per app. Fetches of the previous client that are in flight finish there.
+
+No lock: the poller has at most one fetch in flight per access method, and different access methods share no mutable
+object except the transport and ``RefreshTokens``, which are safe for use from several threads.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
-from exporter.wechat.access import Access, Clock, Conversation, way_in
-from exporter.wechat.codes import MALFORMED, Failed, Unanswered
-from exporter.wechat.exchange import Call, Reply, TransportError
+from exporter.wechat.access import AccessContext, AccessMethod, RequestFlow, open_access
+from exporter.wechat.access.refresh_tokens import RefreshTokens
+from exporter.wechat.codes import MALFORMED, Failed, FetchError
+from exporter.wechat.messages import ApiRequest, ApiResponse, TransportError
 from exporter.wechat.protocol import error_label, server_time
 
 if TYPE_CHECKING:
@@ -21,124 +29,124 @@ if TYPE_CHECKING:
     from exporter.reports import Reading, Report
 
 T = TypeVar("T")
-WayKey = tuple[str, str, "AccessConfig"]
-"""What must be the same for a way in, and so its token, to be gone on with: API address, appid, configuration."""
+AccessKey = tuple[str, str, "AccessConfig"]
+"""What must be equal for an access method, and so its token, to be kept: API address, appid, configuration."""
 Observe = Callable[[str, float], None]
-"""Is told of each call: its endpoint and how many seconds it took."""
+"""Called after each request with its endpoint and duration in seconds."""
 
 log = structlog.get_logger()
 
 
 class Sender(Protocol):
-    """The door to the network: ``transport.Transport``."""
+    """The network: ``transport.Transport``."""
 
-    def send(self, call: Call, owner: str = "") -> Reply:
-        """Sends one call over a connection of this owner; raises TransportError."""
+    def send(self, request: ApiRequest, owner: str = "") -> ApiResponse:
+        """Send one request over a connection of this owner; raises TransportError."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one conversation about one week came to: a reading, or the reason why there is none."""
+    """The result of fetching one period: a reading, or the reason why there is none."""
 
-    result: Reading | Unanswered
+    result: Reading | FetchError
     errors: tuple[str, ...] = ()
-    """The ``errcode`` label of everything that went wrong on the way, also of what was healed."""
+    """The ``errcode`` label of every error on the way, including those that a retry recovered from."""
     server_time: float | None = None
-    """The server's clock at the last response, Unix seconds; None if it did not say."""
+    """The server's clock at the last response, Unix seconds; None if it sent no Date."""
 
 
 class Client:
-    """Asks for reports. Each app has its own way in, and so its own token, for as long as it is configured so.
-
-    Safe for use from several threads as long as no app is asked about by two of them at once.
+    """Fetches reports. Safe for use from several threads, with one fetch per app at a time.
 
     Args:
-        apps: those that can be asked about.
-        base_url: where WeChat is.
-        sender: the door to the network.
+        apps: the apps whose reports can be fetched.
+        base_url: the API's address.
+        sender: the network.
         clock: the wall clock, Unix seconds.
-        observe: is told of each call.
-        known: the ways in of the client before, which are gone on with where they are the same.
+        observe: called after each request.
+        previous: the client before a reload; unchanged access methods and all refresh tokens are taken over.
     """
 
-    def __init__(  # noqa: PLR0913 (the wires of the composition root)
+    def __init__(  # noqa: PLR0913 (called from the composition root)
         self,
         apps: Iterable[App],
         base_url: str,
         *,
         sender: Sender,
-        clock: Clock,
+        clock: Callable[[], float],
         observe: Observe = lambda _endpoint, _seconds: None,
-        known: Mapping[WayKey, Access] = MappingProxyType({}),
+        previous: Client | None = None,
     ) -> None:
         self._base_url = base_url
         self._sender = sender
         self._observe = observe
-        self.ways: dict[WayKey, Access] = {}
-        """The way into each app; it holds the app's token."""
-        former = {key[:2]: way.tokens for key, way in known.items()}
+        self.refresh_tokens: RefreshTokens = previous.refresh_tokens if previous else RefreshTokens()
+        """Shared by all clients of the process."""
+        context = AccessContext(base_url, clock, self.refresh_tokens)
+        known = previous.access_methods if previous else {}
+        self.access_methods: dict[AccessKey, AccessMethod] = {}
+        """The access method of each app, which holds its token."""
         for app in apps:
             key = self._key(app)
-            way = self.ways[key] = known.get(key) or way_in(app, base_url, clock)
-            before = former.get(key[:2])
-            if way.tokens is not None and before is not None and before is not way.tokens:
-                way.tokens.succeed(before)
+            self.access_methods[key] = known.get(key) or open_access(app, context)
 
     def fetch(self, app: App, report: Report, period: Period) -> Outcome:
-        """Request one period of one report of one app."""
+        """Fetch one period of one report of one app."""
         errors: list[str] = []
-        replies: list[Reply] = []
-        result: Reading | Unanswered
+        responses: list[ApiResponse] = []
+        result: Reading | FetchError
         try:
-            way = self.ways[self._key(app)]
+            method = self.access_methods[self._key(app)]
+            # A kept connection is used by one fetch only; transport.py says why.
             owner = f"{app.appid} {report.name} {period.label}"
-            result = self._drive(owner, app, way.converse(report, period), errors, replies)
-        except Unanswered as reason:
+            result = self._drive(owner, app, method.fetch(report, period), errors, responses)
+        except FetchError as reason:
             if reason.errcode == MALFORMED:
                 errors.append(MALFORMED)
             result = reason
-        return Outcome(result, tuple(errors), server_time(replies[-1]) if replies else None)
+        return Outcome(result, tuple(errors), server_time(responses[-1]) if responses else None)
 
-    def _key(self, app: App) -> WayKey:
+    def _key(self, app: App) -> AccessKey:
         return self._base_url, app.appid, app.access
 
-    def _drive(self, owner: str, app: App, conversation: Conversation[T], errors: list[str], replies: list[Reply]) -> T:
-        """Carries calls and replies between the conversation and the network until it returns or raises."""
+    def _drive(self, owner: str, app: App, flow: RequestFlow[T], errors: list[str], responses: list[ApiResponse]) -> T:
+        """Send the requests of a flow and pass it the responses until it returns or raises."""
         try:
-            call = next(conversation)
+            request = next(flow)
             while True:
                 try:
-                    replies.append(self._send(owner, app, call, errors))
-                except Failed as fault:
-                    call = conversation.throw(fault)  # which call it was decides whom it concerns
+                    responses.append(self._send(owner, app, request, errors))
+                except Failed as failed:
+                    # Thrown into the flow, which knows whether the request was for a token and so concerns the app.
+                    request = flow.throw(failed)
                 else:
-                    call = conversation.send(replies[-1])
+                    request = flow.send(responses[-1])
         except StopIteration as end:
             result: T = end.value
             return result
 
-    def _send(self, owner: str, app: App, call: Call, errors: list[str]) -> Reply:
+    def _send(self, owner: str, app: App, request: ApiRequest, errors: list[str]) -> ApiResponse:
         began = time.perf_counter()
         try:
-            reply = self._sender.send(call, owner)
-        except TransportError as fault:
-            if fault.fault != MALFORMED:
-                errors.append(fault.fault)
-            log.debug("call failed", appid=app.appid, endpoint=call.endpoint, error=str(fault))
-            raise Failed(str(fault), fault.fault) from None
+            response = self._sender.send(request, owner)
+        except TransportError as error:
+            if error.kind != MALFORMED:  # counted once, in fetch()
+                errors.append(error.kind)
+            log.debug("api request failed", appid=app.appid, endpoint=request.endpoint, error=str(error))
+            raise Failed(str(error), error.kind) from None
         finally:
             seconds = time.perf_counter() - began
-            self._observe(call.endpoint, seconds)
-        label = error_label(reply)
+            self._observe(request.endpoint, seconds)
+        label = error_label(response)
         if label and label != MALFORMED:
             errors.append(label)
         log.debug(
-            "called",
+            "api request completed",
             appid=app.appid,
-            endpoint=call.endpoint,
-            status=reply.status,
+            endpoint=request.endpoint,
+            status=response.status,
             errcode=label,
             seconds=round(seconds, 3),
         )
-        return reply
+        return response

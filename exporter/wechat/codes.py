@@ -1,14 +1,14 @@
-"""WeChat's error codes, and the decision each leads to: one table, one class for each decision.
+"""WeChat's error codes, and what the exporter does about each: one table, and one exception class per decision.
 
-The codes are those of wechat-api.md section 4. The decisions::
+The codes are those of wechat-api.md section 4. The README's table is generated from ``CODES``. The classes::
 
-    Unanswered
+    FetchError
      +-- NotReady       the period is not published yet
      |    +-- Busy      WeChat is overloaded: retried sooner
-     +-- TokenRejected  another token may help, once
-     +-- QuotaSpent     WeChat asks to be left alone for a while
-     +-- Refused        a person must act
-     +-- Failed         network, nonsense, unknown code, our own fault: tried again by itself
+     +-- TokenRejected  a different token may work: one retry
+     +-- QuotaSpent     no requests for a minute or for the rest of the day
+     +-- Refused        action required
+     +-- Failed         network error, malformed response, unknown code or internal error: retried automatically
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ OTHER: Final = "other"
 DAILY_QUOTA: Final = 45009
 
 
-class Unanswered(Exception):
-    """Why there is no reading. The text is for people and holds no secret.
+class FetchError(Exception):
+    """The reason why there is no reading. The message is for people and contains no secret.
 
     Attributes:
-        errcode: the ``errcode`` label; empty where WeChat gave no code (an empty list).
-        about_period: the reason is about this period alone, so that another one may succeed.
-        about_app: the reason is the app's credentials or account, and holds for all its reports.
-        no_data: WeChat says that it has nothing for this period.
-        retry_after: seconds that the server asked to be left alone, 0 if it did not.
+        errcode: the ``errcode`` label; empty if WeChat sent no code (an empty list).
+        about_period: the error concerns this period only, so that another one may succeed.
+        about_app: the error concerns the app's credentials or account, and so all its reports.
+        no_data: WeChat has no figures for this period.
+        retry_after: seconds to wait, from the server's ``Retry-After``; 0 without one.
     """
 
     def __init__(  # noqa: PLR0913 (the attributes)
@@ -50,71 +50,74 @@ class Unanswered(Exception):
         self.retry_after = retry_after
 
 
-class NotReady(Unanswered):
+class NotReady(FetchError):
     """The period is not published yet."""
 
 
 class Busy(NotReady):
-    """WeChat is overloaded, which has nothing to do with publication: retried soon, with backoff."""
+    """WeChat is overloaded. This says nothing about publication, so it is retried sooner, with backoff."""
 
 
-class TokenRejected(Unanswered):
-    """Another token may help, once."""
+class TokenRejected(FetchError):
+    """A different token may work: one retry."""
 
 
-class QuotaSpent(Unanswered):
-    """WeChat asks to be left alone for a minute or for the day."""
+class QuotaSpent(FetchError):
+    """A quota is used up, for a minute or for the rest of the day."""
 
 
-class Refused(Unanswered):
-    """A person must act."""
+class Refused(FetchError):
+    """Action required: a retry cannot succeed before somebody changes the configuration or a setting at WeChat."""
 
 
-class Failed(Unanswered):
-    """Network, nonsense, an unknown code or our own fault: tried again by itself."""
+class Failed(FetchError):
+    """Network error, malformed response, unknown code or internal error: retried automatically."""
 
 
 @dataclass(frozen=True, slots=True)
 class Code:
-    """One ``errcode`` of WeChat's."""
+    """One ``errcode`` of WeChat."""
 
     number: int
     errmsg: str
-    """WeChat's own wording."""
-    decision: type[Unanswered]
-    """What the code leads to when a report is asked for."""
-    cure: str
-    """What to do about it, for people; ``{ip}`` is the address that WeChat names."""
+    """WeChat's own message."""
+    decision: type[FetchError]
+    """The exception in the response to a report."""
+    advice: str
+    """What to do, for people; ``{ip}`` is the address in WeChat's message."""
     no_data: bool = False
     about_app: bool = False
-    """It is about the app's credentials or account, whichever report met it."""
+    """The code concerns the app's credentials or account, and so all its reports."""
 
 
-_BY_ITSELF = "it is asked for again by itself"
-_TAKE_ANOTHER = "the exporter takes another token once; if this stays, something else replaces the app's tokens"
-_OUR_FAULT = "a fault of the exporter: please report it"
+# Texts that several codes share.
+_RETRIED = "retried automatically"
+_RENEWED = "the exporter fetches another token once; if the error persists, another program replaces the app's tokens"
+_INTERNAL = "internal error, please report it"
 _CONFIRM = "the Mini Program's administrator must confirm the exporter's IP address in WeChat"
-_PLATFORM = "complete the set-up of the third-party platform"
+_PLATFORM = "complete the setup of the third-party platform"
 _PUNISHED = "the account is restricted: see the notices on mp.weixin.qq.com"
 
 CODES: Final = {
     code.number: code
     for code in (
-        Code(-1, "system error", Busy, "WeChat is busy; " + _BY_ITSELF),
-        Code(61503, "data not ready, please try later", NotReady, "not published yet; " + _BY_ITSELF),
-        Code(61504, "system busy now , please try later", Busy, "WeChat is busy; " + _BY_ITSELF),
+        # Responses to a report.
+        Code(-1, "system error", Busy, "WeChat is busy; " + _RETRIED),
+        Code(61503, "data not ready, please try later", NotReady, "not published yet; " + _RETRIED),
+        Code(61504, "system busy now , please try later", Busy, "WeChat is busy; " + _RETRIED),
         Code(
             40001,
             "invalid credential, access_token is invalid or not latest, could get access_token by getStableAccessToken",
             TokenRejected,
-            _TAKE_ANOTHER,
+            _RENEWED,
         ),
-        Code(40014, "invalid access_token", TokenRejected, _TAKE_ANOTHER),
-        Code(42001, "access_token expired", TokenRejected, _TAKE_ANOTHER),
-        Code(41001, "access_token missing", Failed, _OUR_FAULT),
-        Code(DAILY_QUOTA, "reach max api daily quota limit", QuotaSpent, "nothing is asked until tomorrow"),
-        Code(45011, "api minute-quota reach limit mustslower retry next minute", QuotaSpent, _BY_ITSELF),
-        Code(40002, "invalid grant_type", Refused, _OUR_FAULT),
+        Code(40014, "invalid access_token", TokenRejected, _RENEWED),
+        Code(42001, "access_token expired", TokenRejected, _RENEWED),
+        Code(41001, "access_token missing", Failed, _INTERNAL),
+        Code(DAILY_QUOTA, "reach max api daily quota limit", QuotaSpent, "no requests until tomorrow"),
+        Code(45011, "api minute-quota reach limit mustslower retry next minute", QuotaSpent, _RETRIED),
+        # Responses to a request for a token, and about the account.
+        Code(40002, "invalid grant_type", Refused, _INTERNAL),
         Code(40013, "invalid appid", Refused, "correct `appid` in the configuration"),
         Code(
             40125,
@@ -122,8 +125,8 @@ CODES: Final = {
             Refused,
             "correct the app's secret (mp.weixin.qq.com shows or resets it)",
         ),
-        Code(41002, "appid missing", Refused, "give the app an `appid` in the configuration"),
-        Code(41004, "appsecret missing", Refused, "give the app its secret in the configuration"),
+        Code(41002, "appid missing", Refused, "set the app's `appid` in the configuration"),
+        Code(41004, "appsecret missing", Refused, "set the app's secret in the configuration"),
         Code(
             40164,
             "invalid ip {ip} ipv6 ::ffff:{ip}, not in whitelist",
@@ -142,7 +145,7 @@ CODES: Final = {
             48001,
             "api unauthorized",
             Refused,
-            "the token must be that of a Mini Program account (not an official account) that may use data analysis",
+            "the token must belong to a Mini Program (not an official account) with access to data analysis",
         ),
         Code(48004, "api forbidden for irregularities", Refused, _PUNISHED, about_app=True),
         Code(50002, "user limited", Refused, _PUNISHED, about_app=True),
@@ -151,47 +154,50 @@ CODES: Final = {
             61004,
             "access clientip is not registered",
             Refused,
-            "register the exporter's IP; " + _PLATFORM,
+            "register the exporter's IP address; " + _PLATFORM,
             about_app=True,
         ),
         Code(61007, "api is unauthorized to component", Refused, "grant permission set 18; " + _PLATFORM),
-        Code(61500, "date format error", Failed, _OUR_FAULT),
+        # About the request itself. The exporter sends valid ones, except when the clock is wrong (61501).
+        Code(61500, "date format error", Failed, _INTERNAL),
         Code(
             61501,
             "date range error",
             Failed,
-            "check this machine's clock; the period is not over",
+            "the period is not over: check this machine's clock",
             no_data=True,
         ),
         Code(
             61502,
             "this is game miniprogram, data api is not supported",
             Refused,
-            "WeChat gives no figures for games: take the app out of the configuration",
+            "WeChat has no figures for games: remove the app from the configuration",
             no_data=True,
             about_app=True,
         ),
-        Code(43002, "require POST method", Failed, _OUR_FAULT),
-        Code(44002, "empty post data", Failed, _OUR_FAULT),
-        Code(-1000, "system error", Failed, _BY_ITSELF),
+        Code(43002, "require POST method", Failed, _INTERNAL),
+        Code(44002, "empty post data", Failed, _INTERNAL),
+        # Responses of cloud functions.
+        Code(-1000, "system error", Failed, _RETRIED),
         Code(40101, "missing parameter", Refused, "check `env` and `name` of `cloud_function` in the configuration"),
-        Code(85088, "no qbase privilege", Refused, "open cloud development for the Mini Program in WeChat DevTools"),
+        Code(85088, "no qbase privilege", Refused, "enable cloud development for the Mini Program in WeChat DevTools"),
         Code(
             -604101,
             "function has no permission to call this API",
             Refused,
-            "give the cloud function the permission for this report in its config.json, and upload it with that file",
+            "allow this report in the cloud function's config.json, and upload the function with that file",
         ),
-        Code(47001, "data format error", Failed, _OUR_FAULT),
+        Code(47001, "data format error", Failed, _INTERNAL),
+        # The administrator has to confirm the address from which an AppSecret is used.
         Code(89501, "this ip is waiting for the administrator's confirmation", Refused, _CONFIRM, about_app=True),
         Code(89503, "this ip needs the administrator's confirmation", Refused, _CONFIRM, about_app=True),
         Code(89506, "the administrator refused this ip twice within 24 hours", Refused, _CONFIRM, about_app=True),
         Code(89507, "the administrator refused this ip within the last hour", Refused, _CONFIRM, about_app=True),
     )
 }
-"""Every code we know (wechat-api.md section 4), by its number."""
+"""All codes of wechat-api.md section 4 by their number; any other code gets the label ``other``."""
 
 BUSY: Final = frozenset(str(code.number) for code in CODES.values() if code.decision is Busy)
-"""The ``errcode`` labels of an overloaded WeChat."""
+"""The ``errcode`` labels that mean that WeChat is overloaded."""
 
-WRONG_SECRET = "the AppSecret is wrong: correct it in the configuration (mp.weixin.qq.com shows or resets it)"  # noqa: S105 (words, no secret)
+WRONG_SECRET = "the AppSecret is wrong: correct it in the configuration (mp.weixin.qq.com shows or resets it)"  # noqa: S105 (a text)

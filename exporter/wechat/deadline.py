@@ -1,4 +1,16 @@
-"""A deadline for a whole exchange: one thread shuts the sockets of those that are out of time."""
+"""One deadline for a whole exchange, enforced by shutting down its socket from another thread.
+
+A socket timeout limits a single ``recv``: a server that sends one byte at a time, or interim responses without end,
+keeps a request going for hours without ever reaching it. requests and urllib3 offer nothing else. So each exchange
+has one deadline from connecting to the last byte of the body. A ``Watchdog`` thread sleeps until the earliest one and
+shuts down the exchange's socket, which makes the blocked call of the worker thread fail at once. ``close`` does the
+same for all exchanges, so that the process stops without waiting for a slow server.
+
+One condition guards the set of exchanges and every exchange's socket. The sending thread hands over each socket it
+uses (``adopt``) and takes the exchange off the watch (``finish``) before the connection goes back to the pool;
+otherwise a late shutdown would hit the next request on that connection. A shutdown looks like the end of a body
+without a length, so the sender has to check ``cut`` before it believes a response.
+"""
 
 from __future__ import annotations
 
@@ -9,25 +21,25 @@ import time
 from typing import Literal
 
 Cut = Literal["", "timeout", "closed"]
-"""Why an exchange was ended from outside; empty while it was not."""
+"""Why an exchange was ended by the watchdog; empty if it was not."""
 
 
 class Exchange:
-    """One request under way, with a handle on whatever socket serves it just now."""
+    """One request in flight, with a handle to the socket that serves it at the moment."""
 
     def __init__(self, lock: threading.Condition, seconds: float) -> None:
         self.seconds = seconds
-        """The time it was given."""
+        """The time limit."""
         self.deadline = time.monotonic() + seconds
         self.cut: Cut = ""
         self._lock = lock
         self._handle: socket.socket | None = None
 
     def remaining(self) -> float:
-        """Seconds until the deadline; never negative.
+        """Return the seconds until the deadline, more than 0.
 
         Raises:
-            TimeoutError: none are left, or the exchange was ended.
+            TimeoutError: the deadline has passed, or the exchange was ended.
         """
         left = self.deadline - time.monotonic()
         if self.cut or left <= 0:
@@ -35,14 +47,14 @@ class Exchange:
         return left
 
     def adopt(self, descriptor: int) -> None:
-        """Have this socket shut when the exchange is ended.
+        """Shut down this socket, in place of an earlier one, when the exchange is ended.
 
-        The descriptor is duplicated: wrapping in TLS detaches the socket it came with, and http.client closes
-        its own while a body without a length is still being read.
+        The descriptor is duplicated: wrapping in TLS detaches the original socket object, and http.client closes its
+        own while a body without a length is still being read.
 
         Raises:
-            TimeoutError: the exchange was ended before.
-            OSError: no descriptor is left.
+            TimeoutError: the exchange was ended already.
+            OSError: the process has no free descriptor.
         """
         with self._lock:
             if self.cut:
@@ -51,34 +63,31 @@ class Exchange:
             self._handle = socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM)
 
     def end(self, cut: Cut) -> None:
-        """Shut the socket, unless the exchange is over. The lock is held by the caller."""
+        """Shut down the socket, if there is one. The caller holds the lock."""
         self.cut = cut
         if self._handle is not None:
-            with contextlib.suppress(OSError):  # the other side was faster
+            with contextlib.suppress(OSError):  # not connected yet, or closed by the server meanwhile
                 self._handle.shutdown(socket.SHUT_RDWR)
         self.forget()
 
     def forget(self) -> None:
-        """Let go of the socket without touching it. The lock is held by the caller."""
+        """Close the handle without affecting the connection. The caller holds the lock."""
         if self._handle is not None:
             self._handle.close()
             self._handle = None
 
 
 class Watchdog:
-    """Ends exchanges whose time is over, and all of them at ``close``.
-
-    Its thread starts with the first exchange.
-    """
+    """Ends exchanges at their deadline, and all of them at ``close``. Its thread starts with the first exchange."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._under_way: set[Exchange] = set()
+        self._in_flight: set[Exchange] = set()
         self._thread: threading.Thread | None = None
         self._closed = False
 
     def begin(self, seconds: float) -> Exchange:
-        """Start the clock of an exchange, which is ended at once if this watchdog is closed."""
+        """Start the clock of an exchange; after ``close`` the exchange is ended from the beginning."""
         with self._changed:
             exchange = Exchange(self._changed, seconds)
             if self._closed:
@@ -86,27 +95,27 @@ class Watchdog:
                 return exchange
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="transport-watchdog", daemon=True)
-                thread.start()
+                thread.start()  # may fail when memory is short; then the next exchange tries again
                 self._thread = thread
-            self._under_way.add(exchange)
-            if self._first() is exchange:
+            self._in_flight.add(exchange)
+            if self._first() is exchange:  # else the thread wakes up early enough anyway
                 self._changed.notify()
             return exchange
 
     def finish(self, exchange: Exchange) -> Cut:
-        """Stop watching an exchange, after which nothing ends it any more; returns what ended it before."""
+        """Stop watching an exchange, so that nothing ends it later; return what ended it before, if anything did."""
         with self._changed:
-            self._under_way.discard(exchange)
+            self._in_flight.discard(exchange)
             exchange.forget()
             return exchange.cut
 
     def close(self) -> None:
-        """End every exchange now, and every later one at its beginning."""
+        """End every exchange now, and every later one from its beginning."""
         with self._changed:
             self._closed = True
-            for exchange in self._under_way:
+            for exchange in self._in_flight:
                 exchange.end("closed")
-            self._under_way.clear()
+            self._in_flight.clear()
             self._changed.notify()
         if self._thread is not None:
             self._thread.join()
@@ -120,9 +129,9 @@ class Watchdog:
                 elif (left := first.deadline - time.monotonic()) > 0:
                     self._changed.wait(left)
                 else:
-                    self._under_way.remove(first)
+                    self._in_flight.remove(first)
                     first.end("timeout")
 
     def _first(self) -> Exchange | None:
-        """The one whose time is over first."""
-        return min(self._under_way, key=lambda exchange: exchange.deadline, default=None)
+        """Return the exchange with the earliest deadline. A linear search: there are at most a few hundred."""
+        return min(self._in_flight, key=lambda exchange: exchange.deadline, default=None)

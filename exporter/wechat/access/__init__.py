@@ -1,14 +1,25 @@
-"""Ways to a reading, as conversations without I/O.
+"""Access methods: how a report is fetched, as generators without I/O.
 
-A conversation is a generator: it yields calls, is sent the replies, and returns what was wanted or raises
-the reason why there is none (``codes.Unanswered``). Whoever drives it owns the network, so that a test can play
-the server by hand. Conversations nest: a way asks a source of tokens, which may ask another.
+A ``RequestFlow`` yields requests, is sent the responses, and returns the result or raises ``codes.FetchError``. The
+client that drives it owns the network, so that a test can act as the server. Flows nest: that of an access method
+delegates to that of its token source, which may delegate to another.
 
-One more way is one class and one line in ``WAYS``, one more source of tokens one class and one line in ``TOKENS``.
+A further access method is one class and one line in ``ACCESS_METHODS``; a further token source is one class and one
+line in ``TOKEN_SOURCES``.
 """
 
-from exporter.wechat.access.conversation import Clock, Conversation
-from exporter.wechat.access.sources import TOKENS, TokenSource
-from exporter.wechat.access.ways import WAYS, Access, endpoints_of, way_in
+from exporter.wechat.access.access_methods import ACCESS_METHODS, AccessMethod, endpoints_of, open_access
+from exporter.wechat.access.context import AccessContext
+from exporter.wechat.access.request_flow import RequestFlow
+from exporter.wechat.access.sources import TOKEN_SOURCES, TokenSource
 
-__all__ = ["TOKENS", "WAYS", "Access", "Clock", "Conversation", "TokenSource", "endpoints_of", "way_in"]
+__all__ = [
+    "ACCESS_METHODS",
+    "TOKEN_SOURCES",
+    "AccessContext",
+    "AccessMethod",
+    "RequestFlow",
+    "TokenSource",
+    "endpoints_of",
+    "open_access",
+]

@@ -1,4 +1,11 @@
-"""Where tokens come from (wechat-api.md section 3). A source remembers a token while it lives."""
+"""Token sources: where access tokens come from (wechat-api.md section 3).
+
+A source keeps its token in memory while it is valid and replaces a rejected one exactly once per fetch, and only by a
+different one: WeChat returns the same stable token until it expires, so that repeating the request with it would fail
+again and use up quota. Tokens are never written to disk. After a restart ``stable_token`` returns the same token.
+
+No lock: the poller has at most one fetch in flight per access method, and each access method has its own source.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +15,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import structlog
 
 from exporter.config import AppSecret, Authorizer, SecretUnavailable, TokenFile, TokenUrl
-from exporter.wechat.access.conversation import (
-    Clock,
-    Conversation,
-    addressed,
-    discreetly,
-    keys_in,
+from exporter.wechat.access.refresh_tokens import Authorization
+from exporter.wechat.access.request_flow import (
+    RequestFlow,
+    expand_url,
+    parse_redacted,
+    possible_secrets,
     read_headers,
     read_secret,
 )
-from exporter.wechat.codes import Refused, TokenRejected, Unanswered
-from exporter.wechat.exchange import JSON, Call
+from exporter.wechat.codes import FetchError, Refused, TokenRejected
+from exporter.wechat.messages import JSON, ApiRequest
 from exporter.wechat.protocol import (
     Token,
     authorizer_body,
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from exporter.config import TokenConfig
+    from exporter.wechat.access.context import AccessContext
 
     T = TypeVar("T")
 
@@ -42,261 +50,256 @@ TOKEN_URL = "token_url"  # noqa: S105 (an endpoint's name)
 AUTHORIZER_TOKEN = "api_authorizer_token"  # noqa: S105 (an endpoint's name)
 AUTHORIZER_TOKEN_PATH = "/cgi-bin/component/api_authorizer_token"  # noqa: S105 (a path)
 
-_LOOK_AGAIN = 60.0
+_EXTERNAL_RENEWAL_SECONDS = 60.0
 
 log = structlog.get_logger()
 
 
 class TokenSource(ABC):
-    """Gives tokens, and another one for one that was rejected."""
+    """Provides access tokens, and a different one in place of a rejected one."""
 
     ENDPOINTS: ClassVar[tuple[str, ...]] = ()
-    """The ``endpoint`` labels of its calls."""
-    RENEWED_BY_OTHERS: ClassVar[float] = 0.0
-    """Seconds after which somebody else may have renewed it; 0 where nobody does."""
+    """The ``endpoint`` labels of its requests."""
+    RETRY_SECONDS: ClassVar[float] = 0.0
+    """When to retry a token that another program renews; 0 if the exporter itself fetches it."""
     SAME_AGAIN: ClassVar[str]
-    """What to say where the token that was rejected is all that it has."""
+    """Error text for a rejected token that the source has no replacement for."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, context: AccessContext) -> None:
+        self._context = context
         self._token = ""
-        self._before = ""
+        self._previous = ""
         self._expires_at = 0.0
 
     @property
-    def hidden(self) -> tuple[str, ...]:
-        """What must not be seen: everything secret that it had lately."""
-        return (self._token, self._before)
+    def secrets(self) -> tuple[str, ...]:
+        """Everything secret that was sent lately and that a response may repeat."""
+        return (self._token, self._previous)
 
-    def succeed(self, before: TokenSource) -> None:  # noqa: B027 (most have nothing left to do)
-        """Takes over what the source of the same app under the configuration before has left to do."""
-
-    def token(self) -> Conversation[str]:
-        """A token, from memory while it lives.
+    def token(self) -> RequestFlow[str]:
+        """Return a token, from memory while it is valid.
 
         Raises:
-            Refused: a person must act before there is one.
-            QuotaSpent, Failed: as the table of codes says.
+            Refused: action required before there is a token.
+            QuotaSpent, Failed: as in the table of codes.
         """
-        if self._token and self._clock() < self._expires_at:
+        if self._token and self._context.clock() < self._expires_at:
             return self._token
-        return (yield from self.fresh())
+        return (yield from self._renew())
 
-    def fresh(self) -> Conversation[str]:
-        """A token that was asked for just now."""
-        self._before, self._token = self._token or self._before, ""
-        token = yield from self._fetch()
-        self._token, self._expires_at = token.value, self._clock() + token.expires_in
-        return self._token
-
-    def try_with(self, attempt: Callable[[str], Conversation[T]]) -> Conversation[T]:
-        """Makes an attempt with a token; if that is rejected, once more with a different one.
+    def run_with_token(self, attempt: Callable[[str], RequestFlow[T]]) -> RequestFlow[T]:
+        """Run an attempt with a token; if the token is rejected, once more with a different one.
 
         Raises:
-            Unanswered: why there is no result; a second rejection is ``Refused``.
+            FetchError: the reason why there is no result; a second rejection is ``Refused``.
         """
         token = yield from _about_app(self.token())
         try:
             return (yield from attempt(token))
         except TokenRejected as rejected:
-            other = yield from _about_app(self.fresh())
+            # Once only: if the second is rejected too, another program replaces the tokens; a loop would use up quota.
+            other = yield from _about_app(self._renew())
             if other == token:
                 self._token = ""
-                words = f"{rejected}; {self.SAME_AGAIN}"
-                retry_after = self.RENEWED_BY_OTHERS
-                raise Refused(words, rejected.errcode, about_app=True, retry_after=retry_after) from None
+                raise Refused(
+                    f"{rejected}; {self.SAME_AGAIN}",
+                    rejected.errcode,
+                    about_app=True,
+                    retry_after=self.RETRY_SECONDS,
+                ) from None
         try:
             return (yield from attempt(other))
         except TokenRejected as rejected:
             self._token = ""
-            words = f"{rejected}; a second token was rejected, too"
-            raise Refused(words, rejected.errcode, about_app=True) from None
+            message = f"{rejected}; a second token was also rejected"
+            raise Refused(message, rejected.errcode, about_app=True) from None
+
+    def _renew(self) -> RequestFlow[str]:
+        # The previous token stays among the secrets: the response to the next request may still repeat it.
+        self._previous, self._token = self._token or self._previous, ""
+        token = yield from self._fetch()
+        # WeChat accepts the old token for five minutes after it issued a new one, so no margin is needed here.
+        self._token, self._expires_at = token.value, self._context.clock() + token.expires_in
+        return self._token
 
     @abstractmethod
-    def _fetch(self) -> Conversation[Token]:
-        """Gets a token from where they come from."""
+    def _fetch(self) -> RequestFlow[Token]:
+        """Return a new token."""
 
 
 class StableToken(TokenSource):
-    """AppID and AppSecret for a token from ``stable_token``.
+    """A token from ``stable_token``, for AppID and AppSecret.
 
-    Always in normal mode, which returns the same token while it lives and logs nobody out.
+    Always in normal mode, which returns the same token while it is valid and so does not log out other programs.
     """
 
     ENDPOINTS = (STABLE_TOKEN,)
-    SAME_AGAIN = "WeChat gave the same token again"
+    SAME_AGAIN = "WeChat returned the same token again"
 
-    def __init__(self, way: AppSecret, appid: str, base_url: str, clock: Clock) -> None:
-        super().__init__(clock)
-        self._way = way
+    def __init__(self, settings: AppSecret, appid: str, context: AccessContext) -> None:
+        super().__init__(context)
+        self._settings = settings
         self._appid = appid
-        self._url = base_url + STABLE_TOKEN_PATH
         self._secret = ""
 
     @property
-    def hidden(self) -> tuple[str, ...]:
-        """The AppSecret, too."""
-        return (self._secret, *super().hidden)
+    def secrets(self) -> tuple[str, ...]:
+        """The tokens and the AppSecret."""
+        return (self._secret, *super().secrets)
 
-    def _fetch(self) -> Conversation[Token]:
-        self._secret = read_secret(self._way.secret)
-        reply = yield Call(STABLE_TOKEN, "POST", self._url, headers=JSON, body=token_body(self._appid, self._secret))
-        return discreetly(lambda reply: parse_token(reply, self._clock()), reply, self.hidden)
+    def _fetch(self) -> RequestFlow[Token]:
+        # Read for every token: a secret that was reset at WeChat and replaced in its file needs no reload.
+        self._secret = read_secret(self._settings.secret)
+        url = self._context.base_url + STABLE_TOKEN_PATH
+        body = token_body(self._appid, self._secret)
+        response = yield ApiRequest(STABLE_TOKEN, "POST", url, headers=JSON, body=body)
+        return parse_redacted(lambda response: parse_token(response, self._context.clock()), response, self.secrets)
 
 
 class FileToken(TokenSource):
-    """A token from a file that somebody else keeps fresh; the file is read anew ``every`` so many seconds."""
+    """A token from a file that another program keeps valid.
 
-    RENEWED_BY_OTHERS = _LOOK_AGAIN
-    SAME_AGAIN = "the token file still holds the same: whatever writes it must renew it"
+    Args:
+        settings: the file.
+        context: shared by all access methods.
+        every: seconds after which the file is read again; 0 reads it for every fetch.
+    """
 
-    def __init__(self, way: TokenFile, _appid: str, _base_url: str, clock: Clock, every: float = 0.0) -> None:
-        super().__init__(clock)
-        self._file = way.file
+    RETRY_SECONDS = _EXTERNAL_RENEWAL_SECONDS
+    SAME_AGAIN = "the token file is unchanged: the program that writes it must renew the token"
+
+    def __init__(self, settings: TokenFile, _appid: str, context: AccessContext, every: float = 0.0) -> None:
+        super().__init__(context)
+        self._file = settings.file
         self._every = every
 
-    def _fetch(self) -> Conversation[Token]:
-        yield from ()
+    def _fetch(self) -> RequestFlow[Token]:
+        yield from ()  # makes this function a generator like the others, although it sends nothing
         try:
             return Token(self._file.read(), self._every)
         except SecretUnavailable as unavailable:
-            raise Refused(str(unavailable), retry_after=self.RENEWED_BY_OTHERS) from None
+            raise Refused(str(unavailable), retry_after=self.RETRY_SECONDS) from None
 
 
 class UrlToken(TokenSource):
     """A token from a central token server."""
 
     ENDPOINTS = (TOKEN_URL,)
-    RENEWED_BY_OTHERS = _LOOK_AGAIN
-    SAME_AGAIN = "the token server gave the same token again: it must renew it"
+    RETRY_SECONDS = _EXTERNAL_RENEWAL_SECONDS
+    SAME_AGAIN = "the token server returned the same token again: it must renew the token"
 
-    def __init__(self, way: TokenUrl, appid: str, _base_url: str, clock: Clock) -> None:
-        super().__init__(clock)
-        self._way = way
-        self._url = addressed(way.url, appid)
+    def __init__(self, settings: TokenUrl, appid: str, context: AccessContext) -> None:
+        super().__init__(context)
+        self._settings = settings
+        self._url = expand_url(settings.url, appid)
         self._headers: tuple[tuple[str, str], ...] = ()
 
     @property
-    def hidden(self) -> tuple[str, ...]:
-        """What is a key in its address and headers, too."""
-        return (*keys_in(self._url, self._headers), *super().hidden)
+    def secrets(self) -> tuple[str, ...]:
+        """The tokens, and the values of query and headers."""
+        return (*possible_secrets(self._url, self._headers), *super().secrets)
 
-    def _fetch(self) -> Conversation[Token]:
-        self._headers = read_headers(self._way.headers)
-        reply = yield Call(TOKEN_URL, self._way.method, self._url, headers=self._headers)
-        return discreetly(lambda reply: parse_served_token(reply, self._way, self._clock()), reply, self.hidden)
+    def _fetch(self) -> RequestFlow[Token]:
+        self._headers = read_headers(self._settings.headers)
+        response = yield ApiRequest(TOKEN_URL, self._settings.method, self._url, headers=self._headers)
+        return parse_redacted(
+            lambda response: parse_served_token(response, self._settings, self._context.clock()),
+            response,
+            self.secrets,
+        )
 
 
 class AuthorizerToken(TokenSource):
-    """A token that a third-party platform gets for an app that has authorized it."""
+    """A token that a third-party platform gets for an app that has authorized it.
+
+    WeChat may replace the refresh token in any response; ``RefreshTokens`` says why the new one is kept there. It is
+    also written to the file: at once, or with a later fetch if the file is not writable now.
+    """
 
     ENDPOINTS = (AUTHORIZER_TOKEN,)
-    SAME_AGAIN = "WeChat gave the same token again"
+    SAME_AGAIN = "WeChat returned the same token again"
 
-    def __init__(self, way: Authorizer, appid: str, base_url: str, clock: Clock) -> None:
-        super().__init__(clock)
-        self._way = way
-        self._appid = appid
-        self._component = source_of(way.component_token, way.component_appid, base_url, clock)
-        self._url = base_url + AUTHORIZER_TOKEN_PATH
+    def __init__(self, settings: Authorizer, appid: str, context: AccessContext) -> None:
+        super().__init__(context)
+        self._settings = settings
+        self._component = source_of(settings.component_token, settings.component_appid, context)
+        self._authorization = Authorization(context.base_url, settings.component_appid, appid)
         self._sent = ""
-        self._rotated: tuple[str, str] | None = None
-        """What the refresh token was before WeChat last changed it, and what it is since."""
-        self._former: AuthorizerToken | None = None
-        self._unsaved: tuple[str, str] | None = None
-        """What the file held, and the newer refresh token that it did not take."""
 
     @property
-    def hidden(self) -> tuple[str, ...]:
-        """Component token and refresh tokens, too."""
-        return (self._sent, *(self._unsaved or ()), *self._component.hidden, *super().hidden)
+    def secrets(self) -> tuple[str, ...]:
+        """The tokens, the component's token and the refresh tokens."""
+        refresh_tokens = self._context.refresh_tokens.secrets(self._authorization)
+        return (self._sent, *refresh_tokens, *self._component.secrets, *super().secrets)
 
-    def succeed(self, before: TokenSource) -> None:
-        """A refresh token that another file holds, or none, is not lost with the configuration that named the file.
+    def _fetch(self) -> RequestFlow[Token]:
+        return (yield from self._component.run_with_token(self._exchange))
 
-        It may change even now: the one before may have a call under way.
-        """
-        if isinstance(before, AuthorizerToken) and before._way.component_appid == self._way.component_appid:  # noqa: SLF001 (its own class)
-            self._former, before._former = before, None  # noqa: SLF001 (the same)
-
-    def _fetch(self) -> Conversation[Token]:
-        return (yield from self._component.try_with(self._exchange))
-
-    def _exchange(self, component_token: str) -> Conversation[Token]:
-        held = read_secret(self._way.refresh_token)
-        if self._unsaved is None and self._former is not None:
-            self._unsaved = self._former._rotated  # noqa: SLF001 (its own class)
-        self._sent = self._refresh_token(held)
-        reply = yield Call(
+    def _exchange(self, component_token: str) -> RequestFlow[Token]:
+        refresh_tokens, authorization = self._context.refresh_tokens, self._authorization
+        stored = read_secret(self._settings.refresh_token)
+        self._sent = refresh_tokens.current(authorization, stored)
+        response = yield ApiRequest(
             AUTHORIZER_TOKEN,
             "POST",
-            self._url,
+            self._context.base_url + AUTHORIZER_TOKEN_PATH,
             query=(("component_access_token", component_token),),
             headers=JSON,
-            body=authorizer_body(self._way.component_appid, self._appid, self._sent),
+            body=authorizer_body(authorization.component_appid, authorization.appid, self._sent),
         )
-        token, refresh_token = discreetly(
-            lambda reply: parse_authorizer_token(reply, self._clock()), reply, self.hidden
+        token, refresh_token = parse_redacted(
+            lambda response: parse_authorizer_token(response, self._context.clock()), response, self.secrets
         )
         if refresh_token not in {"", self._sent}:
-            self._unsaved = self._rotated = (held, refresh_token)
-        if self._unsaved is not None:
-            self._save(*self._unsaved)
+            refresh_tokens.replace(authorization, stored, refresh_token)
+        newest = refresh_tokens.current(authorization, stored)
+        if newest != stored:
+            self._save(stored, newest)
         return token
 
-    def _refresh_token(self, held: str) -> str:
-        """What the file holds, unless that is what a newer one could not replace."""
-        if self._unsaved is not None and held != self._unsaved[0]:
-            self._unsaved = None  # somebody wrote a newer one
-        return held if self._unsaved is None else self._unsaved[1]
-
-    def _save(self, held: str, refresh_token: str) -> None:
+    def _save(self, stored: str, refresh_token: str) -> None:
+        appid = self._authorization.appid
         try:
-            if self._way.refresh_token.read() != held:
-                self._unsaved = None
-                log.warning("the refresh token file was written meanwhile: left as it is", appid=self._appid)
+            # The file of a new authorization must not be overwritten with a token of the old one.
+            if self._settings.refresh_token.read() != stored:
+                reason = "the refresh token file was changed by another program"
+                log.warning("refresh token not saved", appid=appid, reason=reason)
                 return
-            self._way.refresh_token.save(refresh_token)
-        except SecretUnavailable as error:
-            problem = str(error)
+            self._settings.refresh_token.save(refresh_token)
+        except SecretUnavailable as unavailable:
+            error = f"{unavailable}; make the file writable before the exporter stops, or authorize the app again"
         else:
-            self._unsaved = None
-            log.info("WeChat changed the refresh token: written to its file", appid=self._appid)
+            log.info("refresh token saved", appid=appid)
             return
-        log.error(
-            "WeChat changed the refresh token, and it cannot be written: make the file writable before the exporter"
-            " ends, or the app must be authorized again",
-            appid=self._appid,
-            problem=problem,
-        )
+        log.error("refresh token save failed", appid=appid, error=error)
 
 
-# Any: each class takes the way that it is entered under.
-TOKENS: dict[type[Any], type[Any]] = {
+# Any: each class takes the settings that it is listed under.
+TOKEN_SOURCES: dict[type[Any], type[Any]] = {
     AppSecret: StableToken,
     TokenFile: FileToken,
     TokenUrl: UrlToken,
     Authorizer: AuthorizerToken,
 }
-"""Who gets the tokens that a configuration describes."""
+"""The token source for each kind of settings."""
 
 
-def _about_app(conversation: Conversation[str]) -> Conversation[str]:
-    """Without a token no report of the app can be fetched, whatever the reason."""
+def _about_app(flow: RequestFlow[str]) -> RequestFlow[str]:
+    """Mark every error of a token's flow as the app's: without a token none of its reports can be fetched."""
     try:
-        return (yield from conversation)
-    except Unanswered as reason:
-        reason.about_app = True
+        return (yield from flow)
+    except FetchError as error:
+        error.about_app = True
         raise
 
 
 def token_endpoints(tokens: TokenConfig) -> tuple[str, ...]:
-    """The ``endpoint`` labels that the calls for tokens of this kind can have."""
-    own: tuple[str, ...] = TOKENS[type(tokens)].ENDPOINTS
+    """Return the ``endpoint`` labels that the requests for these tokens can have."""
+    own: tuple[str, ...] = TOKEN_SOURCES[type(tokens)].ENDPOINTS
     return (*token_endpoints(tokens.component_token), *own) if isinstance(tokens, Authorizer) else own
 
 
-def source_of(tokens: TokenConfig, appid: str, base_url: str, clock: Clock) -> TokenSource:
-    """The source of tokens that a configuration describes."""
-    source: TokenSource = TOKENS[type(tokens)](tokens, appid, base_url, clock)
+def source_of(tokens: TokenConfig, appid: str, context: AccessContext) -> TokenSource:
+    """Return the token source that a configuration describes."""
+    source: TokenSource = TOKEN_SOURCES[type(tokens)](tokens, appid, context)
     return source

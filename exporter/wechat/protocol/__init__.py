@@ -1,9 +1,9 @@
-"""What WeChat's answers mean: from bytes to a reading or a token, or to the reason why there is none.
+"""The protocol: request bodies, and responses parsed into a reading, a token or a ``FetchError``.
 
-Pure. The facts are those of wechat-api.md sections 1, 3, 4 and 5.
+Pure functions: no I/O and no clock. The facts are those of wechat-api.md sections 1, 3, 4 and 5.
 """
 
-from exporter.wechat.protocol.answers import error_label, retry_after_seconds, server_time
+from exporter.wechat.protocol.responses import error_label, retry_after_seconds, server_time
 from exporter.wechat.protocol.rows import event_body, parse_function, parse_invoked, parse_rows, report_body
 from exporter.wechat.protocol.tokens import (
     Token,

@@ -1,4 +1,8 @@
-"""Tokens: what is asked for them, and what the answers give (wechat-api.md section 3)."""
+"""Tokens: the bodies of requests for them, and the parsed responses (wechat-api.md section 3).
+
+A token goes into the query of the next request, so it is checked first: a portal's HTML page or an error that a token
+server returns with status 200 must not be sent to WeChat as a token.
+"""
 
 from __future__ import annotations
 
@@ -10,108 +14,110 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from exporter.wechat.codes import CODES, MALFORMED, WRONG_SECRET, Failed, Refused, TokenRejected
-from exporter.wechat.protocol.answers import demand_entry, http_failure, read_answer
+from exporter.wechat.protocol.responses import http_failure, read_response, require_access
 
 if TYPE_CHECKING:
     from exporter.config import TokenUrl
-    from exporter.wechat.exchange import Reply
+    from exporter.wechat.messages import ApiResponse
 
 _LONGEST_TOKEN = 4096
-_TOKEN = re.compile(r"[!#-;=?-z|~]+")  # no white space, and nothing that begins JSON or HTML
-_LONGEST_LIFE = 7200.0
+_TOKEN = re.compile(r"[!#-;=?-z|~]+")  # no white space, and none of the characters that begin JSON or HTML
+_LONGEST_LIFETIME = 7200.0
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token and how long it lives, in seconds from its arrival."""
+    """An access token and its lifetime, in seconds from its arrival."""
 
     value: str = field(repr=False)
     expires_in: float
 
 
 def token_body(appid: str, secret: str) -> bytes:
-    """What ``stable_token`` is asked, in the normal mode that logs nobody out (wechat-api.md section 3)."""
-    asked = {"grant_type": "client_credential", "appid": appid, "secret": secret, "force_refresh": False}
-    return json.dumps(asked).encode()
+    """Return the body for ``stable_token``, in normal mode, which invalidates no other program's token (section 3)."""
+    content = {"grant_type": "client_credential", "appid": appid, "secret": secret, "force_refresh": False}
+    return json.dumps(content).encode()
 
 
 def authorizer_body(component_appid: str, appid: str, refresh_token: str) -> bytes:
-    """What ``api_authorizer_token`` is asked (section 3)."""
-    asked = {
+    """Return the body for ``api_authorizer_token`` (section 3)."""
+    content = {
         "component_appid": component_appid,
         "authorizer_appid": appid,
         "authorizer_refresh_token": refresh_token,
     }
-    return json.dumps(asked).encode()
+    return json.dumps(content).encode()
 
 
-def parse_token(reply: Reply, now: float) -> Token:
-    """Reads the answer of ``stable_token`` (wechat-api.md section 3).
+def parse_token(response: ApiResponse, now: float) -> Token:
+    """Parse the response of ``stable_token`` (wechat-api.md section 3).
 
     Raises:
-        Refused: WeChat does not know the appid or the secret, or refuses our address.
+        Refused: the appid or the secret is wrong, or the exporter's address is not allowed.
         QuotaSpent: too many requests for tokens.
-        Failed: anything else; here -1, 61503 and 61504 do not mean "not ready".
+        Failed: any other error; here -1, 61503 and 61504 do not mean "not ready".
     """
     try:
-        answer = read_answer(reply, now, about_period=False)
+        content = read_response(response, now, about_period=False)
     except TokenRejected as wrong:
+        # Here 40001 does not mean a rejected token, since none was sent, but a wrong secret: a retry cannot help.
         errcode = wrong.errcode
         raise Refused(f"{errcode} {CODES[int(errcode)].errmsg}: {WRONG_SECRET}", errcode) from None
-    return Token(_token(answer.get("access_token"), "WeChat's answer"), _life(answer.get("expires_in")))
+    return Token(_token(content.get("access_token"), "WeChat's response"), _lifetime(content.get("expires_in")))
 
 
-def parse_authorizer_token(reply: Reply, now: float) -> tuple[Token, str]:
-    """Reads the answer of ``api_authorizer_token``: the token, and the refresh token from now on (empty: as before).
+def parse_authorizer_token(response: ApiResponse, now: float) -> tuple[Token, str]:
+    """Parse the response of ``api_authorizer_token``: the token, and the new refresh token (empty: unchanged).
 
     Raises:
-        TokenRejected: the component's token is not accepted.
+        TokenRejected: the component's token was rejected.
         Refused, QuotaSpent, Failed: as for ``parse_token``.
     """
-    answer = read_answer(reply, now, about_period=False)
-    token = _token(answer.get("authorizer_access_token"), "WeChat's answer")
-    refresh_token = answer.get("authorizer_refresh_token") or ""
-    if refresh_token:
-        _token(refresh_token, "WeChat's answer")
-    return Token(token, _life(answer.get("expires_in"))), refresh_token
+    content = read_response(response, now, about_period=False)
+    token = _token(content.get("authorizer_access_token"), "WeChat's response")
+    refresh_token = content.get("authorizer_refresh_token") or ""
+    if refresh_token:  # checked like a token: it will be sent, and replaces the valid one in the file
+        _token(refresh_token, "WeChat's response")
+    return Token(token, _lifetime(content.get("expires_in"))), refresh_token
 
 
-def parse_served_token(reply: Reply, source: TokenUrl, now: float) -> Token:
-    """Reads the answer of a central token server; where it does not say how long the token lives, the longest.
+def parse_served_token(response: ApiResponse, source: TokenUrl, now: float) -> Token:
+    """Parse the response of a central token server; without a lifetime in it, the longest possible one is assumed.
 
     Raises:
-        Refused: the server refuses us (HTTP 401, 403, 404), or passes on such an answer of WeChat's.
-        Failed: anything else that is no token.
+        Refused: the server denied access (HTTP 401, 403, 404), or returned such an error of WeChat's.
+        Failed: any other response without a token.
     """
-    demand_entry(reply, "the token server")
+    require_access(response, "the token server")
     if source.plain_text:
-        if reply.status != HTTPStatus.OK:
-            raise http_failure(reply, now)
-        text = reply.body.decode("utf-8-sig", "replace").strip()
-        return Token(_token(text, "the token server's answer"), _LONGEST_LIFE)
+        if response.status != HTTPStatus.OK:
+            raise http_failure(response, now)
+        text = response.body.decode("utf-8-sig", "replace").strip()
+        return Token(_token(text, "the token server's response"), _LONGEST_LIFETIME)
     try:
-        answer = read_answer(reply, now, about_period=False)
+        content = read_response(response, now, about_period=False)
     except TokenRejected as rejected:
-        raise Refused(f"the token server passes on: {rejected}", rejected.errcode) from None
-    token = _token(_inside(answer, source.json_field), "the token server's answer")
-    return Token(token, _life(_inside(answer, source.expires_in)) if source.expires_in else _LONGEST_LIFE)
+        # The token server's own request was rejected. Another request to it would return the same.
+        raise Refused(f"the token server returned: {rejected}", rejected.errcode) from None
+    token = _token(_inside(content, source.json_field), "the token server's response")
+    return Token(token, _lifetime(_inside(content, source.expires_in)) if source.expires_in else _LONGEST_LIFETIME)
 
 
-def _token(value: object, whose: str) -> str:
+def _token(value: object, source: str) -> str:
     if not isinstance(value, str) or len(value) > _LONGEST_TOKEN or not _TOKEN.fullmatch(value):
-        raise Failed(f"{whose} holds no token", MALFORMED)
+        raise Failed(f"{source} contains no token", MALFORMED)
     return value
 
 
-def _life(seconds: object) -> float:
+def _lifetime(seconds: object) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < math.inf:
-        raise Failed("the answer does not say how long the token lives", MALFORMED)
-    return float(min(seconds, _LONGEST_LIFE))
+        raise Failed("the response contains no valid token lifetime", MALFORMED)
+    return float(min(seconds, _LONGEST_LIFETIME))
 
 
-def _inside(answer: dict[str, Any], path: str) -> object:
-    """What a dotted path leads to; None if it leads nowhere."""
-    found: object = answer
+def _inside(content: dict[str, Any], path: str) -> object:
+    """Return the value at a dotted path; None if there is none."""
+    found: object = content
     for name in path.split("."):
         found = found.get(name) if isinstance(found, dict) else None
     return found

@@ -1,4 +1,4 @@
-"""What a broken, slow or hostile WeChat answers, on demand."""
+"""Faults that can be injected: what a broken, slow or hostile WeChat sends in place of a valid response."""
 
 from __future__ import annotations
 
@@ -9,42 +9,31 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING
 
-from exporter.wechat.codes import CODES
+from exporter.httpd import Response
+from exporter.wechat.simulator.messages import error_response, json_response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from exporter.periods import Period
 
-EGRESS_IP = "203.0.113.7"
-"""The address that the pretended WeChat sees us come from."""
-
 _TRICKLE_SECONDS = 0.2
-_PATIENCE = 60.0
-"""Seconds after which even the slowest answer ends."""
+"""Between two bytes: each one arrives well within a read timeout, the whole response never within a deadline."""
+_HANG_SECONDS = 60.0
+"""Longer than any timeout under test, and finite, so that the server's threads end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back to the client; a ``raw`` body is written to the socket as it is, without a head."""
-
-    status: int = 200
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes | Iterable[bytes] = b""
-    raw: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Something wrong with one app's answers.
+class InjectedFault:
+    """A fault in the responses to one app.
 
     Args:
-        kind: an ``errcode`` as text, or a name from ``KINDS``.
-        endpoint: the ``endpoint`` label of the call that is spoilt.
-        periods: the only periods it holds for; empty for all.
+        kind: an ``errcode`` as text, or a name in ``KINDS``.
+        endpoint: the ``endpoint`` label of the affected requests.
+        periods: the affected periods; empty for all.
 
     Raises:
-        ValueError: there is no such kind.
+        ValueError: the kind is unknown.
     """
 
     kind: str
@@ -53,33 +42,19 @@ class Fault:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS and not self.kind.lstrip("-").isdigit():
-            raise ValueError(f"no such fault; there are: an errcode, {', '.join(sorted(KINDS))}")
+            raise ValueError(f"unknown fault: use an errcode or one of {', '.join(sorted(KINDS))}")
 
-    def answer(self, good: Mapping[str, object], now: float) -> Answer:
-        """What comes in place of a good answer."""
+    def response(self, good: Mapping[str, object], now: float) -> Response:
+        """Return what is sent in place of a valid response."""
         if self.kind in KINDS:
             return KINDS[self.kind](dict(good))
-        return error(int(self.kind), now)
+        return error_response(int(self.kind), now)
 
 
-def as_json(content: object) -> Answer:
-    """A well-formed answer."""
-    body = json.dumps(content, separators=(",", ":")).encode()
-    return Answer(headers=(("Content-Type", "application/json; encoding=utf-8"),), body=body)
-
-
-def error(number: int, now: float) -> Answer:
-    """An error as WeChat words it: HTTP 200, and a request id that begins with the time."""
-    code = CODES.get(number)
-    words = code.errmsg.format(ip=EGRESS_IP) if code else "unknown error"
-    rid = f"{int(now):08x}-00000000-00000000"
-    return as_json({"errcode": number, "errmsg": f"{words} rid: {rid}"})
-
-
-def _row(good: dict[str, object], **changes: object) -> Answer:
+def _row(good: dict[str, object], **changes: object) -> Response:
     rows = good.get("list") or [{}]
     first = rows[0] if isinstance(rows, list) else {}
-    return as_json({"list": [{**first, **changes}]})
+    return json_response({"list": [{**first, **changes}]})
 
 
 def _body(good: dict[str, object]) -> bytes:
@@ -93,7 +68,7 @@ def _trickle(data: bytes) -> Iterator[bytes]:
 
 
 def _silence() -> Iterator[bytes]:
-    time.sleep(_PATIENCE)
+    time.sleep(_HANG_SECONDS)
     yield b""
 
 
@@ -101,34 +76,38 @@ def _head(length: int) -> bytes:
     return f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode()
 
 
-KINDS: dict[str, Callable[[dict[str, object]], Answer]] = {
-    "compressed": lambda good: Answer(headers=(("Content-Encoding", "gzip"),), body=gzip.compress(_body(good))),
-    "deep": lambda _: Answer(body=b"[" * 100_000),
-    "empty": lambda _: Answer(),
-    "endless": lambda _: Answer(body=repeat(b" " * 65536)),
+def _ok(body: bytes) -> Response:
+    return Response(200, body=body)
+
+
+KINDS: dict[str, Callable[[dict[str, object]], Response]] = {
+    "compressed": lambda good: Response(200, (("Content-Encoding", "gzip"),), gzip.compress(_body(good))),
+    "deep": lambda _: _ok(b"[" * 100_000),
+    "empty": lambda _: _ok(b""),
+    "endless": lambda _: Response(200, body=repeat(b" " * 65536)),
     "fraction": lambda good: _row(good, visit_uv=0.5),
-    "hang": lambda _: Answer(body=_silence(), raw=True),
-    "html": lambda _: Answer(body=b"<!doctype html><title>Portal</title>"),
-    "http_403": lambda _: Answer(403, body=b"forbidden"),
-    "http_429": lambda _: Answer(429, (("Retry-After", "7200"),), b"slow down"),
-    "http_500": lambda _: Answer(500, body=b"oops"),
-    "http_502": lambda _: Answer(502, body=b"bad gateway"),
-    "huge_number": lambda good: Answer(body=_body(good).replace(b'"visit_uv": ', b'"visit_uv": ' + b"9" * 5000)),
-    "infinite": lambda good: Answer(body=_body(good).replace(b'"visit_uv": ', b'"visit_uv": 1e400, "_": ')),
+    "hang": lambda _: Response(200, body=_silence(), raw=True),
+    "html": lambda _: _ok(b"<!doctype html><title>Portal</title>"),
+    "http_403": lambda _: Response(403, body=b"forbidden"),
+    "http_429": lambda _: Response(429, (("Retry-After", "7200"),), b"slow down"),
+    "http_500": lambda _: Response(500, body=b"oops"),
+    "http_502": lambda _: Response(502, body=b"bad gateway"),
+    "huge_number": lambda good: _ok(_body(good).replace(b'"visit_uv": ', b'"visit_uv": ' + b"9" * 5000)),
+    "infinite": lambda good: _ok(_body(good).replace(b'"visit_uv": ', b'"visit_uv": 1e400, "_": ')),
     "nan": lambda good: _row(good, visit_uv=float("nan")),
     "negative": lambda good: _row(good, visit_uv=-1),
     "no_figures": lambda good: _row({}, ref_date=(good["list"][0]["ref_date"])),  # type: ignore[index]
-    "no_list": lambda _: as_json({"lists": []}),
-    "no_rows": lambda _: as_json({"list": []}),
-    "not_utf8": lambda _: Answer(body=b'{"list":[{"ref_date":"\xff"}]}'),
-    "redirect": lambda _: Answer(302, (("Location", "http://127.0.0.1:9/"),), b"elsewhere"),
-    "reset": lambda _: Answer(raw=True),
-    "short": lambda good: Answer(body=[_head(len(_body(good)) + 10), _body(good)], raw=True),
+    "no_list": lambda _: json_response({"lists": []}),
+    "no_rows": lambda _: json_response({"list": []}),
+    "not_utf8": lambda _: _ok(b'{"list":[{"ref_date":"\xff"}]}'),
+    "redirect": lambda _: Response(302, (("Location", "http://127.0.0.1:9/"),), b"elsewhere"),
+    "reset": lambda _: Response(200, raw=True),
+    "short": lambda good: Response(200, body=(_head(len(_body(good)) + 10), _body(good)), raw=True),
     "text_figure": lambda good: _row(good, visit_uv="many"),
-    "trickled_body": lambda good: Answer(body=_trickle(_body(good))),
-    "trickled_head": lambda good: Answer(body=_trickle(_head(len(_body(good)))), raw=True),
-    "truncated": lambda good: Answer(body=_body(good)[:-10]),
-    "two_rows": lambda good: as_json({"list": [*good["list"], *good["list"]]}),  # type: ignore[misc]
+    "trickled_body": lambda good: Response(200, body=_trickle(_body(good))),
+    "trickled_head": lambda good: Response(200, body=_trickle(_head(len(_body(good)))), raw=True),
+    "truncated": lambda good: _ok(_body(good)[:-10]),
+    "two_rows": lambda good: json_response({"list": [*good["list"], *good["list"]]}),  # type: ignore[misc]
     "wrong_period": lambda good: _row(good, ref_date="20170306-20170312"),
 }
-"""What can go wrong, by the name that the command line knows it by."""
+"""The faults beside error codes, by their names on the command line. Each makes a response from the valid content."""

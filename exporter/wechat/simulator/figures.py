@@ -1,7 +1,7 @@
 """Plausible figures: the same for the same seed, app and period, and consistent with each other.
 
-Everything is made of days: sessions and page visits of a week or a month are the sums of its days. Visitors are not, as
-people come on several days; weekdays, holidays and drops are visible in the days first.
+Every figure is made from days. Sessions and visits of a week or month are the sums of its days; visitors are fewer than
+the sum, because WeChat deduplicates people who come on several days. Weekdays, holidays and drops change the days.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _FIRST_MONDAY = date(2024, 1, 1)
 _WEEKDAYS = (1.02, 1.0, 0.99, 1.0, 1.06, 0.98, 0.95)
 """Visitors by weekday, as shares of the mean."""
 _SHARE_OF_WEEK = 0.27
-"""Visitors of a mean day, as a share of the week's: people come on 1.9 days of a week."""
+"""Visitors of a mean day as a share of the week's visitors: a visitor comes on 1.9 days of a week."""
 _DAYS_OF_VISITOR = {1: 1.0, 7: 7 * _SHARE_OF_WEEK}
-"""On how many days of a period a visitor comes, by the length of the period ..."""
+"""Days on which a visitor comes, by the days of the period."""
 _DAYS_OF_MONTHLY_VISITOR = 3.1
-"""... and in a month."""
+"""The same for a month, whose length varies."""
 
 HOLIDAY_DIP = 0.6
 DROP = 0.45
@@ -35,15 +35,15 @@ DROP = 0.45
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """How many people use a simulated app, and how that changes."""
+    """How many people use a simulated app, and how the number changes."""
 
     visitors: int = 5000
-    """In an ordinary week of 2024."""
+    """Visitors in an ordinary week of January 2024."""
     weekly_growth: float = 0.002
     drops_in: Week | None = None
-    """In this week something went badly wrong."""
+    """The one week with a drop."""
     drops_from: Day | None = None
-    """From this day on something is badly wrong."""
+    """The first day of a drop that lasts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def row(audience: Audience, period: Period, seed: str, launched: Week | None = N
     Args:
         audience: how many people use the app.
         period: a day, a week or a month.
-        seed: other figures for another seed.
+        seed: determines the figures.
         launched: the app's first week; days before it have no visitors.
     """
     days = [_day(audience, day, seed) for day in period.days if launched is None or day >= launched.first]
@@ -86,12 +86,12 @@ def row(audience: Audience, period: Period, seed: str, launched: Week | None = N
 
 @lru_cache(maxsize=200_000)
 def _day(audience: Audience, day: date, seed: str) -> _DayFigures:
-    """The figures of one day."""
+    """Return the figures of one day. Cached, because a month and its five weeks share their days."""
     character, chance = _character(seed), random.Random(f"{seed} {day:%Y%m%d}")  # noqa: S311 (figures for a demo, no secret)
     weekly = random.Random(f"{seed} week {day:%G%V}").gauss(1, 0.03)  # noqa: S311 (the same)
 
     def around(usual: float) -> float:
-        """What is usual for the app, a little different each day."""
+        """Vary a usual value of the app by about 2 % from day to day."""
         return usual * chance.gauss(1, 0.02)
 
     weeks = (day - _FIRST_MONDAY).days / 7
@@ -121,7 +121,7 @@ def _has_dropped(audience: Audience, day: date) -> bool:
 
 @lru_cache(maxsize=20_000)
 def _character(seed: str) -> tuple[float, float, float, float, float]:
-    """What is usual for an app: sessions per visitor, visits per session, share of new visitors, stay, depth."""
+    """Return an app's usual sessions per visitor, visits per session, share of new visitors, stay and depth."""
     character = random.Random(seed)  # noqa: S311 (figures for a demo, no secret)
     uniform = character.uniform
     return uniform(1.2, 1.5), uniform(3.2, 3.8), uniform(0.1, 0.16), uniform(45, 75), uniform(1.8, 2.6)

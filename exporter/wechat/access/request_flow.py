@@ -1,4 +1,4 @@
-"""What all conversations share: their type, and that a reply never shows what we sent."""
+"""Generators that yield requests and are sent the responses, and what they share: secrets and addresses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from exporter.config import APPID_PLACE, SecretUnavailable
 from exporter.wechat.codes import Refused
-from exporter.wechat.exchange import Call, Reply
+from exporter.wechat.messages import ApiRequest, ApiResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,20 +18,19 @@ if TYPE_CHECKING:
     from exporter.config.app.access_config import Headers
 
 T = TypeVar("T")
-Conversation = Generator[Call, Reply, T]
-Clock = Callable[[], float]
+RequestFlow = Generator[ApiRequest, ApiResponse, T]
 
 
-def discreetly(parse: Callable[[Reply], T], reply: Reply, hidden: Iterable[str]) -> T:
-    """Parse a reply; what is hidden is removed from the text of a reason, should the server repeat it."""
-    return parse(replace(reply, secrets=tuple(hidden)))
+def parse_redacted(parse: Callable[[ApiResponse], T], response: ApiResponse, secrets: Iterable[str]) -> T:
+    """Parse a response; if an error text repeats one of the secrets, it is replaced by ``<SECRET>``."""
+    return parse(replace(response, secrets=tuple(secrets)))
 
 
 def read_secret(secret: Secret) -> str:
-    """A secret as it is now.
+    """Return the current value of a secret.
 
     Raises:
-        Refused: it cannot be had, and a person must act.
+        Refused: it cannot be read.
     """
     try:
         return secret.read()
@@ -40,23 +39,24 @@ def read_secret(secret: Secret) -> str:
 
 
 def read_headers(headers: Headers) -> tuple[tuple[str, str], ...]:
-    """Headers with their values as they are now.
+    """Return headers with their current values.
 
     Raises:
-        Refused: a value cannot be had, or cannot be sent.
+        Refused: a value cannot be read or sent.
     """
     values = tuple((name, read_secret(value)) for name, value in headers)
+    # Checked here, because http.client would quote the value in its error.
     if not all(value.isascii() and value.isprintable() for _, value in values):
-        raise Refused("the value of a header holds characters that no header can", about_app=True)
+        raise Refused("a header value contains characters that are not allowed in HTTP headers", about_app=True)
     return values
 
 
-def addressed(url: str, appid: str) -> str:
-    """The address of another service, for one app."""
+def expand_url(url: str, appid: str) -> str:
+    """Return the URL of another service with the appid in place of ``{appid}``."""
     return url.replace(APPID_PLACE, quote(appid, safe=""))
 
 
-def keys_in(url: str, headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """What may be a key in an address's query and in headers, whole and by their words (``Bearer ...``)."""
+def possible_secrets(url: str, headers: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """Return the values of a URL's query and of headers, and each word of them (``Bearer ...``)."""
     values = [value for _, value in headers] + [value for _, value in parse_qsl(urlsplit(url).query)]
     return tuple(text for value in values for text in (value, *value.split()))
