@@ -59,7 +59,7 @@ def status(number: int, reports: tuple[Report, ...]) -> AppStatus:
 
 def _report(report: Report, chance: random.Random, size: float) -> ReportStatus:
     live = newest_wanted(report.period, NOW, READY_AFTER)
-    visitors = {live.before(n): round(size * chance.uniform(0.8, 1.2)) for n in range(report.reach + 1)}
+    visitors = {live.before(n): round(size * chance.uniform(0.8, 1.2)) for n in range(report.lookback + 1)}
     history = History.of(
         report,
         (StoredReading(Reading(report, period, _figures(chance, count)), 1.0) for period, count in visitors.items()),

@@ -48,7 +48,7 @@ class Period(ABC):
 
     @classmethod
     @abstractmethod
-    def with_day(cls, day: date) -> Self:
+    def containing_day(cls, day: date) -> Self:
         """Return the period that a day belongs to."""
 
     @classmethod
@@ -63,7 +63,7 @@ class Period(ABC):
     @classmethod
     def containing(cls, instant: float) -> Self:
         """Return the period that is running in Beijing at an instant."""
-        return cls.with_day(beijing_day(instant))
+        return cls.containing_day(beijing_day(instant))
 
     @property
     @abstractmethod
@@ -79,7 +79,7 @@ class Period(ABC):
         return self.before(-1)
 
     @abstractmethod
-    def since(self, earlier: Period) -> int:
+    def periods_since(self, earlier: Period) -> int:
         """Return how many periods lie between an earlier one of the same kind and this one."""
 
     @property
@@ -89,7 +89,7 @@ class Period(ABC):
 
     @property
     @abstractmethod
-    def words(self) -> str:
+    def display_name(self) -> str:
         """Its name for people."""
 
     @property
@@ -133,7 +133,7 @@ class Day(Period):
     NAME = "day"
 
     @classmethod
-    def with_day(cls, day: date) -> Self:
+    def containing_day(cls, day: date) -> Self:
         """Return the day itself."""
         return cls.of(day)
 
@@ -142,7 +142,7 @@ class Day(Period):
         """Read ``20261124`` (family.md section 3.1)."""
         if _REF_DAY.fullmatch(text.strip()) is None:
             raise ValueError("not of the form yyyymmdd")
-        return cls.of(day_of(text.strip()))
+        return cls.of(parse_day(text.strip()))
 
     @property
     def last(self) -> date:
@@ -153,12 +153,12 @@ class Day(Period):
         """Return the day that many days earlier."""
         return self.of(self.first - timedelta(days=number))
 
-    def since(self, earlier: Period) -> int:
+    def periods_since(self, earlier: Period) -> int:
         """Return the number of days."""
         return (self.first - earlier.first).days
 
     @property
-    def words(self) -> str:
+    def display_name(self) -> str:
         """The day for people: ``Tue 24 Nov 2026``."""
         return f"{self.first:%a} {self.first.day} {self.first:%b} {self.first.year}"
 
@@ -183,7 +183,7 @@ class Week(Period):
             raise ValueError(f"{self.first} is not a Monday")
 
     @classmethod
-    def with_day(cls, day: date) -> Self:
+    def containing_day(cls, day: date) -> Self:
         """Return the week that a day belongs to."""
         return cls.of(day - timedelta(days=day.weekday()))
 
@@ -193,7 +193,7 @@ class Week(Period):
         match = _REF_WEEK.fullmatch(text.strip())
         if match is None:
             raise ValueError("not of the form yyyymmdd-yyyymmdd")
-        first, last = map(day_of, match.groups())
+        first, last = map(parse_day, match.groups())
         if last - first != timedelta(days=6):
             raise ValueError("not the Monday and Sunday of one week")
         return cls.of(first)
@@ -207,7 +207,7 @@ class Week(Period):
         """Return the week that many weeks earlier."""
         return self.of(self.first - timedelta(weeks=number))
 
-    def since(self, earlier: Period) -> int:
+    def periods_since(self, earlier: Period) -> int:
         """Return the number of weeks."""
         return (self.first - earlier.first).days // 7
 
@@ -217,7 +217,7 @@ class Week(Period):
         return f"{self.begin_date}-{self.end_date}"
 
     @property
-    def words(self) -> str:
+    def display_name(self) -> str:
         """The week for people: ``16-22 Nov 2026``."""
         first, last = self.first, self.last
         begin = f"{first.day}"
@@ -248,7 +248,7 @@ class Month(Period):
             raise ValueError(f"{self.first} is not the first day of a month")
 
     @classmethod
-    def with_day(cls, day: date) -> Self:
+    def containing_day(cls, day: date) -> Self:
         """Return the month that a day belongs to."""
         return cls.of(day.replace(day=1))
 
@@ -257,7 +257,7 @@ class Month(Period):
         """Read ``202610`` (family.md section 3.2)."""
         if _REF_MONTH.fullmatch(text.strip()) is None:
             raise ValueError("not of the form yyyymm")
-        return cls.of(day_of(f"{text.strip()}01"))
+        return cls.of(parse_day(f"{text.strip()}01"))
 
     @property
     def last(self) -> date:
@@ -269,7 +269,7 @@ class Month(Period):
         months = self.first.year * 12 + self.first.month - 1 - number
         return self.of(date(months // 12, months % 12 + 1, 1))
 
-    def since(self, earlier: Period) -> int:
+    def periods_since(self, earlier: Period) -> int:
         """Return the number of months."""
         return (self.first.year - earlier.first.year) * 12 + self.first.month - earlier.first.month
 
@@ -279,7 +279,7 @@ class Month(Period):
         return f"{self.first:%Y%m}"
 
     @property
-    def words(self) -> str:
+    def display_name(self) -> str:
         """The month for people: ``October 2026``."""
         return f"{self.first:%B %Y}"
 
@@ -304,12 +304,12 @@ def next_midnight(instant: float) -> float:
     return _midnight(beijing_day(instant) + timedelta(days=1))
 
 
-def beijing_words(instant: float) -> str:
+def format_beijing(instant: float) -> str:
     """An instant for people: ``Mon 2026-11-23 10:04 Beijing``."""
     return f"{datetime.fromtimestamp(instant, BEIJING):%a %Y-%m-%d %H:%M} Beijing"
 
 
-def beijing_stamp(instant: float) -> str:
+def format_beijing_minute(instant: float) -> str:
     """An instant for people in a table that says whose time it is: ``2026-11-23 10:04``."""
     return f"{datetime.fromtimestamp(instant, BEIJING):%Y-%m-%d %H:%M}"
 
@@ -319,7 +319,7 @@ def rfc3339(instant: float) -> str:
     return datetime.fromtimestamp(instant, BEIJING).isoformat(timespec="seconds")
 
 
-def utc_stamp(instant: float) -> str:
+def format_utc_compact(instant: float) -> str:
     """An instant for file names and logs: ``20261123T020400Z``."""
     return f"{datetime.fromtimestamp(instant, UTC):%Y%m%dT%H%M%SZ}"
 
@@ -328,7 +328,7 @@ def _midnight(day: date) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=BEIJING).timestamp()
 
 
-def day_of(text: str) -> date:
+def parse_day(text: str) -> date:
     """Return the day that eight digits name, as WeChat writes it.
 
     Raises:

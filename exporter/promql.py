@@ -28,29 +28,29 @@ _LONGEST = {"day": 1, "week": 7, "month": 31}
 """Days of the longest period of each kind."""
 
 
-def selected(metric: str, matchers: str = "") -> str:
+def selector(metric: str, matchers: str = "") -> str:
     """Return a selector of a metric."""
     return f"{metric}{{{matchers}}}" if matchers else metric
 
 
-def joined(*matchers: str) -> str:
+def join_matchers(*matchers: str) -> str:
     """Return label matchers as one text; empty ones are left out."""
     return ", ".join(filter(None, matchers))
 
 
-def of_report(report: Report) -> str:
+def report_matcher(report: Report) -> str:
     """Return the label matcher of a report."""
     return f'report="{report.name}"'
 
 
-def per_app_and_period(report: Report, selector: str) -> str:
+def per_app_and_period(report: Report, vector: str) -> str:
     """Return one value for each app and period of a report."""
-    return f"max by (appid, {report.period.NAME}) ({selector})"
+    return f"max by (appid, {report.period.NAME}) ({vector})"
 
 
-def per_app_and_report(selector: str) -> str:
+def per_app_and_report(vector: str) -> str:
     """Return one value for each app and report."""
-    return f"max by (appid, report) ({selector})"
+    return f"max by (appid, report) ({vector})"
 
 
 def ratio(value: str, baseline: str) -> str:
@@ -58,9 +58,9 @@ def ratio(value: str, baseline: str) -> str:
     return f"{value}\n/\n({baseline} > 0)"
 
 
-def since_poller_run(by: str, matchers: str = "") -> str:
+def seconds_since_poller_run(by: str, matchers: str = "") -> str:
     """Return the seconds since the poller last ran, by labels; to be compared with ``STALLED_AFTER``."""
-    return f"time() - max by ({by}) ({selected(catalogue.POLLER_LAST_RUN.name, matchers)})"
+    return f"time() - max by ({by}) ({selector(catalogue.POLLER_LAST_RUN.name, matchers)})"
 
 
 def late_age(report: Report) -> int:
@@ -77,6 +77,6 @@ def late(matchers: str = "") -> str:
 
 
 def _late(report: Report, matchers: str) -> str:
-    end = per_app_and_report(selected(catalogue.PERIOD_END.name, joined(matchers, of_report(report))))
+    end = per_app_and_report(selector(catalogue.PERIOD_END.name, join_matchers(matchers, report_matcher(report))))
     days = f"days_in_month({end} + {_BEIJING})" if report.period.NAME == "month" else f"{_LONGEST[report.period.NAME]}"
     return f"time() - {end}\n> {days} * {_DAY} + {PUBLISHED_AFTER // 3600} * 3600"

@@ -16,7 +16,7 @@ from stage import VARIABLES
 from exporter import __version__
 from exporter.apps import State
 from exporter.dashboards import dashboard
-from exporter.dashboards.looks import STATE_COLOURS
+from exporter.dashboards.styles import STATE_COLOURS
 from exporter.holidays import public_holidays
 from exporter.reports import REPORTS
 

@@ -309,12 +309,12 @@ def test_the_chart_of_each_report_covers_its_whole_width(
     report: Report, live: Period, length: int, width: float, words: str
 ) -> None:
     """More periods than the chart has are not drawn, and columns do not touch each other."""
-    readings = [stored(live.before(n), *figures(live.before(n)), report=report) for n in range(report.reach + 3)]
+    readings = [stored(live.before(n), *figures(live.before(n)), report=report) for n in range(report.lookback + 3)]
     chart = sparkline(history(*readings, report=report))
     assert chart is not None
     places = [float(x) for x in re.findall(r"M([\d.]+) ", chart.earlier + chart.live)]
     step = 104 / length
-    assert (len(places), report.chart) == (length, length)
+    assert (len(places), report.chart_periods) == (length, length)
     assert places == pytest.approx([step * (n + 0.5) for n in range(length)], abs=0.051)
     assert chart.words.startswith(words)
     assert stroke(report) == width < step - 0.05
@@ -418,7 +418,9 @@ def test_a_day_says_which_holiday_explains_its_figures(day: date, notes: list[st
 
 
 def test_a_report_without_a_leading_figure_has_no_chart() -> None:
-    report = replace(DAILY, name="made_up", fields=tuple(replace(field, leads=False) for field in DAILY.fields[:3]))
+    report = replace(
+        DAILY, name="made_up", fields=tuple(replace(field, is_primary=False) for field in DAILY.fields[:3])
+    )
     live = replace(EVERY.reports[1], report=report, history=history(stored(DAY, 1, 2, 3, report=report), report=report))
     page = written(replace(EVERY, reports=(replace(live, state=State.FAILED),)), report=report)
     heads = re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', page)

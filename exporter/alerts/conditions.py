@@ -36,21 +36,21 @@ class Baseline(Enum):
         return next(each for each in WEEKLY.comparisons if each.name == self.value)
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """What it is called in an alert and beside a figure."""
-        return _WORDS[self]
+        return _DESCRIPTIONS[self]
 
-    def explained(self, week: Week) -> bool:
+    def has_holiday(self, week: Week) -> bool:
         """Whether a public holiday explains a fall in this week; the typical week is one without."""
         compared = (week, week.before()) if self is Baseline.PREVIOUS_WEEK else (week,)
         return any(public_holidays(week) for week in compared)
 
 
-_WORDS = {Baseline.PREVIOUS_WEEK: "the week before", Baseline.TYPICAL_WEEK: "the typical week"}
+_DESCRIPTIONS = {Baseline.PREVIOUS_WEEK: "the week before", Baseline.TYPICAL_WEEK: "the typical week"}
 
 
 @dataclass(frozen=True, slots=True)
-class Fall:
+class Drop:
     """One figure of the live week that is too low."""
 
     report: Report
@@ -60,24 +60,24 @@ class Fall:
     """To the baseline."""
 
 
-def falls(status: AppStatus) -> Iterator[Fall]:
+def find_drops(status: AppStatus) -> Iterator[Drop]:
     """What fell below the app's thresholds by more than chance where no public holiday explains it."""
     weekly = status.of(WEEKLY)
     if weekly is None or not isinstance(week := weekly.history.live, Week):
         return
     history = weekly.history
     for baseline in Baseline:
-        if baseline.explained(week):
+        if baseline.has_holiday(week):
             continue
         value = baseline.comparison.value
         behind = (history.live_value(VISITORS), value(history, VISITORS))
-        for watched in WEEKLY.watched:
-            field = watched.field
+        for threshold in WEEKLY.alert_thresholds:
+            field = threshold.field
             now, before = history.live_value(field), value(history, field)
-            if now is None or not before or now / before >= status.thresholds.of(WEEKLY, watched):
+            if now is None or not before or now / before >= status.thresholds.of(WEEKLY, threshold):
                 continue
             if _significant(field, now, before, behind):
-                yield Fall(WEEKLY, field, baseline, now / before)
+                yield Drop(WEEKLY, field, baseline, now / before)
 
 
 def _significant(field: Field, now: float, before: float, visitors: tuple[float | None, float | None]) -> bool:
@@ -88,7 +88,7 @@ def _significant(field: Field, now: float, before: float, visitors: tuple[float 
     """
     if field.unit is not Unit.COUNT:
         return all(count is not None and count >= ENOUGH_VISITORS for count in visitors)
-    if field.leads:
+    if field.is_primary:
         each = 1.0
     elif visitors[1]:
         each = before / visitors[1]

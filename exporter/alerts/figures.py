@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.alerts.model import Severity
-    from exporter.reports import Field, Watched
+    from exporter.reports import AlertThreshold, Field
 
 COLLAPSED = "4 / 7"
 """Of the ratio that alerts: 0.4 where that is 0.7."""
@@ -32,7 +32,7 @@ WEEK = '{{ $labels.week | reReplaceAll "^(....)(..)(..)-(....)(..)(..)$" "Monday
 
 
 @dataclass(frozen=True, slots=True)
-class _Baseline:
+class _RatioBaseline:
     """What a figure is compared with."""
 
     baseline: Baseline
@@ -40,8 +40,8 @@ class _Baseline:
     """A public holiday counted by one of these explains a fall."""
 
     @property
-    def words(self) -> str:
-        return self.baseline.words
+    def description(self) -> str:
+        return self.baseline.description
 
     @property
     def recorded_as(self) -> str:
@@ -52,25 +52,25 @@ class _Baseline:
 
 
 HOLIDAYS, PREVIOUS_HOLIDAYS = (PREFIX + fact.metric for fact in WEEKLY.calendar)
-PREVIOUS_WEEK = _Baseline(Baseline.PREVIOUS_WEEK, (HOLIDAYS, PREVIOUS_HOLIDAYS))
-TYPICAL_WEEK = _Baseline(Baseline.TYPICAL_WEEK, (HOLIDAYS,))
+PREVIOUS_WEEK = _RatioBaseline(Baseline.PREVIOUS_WEEK, (HOLIDAYS, PREVIOUS_HOLIDAYS))
+TYPICAL_WEEK = _RatioBaseline(Baseline.TYPICAL_WEEK, (HOLIDAYS,))
 
 
 @dataclass(frozen=True, slots=True)
-class _Fall:
+class _DropAlert:
     """One kind of alert about a figure."""
 
     name: str
     severity: Severity
-    baseline: _Baseline
+    baseline: _RatioBaseline
     share: str
     """Of the app's own ratio."""
 
 
 FALLS = (
-    _Fall("Collapsed", "critical", PREVIOUS_WEEK, f" * {COLLAPSED}"),
-    _Fall("BelowNormal", "warning", TYPICAL_WEEK, ""),
-    _Fall("Dropped", "warning", PREVIOUS_WEEK, ""),
+    _DropAlert("Collapsed", "critical", PREVIOUS_WEEK, f" * {COLLAPSED}"),
+    _DropAlert("BelowNormal", "warning", TYPICAL_WEEK, ""),
+    _DropAlert("Dropped", "warning", PREVIOUS_WEEK, ""),
 )
 """The strongest first: an earlier one silences the later ones about the same figure of the same app and week."""
 
@@ -94,9 +94,9 @@ def recordings() -> Iterator[Recording]:
 
 def alerts() -> Iterator[Alert]:
     """Return the alerts of each watched figure, the strongest first."""
-    for watched in WEEKLY.watched:
+    for threshold in WEEKLY.alert_thresholds:
         for fall in FALLS:
-            yield _alert(watched, fall)
+            yield _alert(threshold, fall)
 
 
 def named(expr: str) -> str:
@@ -104,37 +104,37 @@ def named(expr: str) -> str:
     return f"({_indented(expr)}\n)\n* on (appid) group_left (name)\n{NAME_OF_APP}"
 
 
-def stem(field: Field) -> str:
+def alert_name_prefix(field: Field) -> str:
     """Return the field as alerts are named after it: ``StayPerVisitor``."""
-    return "".join(word.capitalize() for word in field.stem.split("_"))
+    return "".join(word.capitalize() for word in field.short_name.split("_"))
 
 
-def _alert(watched: Watched, fall: _Fall) -> Alert:
-    base, field = fall.baseline, watched.field
-    configured = promql.selected(catalogue.THRESHOLDS[watched.option].name, promql.of_report(WEEKLY))
-    threshold = f"max by (appid) ({configured})"
-    ratio = f"{_ratio(field, base)}\n< on (appid) group_left ()\n({threshold}{fall.share})"
+def _alert(threshold: AlertThreshold, fall: _DropAlert) -> Alert:
+    base, field = fall.baseline, threshold.field
+    configured = promql.selector(catalogue.THRESHOLDS[threshold.option].name, promql.report_matcher(WEEKLY))
+    limit = f"max by (appid) ({configured})"
+    ratio = f"{_ratio(field, base)}\n< on (appid) group_left ()\n({limit}{fall.share})"
     gates = [f"and on (appid, week)\n{_significant(field, base)}"]
     gates += [f"unless on (appid, week)\n({per_app_and_week(holidays)} > 0)" for holidays in base.holidays]
     figures = f"{_figure(WEEKLY.metric(field), field)} against {_figure(base.metric(field), field)}"
     return Alert(
-        name=stem(field) + fall.name,
+        name=alert_name_prefix(field) + fall.name,
         severity=fall.severity,
         expr=named("\n".join((ratio, *gates))),
-        labels={"figure": field.stem},
-        summary=f"{APP}: {field.title} at {{{{ $value | humanizePercentage }}}} of {base.words}",
+        labels={"figure": field.short_name},
+        summary=f"{APP}: {field.title} at {{{{ $value | humanizePercentage }}}} of {base.description}",
         description=(
-            f"{field.title} of {APP} in the week from {WEEK}: {figures} in {base.words},"
+            f"{field.title} of {APP} in the week from {WEEK}: {figures} in {base.description},"
             f" which is {{{{ $value | humanizePercentage }}}} of it."
         ),
     )
 
 
-def _ratio(field: Field, baseline: _Baseline) -> str:
+def _ratio(field: Field, baseline: _RatioBaseline) -> str:
     return f"appid_week:{WEEKLY.metric(field)}:{baseline.recorded_as}"
 
 
-def _significant(field: Field, baseline: _Baseline) -> str:
+def _significant(field: Field, baseline: _RatioBaseline) -> str:
     """Whether there is enough behind a fall, as ``exporter.alerts.conditions`` says."""
     visitors = (WEEKLY.metric(VISITORS), baseline.metric(VISITORS))
     if field.unit is not Unit.COUNT:

@@ -32,7 +32,7 @@ class Recording:
     name: str
     expr: str
 
-    def written(self, _links: Links) -> dict[str, object]:
+    def as_rule(self, _links: Links) -> dict[str, object]:
         """Return the rule as Prometheus reads it."""
         return {"record": self.name, "expr": self.expr}
 
@@ -56,7 +56,7 @@ class Alert:
         """Return the name that people see."""
         return PREFIX + self.name
 
-    def written(self, links: Links) -> dict[str, object]:
+    def as_rule(self, links: Links) -> dict[str, object]:
         """Return the rule as Prometheus reads it."""
         begin = "&" if "?" in links.dashboard else "?"
         at_app = begin + "var-appid={{ $labels.appid | urlquery }}" if self.of_app else ""

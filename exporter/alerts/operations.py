@@ -60,7 +60,7 @@ def _periods() -> Iterator[Alert]:
 def _field_missing() -> Alert:
     missing = "\nor\n".join(
         f"label_replace(\n  {per_app_and_week(PREVIOUS_WEEK.metric(field))}\n  unless on (appid, week)\n"
-        f'  {per_app_and_week(WEEKLY.metric(field))},\n  "figure", "{field.stem}", "", ""\n)'
+        f'  {per_app_and_week(WEEKLY.metric(field))},\n  "figure", "{field.short_name}", "", ""\n)'
         for field in WEEKLY.fields
     )
     return Alert(
@@ -122,7 +122,7 @@ def _liveness() -> Iterator[Alert]:
     )
     yield _of_exporter(
         "PollerStalled",
-        f"{promql.since_poller_run('job, instance')} > {promql.STALLED_AFTER}",
+        f"{promql.seconds_since_poller_run('job, instance')} > {promql.STALLED_AFTER}",
         "The exporter no longer requests figures from WeChat",
         f"The poller of {_INSTANCE} has not run for {{{{ $value | humanizeDuration }}}}: scrapes are answered,"
         " figures no longer change.",

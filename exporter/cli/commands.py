@@ -87,7 +87,7 @@ def simulate(options: Options, clock: Callable[[], float], wait: Callable[[], No
 
 def print_rules(options: Options) -> int:
     """Prints the rules of Prometheus, their annotations leading to the given addresses."""
-    write = alerts.kubernetes if options.kubernetes else alerts.document
+    write = alerts.render_prometheus_rule if options.kubernetes else alerts.render_rules
     print(write(alerts.Links(options.dashboard_url, options.runbook_url)), end="")
     return 0
 

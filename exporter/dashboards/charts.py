@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.dashboards import queries
-from exporter.dashboards.looks import fixed, pattern
-from exporter.dashboards.panels import WIDTH, Column, Label, Panel, Row, bars
+from exporter.dashboards.panels import WIDTH, Column, Label, Panel, PanelRow, bars
 from exporter.dashboards.queries import FIGURES
+from exporter.dashboards.styles import fixed, pattern
 from exporter.reports import PREFIX, Unit
 from exporter.reports.catalogue import DAILY, MONTHLY, WEEKLY
 
 if TYPE_CHECKING:
-    from exporter.dashboards.looks import Json
+    from exporter.dashboards.styles import Json
     from exporter.reports import CalendarFact, Field, Report
 
 UNITS = {Unit.COUNT: ("none", 0), Unit.SECONDS: ("s", 1), Unit.PAGES: ("none", 2)}
@@ -43,9 +43,9 @@ class _Bars:
     """... and this title."""
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """The comparison for people."""
-        return next(each.words for each in self.report.comparisons if each.name == self.comparison)
+        return next(each.description for each in self.report.comparisons if each.name == self.comparison)
 
 
 _WEEKS = _Bars(
@@ -75,15 +75,15 @@ _DAYS = _Bars(
 )
 
 
-def rows() -> tuple[Row, ...]:
+def rows() -> tuple[PanelRow, ...]:
     """Return the rows about the weeks, months and days of the app in detail."""
     return _row(_WEEKS, *_of_weeks()), _row(_MONTHS), _row(_DAYS)
 
 
-def _row(shown: _Bars, *more: Panel) -> Row:
+def _row(shown: _Bars, *more: Panel) -> PanelRow:
     fields = (FIGURES["visitors"], FIGURES["sessions"])
     panels = (Panel(shown.width, 9, _beside_baseline(shown, field)) for field in fields)
-    return Row(f"{shown.report.title} of ${{app:text}}", (*panels, *more))
+    return PanelRow(f"{shown.report.title} of ${{app:text}}", (*panels, *more))
 
 
 def _of_weeks() -> tuple[Panel, ...]:
@@ -108,8 +108,8 @@ def _beside_baseline(shown: _Bars, field: Field) -> Json:
     baseline = queries.bar(queries.base(report, shown.comparison, field), report)
     columns.append(Column(shown.beside, baseline, *UNITS[field.unit], _BASELINE))
     description = (
-        f"{field.title} of each {kind} that Prometheus has seen in the time range, beside {shown.words}, where that is"
-        f" known.{shown.note} Empty unless the app fetches the report {report.name}."
+        f"{field.title} of each {kind} that Prometheus has seen in the time range, beside {shown.description}, where"
+        f" that is known.{shown.note} Empty unless the app fetches the report {report.name}."
     )
     return bars(f"{field.title} per {kind}", description, shown.label, columns)
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from exporter import promql
 from exporter.apps import State
 from exporter.dashboards import queries
-from exporter.dashboards.looks import COLOURED_TEXT, STATE_COLOURS, fixed, state, thresholds, worded
-from exporter.dashboards.panels import WIDTH, Column, Label, Panel, Row, lines, override, table
+from exporter.dashboards.panels import WIDTH, Column, Label, Panel, PanelRow, lines, override, table
 from exporter.dashboards.queries import APPS, JOB, selected
+from exporter.dashboards.styles import COLOURED_TEXT, STATE_COLOURS, fixed, state, thresholds, worded
 from exporter.metrics import catalogue
 
 if TYPE_CHECKING:
-    from exporter.dashboards.looks import Json
+    from exporter.dashboards.styles import Json
 
 _DOWN_UP = {"0": ("down", "red"), "1": ("up", "green")}
 _BROKEN_FINE = {"0": ("broken", "red"), "1": ("fine", "green")}
@@ -22,9 +22,9 @@ _STACKED = {"fillOpacity": 60, "lineWidth": 0, "stacking": {"mode": "normal", "g
 _ON_TIME = {"0": ("on time", "green"), "1": ("late", "orange")}
 
 
-def row() -> Row:
+def row() -> PanelRow:
     """Return everything about the exporter itself."""
-    return Row(
+    return PanelRow(
         "Exporter",
         (
             Panel(WIDTH, 5, _instances()),
@@ -55,7 +55,13 @@ def _instances() -> Json:
             f"min by (instance) ({store}) + on (instance) group_left (version) 0 * {versions}",
             looks=worded(_BROKEN_FINE),
         ),
-        Column("Since poller ran", promql.since_poller_run("instance", JOB), "s", 0, _alarming(promql.STALLED_AFTER)),
+        Column(
+            "Since poller ran",
+            promql.seconds_since_poller_run("instance", JOB),
+            "s",
+            0,
+            _alarming(promql.STALLED_AFTER),
+        ),
         Column("Internal errors", f"sum by (instance) (increase({errors}[$__range]))", looks=_alarming(1)),
         Column("Configuration", f"min by (instance) ({valid})", looks=worded(_BROKEN_FINE)),
         Column("Configuration read", f"1000 * max by (instance) ({read})", "dateTimeFromNow"),

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 from exporter import promql
 from exporter.dashboards import charts, exporters, queries
 from exporter.dashboards.charts import UNITS, WEEK
-from exporter.dashboards.looks import COLOURED_TEXT, pattern, state, thresholds
-from exporter.dashboards.panels import DATASOURCE, WIDTH, Column, Label, Panel, Row, arranged, lines, table
+from exporter.dashboards.panels import DATASOURCE, WIDTH, Column, Label, Panel, PanelRow, arranged, lines, table
 from exporter.dashboards.queries import APPS, FIGURES, JOB
+from exporter.dashboards.styles import COLOURED_TEXT, pattern, state, thresholds
 from exporter.metrics import catalogue
 from exporter.periods import DAY
 from exporter.reports import PREFIX, Unit
 from exporter.reports.catalogue import WEEKLY
 
 if TYPE_CHECKING:
-    from exporter.dashboards.looks import Json
+    from exporter.dashboards.styles import Json
     from exporter.reports import Field
 
 UID = "wechat-miniprogram"
@@ -64,7 +64,7 @@ def dashboard() -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _this_week() -> Row:
+def _this_week() -> PanelRow:
     columns = (
         Column("State", queries.named(queries.severity(WEEKLY)), looks=state()),
         *(_figure(field) for field in WEEKLY.fields),
@@ -87,10 +87,10 @@ def _this_week() -> Row:
         " holiday. Data age: since the week ended."
     )
     content = table("This week", description, labels, columns, queries.rank(VISITORS))
-    return Row("This week", (Panel(WIDTH, 11, content),))
+    return PanelRow("This week", (Panel(WIDTH, 11, content),))
 
 
-def _as_published() -> Row:
+def _as_published() -> PanelRow:
     def published(field: Field) -> Panel:
         description = (
             f"{field.title} of each app's live week, over time: a line steps when WeChat publishes a week (marked)"
@@ -99,7 +99,7 @@ def _as_published() -> Row:
         looks = {"unit": "none", "decimals": 0}
         return Panel(12, 9, lines(f"{field.title} as published", description, {"{{app}}": queries.line(field)}, looks))
 
-    return Row("As published", (published(VISITORS), published(SESSIONS)))
+    return PanelRow("As published", (published(VISITORS), published(SESSIONS)))
 
 
 def _figure(field: Field) -> Column:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from exporter.dashboards.looks import Json
+    from exporter.dashboards.styles import Json
 
 WIDTH = 24
 """Columns of Grafana's grid."""
@@ -50,7 +50,7 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class PanelRow:
     """Panels under a title; they fill the width from the left, and wrap."""
 
     title: str
@@ -128,7 +128,7 @@ def override(title: str, **properties: object) -> Json:
     }
 
 
-def arranged(rows: Iterable[Row]) -> list[Json]:
+def arranged(rows: Iterable[PanelRow]) -> list[Json]:
     """Return all panels with their places and numbers."""
     placed: list[Json] = []
     y = 0

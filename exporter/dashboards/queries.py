@@ -34,7 +34,7 @@ _LINGER = "1h"
 
 def selected(metric: str, chosen: str = APPS) -> str:
     """Return a metric of the chosen apps."""
-    return promql.selected(metric, chosen)
+    return promql.selector(metric, chosen)
 
 
 def newest(metric: str, key: str, label: str, chosen: str) -> str:
@@ -105,7 +105,7 @@ def marked(bars: str, fact: str, report: Report) -> tuple[str, str]:
 def newest_week_seen() -> str:
     """Return when the newest week of all was first had of any app, Unix seconds; an app that is late marks nothing."""
     ends = selected(catalogue.end_metric(WEEKLY))
-    first_seen = selected(catalogue.PERIOD_FIRST_SEEN.name, promql.joined(APPS, promql.of_report(WEEKLY)))
+    first_seen = selected(catalogue.PERIOD_FIRST_SEEN.name, promql.join_matchers(APPS, promql.report_matcher(WEEKLY)))
     by_week = (
         f"min by (week) (0 * max by (appid, week) ({ends}) + on (appid) group_left () max by (appid) ({first_seen}))"
     )
@@ -119,7 +119,7 @@ def base(report: Report, comparison: str, field: Field) -> str:
 
 def severity(report: Report) -> str:
     """Return for each app the place of a report's state in ``SEVERITY``; the worst where two are seen."""
-    return f"max by (appid) ({_states(promql.joined(APPS, promql.of_report(report)))})"
+    return f"max by (appid) ({_states(promql.join_matchers(APPS, promql.report_matcher(report)))})"
 
 
 def severity_of_each() -> str:

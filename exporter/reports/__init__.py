@@ -4,14 +4,14 @@ from exporter.reports.catalogue import DAILY, DEFAULT_REPORTS, MONTHLY, REPORTS,
 from exporter.reports.history import History, StoredReading
 from exporter.reports.model import (
     PREFIX,
+    AlertThreshold,
     CalendarFact,
     Comparison,
-    Derived,
+    DerivedFigure,
     Field,
     Reading,
     Report,
     Unit,
-    Watched,
     is_figure,
 )
 from exporter.reports.thresholds import Thresholds
@@ -23,9 +23,10 @@ __all__ = [
     "PREFIX",
     "REPORTS",
     "WEEKLY",
+    "AlertThreshold",
     "CalendarFact",
     "Comparison",
-    "Derived",
+    "DerivedFigure",
     "Field",
     "History",
     "Reading",
@@ -33,7 +34,6 @@ __all__ = [
     "StoredReading",
     "Thresholds",
     "Unit",
-    "Watched",
     "is_figure",
     "register",
 ]

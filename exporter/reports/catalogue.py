@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from exporter.holidays import is_irregular, public_holidays
 from exporter.periods import Day, Month, Week
-from exporter.reports.figures import (
+from exporter.reports.comparisons import (
     earlier,
     lowest_week,
     noise_ratio,
@@ -20,14 +20,14 @@ from exporter.reports.figures import (
     typical_week,
     typical_weekday,
 )
-from exporter.reports.model import CalendarFact, Comparison, Derived, Field, Report, Unit, Watched
+from exporter.reports.model import AlertThreshold, CalendarFact, Comparison, DerivedFigure, Field, Report, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SESSIONS = Field("session_cnt", "sessions", "Sessions", "Times the Mini Program was opened", Unit.COUNT)
 VISITS = Field("visit_pv", "visits", "Visits", "Page visits", Unit.COUNT)
-VISITORS = Field("visit_uv", "visitors", "Visitors", "Visitors, deduplicated", Unit.COUNT, leads=True)
+VISITORS = Field("visit_uv", "visitors", "Visitors", "Visitors, deduplicated", Unit.COUNT, is_primary=True)
 NEW_VISITORS = Field("visit_uv_new", "new_visitors", "New visitors", "New visitors, deduplicated", Unit.COUNT)
 STAY_PER_VISITOR = Field(
     "stay_time_uv",
@@ -84,9 +84,11 @@ WEEKLY = Report(
             "before: {number} holiday{s}",
         ),
     ),
-    watched=tuple(Watched(figure, 0.7) for figure in (VISITORS, SESSIONS, STAY_PER_VISITOR, VISIT_DEPTH)),
-    reach=25,
-    chart=26,
+    alert_thresholds=tuple(
+        AlertThreshold(figure, 0.7) for figure in (VISITORS, SESSIONS, STAY_PER_VISITOR, VISIT_DEPTH)
+    ),
+    lookback=25,
+    chart_periods=26,
 )
 DAILY = Report(
     name="daily",
@@ -101,9 +103,11 @@ DAILY = Report(
         Comparison("typical_weekday", "the typical weekday (median of the last four ordinary ones)", typical_weekday),
     ),
     derived=(
-        Derived("recent_{}", "sum of the last 2 or 3 ordinary days", _COUNTS, recent, ("days",)),
-        Derived("typical_recent_{}", "sum of the typical weekdays of those days", _COUNTS, typical_recent, ("days",)),
-        Derived(
+        DerivedFigure("recent_{}", "sum of the last 2 or 3 ordinary days", _COUNTS, recent, ("days",)),
+        DerivedFigure(
+            "typical_recent_{}", "sum of the typical weekdays of those days", _COUNTS, typical_recent, ("days",)
+        ),
+        DerivedFigure(
             "daily_{}_noise_ratio",
             "the app's own variation: standard deviation of ln(day / typical weekday) over 28 ordinary days",
             _COUNTS,
@@ -119,9 +123,9 @@ DAILY = Report(
             "week before: holiday or make-up day",
         ),
     ),
-    watched=tuple(Watched(figure, 0.65) for figure in _DAILY_WATCHED),
-    reach=111,
-    chart=56,
+    alert_thresholds=tuple(AlertThreshold(figure, 0.65) for figure in _DAILY_WATCHED),
+    lookback=111,
+    chart_periods=56,
     periods_in_weeks=lambda weeks: 7 * weeks,
 )
 MONTHLY = Report(
@@ -135,8 +139,8 @@ MONTHLY = Report(
         Comparison("previous_month", "the month before", earlier(1)),
         Comparison("year_ago_month", "the same month a year before", earlier(12)),
     ),
-    reach=12,
-    chart=13,
+    lookback=12,
+    chart_periods=13,
     # As many as those weeks touch, at least two.
     periods_in_weeks=lambda weeks: max(2, -(-7 * weeks // 30)),
 )

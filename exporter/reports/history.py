@@ -39,7 +39,7 @@ class StoredReading:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The live period of a report and those before it, as far back as ``report.reach``."""
+    """The live period of a report and those before it, as far back as ``report.lookback``."""
 
     report: Report
     live: Period | None = None
@@ -59,13 +59,13 @@ class History:
     def with_reading(self, stored: StoredReading) -> History:
         """Return the history with one more period, or with another reading of a known one."""
         row = _row(stored.reading.values)
-        distance = 1 if self.live is None else stored.period.since(self.live)
+        distance = 1 if self.live is None else stored.period.periods_since(self.live)
         if distance > 0:
             packed = row + _unknown(self.report) * (distance - 1 if self.packed else 0) + self.packed
-            packed = packed[: len(row) * (self.report.reach + 1)]
+            packed = packed[: len(row) * (self.report.lookback + 1)]
             return History(self.report, stored.period, stored.first_seen, _trimmed(packed, _unknown(self.report)))
         place = -distance
-        if place > self.report.reach:
+        if place > self.report.lookback:
             return self
         padded = self.packed + _unknown(self.report) * (place + 1 - len(self.packed) // len(row))
         packed = padded[: len(row) * place] + row + padded[len(row) * (place + 1) :]
@@ -87,13 +87,13 @@ class History:
         """Return a figure of a period; None where it is not known."""
         if period is None or self.live is None:
             return None
-        return self._value(self.live.since(period), self.report.fields.index(figure), figure)
+        return self._value(self.live.periods_since(period), self.report.fields.index(figure), figure)
 
     def live_value(self, figure: Field) -> float | None:
         """Return a figure of the live period."""
         return self.value(self.live, figure)
 
-    def course(self, figure: Field, length: int) -> list[float | None]:
+    def recent_values(self, figure: Field, length: int) -> list[float | None]:
         """Return a figure over the newest periods, oldest first, beginning with the first that is known."""
         column = self.report.fields.index(figure)
         known = min(length, len(self.packed) // (_DOUBLE.size * len(self.report.fields)))

@@ -37,7 +37,7 @@ class Field:
     meaning: str
     """One noun phrase with its unit, for HELP texts."""
     unit: Unit
-    leads: bool = False
+    is_primary: bool = False
     """Shown where there is room for only one figure of the report."""
 
     @property
@@ -47,7 +47,7 @@ class Field:
         return first + "".join(word.capitalize() for word in rest)
 
     @property
-    def stem(self) -> str:
+    def short_name(self) -> str:
         """The figure without its unit, as labels and options name it: ``stay_per_visitor``."""
         return self.metric.removesuffix(f"_{self.unit.value}")
 
@@ -84,7 +84,7 @@ class Comparison:
 
     name: str
     """The word in metric names and in the JSON: ``previous_week``."""
-    words: str
+    description: str
     """For people and HELP texts: ``the week before``."""
     value: Callable[[StoredFigures, Field], float | None]
     """Pure: from what is stored and the calendar. None where it is not known."""
@@ -96,12 +96,12 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Derived:
+class DerivedFigure:
     """A further figure that is calculated from stored periods, with labels of its own."""
 
     metric: str
     """Its name without ``PREFIX``; ``{}`` is the field's: ``recent_{}``."""
-    words: str
+    description: str
     """For HELP texts."""
     fields: tuple[str, ...]
     """Which fields have it, by WeChat's names."""
@@ -118,12 +118,12 @@ class CalendarFact:
     """Its name without ``PREFIX``."""
     help: str
     value: Callable[[Period], float | None]
-    words: str
+    note: str
     """For people, where the value is not 0; ``{number}`` is the value, ``{s}`` a plural s."""
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class AlertThreshold:
     """A field that alerts watch, and below which ratio to its baseline it alerts unless configured otherwise."""
 
     field: Field
@@ -132,7 +132,7 @@ class Watched:
     @property
     def option(self) -> str:
         """The configuration's name for the ratio: ``visitors_min_ratio``."""
-        return f"{self.field.stem}_min_ratio"
+        return f"{self.field.short_name}_min_ratio"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,13 +151,13 @@ class Report:
     fields: tuple[Field, ...]
     comparisons: tuple[Comparison, ...] = ()
     """The first one is what people compare with first."""
-    derived: tuple[Derived, ...] = ()
+    derived: tuple[DerivedFigure, ...] = ()
     calendar: tuple[CalendarFact, ...] = ()
-    watched: tuple[Watched, ...] = ()
+    alert_thresholds: tuple[AlertThreshold, ...] = ()
     """In the order of what explains what: fewer visitors make fewer sessions, not the other way round."""
-    reach: int = 0
+    lookback: int = 0
     """How many earlier periods comparisons and the chart look back."""
-    chart: int = 1
+    chart_periods: int = 1
     """How many periods the chart of the status page shows, the live one included."""
     periods_in_weeks: Callable[[int], int] = field(default=lambda weeks: weeks)
     """How many periods a history of so many weeks has, the newest included."""
@@ -171,9 +171,9 @@ class Report:
         return f"{PREFIX}{comparison.name}_{figure.metric}"
 
     @property
-    def leading(self) -> Field | None:
+    def primary_field(self) -> Field | None:
         """The figure shown where there is room for only one; a report may have none."""
-        return next((figure for figure in self.fields if figure.leads), None)
+        return next((figure for figure in self.fields if figure.is_primary), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from exporter.reports.model import Report, Watched
+    from exporter.reports.model import AlertThreshold, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,9 +18,9 @@ class Thresholds:
     configured: frozenset[tuple[str, str, float]] = frozenset()
     """Those that differ from the catalogue's: report, option, ratio."""
 
-    def of(self, report: Report, watched: Watched) -> float:
+    def of(self, report: Report, threshold: AlertThreshold) -> float:
         """Return the ratio of one field of one report."""
-        return self.as_mapping().get((report.name, watched.option), watched.min_ratio)
+        return self.as_mapping().get((report.name, threshold.option), threshold.min_ratio)
 
     def with_ratios(self, ratios: Mapping[tuple[str, str], float]) -> Thresholds:
         """Return the thresholds with other ratios, by report and option."""

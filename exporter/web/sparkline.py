@@ -32,19 +32,21 @@ class Sparkline:
 def sparkline(history: History) -> Sparkline | None:
     """Draws the leading figure of a history; None where there is nothing to draw."""
     report = history.report
-    field = report.leading
+    field = report.primary_field
     if field is None or history.live is None:
         return None
-    course = history.course(field, report.chart)
+    course = history.recent_values(field, report.chart_periods)
     known = [figure for figure in course if figure is not None]
     if not known:
         return None
     top = max(known) or 1.0
-    step = WIDTH / report.chart
-    columns = [_column(step * (report.chart - len(course) + place + 0.5), fig, top) for place, fig in enumerate(course)]
+    step = WIDTH / report.chart_periods
+    columns = [
+        _column(step * (report.chart_periods - len(course) + place + 0.5), fig, top) for place, fig in enumerate(course)
+    ]
     words = (
-        f"{field.title}, {len(course)} {report.period.NAME}s to {history.live.words}: first {known[0]:,.0f}, last"
-        f" {known[-1]:,.0f}, lowest {min(known):,.0f}, highest {max(known):,.0f}"
+        f"{field.title}, {len(course)} {report.period.NAME}s to {history.live.display_name}: first {known[0]:,.0f},"
+        f" last {known[-1]:,.0f}, lowest {min(known):,.0f}, highest {max(known):,.0f}"
     )
     unknown = len(course) - len(known)
     return Sparkline(
@@ -57,7 +59,7 @@ def sparkline(history: History) -> Sparkline | None:
 
 def stroke(report: Report) -> float:
     """Return the width of a column."""
-    return round(_FILLED * WIDTH / report.chart, 2)
+    return round(_FILLED * WIDTH / report.chart_periods, 2)
 
 
 def _column(x: float, figure: float | None, top: float) -> str:

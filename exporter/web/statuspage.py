@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from exporter import __version__
-from exporter.alerts.conditions import Baseline, falls
+from exporter.alerts.conditions import Baseline, find_drops
 from exporter.apps import SEVERITY
-from exporter.periods import beijing_stamp, beijing_words, rfc3339
+from exporter.periods import format_beijing, format_beijing_minute, rfc3339
 from exporter.reports import REPORTS, Unit
 from exporter.web import sparkline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.alerts.conditions import Fall
+    from exporter.alerts.conditions import Drop
     from exporter.apps import AppStatus, ReportStatus
     from exporter.reports import Field, Report
     from exporter.web.documents import Surroundings
@@ -37,7 +37,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"beijing": beijing_words, "stamp": beijing_stamp, "rfc3339": rfc3339}
+_TEMPLATES.filters |= {"beijing": format_beijing, "stamp": format_beijing_minute, "rfc3339": rfc3339}
 _FRAME = _TEMPLATES.get_template("status.html")
 _APP = _TEMPLATES.get_template("app.html")
 _STYLE = _TEMPLATES.get_template("status.css")
@@ -82,7 +82,7 @@ class StatusPage:
         of = status.of(self.report)
         if of is None:
             return None
-        fallen = tuple(falls(status)) if _baselines(self.report) else ()
+        fallen = tuple(find_drops(status)) if _baselines(self.report) else ()
         row = _APP.render(
             app=status,
             status=of,
@@ -90,7 +90,7 @@ class StatusPage:
             cells=_cells(of, fallen),
             fell=bool(fallen),
             facts=_facts(of),
-            charted=self.report.leading is not None,
+            charted=self.report.primary_field is not None,
             chart=sparkline.sparkline(of.history),
             box=sparkline.BOX,
         )
@@ -140,7 +140,7 @@ def policy(report: Report) -> str:
 @lru_cache(maxsize=8)
 def _style(report: Report) -> str:
     """The style sheet; on a narrow screen it says what the columns are called."""
-    first = 5 if report.leading else 4
+    first = 5 if report.primary_field else 4
     return _STYLE.render(
         fields=report.fields,
         kind=report.period.NAME,
@@ -153,13 +153,13 @@ def _style(report: Report) -> str:
 
 def _trail(report: Report) -> str:
     """The head of the chart's column; empty where the report has no figure to draw."""
-    return f"{report.leading.title}, {report.chart} {report.period.NAME}s" if report.leading else ""
+    return f"{report.primary_field.title}, {report.chart_periods} {report.period.NAME}s" if report.primary_field else ""
 
 
 @lru_cache(maxsize=8)
 def _baselines(report: Report) -> tuple[str, ...]:
     """What falls of the report's figures are judged by; empty where they are not."""
-    return tuple(each.comparison.words for each in Baseline if each.comparison in report.comparisons)
+    return tuple(each.comparison.description for each in Baseline if each.comparison in report.comparisons)
 
 
 def _hash(text: str) -> str:
@@ -170,7 +170,7 @@ def _facts(status: ReportStatus) -> list[str]:
     """What the calendar says about the live period, and so may explain a fall; nothing where that is unknown."""
     live = status.history.live
     facts = [(fact, fact.value(live)) for fact in status.report.calendar] if live else []
-    return [_words_of_fact(fact.words, number) for fact, number in facts if number]
+    return [_words_of_fact(fact.note, number) for fact, number in facts if number]
 
 
 def _words_of_fact(words: str, number: float) -> str:
@@ -182,10 +182,10 @@ def _change(now: float | None, before: float | None) -> float | None:
     return None if now is None or not before else now / before - 1
 
 
-def _cells(status: ReportStatus, fallen: Sequence[Fall]) -> list[_Cell]:
+def _cells(status: ReportStatus, fallen: Sequence[Drop]) -> list[_Cell]:
     fell: dict[Field, list[str]] = {}
     for fall in fallen:
-        fell.setdefault(fall.field, []).append(f"{fall.ratio:.0%} of {fall.baseline.words}")
+        fell.setdefault(fall.field, []).append(f"{fall.ratio:.0%} of {fall.baseline.description}")
     history, comparisons = status.history, status.report.comparisons
     cells = []
     for field in status.report.fields:

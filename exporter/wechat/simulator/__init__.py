@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from exporter.periods import Day, Month, Week, day_of
+from exporter.periods import Day, Month, Week, parse_day
 from exporter.reports import REPORTS
 from exporter.wechat.access.sources import AUTHORIZER_TOKEN, STABLE_TOKEN, STABLE_TOKEN_PATH, TOKEN_URL
 from exporter.wechat.access.ways import HTTP_FUNCTION, INVOKE_FUNCTION
@@ -235,7 +235,7 @@ class Simulator:
     def report(self, app: SimulatedApp, report: Report, begin: str, end: str) -> Answer:
         """The answer about a period of an app, whoever requests it."""
         first, last = _date(begin), _date(end)
-        period = None if first is None or last is None else report.period.with_day(first)
+        period = None if first is None or last is None else report.period.containing_day(first)
         is_whole = period is not None and (period.first, period.last) == (first, last)
         self.saw(report.name, app.appid, period.label if period is not None and is_whole else f"{begin}-{end}")
         if period is None:
@@ -290,7 +290,7 @@ class Simulator:
 
 def _date(text: str) -> date | None:
     try:
-        return day_of(text)
+        return parse_day(text)
     except ValueError:
         return None
 

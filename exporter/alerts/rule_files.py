@@ -32,12 +32,12 @@ def rules() -> Iterator[Recording | Alert]:
     yield from operations.alerts()
 
 
-def document(links: Links = DEFAULT_LINKS) -> str:
+def render_rules(links: Links = DEFAULT_LINKS) -> str:
     """Return a rule file for Prometheus (2.42 or newer, because of ``keep_firing_for``)."""
     return _HEAD.format("rules") + _yaml(_groups(links))
 
 
-def kubernetes(links: Links = DEFAULT_LINKS) -> str:
+def render_prometheus_rule(links: Links = DEFAULT_LINKS) -> str:
     """Return the same as a PrometheusRule of prometheus-operator."""
     labels = {"app.kubernetes.io/name": "wechat-miniprogram-exporter"}
     resource = {
@@ -50,7 +50,7 @@ def kubernetes(links: Links = DEFAULT_LINKS) -> str:
 
 
 def _groups(links: Links) -> dict[str, object]:
-    return {"groups": [{"name": GROUP, "interval": INTERVAL, "rules": [rule.written(links) for rule in rules()]}]}
+    return {"groups": [{"name": GROUP, "interval": INTERVAL, "rules": [rule.as_rule(links) for rule in rules()]}]}
 
 
 class _Dumper(yaml.SafeDumper):

@@ -115,5 +115,7 @@ def _ordinary_days(live: Period | None, number: int) -> list[Day]:
     """The last so many days that are neither public holidays nor make-up working days, the newest first."""
     if not isinstance(live, Day):
         return []
-    back = takewhile(lambda day: live.since(day) <= number + _LONGEST_HOLIDAY, (live.before(n) for n in count()))
+    back = takewhile(
+        lambda day: live.periods_since(day) <= number + _LONGEST_HOLIDAY, (live.before(n) for n in count())
+    )
     return list(islice((day for day in back if not is_irregular(day)), number))
