@@ -178,8 +178,8 @@ def test_a_fall_below_the_threshold_is_marked_with_its_baselines() -> None:
 
 
 HOLIDAY_WEEKS = [
-    (date(2026, 10, 5), ["3 holidays", "before: 2 holidays"]),
-    (date(2026, 10, 12), ["before: 3 holidays"]),
+    (date(2026, 10, 5), ["3 holidays", "previous week: 2 holidays"]),
+    (date(2026, 10, 12), ["previous week: 3 holidays"]),
     (date(2026, 4, 6), ["1 holiday"]),
     (date(2026, 11, 16), []),
     (date(2003, 10, 13), []),
@@ -331,9 +331,9 @@ HEADS = {
     "monthly": ["App", "State", "Month", "Visitors, 13 months"],
 }
 CAPTIONS = {
-    "weekly": "Figures of whole weeks, Monday to Sunday; beneath each its change against the week before.",
-    "daily": "Figures of whole days; beneath each its change against the same weekday of the week before.",
-    "monthly": "Figures of whole months; beneath each its change against the month before.",
+    "weekly": "Figures of whole weeks, Monday to Sunday; beneath each its change against the previous week.",
+    "daily": "Figures of whole days; beneath each its change against the same weekday of the previous week.",
+    "monthly": "Figures of whole months; beneath each its change against the previous month.",
 }
 NEWEST = {
     "weekly": '<time datetime="2026-W47">16-22 Nov 2026</time>',
@@ -360,7 +360,7 @@ def test_a_view_speaks_of_its_own_periods(name: str) -> None:
     others = {each.period.NAME for each in REPORTS.values()} - {kind}
     if name == "weekly":
         assert "below the app's alert threshold (<code>alerts.weekly</code>)" in footer
-        assert "against the week before or the typical week (median of the last four ordinary weeks), by" in footer
+        assert "against the previous week or the typical week (median of the last four ordinary weeks), by" in footer
         assert "weekdays off for a public holiday of mainland China in the live week; weekdays" in footer
     else:
         assert "bold" not in footer
@@ -406,7 +406,7 @@ def test_a_view_shows_figures_and_changes_of_its_report() -> None:
     ("day", "notes"),
     [
         (date(2026, 10, 1), ["holiday or make-up day"]),
-        (date(2026, 10, 8), ["week before: holiday or make-up day"]),
+        (date(2026, 10, 8), ["previous week: holiday or make-up day"]),
         (date(2026, 11, 24), []),
     ],
 )

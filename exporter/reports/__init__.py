@@ -1,4 +1,8 @@
-"""The catalogue of reports: ``model`` says what a report is, ``figures`` what its figures are compared with."""
+"""The catalogue of reports; everything that repeats a fact about a report is derived from its entry.
+
+``model`` has the types, ``catalogue`` the entries, ``comparisons`` the calculation of comparison figures, ``history``
+the readings of one app, ``thresholds`` the alert thresholds of one app.
+"""
 
 from exporter.reports.catalogue import DAILY, DEFAULT_REPORTS, MONTHLY, REPORTS, WEEKLY, register
 from exporter.reports.history import History, StoredReading
