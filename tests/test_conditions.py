@@ -151,7 +151,7 @@ def test_a_fall_has_its_ratio_to_the_baseline() -> None:
 
 def test_baselines_are_comparisons_of_the_catalogue() -> None:
     assert {baseline.value: (baseline.comparison.name, baseline.description) for baseline in Baseline} == {
-        "previous_week": ("previous_week", "the week before"),
+        "previous_week": ("previous_week", "the previous week"),
         "typical_week": ("typical_week", "the typical week"),
     }
 

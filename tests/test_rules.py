@@ -118,7 +118,7 @@ MUTATIONS = {
         "and on (appid)\n          max",
     ),
     "half is most": ("not fire for half", "\n      > 0.5", "\n      >= 0.5"),
-    "one app is most": ("an only app", "\n      )) > 1)", "\n      )) > 0)"),
+    "one app is most": ("for a single app", "\n      )) > 1)", "\n      )) > 0)"),
     "a first failure is an outage": ("that ended before", "[1d])) > 1\n      )) > 1)", "[1d])) > 0\n      )) > 1)"),
     "no absent target": ("no target of the job", 'or\n      absent(up{job="wechat-miniprogram"})', ""),
     "a long standstill": ("PollerStalled fires", "> 300", "> 3000"),

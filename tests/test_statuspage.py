@@ -168,7 +168,7 @@ def test_a_change_has_its_sign_and_needs_a_base(
 def test_a_fall_below_the_threshold_is_marked_with_its_baselines() -> None:
     status = with_report(with_visitors(500, 1000), history=visitors(500, 1000, 900, 900, 900))
     page = written(status)
-    title = "50% of the week before, 56% of the typical week"
+    title = "50% of the previous week, 56% of the typical week"
     assert f'<td class="fall" title="{title}">500<small class="down">−50.0%</small></td>' in page
     assert '<tbody class="ok fell">' in page
     assert '<li class="fell" data-state="fell">1 fell beyond its limit</li>' in page
