@@ -271,7 +271,7 @@ def test_dashboard_and_rules_share_their_limits() -> None:
     """The alert PollerStalled and the column of the table, the alert PeriodLate and the age of data."""
     (stalled,) = [alert.expr for alert in operations.alerts() if alert.name == "PollerStalled"]
     assert stalled.endswith(f"> {promql.STALLED_AFTER}")
-    assert red_from("Exporters", "Since poller ran") == promql.STALLED_AFTER
+    assert red_from("Exporters", "Since poller run") == promql.STALLED_AFTER
     assert red_from("This week", "Data age", "orange") == promql.late_age(WEEKLY) == 8.5 * 86400
 
 

@@ -1,4 +1,7 @@
-"""How values look: colours by value, words in place of numbers. A colour is Grafana's name, fit for light and dark."""
+"""Field properties of Grafana: colours by value and texts in place of numbers.
+
+Colours are Grafana's names, which it adapts to the light and the dark theme; ``text`` is the theme's text colour.
+"""
 
 from __future__ import annotations
 
@@ -23,37 +26,37 @@ STATE_COLOURS = {
 }
 
 
-def state() -> Json:
-    """Return a column whose values are places in ``SEVERITY``."""
-    meanings = {str(place): (known.words, STATE_COLOURS[known]) for place, known in enumerate(SEVERITY)}
-    return worded(meanings) | {"custom.width": 210}
+def state_column() -> Json:
+    """Return the properties of a column whose values are indexes into ``SEVERITY``."""
+    texts = {str(index): (state.words, STATE_COLOURS[state]) for index, state in enumerate(SEVERITY)}
+    return text_column(texts) | {"custom.width": 210}
 
 
-def worded(meanings: Mapping[str, tuple[str, str]]) -> Json:
-    """Return a column of words, each in its colour, in place of numbers."""
-    return {"mappings": words(meanings), "custom.cellOptions": COLOURED_TEXT, "custom.align": "left"}
+def text_column(texts: Mapping[str, tuple[str, str]]) -> Json:
+    """Return the properties of a column that shows texts; ``texts`` has text and colour for each value."""
+    return {"mappings": value_mappings(texts), "custom.cellOptions": COLOURED_TEXT, "custom.align": "left"}
 
 
-def fixed(color: str) -> Json:
-    """Return one colour, whatever the value."""
+def fixed_colour(color: str) -> Json:
+    """Return one colour for every value."""
     return {"mode": "fixed", "fixedColor": color}
 
 
 def thresholds(lowest: str, *steps: tuple[float, str]) -> Json:
-    """Return colours by value: the lowest one, then each from its value on."""
+    """Return colours by value: ``lowest`` below the first step, then the colour of each step from its value upwards."""
     colours = [{"color": lowest, "value": None}] + [{"color": color, "value": value} for value, color in steps]
     return {"mode": "absolute", "steps": colours}
 
 
-def words(meanings: Mapping[str, tuple[str, str]]) -> list[Json]:
-    """Return text and colour in place of a value."""
+def value_mappings(texts: Mapping[str, tuple[str, str]]) -> list[Json]:
+    """Return value mappings; ``texts`` has text and colour for each value."""
     options = {
         value: {"text": text, "color": color, "index": index}
-        for index, (value, (text, color)) in enumerate(meanings.items())
+        for index, (value, (text, color)) in enumerate(texts.items())
     }
     return [{"type": "value", "options": options}]
 
 
-def pattern(expression: str, text: str) -> list[Json]:
-    """Return text in place of one that matches a regular expression, whose groups are ``$1`` and so on."""
-    return [{"type": "regex", "options": {"pattern": expression, "result": {"text": text, "index": 0}}}]
+def regex_mapping(pattern: str, text: str) -> list[Json]:
+    """Return a value mapping for texts that match ``pattern``; ``text`` may use its groups as ``$1``, ``$2``."""
+    return [{"type": "regex", "options": {"pattern": pattern, "result": {"text": text, "index": 0}}}]
