@@ -107,6 +107,7 @@ def main() -> None:
         f"rendering the page (both formats, plain and gzip): first time {whole:.2f} s, after a change of one app"
         f" {one:.2f} s"
     )
+    # The cached page still composes the live metrics of the exporter, which change at every scrape.
     rows = (
         ("plain", lambda: compose(page, live, Format.TEXT, gzip=False), lambda: generate_latest(uncached)),
         (

@@ -16,6 +16,7 @@ from typing import ClassVar, Self, TypeVar
 BEIJING = timezone(timedelta(hours=8), "Beijing")
 DAY = 86_400.0
 
+# ASCII, because both \d and strptime accept the digits of other scripts, such as full-width ones.
 _REF_WEEK = re.compile(r"(\d{8})\W(\d{8})", re.ASCII)
 _REF_DAY = re.compile(r"\d{8}", re.ASCII)
 _REF_MONTH = re.compile(r"\d{6}", re.ASCII)
@@ -196,6 +197,7 @@ class Week(Period):
         if match is None:
             raise ValueError("not of the form yyyymmdd-yyyymmdd")
         first, last = map(parse_day, match.groups())
+        # Some other range of days would be stored under the label of a week.
         if last - first != timedelta(days=6):
             raise ValueError("not the Monday and Sunday of one week")
         return cls.of(first)
@@ -221,6 +223,7 @@ class Week(Period):
     @property
     def display_name(self) -> str:
         """The week on pages: ``16-22 Nov 2026``."""
+        # f"{first.day}" has no leading zero; the directive %-d of strftime is not portable.
         first, last = self.first, self.last
         begin = f"{first.day}"
         if first.month != last.month:
@@ -264,6 +267,7 @@ class Month(Period):
     @property
     def last(self) -> date:
         """The last day, from the 28th to the 31st."""
+        # From the next month, as months have 28 to 31 days.
         return self.after().first - timedelta(days=1)
 
     def before(self, number: int = 1) -> Self:
@@ -293,6 +297,7 @@ class Month(Period):
 
 def newest_wanted(kind: type[P], now: float, ready_after: float) -> P:
     """Return the newest period that ended at least ``ready_after`` seconds before ``now`` (Unix seconds)."""
+    # A period that ended `ready_after` ago is the one before the period that contained that instant.
     return kind.containing(now - ready_after).before()
 
 

@@ -101,6 +101,8 @@ def _with_comparison(charts: _ReportCharts, field: Field) -> Json:
     report, kind = charts.report, charts.report.period.NAME
     figure = queries.bar(report.metric(field), report)
     columns = [Column(field.title, figure, *UNITS[field.unit], {"color": fixed_colour("blue")})]
+    # Two queries, since a bar chart of Grafana has one colour per series, not per bar. At most one of them has a value
+    # for a period, so that the group shows a single bar.
     if charts.highlight is not None:
         ordinary, highlighted = queries.split_by_fact(figure, PREFIX + charts.highlight.metric, report)
         columns = [

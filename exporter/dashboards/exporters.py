@@ -52,6 +52,7 @@ def _instances() -> Json:
     )
     columns = (
         Column("Scrape", f"max by (instance) (up{{{JOB}}}) and on (instance) {served}", style=text_column(_DOWN_UP)),
+        # The label `version` is added to one column only; merging the columns gives it to the row.
         Column(
             "Store",
             f"min by (instance) ({store}) + on (instance) group_left (version) 0 * {versions}",
@@ -67,6 +68,7 @@ def _instances() -> Json:
         Column("Internal errors", f"sum by (instance) (increase({errors}[$__range]))", style=_red_from(1)),
         Column("Configuration", f"min by (instance) ({valid})", style=text_column(_CONFIGURATION)),
         Column("Configuration loaded", f"1000 * max by (instance) ({read})", "dateTimeFromNow"),
+        # Without app files the metric has no series: `or` shows 0 instead of an empty cell.
         Column(
             "Invalid app files",
             f"sum by (instance) ({files}) or 0 * max by (instance) ({chosen(build, JOB)})",
@@ -83,6 +85,7 @@ def _instances() -> Json:
 
 
 def _fetching() -> Json:
+    # `increase` over the time range and not the counter itself, which starts again at 0 with the exporter.
     def in_range(counter: catalogue.MetricInfo) -> str:
         return f"sum by (appid, report) (increase({chosen(counter.name)}[$__range]))"
 

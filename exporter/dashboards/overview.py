@@ -53,11 +53,13 @@ _AGE_STYLE = {
 def dashboard() -> str:
     """Return the dashboard as JSON for Grafana 10 or newer, for import and for provisioning."""
     content = {
+        # No id and a fixed uid: importing a newer version replaces the dashboard, and links to it stay valid.
         "id": None,
         "uid": UID,
         "title": "WeChat Mini Programs",
         "description": "Visit figures of WeChat Mini Programs by week, month and day, and the state of their exporter.",
         "tags": ["wechat", "mini-program"],
+        # Changes belong into the code; a user who wants to edit it makes a copy.
         "editable": False,
         "schemaVersion": 38,
         "version": 1,
@@ -93,6 +95,7 @@ def _this_week() -> PanelRow:
         LabelColumn(
             "week", "Week", {"mappings": regex_mapping(WEEK_PATTERN, "$1-$2-$3 to $4-$5"), "custom.width": 165}
         ),
+        # Hidden, but needed: the link of the app name reads it.
         LabelColumn("appid", "AppID", {"custom.hidden": True}),
     )
     description = (
@@ -146,6 +149,7 @@ def _variables() -> list[Json]:
 
 
 def _variable(name: str, label: str, query: str, *, multi: bool = True) -> Json:
+    # `.+` instead of a list of all AppIDs, which would make each query of a large installation kilobytes long.
     all_values = {
         "multi": True,
         "includeAll": True,
@@ -158,7 +162,7 @@ def _variable(name: str, label: str, query: str, *, multi: bool = True) -> Json:
         "type": "query",
         "datasource": DATASOURCE,
         "query": query,
-        "refresh": 2,
+        "refresh": 2,  # on each change of the time range, so that apps that exist only in the past can be selected
         "sort": 1,
         "hide": 0,
     } | (all_values if multi else {})
@@ -173,6 +177,7 @@ def _new_weeks() -> Json:
         "hide": False,
         "iconColor": "blue",
         "expr": f"1000 * {queries.newest_week_seen()}",
+        # Otherwise the annotation would be at a step of the query, up to an hour after the publication.
         "useValueForTime": True,
         "titleFormat": "Week {{week}}",
         "step": "1h",

@@ -76,6 +76,7 @@ def table(
     targets = _tables([column.expression for column in columns] + ([sort] if sort else []))
     shown = {label.name: label.title for label in labels}
     shown |= _titles(columns)
+    # The sort expression is a query of its own, because a table can only sort by a column that it has.
     order = [f"Value #{targets[-1]['refId']}"] if sort else []
     styles = [override(label.title, **label.style) for label in labels if label.style]
     return _panel("table", title, description, targets) | {
@@ -104,7 +105,7 @@ def bar_chart(title: str, description: str, x: LabelColumn, columns: Sequence[Co
         },
         "options": {
             "xField": x.title,
-            "xTickLabelSpacing": 50,
+            "xTickLabelSpacing": 50,  # leaves out labels that would overlap
             "stacking": stacking,
             "showValue": "never",
             "groupWidth": 0.8,
@@ -158,6 +159,7 @@ def layout(rows: Iterable[PanelRow]) -> list[Json]:
     for row in rows:
         header = {"type": "row", "title": row.title, "collapsed": False, "panels": []}
         placed.append(header | _grid_position(0, y, WIDTH, 1))
+        # A row header is one grid row high, and a line of panels as high as its tallest panel.
         x, y, tallest = 0, y + 1, 0
         for panel in row.panels:
             if x + panel.width > WIDTH:

@@ -67,6 +67,8 @@ def live(value: str, *, window: str = "") -> str:
         value: an expression with the labels ``appid`` and ``week``.
         window: range over which the last sample of the week's end counts; empty for the lookback of Prometheus.
     """
+    # The live week is the one that ends last. The newest sample does not tell it: a replica that is a week behind still
+    # exposes the older week.
     ends = _in_window(chosen(catalogue.end_metric(WEEKLY)), window)
     live_week = f"max by (appid, week) ({ends}) == on (appid) group_left () max by (appid) ({ends})"
     return f"({value} and on (appid, week) ({live_week}))"
@@ -100,6 +102,7 @@ def bar(metric: str, report: Report) -> str:
 
 def split_by_fact(bars: str, fact: str, report: Report) -> tuple[str, str]:
     """Return the bars of periods for which a calendar fact is false or unknown, and of those for which it is true."""
+    # `unless` and not `== 0`: a year without a published calendar has no sample of the fact.
     kind = report.period.NAME
     is_true = f"{bar(fact, report)} == 1"
     return f"{bars} unless on ({kind}) ({is_true})", f"{bars} and on ({kind}) ({is_true})"
@@ -134,6 +137,7 @@ def severity_by_report() -> str:
 
 def lateness() -> str:
     """Return 1 for each app and report whose newest period is late by the condition of the alert PeriodLate, else 0."""
+    # `late()` has no sample for a period that is not late; 0 is shown as "on time".
     newest = promql.per_app_and_report(chosen(catalogue.PERIOD_END.name))
     return f"(0 * ({promql.late(APPS)}) + 1) or 0 * {newest}"
 

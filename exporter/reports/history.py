@@ -64,8 +64,10 @@ class History:
         A reading older than ``report.lookback`` is ignored.
         """
         row = _row(stored.reading.values)
+        # The distance is positive for a newer period, 0 for a revision of the live one, negative for an older one.
         distance = 1 if self.live is None else stored.period.periods_since(self.live)
         if distance > 0:
+            # Periods between the previous live one and this one were not published, or not fetched: unknown rows.
             packed = row + _unknown(self.report) * (distance - 1 if self.packed else 0) + self.packed
             packed = packed[: len(row) * (self.report.lookback + 1)]
             return History(self.report, stored.period, stored.first_seen, _trimmed(packed, _unknown(self.report)))
@@ -129,6 +131,7 @@ def _unknown(report: Report) -> bytes:
 
 def _trimmed(packed: bytes, unknown: bytes) -> bytes:
     """Return the rows without unknown periods at the old end."""
+    # They carry no information, and would make equal histories unequal.
     while packed.endswith(unknown):
         packed = packed[: -len(unknown)]
     return packed

@@ -55,6 +55,7 @@ class Field:
         """Return whether a value is possible for this field: finite, not negative, and an integer if it is a count."""
         return is_figure(value) and (self.unit is not Unit.COUNT or value == int(value))
 
+    # Pages and the JSON show a count as 1000 and not as 1000.0, although a packed history has doubles only.
     def typed(self, value: float) -> float:
         """Return the value with the type of the unit: an ``int`` for a count."""
         return int(value) if self.unit is Unit.COUNT else value
