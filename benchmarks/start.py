@@ -1,8 +1,8 @@
-"""What a start costs: reading the store of many apps, and making the first page.
+"""Measure the start with many apps: reading the store and rendering the first page.
 
     .venv/bin/python benchmarks/start.py --apps 1000 --reports weekly,daily,monthly
 
-Prints seconds, the resident memory after it, and the size of the store.
+Prints the duration, the maximum resident memory, and the size of the store.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from exporter.store import Change, Store
 
 
 def fill(folder: str, config: Config, reports: tuple[Report, ...]) -> None:
-    """Store every period that the reports look back on, of every app."""
+    """Store every period of the reports' lookback for every app."""
     store = Store(folder, config.api.host, lambda: NOW)
     for number, app in enumerate(config.apps):
         changes = []
@@ -38,28 +38,28 @@ def fill(folder: str, config: Config, reports: tuple[Report, ...]) -> None:
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--apps", type=int, default=1000)
     parser.add_argument("--reports", default="weekly", help="comma-separated names of reports")
     options = parser.parse_args()
     reports = tuple(REPORTS[name] for name in options.reports.split(","))
-    way = Datacube(AppSecret(LiteralSecret("x")))
-    apps = tuple(App(f"wx{number:016x}", way, reports=reports) for number in range(options.apps))
+    access = Datacube(AppSecret(LiteralSecret("x")))
+    apps = tuple(App(f"wx{number:016x}", access, reports=reports) for number in range(options.apps))
     config = Config(apps=apps, api=Api("http://127.0.0.1:9"))
     with tempfile.TemporaryDirectory() as folder:
         fill(folder, config, reports)
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
-        began = time.perf_counter()
+        start = time.perf_counter()
         engine = Engine(config, folder, lambda: NOW)
-        read = time.perf_counter() - began
+        read = time.perf_counter() - start
         Renderer().render(engine.poller.statuses())
-        rendered = time.perf_counter() - began - read
+        rendered = time.perf_counter() - start - read
         engine.close()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     print(
         f"{len(apps)} apps, {options.reports}: store of {size / 1e6:.1f} MB read in {read:.2f} s,"
-        f" first page in {rendered:.2f} s; at most {memory} MiB resident"
+        f" first page rendered in {rendered:.2f} s; maximum resident memory {memory} MiB"
     )
 
 

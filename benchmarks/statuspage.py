@@ -1,8 +1,8 @@
-"""What the status page and the JSON of many apps cost, and whether a scrape has to wait while they are made.
+"""Measure the status page and the JSON of many apps, and whether rendering them delays a scrape.
 
     .venv/bin/python benchmarks/statuspage.py --apps 5000
 
-Prints bytes and seconds of each, and how long a scrape takes alone and while another thread makes the page anew.
+Prints the size and time of each, and the time of a scrape alone and while another thread renders the page.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ AROUND = PageContext("/metrics", (), 1_795_000_000.0)
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--apps", type=int, default=5_000)
     parser.add_argument("--reports", default="weekly", help="comma-separated names of reports")
@@ -53,19 +53,19 @@ def main() -> None:
         )
         print(
             f"{name} of {len(statuses)} apps: {plain:,} bytes, {packed:,} gzipped;"
-            f" from nothing {first:.3f} s, after a change of one app {changed:.3f} s"
+            f" first rendering {first:.3f} s, after a change of one app {changed:.3f} s"
         )
-    print(f"histories: {_histories(statuses):,} bytes of memory")
+    print(f"histories: {_history_bytes(statuses):,} bytes of memory")
     alone, beside = _scrapes(statuses, reports[0])
-    print(f"a scrape: alone {alone * 1e3:.1f} ms, while the page is made from nothing at most {beside * 1e3:.1f} ms")
+    print(f"a scrape: alone {alone * 1e3:.1f} ms, during the first rendering of the page at most {beside * 1e3:.1f} ms")
 
 
-def _histories(statuses: tuple[AppStatus, ...]) -> int:
+def _history_bytes(statuses: tuple[AppStatus, ...]) -> int:
     tracemalloc.start()
     copies = [replace(of.history, packed=bytes(bytearray(of.history.packed))) for app in statuses for of in app.reports]
     size, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert all(isinstance(copy, History) for copy in copies)  # noqa: S101 (keeps them until they are measured)
+    assert all(isinstance(copy, History) for copy in copies)  # noqa: S101 (keeps the copies alive until they are measured)
     return size
 
 
@@ -77,15 +77,15 @@ def _scrapes(statuses: tuple[AppStatus, ...], report: Report) -> tuple[float, fl
         return compose(page, live, Format.TEXT, gzip=True)
 
     alone = seconds(scrape)
-    making = threading.Thread(
+    rendering = threading.Thread(
         target=lambda: CachedDocument(StatusPage(report)).body(lambda: (statuses, AROUND), gzipped=True)
     )
-    making.start()
+    rendering.start()
     slowest = 0.0
-    while making.is_alive():
-        began = time.perf_counter()
+    while rendering.is_alive():
+        start = time.perf_counter()
         scrape()
-        slowest = max(slowest, time.perf_counter() - began)
+        slowest = max(slowest, time.perf_counter() - start)
         time.sleep(0.01)
     return alone, slowest
 

@@ -1,7 +1,7 @@
-"""WeChat's calendar: days, natural weeks (Monday to Sunday) and months, in Beijing days.
+"""The periods of WeChat's figures: days, natural weeks (Monday to Sunday) and months, as Beijing dates.
 
-The only place where an instant becomes a date. An instant is a Unix time in seconds; Beijing is UTC+8
-all year (wechat-api.md section 2), whatever the zone of the machine.
+Only this module converts an instant (Unix time in seconds) into a date. Beijing is UTC+8 all year (China has had no
+daylight saving time since 1991), so a fixed offset is used and the time zone and tzdata of the machine do not matter.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import ClassVar, Self, TypeVar
 BEIJING = timezone(timedelta(hours=8), "Beijing")
 DAY = 86_400.0
 
+# ASCII, because both \d and strptime accept the digits of other scripts, such as full-width ones.
 _REF_WEEK = re.compile(r"(\d{8})\W(\d{8})", re.ASCII)
 _REF_DAY = re.compile(r"\d{8}", re.ASCII)
 _REF_MONTH = re.compile(r"\d{6}", re.ASCII)
@@ -23,103 +24,104 @@ _REF_MONTH = re.compile(r"\d{6}", re.ASCII)
 
 @dataclass(frozen=True, order=True, slots=True)
 class Period(ABC):
-    """A stretch of whole Beijing days that WeChat has figures for, known by its first day.
+    """A range of whole Beijing days with one figure of each field, identified by its first day.
 
-    Periods of one kind are ordered by time; those of different kinds cannot be compared.
+    Periods of one kind are ordered by time; comparing periods of different kinds raises ``TypeError``.
     """
 
     first: date
-    """Its first day."""
+    """The first day."""
 
     NAME: ClassVar[str]
-    """The name of the label whose value names a period of this kind: ``week``."""
+    """The kind of period, and the name of its label: ``week``."""
 
-    def __post_init__(self) -> None:  # noqa: B027 (a day needs no check; without it here, no kind's would be called)
-        """Refuse a day on which no period of this kind begins."""
+    def __post_init__(self) -> None:  # noqa: B027 (a day needs no check, but dataclass calls only a method defined here)
+        """Raise ``ValueError`` if no period of this kind starts on the first day."""
 
     @classmethod
     def of(cls, first: date) -> Self:
-        """Return the period that begins on a day: one object each, as ten thousand apps speak about the same few.
+        """Return the period that starts on a day, always the same object.
 
         Raises:
-            ValueError: no period of this kind begins on it.
+            ValueError: no period of this kind starts on it.
         """
-        return _interned(cls, first)  # type: ignore[return-value]  # the cache knows no type variables
+        # Interned, because the readings of 10,000 apps refer to the same few hundred periods.
+        return _interned(cls, first)  # type: ignore[return-value]  # lru_cache does not support type variables
 
     @classmethod
     @abstractmethod
-    def with_day(cls, day: date) -> Self:
-        """Return the period that a day belongs to."""
+    def containing_day(cls, day: date) -> Self:
+        """Return the period that contains a day."""
 
     @classmethod
     @abstractmethod
     def from_ref_date(cls, text: str) -> Self:
-        """Read WeChat's ``ref_date`` of a row.
+        """Return the period of the ``ref_date`` in a row of WeChat's response.
 
         Raises:
-            ValueError: it does not name a period of this kind.
+            ValueError: the text is not a period of this kind.
         """
 
     @classmethod
     def containing(cls, instant: float) -> Self:
-        """Return the period that is running in Beijing at an instant."""
-        return cls.with_day(beijing_day(instant))
+        """Return the period that contains an instant."""
+        return cls.containing_day(beijing_day(instant))
 
     @property
     @abstractmethod
     def last(self) -> date:
-        """Its last day."""
+        """The last day."""
 
     @abstractmethod
     def before(self, number: int = 1) -> Self:
-        """Return the period that many periods earlier; negative numbers lead forward."""
+        """Return the period that is ``number`` periods earlier, or later if it is negative."""
 
     def after(self) -> Self:
-        """Return the period that follows."""
+        """Return the next period."""
         return self.before(-1)
 
     @abstractmethod
-    def since(self, earlier: Period) -> int:
-        """Return how many periods lie between an earlier one of the same kind and this one."""
+    def periods_since(self, earlier: Period) -> int:
+        """Return the number of periods from an earlier one of the same kind to this one."""
 
     @property
     def label(self) -> str:
-        """How WeChat names it in ``ref_date``, and the value of its label."""
+        """The value of its label, which is also WeChat's ``ref_date``."""
         return self.begin_date
 
     @property
     @abstractmethod
-    def words(self) -> str:
-        """Its name for people."""
+    def display_name(self) -> str:
+        """The period on pages: ``16-22 Nov 2026``."""
 
     @property
     @abstractmethod
     def iso(self) -> str:
-        """Its name in ISO 8601 and HTML."""
+        """The period in ISO 8601, for the ``datetime`` attribute in HTML."""
 
     @property
     def days(self) -> tuple[date, ...]:
-        """Every day of it, in order."""
+        """Every day, in order."""
         return tuple(self.first + timedelta(days=number) for number in range((self.last - self.first).days + 1))
 
     @property
     def begin_date(self) -> str:
-        """The first day as WeChat writes it: ``20261116``."""
+        """The first day in WeChat's format: ``20261116``."""
         return f"{self.first:%Y%m%d}"
 
     @property
     def end_date(self) -> str:
-        """The last day as WeChat writes it: ``20261122``."""
+        """The last day in WeChat's format: ``20261122``."""
         return f"{self.last:%Y%m%d}"
 
     @property
     def start(self) -> float:
-        """The instant it began: the first day at 00:00 Beijing."""
+        """The start in Unix seconds: the first day at 00:00 Beijing."""
         return _midnight(self.first)
 
     @property
     def end(self) -> float:
-        """The instant it ended: the day after the last one at 00:00 Beijing."""
+        """The end in Unix seconds: the day after the last day at 00:00 Beijing."""
         return _midnight(self.last + timedelta(days=1))
 
 
@@ -133,16 +135,16 @@ class Day(Period):
     NAME = "day"
 
     @classmethod
-    def with_day(cls, day: date) -> Self:
+    def containing_day(cls, day: date) -> Self:
         """Return the day itself."""
         return cls.of(day)
 
     @classmethod
     def from_ref_date(cls, text: str) -> Self:
-        """Read ``20261124`` (family.md section 3.1)."""
+        """Return the day of a ``ref_date`` like ``20261124``."""
         if _REF_DAY.fullmatch(text.strip()) is None:
             raise ValueError("not of the form yyyymmdd")
-        return cls.of(day_of(text.strip()))
+        return cls.of(parse_day(text.strip()))
 
     @property
     def last(self) -> date:
@@ -150,21 +152,21 @@ class Day(Period):
         return self.first
 
     def before(self, number: int = 1) -> Self:
-        """Return the day that many days earlier."""
+        """Return the day that is ``number`` days earlier."""
         return self.of(self.first - timedelta(days=number))
 
-    def since(self, earlier: Period) -> int:
+    def periods_since(self, earlier: Period) -> int:
         """Return the number of days."""
         return (self.first - earlier.first).days
 
     @property
-    def words(self) -> str:
-        """The day for people: ``Tue 24 Nov 2026``."""
+    def display_name(self) -> str:
+        """The day on pages: ``Tue 24 Nov 2026``."""
         return f"{self.first:%a} {self.first.day} {self.first:%b} {self.first.year}"
 
     @property
     def iso(self) -> str:
-        """The day as ISO 8601 writes it: ``2026-11-24``."""
+        """The day in ISO 8601: ``2026-11-24``."""
         return self.first.isoformat()
 
 
@@ -183,31 +185,33 @@ class Week(Period):
             raise ValueError(f"{self.first} is not a Monday")
 
     @classmethod
-    def with_day(cls, day: date) -> Self:
-        """Return the week that a day belongs to."""
+    def containing_day(cls, day: date) -> Self:
+        """Return the week that contains a day."""
         return cls.of(day - timedelta(days=day.weekday()))
 
     @classmethod
     def from_ref_date(cls, text: str) -> Self:
-        """Read two days with any dash between them (wechat-api.md section 1): the English page prints an en dash."""
+        """Return the week of a ``ref_date`` like ``20261116-20261122``."""
+        # Any character may separate the days: WeChat's English documentation shows an en dash, the API sends a hyphen.
         match = _REF_WEEK.fullmatch(text.strip())
         if match is None:
             raise ValueError("not of the form yyyymmdd-yyyymmdd")
-        first, last = map(day_of, match.groups())
+        first, last = map(parse_day, match.groups())
+        # Some other range of days would be stored under the label of a week.
         if last - first != timedelta(days=6):
             raise ValueError("not the Monday and Sunday of one week")
         return cls.of(first)
 
     @property
     def last(self) -> date:
-        """Its Sunday."""
+        """The Sunday."""
         return self.first + timedelta(days=6)
 
     def before(self, number: int = 1) -> Self:
-        """Return the week that many weeks earlier."""
+        """Return the week that is ``number`` weeks earlier."""
         return self.of(self.first - timedelta(weeks=number))
 
-    def since(self, earlier: Period) -> int:
+    def periods_since(self, earlier: Period) -> int:
         """Return the number of weeks."""
         return (self.first - earlier.first).days // 7
 
@@ -217,8 +221,9 @@ class Week(Period):
         return f"{self.begin_date}-{self.end_date}"
 
     @property
-    def words(self) -> str:
-        """The week for people: ``16-22 Nov 2026``."""
+    def display_name(self) -> str:
+        """The week on pages: ``16-22 Nov 2026``."""
+        # f"{first.day}" has no leading zero; the directive %-d of strftime is not portable.
         first, last = self.first, self.last
         begin = f"{first.day}"
         if first.month != last.month:
@@ -229,7 +234,7 @@ class Week(Period):
 
     @property
     def iso(self) -> str:
-        """The week as ISO 8601 writes it: ``2026-W47``."""
+        """The week in ISO 8601: ``2026-W47``."""
         return f"{self.first:%G-W%V}"
 
 
@@ -248,28 +253,29 @@ class Month(Period):
             raise ValueError(f"{self.first} is not the first day of a month")
 
     @classmethod
-    def with_day(cls, day: date) -> Self:
-        """Return the month that a day belongs to."""
+    def containing_day(cls, day: date) -> Self:
+        """Return the month that contains a day."""
         return cls.of(day.replace(day=1))
 
     @classmethod
     def from_ref_date(cls, text: str) -> Self:
-        """Read ``202610`` (family.md section 3.2)."""
+        """Return the month of a ``ref_date`` like ``202610``."""
         if _REF_MONTH.fullmatch(text.strip()) is None:
             raise ValueError("not of the form yyyymm")
-        return cls.of(day_of(f"{text.strip()}01"))
+        return cls.of(parse_day(f"{text.strip()}01"))
 
     @property
     def last(self) -> date:
-        """Its last day, the 28th to the 31st."""
+        """The last day, from the 28th to the 31st."""
+        # From the next month, as months have 28 to 31 days.
         return self.after().first - timedelta(days=1)
 
     def before(self, number: int = 1) -> Self:
-        """Return the month that many months earlier."""
+        """Return the month that is ``number`` months earlier."""
         months = self.first.year * 12 + self.first.month - 1 - number
         return self.of(date(months // 12, months % 12 + 1, 1))
 
-    def since(self, earlier: Period) -> int:
+    def periods_since(self, earlier: Period) -> int:
         """Return the number of months."""
         return (self.first.year - earlier.first.year) * 12 + self.first.month - earlier.first.month
 
@@ -279,48 +285,49 @@ class Month(Period):
         return f"{self.first:%Y%m}"
 
     @property
-    def words(self) -> str:
-        """The month for people: ``October 2026``."""
+    def display_name(self) -> str:
+        """The month on pages: ``October 2026``."""
         return f"{self.first:%B %Y}"
 
     @property
     def iso(self) -> str:
-        """The month as ISO 8601 writes it: ``2026-10``."""
+        """The month in ISO 8601: ``2026-10``."""
         return f"{self.first:%Y-%m}"
 
 
 def newest_wanted(kind: type[P], now: float, ready_after: float) -> P:
-    """Return the newest period that ended at least ``ready_after`` seconds before ``now``."""
+    """Return the newest period that ended at least ``ready_after`` seconds before ``now`` (Unix seconds)."""
+    # A period that ended `ready_after` ago is the one before the period that contained that instant.
     return kind.containing(now - ready_after).before()
 
 
 def beijing_day(instant: float) -> date:
-    """Return the day in Beijing at an instant."""
+    """Return the date in Beijing at an instant."""
     return datetime.fromtimestamp(instant, BEIJING).date()
 
 
 def next_midnight(instant: float) -> float:
-    """The first Beijing midnight after ``instant``."""
+    """Return the first midnight in Beijing after an instant, in Unix seconds."""
     return _midnight(beijing_day(instant) + timedelta(days=1))
 
 
-def beijing_words(instant: float) -> str:
-    """An instant for people: ``Mon 2026-11-23 10:04 Beijing``."""
+def format_beijing(instant: float) -> str:
+    """Return an instant as text with weekday and time zone: ``Mon 2026-11-23 10:04 Beijing``."""
     return f"{datetime.fromtimestamp(instant, BEIJING):%a %Y-%m-%d %H:%M} Beijing"
 
 
-def beijing_stamp(instant: float) -> str:
-    """An instant for people in a table that says whose time it is: ``2026-11-23 10:04``."""
+def format_beijing_minute(instant: float) -> str:
+    """Return an instant as text for a table whose heading has the time zone: ``2026-11-23 10:04``."""
     return f"{datetime.fromtimestamp(instant, BEIJING):%Y-%m-%d %H:%M}"
 
 
 def rfc3339(instant: float) -> str:
-    """An instant for programs that may show it to people: ``2026-11-23T10:04:00+08:00``."""
+    """Return an instant in RFC 3339, as Beijing time: ``2026-11-23T10:04:00+08:00``."""
     return datetime.fromtimestamp(instant, BEIJING).isoformat(timespec="seconds")
 
 
-def utc_stamp(instant: float) -> str:
-    """An instant for file names and logs: ``20261123T020400Z``."""
+def format_utc_compact(instant: float) -> str:
+    """Return an instant as text for file names: ``20261123T020400Z``."""
     return f"{datetime.fromtimestamp(instant, UTC):%Y%m%dT%H%M%SZ}"
 
 
@@ -328,11 +335,11 @@ def _midnight(day: date) -> float:
     return datetime(day.year, day.month, day.day, tzinfo=BEIJING).timestamp()
 
 
-def day_of(text: str) -> date:
-    """Return the day that eight digits name, as WeChat writes it.
+def parse_day(text: str) -> date:
+    """Return the date of eight digits in WeChat's format, ``yyyymmdd``.
 
     Raises:
-        ValueError: there is no such day.
+        ValueError: it is not a date.
     """
     return datetime.strptime(text, "%Y%m%d").replace(tzinfo=BEIJING).date()
 

@@ -1,7 +1,12 @@
 """PromQL fragments and limits that the alert rules and the dashboard share.
 
-Every fragment aggregates by what names its subject (``appid`` and the period, ``appid`` and ``report``, ``instance``):
-two replicas are one, and series from before and after a restart neither double a row nor break a join.
+Every fragment aggregates by the labels that identify its subject: ``appid`` and the period, ``appid`` and ``report``,
+or ``instance``. If Prometheus restarts while a week is published, the series of the old and the new week both exist for
+up to five minutes (no stale markers); two replicas or a new instance label add further series.
+
+* ``max by (appid, week)`` keeps both weeks apart and gives one value for all replicas, so no row or alert is doubled.
+* ``ignoring (week)`` would match several series and fail the join.
+* ``sum by (appid)`` would add the two weeks, and the replicas.
 """
 
 from __future__ import annotations
@@ -16,68 +21,71 @@ if TYPE_CHECKING:
     from exporter.reports import Report
 
 STALLED_AFTER: Final = 300
-"""Seconds without a run of the poller, which runs each second, after which it has stalled."""
+"""Seconds without a run of the poller after which it has stalled; it runs every second."""
 PUBLISHED_AFTER: Final = 36 * 3600
-"""Seconds after the end of a period after which it is late: noon of the second day in Beijing.
+"""Seconds after the end of a period until it is late: noon of the second day in Beijing.
 
-WeChat publishes at about 10:00 on the first day.
+According to WeChat's staff, figures are published after 10:00 on the first day, sometimes after 15:00.
 """
 _DAY = int(DAY)
 _BEIJING = 8 * 3600
-"""UTC+8: the end of a month, moved by it, lies in the next month by UTC, too."""
-_LONGEST = {"day": 1, "week": 7, "month": 31}
-"""Days of the longest period of each kind."""
+"""Offset of Beijing from UTC, in seconds."""
+_MAX_DAYS = {"day": 1, "week": 7, "month": 31}
+"""Length in days of the longest period of each kind."""
 
 
-def selected(metric: str, matchers: str = "") -> str:
-    """Return a selector of a metric."""
+def selector(metric: str, matchers: str = "") -> str:
+    """Return an instant vector selector: ``metric{matchers}``."""
     return f"{metric}{{{matchers}}}" if matchers else metric
 
 
-def joined(*matchers: str) -> str:
-    """Return label matchers as one text; empty ones are left out."""
+def join_matchers(*matchers: str) -> str:
+    """Return label matchers separated by commas, without the empty ones."""
     return ", ".join(filter(None, matchers))
 
 
-def of_report(report: Report) -> str:
+def report_matcher(report: Report) -> str:
     """Return the label matcher of a report."""
     return f'report="{report.name}"'
 
 
-def per_app_and_period(report: Report, selector: str) -> str:
-    """Return one value for each app and period of a report."""
-    return f"max by (appid, {report.period.NAME}) ({selector})"
+def per_app_and_period(report: Report, vector: str) -> str:
+    """Return an expression with one value for each app and period of a report."""
+    return f"max by (appid, {report.period.NAME}) ({vector})"
 
 
-def per_app_and_report(selector: str) -> str:
-    """Return one value for each app and report."""
-    return f"max by (appid, report) ({selector})"
+def per_app_and_report(vector: str) -> str:
+    """Return an expression with one value for each app and report."""
+    return f"max by (appid, report) ({vector})"
 
 
 def ratio(value: str, baseline: str) -> str:
     """Return the ratio of two expressions with the same labels; no sample where the baseline is 0."""
+    # Without `> 0` an app without visitors would have the ratios NaN and +Inf.
     return f"{value}\n/\n({baseline} > 0)"
 
 
-def since_poller_run(by: str, matchers: str = "") -> str:
-    """Return the seconds since the poller last ran, by labels; to be compared with ``STALLED_AFTER``."""
-    return f"time() - max by ({by}) ({selected(catalogue.POLLER_LAST_RUN.name, matchers)})"
+def seconds_since_poller_run(by: str, matchers: str = "") -> str:
+    """Return the seconds since the last run of the poller, by labels; compare it with ``STALLED_AFTER``."""
+    return f"time() - max by ({by}) ({selector(catalogue.POLLER_LAST_RUN.name, matchers)})"
 
 
 def late_age(report: Report) -> int:
-    """Return the age in seconds from which the newest period of a report is late; the longest one for a month."""
-    return _LONGEST[report.period.NAME] * _DAY + PUBLISHED_AFTER
+    """Return the age in seconds from which the newest period of a report is late; of a month, the largest such age."""
+    return _MAX_DAYS[report.period.NAME] * _DAY + PUBLISHED_AFTER
 
 
 def late(matchers: str = "") -> str:
-    """Return the age of the newest period, seconds since its end, for each app and report where it is late.
+    """Return the age (seconds since its end) of the newest period of each app and report, only where it is late.
 
-    The newest period is late when the one after it should have been published: ``PUBLISHED_AFTER`` its end.
+    The newest period is late when the next one has ended more than ``PUBLISHED_AFTER`` ago.
     """
     return "\nor\n".join(_late(report, matchers) for report in REPORTS.values())
 
 
 def _late(report: Report, matchers: str) -> str:
-    end = per_app_and_report(selected(catalogue.PERIOD_END.name, joined(matchers, of_report(report))))
-    days = f"days_in_month({end} + {_BEIJING})" if report.period.NAME == "month" else f"{_LONGEST[report.period.NAME]}"
+    end = per_app_and_report(selector(catalogue.PERIOD_END.name, join_matchers(matchers, report_matcher(report))))
+    # days_in_month() works in UTC. A month ends in Beijing at 16:00 UTC of its last day; adding 8 hours gives a time in
+    # the next month, whose length is needed.
+    days = f"days_in_month({end} + {_BEIJING})" if report.period.NAME == "month" else f"{_MAX_DAYS[report.period.NAME]}"
     return f"time() - {end}\n> {days} * {_DAY} + {PUBLISHED_AFTER // 3600} * 3600"

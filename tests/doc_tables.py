@@ -120,11 +120,11 @@ def further(report: Report) -> Iterator[tuple[str, str, str]]:
     kind = report.period.NAME
     for comparison in report.comparisons:
         only = " (counts only)" if comparison.counts_only else ""
-        yield f"`{PREFIX}{comparison.name}_<figure>`", f"appid, {kind}", f"{comparison.words}{only}"
+        yield f"`{PREFIX}{comparison.name}_<figure>`", f"appid, {kind}", f"{comparison.description}{only}"
     for derived in report.derived:
         names = [field.metric for field in report.fields if field.wechat in derived.fields]
         labels = ", ".join(("appid", kind, *derived.labels))
-        yield f"`{PREFIX}{derived.metric.format('<figure>')}`", labels, f"{derived.words} ({', '.join(names)})"
+        yield f"`{PREFIX}{derived.metric.format('<figure>')}`", labels, f"{derived.description} ({', '.join(names)})"
     named = {catalogue.end_metric(report), *(f"{PREFIX}{fact.metric}" for fact in report.calendar)}
     for info in catalogue.of_report(report):
         if info.name in named:
@@ -194,8 +194,8 @@ def options() -> str:
             rows.append((f"`{section}.{field.name}`", f"`{default}`"))
     for report in REPORTS.values():
         rows += [
-            (f"`defaults.alerts.{report.name}.{watched.option}`", f"`{watched.min_ratio}`")
-            for watched in report.watched
+            (f"`defaults.alerts.{report.name}.{threshold.option}`", f"`{threshold.min_ratio}`")
+            for threshold in report.alert_thresholds
         ]
     return table(("option", "default"), *rows)
 

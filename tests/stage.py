@@ -239,7 +239,7 @@ def played(program: str, folder: Path) -> Iterator[Stage]:
 
 
 def _one_holiday(patch: pytest.MonkeyPatch, holiday: Day) -> None:
-    for module in ("catalogue", "figures"):
+    for module in ("catalogue", "comparisons"):
         patch.setattr(f"exporter.reports.{module}.is_irregular", lambda day: day == holiday)
 
 

@@ -133,8 +133,10 @@ def test_alertmanager_retains_alerts_longer_than_it_repeats_them(amtool: str) ->
 
 
 def of_figure(name: str, appid: str, week: str = WEEK) -> Labels:
-    figure = next(each.field for each in WEEKLY.watched if name.startswith(figures.stem(each.field)))
-    return {"alertname": PREFIX + name, "appid": appid, "week": week, "figure": figure.stem}
+    figure = next(
+        each.field for each in WEEKLY.alert_thresholds if name.startswith(figures.alert_name_prefix(each.field))
+    )
+    return {"alertname": PREFIX + name, "appid": appid, "week": week, "figure": figure.short_name}
 
 
 def of_app(name: str, appid: str) -> Labels:
@@ -236,7 +238,7 @@ def test_a_drop_is_sent_once_noise_is_not_and_a_revision_ends_it(
 ) -> None:
     # A holiday in one of the weeks would silence the alert, or leave no four ordinary weeks.
     monkeypatch.setattr("exporter.reports.catalogue.public_holidays", lambda _week: 0)
-    monkeypatch.setattr("exporter.reports.figures.public_holidays", lambda _week: 0)
+    monkeypatch.setattr("exporter.reports.comparisons.public_holidays", lambda _week: 0)
     roles = demo.demo_apps(time.time())
     appids = {role.name: role.app.appid for role in roles}
     dropping, noisy = appids["Travel Buddy"], appids["Second-hand Books"]

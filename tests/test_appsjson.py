@@ -145,16 +145,18 @@ def test_tables_of_the_document_are_those_of_the_catalogue() -> None:
     assert [row[:2] for row in rows("periods")] == [[each.name, each.period.NAME] for each in reports]
     assert [re.findall(r"[\d-]{6,}", row[2]) for row in rows("periods")] == [[LIVE[name].label] for name in REPORTS]
     assert rows("comparisons") == [
-        [each.name, comparison.name, comparison.words] for each in reports for comparison in each.comparisons
+        [each.name, comparison.name, comparison.description] for each in reports for comparison in each.comparisons
     ]
     assert [[name, labels.replace("`", ""), words] for name, labels, words in rows("derived")] == [
-        [each.metric.format("<figure>"), ", ".join(("day", *each.labels)), each.words] for each in DAILY.derived
+        [each.metric.format("<figure>"), ", ".join(("day", *each.labels)), each.description] for each in DAILY.derived
     ]
     assert all(not each.derived for each in (WEEKLY, MONTHLY))
     assert rows("calendar") == [
         [each.name, fact.metric, fact.help.partition(";")[0]] for each in reports for fact in each.calendar
     ]
-    assert rows("trail") == [[each.name, each.leading.metric, str(each.chart)] for each in reports if each.leading]
+    assert rows("trail") == [
+        [each.name, each.primary_field.metric, str(each.chart_periods)] for each in reports if each.primary_field
+    ]
 
 
 def test_names_are_those_of_metrics_and_labels() -> None:

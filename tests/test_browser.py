@@ -13,7 +13,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from exporter import demo
 from exporter.apps import SEVERITY, AppStatus, Counters, LastResult, ReportStatus, State
-from exporter.periods import Week, beijing_stamp, newest_wanted
+from exporter.periods import Week, format_beijing_minute, newest_wanted
 from exporter.reports import DAILY, MONTHLY, REPORTS, WEEKLY, History, Reading, StoredReading, Thresholds
 from exporter.runtime.engine import Engine
 from exporter.web import Issue
@@ -200,7 +200,7 @@ def weekly(status: AppStatus) -> ReportStatus:
 
 
 def share(status: AppStatus) -> float | None:
-    known = [value for value in weekly(status).history.course(VISITORS, 26) if value is not None]
+    known = [value for value in weekly(status).history.recent_values(VISITORS, 26) if value is not None]
     return round(known[-1] / max(known), 4) if known else None
 
 
@@ -297,7 +297,7 @@ def test_relative_times_are_right_and_move_on(shown: Callable[..., Any]) -> None
         page.reload()
         success, following = cell_of(page, 2, "Last success"), cell_of(page, 2, "Next fetch")
         expect(success.locator("span")).to_have_text("2 h ago")
-        expect(success.locator("time")).to_have_text(beijing_stamp(NOW - 2 * HOUR))
+        expect(success.locator("time")).to_have_text(format_beijing_minute(NOW - 2 * HOUR))
         expect(following.locator("span")).to_have_text("in 70 min")
         expect(page.locator("td[colspan] span").first).to_have_text("30 h ago")
         page.clock.fast_forward("02:00:00")
@@ -353,7 +353,7 @@ def test_without_scripts_the_table_is_whole(shown: Callable[..., Any]) -> None:
         expect(page.get_by_role("searchbox")).to_have_count(0)
         text = page.locator("body").inner_text()
         assert [state for state in State if state.words not in text] == []
-        assert beijing_stamp(NOW - 2 * HOUR) in text
+        assert format_beijing_minute(NOW - 2 * HOUR) in text
         assert "Beijing" in text
         assert " ago" not in text
 
@@ -418,7 +418,7 @@ def wide_history(report: Report) -> History:
         report,
         (
             StoredReading(Reading(report, live.before(n), tuple(value / 100 if n else value for value in EIGHT)), NOW)
-            for n in range(report.chart)
+            for n in range(report.chart_periods)
         ),
     )
 
@@ -634,7 +634,7 @@ def test_columns_of_a_chart_do_not_touch(browser: Browser, wide_address: str, re
         )
     columns = drawn["columns"]
     gaps = [after - before for before, after in pairwise(columns)]
-    assert len(columns) == report.chart
+    assert len(columns) == report.chart_periods
     assert 1 < drawn["stroke"] < min(gaps)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from exporter.alerts import figures
-from exporter.alerts.conditions import Baseline, Fall, falls
+from exporter.alerts.conditions import Baseline, Drop, find_drops
 from exporter.apps import AppStatus, Counters, ReportStatus, State
 from exporter.metrics.families import families
 from exporter.periods import Day, Week
@@ -56,8 +56,8 @@ def ratios(**options: float) -> Thresholds:
     return Thresholds().with_ratios({("weekly", option): ratio for option, ratio in options.items()})
 
 
-DAILY_OFF = Thresholds().with_ratios({("daily", watched.option): 0.0 for watched in DAILY.watched})
-ALL_OFF = ratios(**{watched.option: 0.0 for watched in WEEKLY.watched})
+DAILY_OFF = Thresholds().with_ratios({("daily", threshold.option): 0.0 for threshold in DAILY.alert_thresholds})
+ALL_OFF = ratios(**{threshold.option: 0.0 for threshold in WEEKLY.alert_thresholds})
 DAYS = History.of(
     DAILY,
     [
@@ -135,23 +135,23 @@ def test_a_fall_is_beyond_threshold_chance_and_holidays() -> None:
     assert len({why for why, *_ in CASES}) == 30
     for why, app, expected in CASES:
         found: dict[str, set[Baseline]] = {}
-        for fall in falls(app):
-            found.setdefault(fall.field.stem, set()).add(fall.baseline)
+        for fall in find_drops(app):
+            found.setdefault(fall.field.short_name, set()).add(fall.baseline)
         assert found == expected, why
 
 
 def test_a_fall_has_its_ratio_to_the_baseline() -> None:
     fields = {field.metric: field for field in WEEKLY.fields}
-    assert list(falls(same((900, 480, 90.0, 3.0)))) == [
-        Fall(WEEKLY, fields[metric], baseline, ratio)
+    assert list(find_drops(same((900, 480, 90.0, 3.0)))) == [
+        Drop(WEEKLY, fields[metric], baseline, ratio)
         for baseline in (Baseline.PREVIOUS_WEEK, Baseline.TYPICAL_WEEK)
         for metric, ratio in (("visitors", 0.48), ("sessions", 0.45))
     ]
 
 
 def test_baselines_are_comparisons_of_the_catalogue() -> None:
-    assert {baseline.value: (baseline.comparison.name, baseline.words) for baseline in Baseline} == {
-        "previous_week": ("previous_week", "the week before"),
+    assert {baseline.value: (baseline.comparison.name, baseline.description) for baseline in Baseline} == {
+        "previous_week": ("previous_week", "the previous week"),
         "typical_week": ("typical_week", "the typical week"),
     }
 
@@ -168,11 +168,14 @@ def test_the_status_page_and_the_alerts_agree(promtool: str, tmp_path: Path) -> 
     ]
     alerts = {Baseline.PREVIOUS_WEEK: "Dropped", Baseline.TYPICAL_WEEK: "BelowNormal"}
     fallen = [
-        {"labels": f'{{appid="{app.appid}",alert="{figures.stem(fall.field)}{alerts[fall.baseline]}"}}', "value": 1}
+        {
+            "labels": f'{{appid="{app.appid}",alert="{figures.alert_name_prefix(fall.field)}{alerts[fall.baseline]}"}}',
+            "value": 1,
+        }
         for app in APPS
-        for fall in falls(app)
+        for fall in find_drops(app)
     ]
-    watched = "|".join(figures.stem(watched.field) for watched in WEEKLY.watched)
+    watched = "|".join(figures.alert_name_prefix(threshold.field) for threshold in WEEKLY.alert_thresholds)
     name = f"WeChatMiniProgram(({watched})({'|'.join(alerts.values())}))"
     fires = (
         f'group by (appid, alert) (label_replace(ALERTS{{alertname=~"{name}"}}, "alert", "$1", "alertname", "{name}"))'

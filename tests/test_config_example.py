@@ -50,9 +50,9 @@ def test_a_section_shows_every_option_with_its_default(section: str, values: Fet
 def test_the_defaults_show_every_threshold_with_its_default() -> None:
     assert {field.name for field in fields(Defaults)} == set(SHOWN["defaults"]) == {"alerts"}
     expected = {
-        name: {watched.option: str(watched.min_ratio) for watched in report.watched}
+        name: {threshold.option: str(threshold.min_ratio) for threshold in report.alert_thresholds}
         for name, report in REPORTS.items()
-        if report.watched
+        if report.alert_thresholds
     }
     assert SHOWN["defaults"]["alerts"] == expected
 

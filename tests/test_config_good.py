@@ -302,8 +302,18 @@ def test_an_app_alerts_by_its_own_ratios_else_by_the_defaults(tmp_path: Path) ->
         ours.with_ratios({("weekly", "visitors_min_ratio"): 0.25, ("daily", "visits_min_ratio"): 0.5}),
         ours.with_ratios({("weekly", "visit_depth_min_ratio"): 1.0}),
     ]
-    assert [found.apps[1].alerts.of(WEEKLY, watched) for watched in WEEKLY.watched] == [0.25, 0.0, 0.7, 0.7]
-    assert [found.apps[1].alerts.of(DAILY, watched) for watched in DAILY.watched] == [0.65, 0.65, 0.65, 0.5]
+    assert [found.apps[1].alerts.of(WEEKLY, threshold) for threshold in WEEKLY.alert_thresholds] == [
+        0.25,
+        0.0,
+        0.7,
+        0.7,
+    ]
+    assert [found.apps[1].alerts.of(DAILY, threshold) for threshold in DAILY.alert_thresholds] == [
+        0.65,
+        0.65,
+        0.65,
+        0.5,
+    ]
 
 
 def test_an_app_fetches_its_own_reports_else_those_of_all() -> None:

@@ -19,8 +19,8 @@ from exporter import promql
 from exporter.alerts import operations
 from exporter.apps import SEVERITY, State
 from exporter.dashboards import dashboard
-from exporter.dashboards.looks import STATE_COLOURS
 from exporter.dashboards.queries import FIRST_BAD
+from exporter.dashboards.styles import STATE_COLOURS
 from exporter.metrics import catalogue
 from exporter.reports import DAILY, MONTHLY, REPORTS, WEEKLY
 
@@ -263,7 +263,7 @@ def test_panel_titles_are_unique_and_bars_name_their_comparison() -> None:
     assert len(titles) == len(set(titles))
     described = {panel["title"]: panel["description"] for panel in panels(DASHBOARD)}
     for report, name in ((WEEKLY, "typical_week"), (MONTHLY, "year_ago_month"), (DAILY, "typical_weekday")):
-        words = next(each.words for each in report.comparisons if each.name == name)
+        words = next(each.description for each in report.comparisons if each.name == name)
         assert f"beside {words}" in described[f"Visitors per {report.period.NAME}"]
 
 
@@ -271,7 +271,7 @@ def test_dashboard_and_rules_share_their_limits() -> None:
     """The alert PollerStalled and the column of the table, the alert PeriodLate and the age of data."""
     (stalled,) = [alert.expr for alert in operations.alerts() if alert.name == "PollerStalled"]
     assert stalled.endswith(f"> {promql.STALLED_AFTER}")
-    assert red_from("Exporters", "Since poller ran") == promql.STALLED_AFTER
+    assert red_from("Exporters", "Since poller run") == promql.STALLED_AFTER
     assert red_from("This week", "Data age", "orange") == promql.late_age(WEEKLY) == 8.5 * 86400
 
 

@@ -16,7 +16,7 @@ from stage import VARIABLES
 from exporter import __version__
 from exporter.apps import State
 from exporter.dashboards import dashboard
-from exporter.dashboards.looks import STATE_COLOURS
+from exporter.dashboards.styles import STATE_COLOURS
 from exporter.holidays import public_holidays
 from exporter.reports import REPORTS
 
@@ -42,7 +42,7 @@ BARS = {
 }
 """Bars of weeks, by their title ..."""
 OTHER_BARS = {
-    **{f"{count} per month": ["Month", count, "A year before"] for count in COUNTS},
+    **{f"{count} per month": ["Month", count, "Previous year"] for count in COUNTS},
     **{f"{count} per day": ["Day", count, "Holiday or make-up day", "Typical weekday"] for count in COUNTS},
 }
 """... and of other periods."""
@@ -53,7 +53,7 @@ LINES = {
     "States": {state.words for state in State if state is not State.PENDING},
     "Calls to WeChat per hour": {"stable_token", *REPORTS},
     "Errors per hour": {"40164", "61503", "http_5xx"},
-    "Duration of calls": {"median", "9 of 10", "99 of 100"},
+    "Duration of calls": {"median", "90th percentile", "99th percentile"},
 }
 
 
@@ -138,7 +138,7 @@ def test_this_week_has_a_column_for_everything(shown: dict[str, Frames]) -> None
             "Stay per visitor",
             "Stay per session",
             "Visit depth",
-            "vs 1 week",
+            "vs previous",
             "vs typical",
             "Days off",
             "Data age",
@@ -188,13 +188,13 @@ def test_a_row_of_this_week_in_words_and_colours(stage: Stage, shown: dict[str, 
         "Stay per visitor": seconds(figure["stay_time_uv"]),
         "Stay per session": seconds(figure["stay_time_session"]),
         "Visit depth": f"{figure['visit_depth']:.2f}",
-        "vs 1 week": f"{against_one:.1%}",
+        "vs previous": f"{against_one:.1%}",
         "vs typical": f"{against_typical:.1%}",
         "Days off": "" if days_off is None else f"{days_off}",
     }
     colours = row(shown["This week"], name, "colour")
     assert colours["State"] == colour
-    assert colours["vs 1 week"] == expected_colour(against_one)
+    assert colours["vs previous"] == expected_colour(against_one)
     assert colours["vs typical"] == expected_colour(against_typical)
 
 
@@ -216,12 +216,12 @@ def test_exporters_table_shows_health_in_words_and_colours(shown: dict[str, Fram
     (exporter,) = texts(shown["Exporters"][0][0])
     found = row(shown["Exporters"], exporter)
     assert list(found) == [
-        *("Exporter", "Version", "Scrape", "Store", "Since poller ran", "Internal errors", "Configuration"),
-        *("Configuration read", "Invalid app files"),
+        *("Exporter", "Version", "Scrape", "Store", "Since poller run", "Internal errors", "Configuration"),
+        *("Configuration loaded", "Invalid app files"),
     ]
-    assert found.pop("Since poller ran").endswith(" s")
-    assert found.pop("Configuration read").endswith(" ago")
-    assert list(found.values()) == [exporter, __version__, "up", "fine", "0", "fine", "0"]
+    assert found.pop("Since poller run").endswith(" s")
+    assert found.pop("Configuration loaded").endswith(" ago")
+    assert list(found.values()) == [exporter, __version__, "up", "ok", "0", "ok", "0"]
     colours = row(shown["Exporters"], exporter, "colour")
     assert [colours[title] for title in ("Scrape", "Store", "Configuration")] == ["green"] * 3
     assert [colours[title] for title in ("Internal errors", "Invalid app files")] == ["text"] * 2

@@ -41,12 +41,12 @@ OTHER_REPORTS = frozenset(
     f"{count} per {column}"
     for count in COUNTS
     for column in (
-        *(f"month: {title}" for title in (count, "A year before")),
+        *(f"month: {title}" for title in (count, "Previous year")),
         *(f"day: {title}" for title in (count, "Holiday or make-up day", "Typical weekday")),
     )
 )
 NEW_APP = OTHER_REPORTS | {
-    *("This week: vs 1 week", "This week: vs typical"),
+    *("This week: vs previous", "This week: vs typical"),
     *(f"{count} per week: Typical week" for count in COUNTS),
     "Errors per hour: {{errcode}}",
 }

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from exporter.periods import Day, Month, Week
 from exporter.reports import DAILY, MONTHLY, REPORTS, WEEKLY, History, Reading, StoredReading
-from exporter.reports.figures import earlier, lowest_week, noise_ratio, recent, typical_recent, typical_week
-from exporter.reports.figures import typical_weekday as typical_weekday_of
+from exporter.reports.comparisons import earlier, lowest_week, noise_ratio, recent, typical_recent, typical_week
+from exporter.reports.comparisons import typical_weekday as typical_weekday_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,7 +67,7 @@ def near(value: float) -> object:
 
 
 def week(month: int, day: int, year: int = 2026) -> Week:
-    return Week.with_day(date(year, month, day))
+    return Week.containing_day(date(year, month, day))
 
 
 # What the State Council published for 2026, written down here once more.
@@ -584,9 +584,9 @@ def test_the_reach_covers_all_that_is_compared() -> None:
     """The oldest day that the noise looks at is in reach: after the longest holiday, 56 days before the 31st day."""
     for live in (date(2026, 2, 24), date(2026, 10, 8), date(2026, 10, 12), date(2026, 3, 2)):
         oldest = PlainDays({}, live).ordinary(31)[-1] - timedelta(weeks=8)
-        assert (live - oldest).days <= DAILY.reach
-    assert WEEKLY.reach >= 8
-    assert MONTHLY.reach >= 12
+        assert (live - oldest).days <= DAILY.lookback
+    assert WEEKLY.lookback >= 8
+    assert MONTHLY.lookback >= 12
 
 
 def test_every_comparison_of_the_contract_exists() -> None:

@@ -25,7 +25,7 @@ APP = App(appid="wx0123456789abcdef", access=Datacube(AppSecret(LiteralSecret("s
 LIVE = Week(date(2026, 11, 16))
 NOW = LIVE.end
 ROW_BYTES = 8 * len(WEEKLY.fields)
-REACH = WEEKLY.reach
+REACH = WEEKLY.lookback
 (VISITORS,) = (field for field in WEEKLY.fields if field.metric == "visitors")
 LIVE_PERIODS = {"weekly": LIVE, "daily": Day(date(2026, 3, 1)), "monthly": Month(date(2026, 3, 1))}
 
@@ -45,7 +45,7 @@ def history(figures: dict[int, int | None], report: Report = WEEKLY) -> History:
 
 
 def course(history: History, length: int = REACH + 1) -> list[float | None]:
-    return history.course(VISITORS, length)
+    return history.recent_values(VISITORS, length)
 
 
 def visitors(history: History) -> dict[Period, float | None]:
@@ -102,18 +102,18 @@ def test_a_row_is_seven_doubles() -> None:
 def test_a_history_keeps_its_reach_and_drops_older(report: Report) -> None:
     live = LIVE_PERIODS[report.name]
     full = History(report)
-    for number in range(report.reach + 20):
+    for number in range(report.lookback + 20):
         full = full.with_reading(stored(live.before(number), number, report=report))
-    assert course(full, 1000) == list(reversed(range(report.reach + 1)))
-    assert len(full.packed) == (report.reach + 1) * ROW_BYTES
+    assert course(full, 1000) == list(reversed(range(report.lookback + 1)))
+    assert len(full.packed) == (report.lookback + 1) * ROW_BYTES
     later = full.with_reading(stored(live.after(), 999, report=report))
-    assert course(later, 1000) == [*reversed(range(report.reach)), 999]
-    assert later.with_reading(stored(live.before(report.reach), 5, report=report)) == later
+    assert course(later, 1000) == [*reversed(range(report.lookback)), 999]
+    assert later.with_reading(stored(live.before(report.lookback), 5, report=report)) == later
     assert len(later.packed) == len(full.packed)
 
 
 def test_half_a_year_of_weeks_and_thirteen_months_are_kept() -> None:
-    assert (WEEKLY.reach, DAILY.reach, MONTHLY.reach) == (25, 111, 12)
+    assert (WEEKLY.lookback, DAILY.lookback, MONTHLY.lookback) == (25, 111, 12)
 
 
 def test_a_newer_period_after_a_gap_leaves_unknown_ones() -> None:
@@ -179,10 +179,10 @@ def test_histories_differ_in_figures_and_first_seen() -> None:
 
 def test_a_course_has_the_newest_and_begins_with_a_known_one() -> None:
     found = history({0: 3, 1: None, 2: 5, 3: None, 4: 6, 5: None})
-    assert found.course(VISITORS, 26) == [6, None, 5, None, 3]
-    assert found.course(VISITORS, 4) == [5, None, 3]
-    assert found.course(VISITORS, 1) == [3]
-    assert found.course(WEEKLY.fields[0], 26) == [1] * 6
+    assert found.recent_values(VISITORS, 26) == [6, None, 5, None, 3]
+    assert found.recent_values(VISITORS, 4) == [5, None, 3]
+    assert found.recent_values(VISITORS, 1) == [3]
+    assert found.recent_values(WEEKLY.fields[0], 26) == [1] * 6
 
 
 @given(
@@ -198,11 +198,13 @@ def test_any_readings_in_any_order(report: Report, rows: list[tuple[int, int | N
         found = found.with_reading(each)
         expected[each.period] = each.reading
         newest = max(expected)
-        expected = {period: known for period, known in expected.items() if newest.since(period) <= report.reach}
+        expected = {
+            period: known for period, known in expected.items() if newest.periods_since(period) <= report.lookback
+        }
     assert found.live == max(expected, default=None)
     assert {period: known for period in found.periods if (known := found.reading(period))} == expected
     assert History.of(report, [StoredReading(each, 1.0) for each in expected.values()]) == found
-    assert len(found.packed) <= (report.reach + 1) * ROW_BYTES
+    assert len(found.packed) <= (report.lookback + 1) * ROW_BYTES
 
 
 def test_newest_history_and_revisions_reach_the_history() -> None:
@@ -244,5 +246,5 @@ def test_a_store_without_figures_gives_an_empty_history(tmp_path: Path) -> None:
 
 def test_one_figure_leads_each_report() -> None:
     for report in REPORTS.values():
-        assert [field.metric for field in report.fields if field.leads] == ["visitors"]
-        assert report.leading == VISITORS
+        assert [field.metric for field in report.fields if field.is_primary] == ["visitors"]
+        assert report.primary_field == VISITORS

@@ -34,6 +34,7 @@ from exporter.reports import (
     MONTHLY,
     REPORTS,
     WEEKLY,
+    AlertThreshold,
     Comparison,
     Field,
     History,
@@ -42,11 +43,10 @@ from exporter.reports import (
     StoredReading,
     Thresholds,
     Unit,
-    Watched,
     register,
 )
 from exporter.reports import catalogue as reports_catalogue
-from exporter.reports.figures import earlier
+from exporter.reports.comparisons import earlier
 from exporter.runtime.engine import Engine
 from exporter.wechat.simulator import SimulatedApp
 
@@ -120,7 +120,7 @@ def whole_history(report: Report) -> History:
     """Return every period that the report looks back on."""
     live = LIVE[report.name]
     return history(
-        *(stored(live.before(n), *figures(live.before(n)), report=report) for n in range(report.reach + 1)),
+        *(stored(live.before(n), *figures(live.before(n)), report=report) for n in range(report.lookback + 1)),
         report=report,
     )
 
@@ -342,7 +342,7 @@ def test_families_follow_the_reports_that_are_fetched() -> None:
 
 def test_reports_of_one_kind_of_period_share_its_end() -> None:
     """A second report of days must not expose the end of a day twice: Prometheus refuses such a scrape."""
-    second = replace(DAILY, name="second", comparisons=(), derived=(), calendar=(), watched=())
+    second = replace(DAILY, name="second", comparisons=(), derived=(), calendar=(), alert_thresholds=())
     older = replace(
         EVERY.reports[1], report=second, history=history(stored(DAY.before(), *figures(DAY)), report=second)
     )
@@ -592,8 +592,8 @@ def made_up() -> Iterator[Report]:
         period=Day,
         fields=(SHARES, SHARERS, RESPONSE),
         comparisons=(Comparison("day_before", "one day earlier", earlier(1)),),
-        watched=(Watched(SHARERS, 0.4),),
-        reach=1,
+        alert_thresholds=(AlertThreshold(SHARERS, 0.4),),
+        lookback=1,
     )
     register(report)
     yield REPORTS["made_up"]

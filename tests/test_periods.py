@@ -15,10 +15,10 @@ from exporter.periods import (
     Month,
     Period,
     Week,
-    beijing_words,
+    format_beijing,
+    format_utc_compact,
     newest_wanted,
     next_midnight,
-    utc_stamp,
 )
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def test_a_period_contains_its_instant_and_whole_days(kind: type[Period], instan
     assert period.start <= instant < period.end
     assert period.end - period.start == len(period.days) * DAY
     assert (period.days[0], period.days[-1]) == (period.first, period.last)
-    assert all(kind.with_day(day) is period for day in period.days)
+    assert all(kind.containing_day(day) is period for day in period.days)
     assert kind.from_ref_date(period.label) is period
 
 
@@ -194,7 +194,7 @@ NAMES = [
 
 @pytest.mark.parametrize(("period", "name", "words", "iso"), NAMES)
 def test_a_period_has_names_for_labels_people_and_machines(period: Period, name: str, words: str, iso: str) -> None:
-    assert (period.NAME, period.words, period.iso) == (name, words, iso)
+    assert (period.NAME, period.display_name, period.iso) == (name, words, iso)
 
 
 NO_REF_DATES = [
@@ -270,7 +270,7 @@ WORDS = [
 
 @pytest.mark.parametrize(("monday", "words"), WORDS)
 def test_a_week_says_in_words_which_days_it_has(monday: date, words: str) -> None:
-    assert Week(monday).words == words
+    assert Week(monday).display_name == words
 
 
 def test_the_table_of_words_is_whole() -> None:
@@ -282,5 +282,5 @@ def test_midnight_and_words_are_beijings_whatever_the_machine_thinks() -> None:
     moment = beijing("2026-11-23T14:05:00")
     assert next_midnight(moment) == beijing("2026-11-24T00:00:00")
     assert next_midnight(beijing("2026-11-23T00:00:00")) == beijing("2026-11-24T00:00:00")
-    assert beijing_words(moment) == "Mon 2026-11-23 14:05 Beijing"
-    assert utc_stamp(moment) == "20261123T060500Z"
+    assert format_beijing(moment) == "Mon 2026-11-23 14:05 Beijing"
+    assert format_utc_compact(moment) == "20261123T060500Z"

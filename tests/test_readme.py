@@ -65,7 +65,7 @@ def test_prometheus_accepts_the_scrape_configuration(text: str, tmp_path: Path, 
     assert content.keys() >= {"rule_files", "alerting"}
     (rules,) = content["rule_files"]
     assert f" > {rules}\n" in text
-    (tmp_path / rules).write_text(alerts.document())
+    (tmp_path / rules).write_text(alerts.render_rules())
     (tmp_path / "prometheus.yml").write_text(block)
     subprocess.run([promtool, "check", "config", tmp_path / "prometheus.yml"], check=True, capture_output=True)
 

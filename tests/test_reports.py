@@ -180,7 +180,7 @@ def test_a_drop_that_begins_on_a_day_is_seen_that_day() -> None:
     app = SimulatedApp("wx1", "s", Audience(4000, drops_from=began))
     wechat = Simulator([app], lambda: beijing("2026-11-24T10:00"))
     before, after = (int(wechat.row("wx1", day)["visit_uv"]) for day in (began.before(), began))  # type: ignore[call-overload]
-    week = Week.with_day(began.first)
+    week = Week.containing_day(began.first)
     weeks = [int(wechat.row("wx1", each)["visit_uv"]) for each in (week.before(), week)]  # type: ignore[call-overload]
     assert after < 0.6 * before
     assert weeks[1] < 0.8 * weeks[0]

@@ -38,8 +38,10 @@ def checked(promtool: str, *arguments: str | Path) -> str:
 
 
 def test_the_rules_are_what_the_code_writes() -> None:
-    assert RULES.read_text() == alerts.document(), "make generated writes it"
-    assert (ROOT / "deploy" / "kubernetes" / "prometheusrule.yaml").read_text() == alerts.kubernetes(), "make generated"
+    assert RULES.read_text() == alerts.render_rules(), "make generated writes it"
+    assert (ROOT / "deploy" / "kubernetes" / "prometheusrule.yaml").read_text() == alerts.render_prometheus_rule(), (
+        "make generated"
+    )
 
 
 def test_promtool_accepts_the_rules_with_every_lint(promtool: str) -> None:
@@ -47,7 +49,7 @@ def test_promtool_accepts_the_rules_with_every_lint(promtool: str) -> None:
 
 
 def test_prometheusrule_has_the_same_groups() -> None:
-    resource = yaml.safe_load(alerts.kubernetes())
+    resource = yaml.safe_load(alerts.render_prometheus_rule())
     assert (resource["apiVersion"], resource["kind"]) == ("monitoring.coreos.com/v1", "PrometheusRule")
     assert resource["spec"] == yaml.safe_load(RULES.read_text())
 
@@ -69,7 +71,7 @@ def test_every_alert_is_shown_to_fire_and_not_to_fire(name: str) -> None:
 
 def test_all_alerts_have_the_same_waits_and_annotations() -> None:
     assert len(ALERTS) == len(set(NAMES)) == 3 * 4 + 12
-    written = [alert.written(alerts.DEFAULT_LINKS) for alert in ALERTS]
+    written = [alert.as_rule(alerts.DEFAULT_LINKS) for alert in ALERTS]
     assert {(rule["for"], rule["keep_firing_for"]) for rule in written} == {("30m", "2h")}
     for rule in written:
         assert set(rule["annotations"]) == {"summary", "description", "dashboard_url", "runbook_url"}  # type: ignore[call-overload]
@@ -116,7 +118,7 @@ MUTATIONS = {
         "and on (appid)\n          max",
     ),
     "half is most": ("not fire for half", "\n      > 0.5", "\n      >= 0.5"),
-    "one app is most": ("an only app", "\n      )) > 1)", "\n      )) > 0)"),
+    "one app is most": ("for a single app", "\n      )) > 1)", "\n      )) > 0)"),
     "a first failure is an outage": ("that ended before", "[1d])) > 1\n      )) > 1)", "[1d])) > 0\n      )) > 1)"),
     "no absent target": ("no target of the job", 'or\n      absent(up{job="wechat-miniprogram"})', ""),
     "a long standstill": ("PollerStalled fires", "> 300", "> 3000"),
@@ -183,18 +185,18 @@ def test_a_month_is_late_on_its_own_length(tmp_path: Path, promtool: str) -> Non
 
 @pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS)
 def test_every_report_can_be_late(report: Report) -> None:
-    assert promql.of_report(report) in promql.late()
+    assert promql.report_matcher(report) in promql.late()
     assert promql.late_age(report) >= 86400 + promql.PUBLISHED_AFTER
 
 
 def test_command_prints_the_rules_with_given_addresses(tmp_path: Path) -> None:
-    assert command(tmp_path, "rules").stdout == alerts.document()
+    assert command(tmp_path, "rules").stdout == alerts.render_rules()
     links = ("--dashboard.url=https://grafana.example.org/d/x", "--runbook.url=https://wiki.example.org/alerts")
     result = command(tmp_path, "rules", "--kubernetes", *links)
     assert (result.returncode, result.stderr) == (0, "")
     mine = alerts.Links("https://grafana.example.org/d/x", "https://wiki.example.org/alerts")
-    assert result.stdout == alerts.kubernetes(mine) != alerts.kubernetes()
-    alert = replace(ALERTS[0], labels={}).written(mine)
+    assert result.stdout == alerts.render_prometheus_rule(mine) != alerts.render_prometheus_rule()
+    alert = replace(ALERTS[0], labels={}).as_rule(mine)
     assert alert["annotations"]["runbook_url"] == "https://wiki.example.org/alerts#wechatminiprogramvisitorscollapsed"  # type: ignore[index]
 
 

@@ -168,7 +168,7 @@ def test_a_change_has_its_sign_and_needs_a_base(
 def test_a_fall_below_the_threshold_is_marked_with_its_baselines() -> None:
     status = with_report(with_visitors(500, 1000), history=visitors(500, 1000, 900, 900, 900))
     page = written(status)
-    title = "50% of the week before, 56% of the typical week"
+    title = "50% of the previous week, 56% of the typical week"
     assert f'<td class="fall" title="{title}">500<small class="down">−50.0%</small></td>' in page
     assert '<tbody class="ok fell">' in page
     assert '<li class="fell" data-state="fell">1 below alert threshold</li>' in page
@@ -178,8 +178,8 @@ def test_a_fall_below_the_threshold_is_marked_with_its_baselines() -> None:
 
 
 HOLIDAY_WEEKS = [
-    (date(2026, 10, 5), ["3 holidays", "before: 2 holidays"]),
-    (date(2026, 10, 12), ["before: 3 holidays"]),
+    (date(2026, 10, 5), ["3 holidays", "previous week: 2 holidays"]),
+    (date(2026, 10, 12), ["previous week: 3 holidays"]),
     (date(2026, 4, 6), ["1 holiday"]),
     (date(2026, 11, 16), []),
     (date(2003, 10, 13), []),
@@ -311,12 +311,12 @@ def test_the_chart_of_each_report_covers_its_whole_width(
     report: Report, live: Period, length: int, width: float, words: str
 ) -> None:
     """More periods than the chart has are not drawn, and columns do not touch each other."""
-    readings = [stored(live.before(n), *figures(live.before(n)), report=report) for n in range(report.reach + 3)]
+    readings = [stored(live.before(n), *figures(live.before(n)), report=report) for n in range(report.lookback + 3)]
     chart = sparkline(history(*readings, report=report))
     assert chart is not None
     places = [float(x) for x in re.findall(r"M([\d.]+) ", chart.earlier + chart.live)]
     step = 104 / length
-    assert (len(places), report.chart) == (length, length)
+    assert (len(places), report.chart_periods) == (length, length)
     assert places == pytest.approx([step * (n + 0.5) for n in range(length)], abs=0.051)
     assert chart.description.startswith(words)
     assert column_width(report) == width < step - 0.05
@@ -333,9 +333,9 @@ HEADS = {
     "monthly": ["App", "State", "Month", "Visitors, 13 months"],
 }
 CAPTIONS = {
-    "weekly": "Figures of complete weeks, Monday to Sunday, each with its change against the week before.",
-    "daily": "Figures of complete days, each with its change against the same weekday of the week before.",
-    "monthly": "Figures of complete months, each with its change against the month before.",
+    "weekly": "Figures of complete weeks, Monday to Sunday, each with its change against the previous week.",
+    "daily": "Figures of complete days, each with its change against the same weekday of the previous week.",
+    "monthly": "Figures of complete months, each with its change against the previous month.",
 }
 NEWEST = {
     "weekly": '<time datetime="2026-W47">16-22 Nov 2026</time>',
@@ -362,7 +362,7 @@ def test_a_view_speaks_of_its_own_periods(name: str) -> None:
     others = {each.period.NAME for each in REPORTS.values()} - {kind}
     if name == "weekly":
         assert "below the app's alert threshold (<code>alerts.weekly</code>)" in footer
-        assert "against the week before or the typical week (median of the last four ordinary weeks), by" in footer
+        assert "against the previous week or the typical week (median of the last four ordinary weeks), by" in footer
         assert "weekdays off for a public holiday of mainland China in the live week; weekdays" in footer
     else:
         assert "bold" not in footer
@@ -408,7 +408,7 @@ def test_a_view_shows_figures_and_changes_of_its_report() -> None:
     ("day", "notes"),
     [
         (date(2026, 10, 1), ["holiday or make-up day"]),
-        (date(2026, 10, 8), ["week before: holiday or make-up day"]),
+        (date(2026, 10, 8), ["previous week: holiday or make-up day"]),
         (date(2026, 11, 24), []),
     ],
 )
@@ -420,7 +420,9 @@ def test_a_day_says_which_holiday_explains_its_figures(day: date, notes: list[st
 
 
 def test_a_report_without_a_leading_figure_has_no_chart() -> None:
-    report = replace(DAILY, name="made_up", fields=tuple(replace(field, leads=False) for field in DAILY.fields[:3]))
+    report = replace(
+        DAILY, name="made_up", fields=tuple(replace(field, is_primary=False) for field in DAILY.fields[:3])
+    )
     live = replace(EVERY.reports[1], report=report, history=history(stored(DAY, 1, 2, 3, report=report), report=report))
     page = written(replace(EVERY, reports=(replace(live, state=State.FAILED),)), report=report)
     heads = re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', page)

@@ -36,7 +36,7 @@ def statuses(now: float) -> tuple[AppStatus, ...]:
     server = demo.serve(demo.simulator(roles, clock), "127.0.0.1:0")
     config = demo.configuration(roles, f"http://{server.addresses[0]}")
     moment = now - 8 * DAY
-    engine = Engine(replace(config, fetch=Fetch(history_weeks=WEEKLY.chart)), ":memory:", clock)
+    engine = Engine(replace(config, fetch=Fetch(history_weeks=WEEKLY.chart_periods)), ":memory:", clock)
     while moment <= now:
         engine.poller.drain()
         moment += STEP

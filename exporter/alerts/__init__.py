@@ -1,6 +1,14 @@
-"""Prometheus' rules for the metrics of the exporter: recording rules and alerts."""
+"""Prometheus rules for the exporter's metrics: recording rules and alerts."""
 
-from exporter.alerts.document import DEFAULT_LINKS, GROUP, document, kubernetes
-from exporter.alerts.model import Alert, Links, Recording
+from exporter.alerts.model import AlertingRule, Links, RecordingRule
+from exporter.alerts.rule_files import DEFAULT_LINKS, GROUP, render_prometheus_rule, render_rules
 
-__all__ = ["DEFAULT_LINKS", "GROUP", "Alert", "Links", "Recording", "document", "kubernetes"]
+__all__ = [
+    "DEFAULT_LINKS",
+    "GROUP",
+    "AlertingRule",
+    "Links",
+    "RecordingRule",
+    "render_prometheus_rule",
+    "render_rules",
+]

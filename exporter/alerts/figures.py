@@ -1,6 +1,12 @@
-"""Rules about the figures: ratios to their baselines, and alerts where one falls (``conditions`` in PromQL).
+"""Rules about figures: recordings of the ratios to the baselines, and alerts when a figure drops.
 
-docs/alerts.md, "Why these rules", has the measurements behind them.
+The conditions are those of ``conditions``, in PromQL. The measurements behind them are in docs/alerts.md, "Why these
+rules".
+
+A week's figure and its baseline are two metrics with the same labels, so that a ratio is one division. The obvious
+alternatives were tried and fail. ``m / m offset 1w`` never matches, because the ``week`` label differs. Without that
+label, ``offset 1w`` compares with the wrong week when WeChat publishes on another weekday than the week before (a false
+alert of 16 hours), after a missed week and on a new Prometheus.
 """
 
 from __future__ import annotations
@@ -10,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from exporter import promql
 from exporter.alerts.conditions import ENOUGH_VISITORS, NOISE, Baseline
-from exporter.alerts.model import Alert, Recording
+from exporter.alerts.model import AlertingRule, RecordingRule
 from exporter.metrics import catalogue
 from exporter.reports import PREFIX, Unit
 from exporter.reports.catalogue import VISITORS, WEEKLY
@@ -19,139 +25,131 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.alerts.model import Severity
-    from exporter.reports import Field, Watched
+    from exporter.reports import AlertThreshold, Field
 
-COLLAPSED = "4 / 7"
-"""Of the ratio that alerts: 0.4 where that is 0.7."""
+COLLAPSED_FACTOR = "4 / 7"
+"""Factor on the app's threshold for a collapse: 0.4 with the default threshold of 0.7."""
 
-NAME_OF_APP = "appid_name:wechat_miniprogram_app_info:topk"
+APP_NAME = "appid_name:wechat_miniprogram_app_info:topk"
+"""Recording with the label ``name`` of each app."""
 APP = "{{ with $labels.name }}{{ . }} ({{ $labels.appid }}){{ else }}{{ $labels.appid }}{{ end }}"
-"""The app for people, in an annotation."""
-WEEK = '{{ $labels.week | reReplaceAll "^(....)(..)(..)-(....)(..)(..)$" "Monday $1-$2-$3 to Sunday $4-$5-$6" }}'
-"""The week for people, in an annotation."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Baseline:
-    """What a figure is compared with."""
-
-    baseline: Baseline
-    holidays: tuple[str, ...]
-    """A public holiday counted by one of these explains a fall."""
-
-    @property
-    def words(self) -> str:
-        return self.baseline.words
-
-    @property
-    def recorded_as(self) -> str:
-        return f"ratio_{self.baseline.value}"
-
-    def metric(self, field: Field) -> str:
-        return WEEKLY.comparison_metric(self.baseline.comparison, field)
-
+"""Template: name and AppID of the alert's app."""
+WEEK = '{{ $labels.week | reReplaceAll "^(....)(..)(..)-(....)(..)(..)$" "$1-$2-$3 to $4-$5-$6" }}'
+"""Template: first and last day of the alert's week."""
 
 HOLIDAYS, PREVIOUS_HOLIDAYS = (PREFIX + fact.metric for fact in WEEKLY.calendar)
-PREVIOUS_WEEK = _Baseline(Baseline.PREVIOUS_WEEK, (HOLIDAYS, PREVIOUS_HOLIDAYS))
-TYPICAL_WEEK = _Baseline(Baseline.TYPICAL_WEEK, (HOLIDAYS,))
+_HOLIDAYS_OF = {
+    Baseline.PREVIOUS_WEEK: (HOLIDAYS, PREVIOUS_HOLIDAYS),
+    Baseline.TYPICAL_WEEK: (HOLIDAYS,),
+}
+"""The metrics that count the public holidays in the compared weeks; see ``Baseline.has_holiday``."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Fall:
-    """One kind of alert about a figure."""
+class _DropAlert:
+    """One of the alerts that each figure has."""
 
-    name: str
+    suffix: str
+    """The end of the alert name."""
     severity: Severity
-    baseline: _Baseline
-    share: str
-    """Of the app's own ratio."""
+    baseline: Baseline
+    factor: str
+    """Factor on the app's threshold, in PromQL."""
 
 
-FALLS = (
-    _Fall("Collapsed", "critical", PREVIOUS_WEEK, f" * {COLLAPSED}"),
-    _Fall("BelowNormal", "warning", TYPICAL_WEEK, ""),
-    _Fall("Dropped", "warning", PREVIOUS_WEEK, ""),
+# Ordered by strength: Alertmanager's inhibitions send only the first that fires for a figure of an app and week.
+# BelowNormal is stronger than Dropped because it is more often right: 0.01 false alerts per app and year against 0.10.
+_DROP_ALERTS = (
+    _DropAlert("Collapsed", "critical", Baseline.PREVIOUS_WEEK, f" * {COLLAPSED_FACTOR}"),
+    _DropAlert("BelowNormal", "warning", Baseline.TYPICAL_WEEK, ""),
+    _DropAlert("Dropped", "warning", Baseline.PREVIOUS_WEEK, ""),
 )
-"""The strongest first: an earlier one silences the later ones about the same figure of the same app and week."""
 
 
 def per_app_and_week(metric: str) -> str:
-    """Return one value for each app and week, however many exporters and instances there are or were."""
+    """Return an expression with one value for each app and week (see ``promql`` for why it is ``max``)."""
     return promql.per_app_and_period(WEEKLY, metric)
 
 
-def recordings() -> Iterator[Recording]:
-    """Return the ratio of each figure to its two baselines, and one name for each app."""
+def recordings() -> Iterator[RecordingRule]:
+    """Yield the ratio of each figure to each baseline, and the name of each app."""
     for field in WEEKLY.fields:
-        for baseline in (PREVIOUS_WEEK, TYPICAL_WEEK):
-            yield Recording(
-                _ratio(field, baseline),
-                promql.ratio(per_app_and_week(WEEKLY.metric(field)), per_app_and_week(baseline.metric(field))),
+        for baseline in Baseline:
+            current = per_app_and_week(WEEKLY.metric(field))
+            yield RecordingRule(
+                _ratio(field, baseline), promql.ratio(current, per_app_and_week(baseline.metric(field)))
             )
+    # An app that was just renamed, or that two replicas know under different names, has two app_info series. `topk`
+    # keeps one of them; two would break every many-to-one join on appid.
     name = f"group by (appid, name) ({catalogue.APP_INFO.name})"
-    yield Recording(NAME_OF_APP, f"topk by (appid) (1, {name})")
+    yield RecordingRule(APP_NAME, f"topk by (appid) (1, {name})")
 
 
-def alerts() -> Iterator[Alert]:
-    """Return the alerts of each watched figure, the strongest first."""
-    for watched in WEEKLY.watched:
-        for fall in FALLS:
-            yield _alert(watched, fall)
+def alerts() -> Iterator[AlertingRule]:
+    """Yield the alerts of each figure that has a threshold, the strongest first."""
+    for threshold in WEEKLY.alert_thresholds:
+        for drop_alert in _DROP_ALERTS:
+            yield _alert(threshold, drop_alert)
 
 
-def named(expr: str) -> str:
-    """Return the expression with each app's name as a label."""
-    return f"({_indented(expr)}\n)\n* on (appid) group_left (name)\n{NAME_OF_APP}"
+def with_app_name(expr: str) -> str:
+    """Return the expression with the app's name as the label ``name``; it must have the label ``appid``."""
+    return f"({_indent(expr)}\n)\n* on (appid) group_left (name)\n{APP_NAME}"
 
 
-def stem(field: Field) -> str:
-    """Return the field as alerts are named after it: ``StayPerVisitor``."""
-    return "".join(word.capitalize() for word in field.stem.split("_"))
+def alert_name_prefix(field: Field) -> str:
+    """Return the part of an alert name that stands for a field: ``StayPerVisitor``."""
+    return "".join(word.capitalize() for word in field.short_name.split("_"))
 
 
-def _alert(watched: Watched, fall: _Fall) -> Alert:
-    base, field = fall.baseline, watched.field
-    configured = promql.selected(catalogue.THRESHOLDS[watched.option].name, promql.of_report(WEEKLY))
-    threshold = f"max by (appid) ({configured})"
-    ratio = f"{_ratio(field, base)}\n< on (appid) group_left ()\n({threshold}{fall.share})"
-    gates = [f"and on (appid, week)\n{_significant(field, base)}"]
-    gates += [f"unless on (appid, week)\n({per_app_and_week(holidays)} > 0)" for holidays in base.holidays]
-    figures = f"{_figure(WEEKLY.metric(field), field)} against {_figure(base.metric(field), field)}"
-    return Alert(
-        name=stem(field) + fall.name,
-        severity=fall.severity,
-        expr=named("\n".join((ratio, *gates))),
-        labels={"figure": field.stem},
-        summary=f"{APP}: {field.title} at {{{{ $value | humanizePercentage }}}} of {base.words}",
+def _alert(threshold: AlertThreshold, drop_alert: _DropAlert) -> AlertingRule:
+    baseline, field = drop_alert.baseline, threshold.field
+    metric = promql.selector(catalogue.THRESHOLDS[threshold.option].name, promql.report_matcher(WEEKLY))
+    # A threshold of 0 disables the alert without a condition of its own: no ratio is below 0.
+    limit = f"max by (appid) ({metric}){drop_alert.factor}"
+    below_limit = f"{_ratio(field, baseline)}\n< on (appid) group_left ()\n({limit})"
+    gates = [f"and on (appid, week)\n{_significant(field, baseline)}"]
+    # `unless` and not `and .. == 0`: a year whose schedule is not published has no sample, and must still alert.
+    gates += [f"unless on (appid, week)\n({per_app_and_week(holidays)} > 0)" for holidays in _HOLIDAYS_OF[baseline]]
+    current, before = _value(WEEKLY.metric(field), field), _value(baseline.metric(field), field)
+    return AlertingRule(
+        name=alert_name_prefix(field) + drop_alert.suffix,
+        severity=drop_alert.severity,
+        expr=with_app_name("\n".join((below_limit, *gates))),
+        labels={"figure": field.short_name},
+        summary=f"{APP}: {field.title} at {{{{ $value | humanizePercentage }}}} of {baseline.description}",
         description=(
-            f"{field.title} of {APP} in the week from {WEEK}: {figures} in {base.words},"
-            f" which is {{{{ $value | humanizePercentage }}}} of it."
+            f"{field.title} of {APP} in the week {WEEK}: {current}, compared with {before} in {baseline.description}"
+            " ({{ $value | humanizePercentage }})."
         ),
     )
 
 
-def _ratio(field: Field, baseline: _Baseline) -> str:
-    return f"appid_week:{WEEKLY.metric(field)}:{baseline.recorded_as}"
+def _ratio(field: Field, baseline: Baseline) -> str:
+    """Return the name of the recording of a figure's ratio to a baseline."""
+    return f"appid_week:{WEEKLY.metric(field)}:ratio_{baseline.value}"
 
 
-def _significant(field: Field, baseline: _Baseline) -> str:
-    """Whether there is enough behind a fall, as ``exporter.alerts.conditions`` says."""
+def _significant(field: Field, baseline: Baseline) -> str:
+    """Return the expression of ``conditions._is_significant``."""
     visitors = (WEEKLY.metric(VISITORS), baseline.metric(VISITORS))
     if field.unit is not Unit.COUNT:
         return "\nand on (appid, week)\n".join(
             f"({per_app_and_week(metric)} >= {ENOUGH_VISITORS})" for metric in visitors
         )
     now, before = per_app_and_week(WEEKLY.metric(field)), per_app_and_week(baseline.metric(field))
-    each = "" if field is VISITORS else f" * {before} / {per_app_and_week(baseline.metric(VISITORS))}"
-    return f"(({before} - {now})\n/\nsqrt(({before} + {now}){each}) > {NOISE})"
+    weight = "" if field is VISITORS else f" * {before} / {per_app_and_week(baseline.metric(VISITORS))}"
+    return f"(({before} - {now})\n/\nsqrt(({before} + {now}){weight}) > {NOISE})"
 
 
-def _figure(metric: str, field: Field) -> str:
-    """The value of a metric of the alert's app and week, as a template."""
+def _value(metric: str, field: Field) -> str:
+    """Return a template of a metric's value for the alert's app and week, with its unit."""
     number, unit = {Unit.COUNT: ("%.0f", ""), Unit.SECONDS: ("%.1f", " s"), Unit.PAGES: ("%.2f", " pages")}[field.unit]
     query = f'printf "max({metric}{{appid=%q,week=%q}})" $labels.appid $labels.week | query'
+    # `with` and not `query | first`: once the exporter is down the query is empty, and `first` of nothing is an error
+    # that replaces the whole annotation.
     return f'{{{{ with {query} }}}}{{{{ . | first | value | printf "{number}" }}}}{unit}{{{{ end }}}}'
 
 
-def _indented(expr: str) -> str:
+def _indent(expr: str) -> str:
     return "".join(f"\n  {line}" for line in expr.split("\n"))

@@ -1,4 +1,4 @@
-"""What a rule is, and how it is written for Prometheus."""
+"""Prometheus rules as values: recording rules and alerting rules."""
 
 from __future__ import annotations
 
@@ -6,60 +6,63 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 PREFIX = "WeChatMiniProgram"
-"""Every alert's name begins with it."""
+"""The prefix of every alert name."""
 
+# Conditions that last less than half an hour do not notify, for example a figure that WeChat revises at once. Figures
+# change at most once a day, so the delay costs nothing.
 FOR = "30m"
+# During an outage of the exporter the condition has no samples. A 90-minute outage split a week-long alert into two
+# with `for` alone, and also with last_over_time(..[1h]); `keep_firing_for` keeps it one alert.
 KEEP_FIRING_FOR = "2h"
-"""Bridges an outage of the exporter: an alert that fires stays one alert."""
 
 Severity = Literal["critical", "warning", "info"]
 
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """The addresses in the annotations of alerts."""
+    """URLs for the annotations of alerts."""
 
     dashboard: str
-    """The address of the dashboard."""
+    """URL of the Grafana dashboard."""
     runbook: str
-    """The address of docs/alerts.md, whose headings are the alerts' names."""
+    """URL of the runbook, docs/alerts.md; the anchor is the alert name in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
-    """An expression under a name of its own, evaluated once for everything that uses it."""
+class RecordingRule:
+    """An expression whose result Prometheus stores under a name, evaluated once for all alerts that use it."""
 
     name: str
     expr: str
 
-    def written(self, _links: Links) -> dict[str, object]:
-        """Return the rule as Prometheus reads it."""
+    def as_rule(self, _links: Links) -> dict[str, object]:
+        """Return the rule as a mapping of Prometheus' rule file."""
         return {"record": self.name, "expr": self.expr}
 
 
 @dataclass(frozen=True, slots=True)
-class Alert:
-    """A condition of which people are notified, and the message."""
+class AlertingRule:
+    """A condition that notifies people, with its annotations."""
 
     name: str
-    """Without ``PREFIX``."""
+    """The alert name without ``PREFIX``."""
     severity: Severity
     expr: str
     summary: str
     description: str
     labels: dict[str, str] = field(default_factory=dict)
-    of_app: bool = True
-    """Its series have an ``appid`` label, at which the dashboard can be opened."""
+    is_per_app: bool = True
+    """Whether its series have an ``appid`` label, so that the link opens the dashboard for that app."""
 
     @property
     def full_name(self) -> str:
-        """Return the name that people see."""
+        """The value of the ``alertname`` label."""
         return PREFIX + self.name
 
-    def written(self, links: Links) -> dict[str, object]:
-        """Return the rule as Prometheus reads it."""
-        begin = "&" if "?" in links.dashboard else "?"
-        at_app = begin + "var-appid={{ $labels.appid | urlquery }}" if self.of_app else ""
+    def as_rule(self, links: Links) -> dict[str, object]:
+        """Return the rule as a mapping of Prometheus' rule file."""
+        separator = "&" if "?" in links.dashboard else "?"
+        app_query = separator + "var-appid={{ $labels.appid | urlquery }}" if self.is_per_app else ""
         return {
             "alert": self.full_name,
             "expr": self.expr,
@@ -69,7 +72,7 @@ class Alert:
             "annotations": {
                 "summary": self.summary,
                 "description": self.description,
-                "dashboard_url": links.dashboard + at_app,
+                "dashboard_url": links.dashboard + app_query,
                 "runbook_url": f"{links.runbook}#{self.full_name.lower()}",
             },
         }

@@ -90,7 +90,7 @@ def simulate(options: Options, clock: Callable[[], float], wait: Callable[[], No
 
 def print_rules(options: Options) -> int:
     """Print the rules for Prometheus, with links to the given URLs in their annotations."""
-    write = alerts.kubernetes if options.kubernetes else alerts.document
+    write = alerts.render_prometheus_rule if options.kubernetes else alerts.render_rules
     print(write(alerts.Links(options.dashboard_url, options.runbook_url)), end="")
     return 0
 

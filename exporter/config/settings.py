@@ -53,7 +53,7 @@ def read_alerts(parent: Section, default: Thresholds) -> Thresholds:
     section = parent.section("alerts", _watched_reports())
     ratios: dict[tuple[str, str], float] = {}
     for name in _watched_reports():
-        options = [watched.option for watched in REPORTS[name].watched]
+        options = [threshold.option for threshold in REPORTS[name].alert_thresholds]
         of_report = section.section(name, options)
         given = {(name, option): of_report.value(option, _ratio) for option in options}
         ratios |= {key: ratio for key, ratio in given.items() if ratio is not None}
@@ -78,7 +78,7 @@ def read_reports(section: Section, default: tuple[Report, ...]) -> tuple[Report,
 
 
 def _watched_reports() -> list[str]:
-    return [name for name, report in REPORTS.items() if report.watched]
+    return [name for name, report in REPORTS.items() if report.alert_thresholds]
 
 
 def _duration(minimum: float, maximum: float, *, exclusive: bool = False) -> Callable[[str], float]:

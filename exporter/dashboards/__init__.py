@@ -1,4 +1,4 @@
-"""The Grafana dashboard: queries from the catalogue, panels from the queries, one JSON text from the panels."""
+"""The Grafana dashboard: queries from the catalogue, panels from the queries, JSON from the panels."""
 
 from exporter.dashboards.overview import dashboard
 

@@ -1,4 +1,4 @@
-"""The rows about one app: a bar for each week, month and day, beside what the catalogue compares it with."""
+"""The rows about one app: bar charts by week, month and day, beside a comparison of the catalogue."""
 
 from __future__ import annotations
 
@@ -6,127 +6,133 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.dashboards import queries
-from exporter.dashboards.looks import fixed, pattern
-from exporter.dashboards.panels import WIDTH, Column, Label, Panel, Row, bars
+from exporter.dashboards.panels import WIDTH, Column, LabelColumn, Panel, PanelRow, bar_chart
 from exporter.dashboards.queries import FIGURES
+from exporter.dashboards.styles import fixed_colour, regex_mapping
 from exporter.reports import PREFIX, Unit
 from exporter.reports.catalogue import DAILY, MONTHLY, WEEKLY
 
 if TYPE_CHECKING:
-    from exporter.dashboards.looks import Json
+    from exporter.dashboards.styles import Json
     from exporter.reports import CalendarFact, Field, Report
 
+# `none` and not `short`, which would print 57.0 K for 57,012 visitors.
 UNITS = {Unit.COUNT: ("none", 0), Unit.SECONDS: ("s", 1), Unit.PAGES: ("none", 2)}
-"""Grafana's unit and the decimals of a figure (``short`` would print 57.0 K)."""
-WEEK = r"^(\d{4})(\d\d)(\d\d)-\d{4}(\d\d)(\d\d)$"
-"""The ``week`` label."""
+"""Grafana's unit and the decimals of a figure."""
+WEEK_PATTERN = r"^(\d{4})(\d\d)(\d\d)-\d{4}(\d\d)(\d\d)$"
+"""The value of the ``week`` label."""
 
-_BASELINE = {"color": fixed("#8e8e8e")}
+_BASELINE_STYLE = {"color": fixed_colour("#8e8e8e")}
 
 
 @dataclass(frozen=True, slots=True)
-class _Bars:
-    """How the periods of a report become bars."""
+class _ReportCharts:
+    """How the periods of a report are charted."""
 
     report: Report
     comparison: str
-    """The catalogue's name of what stands beside each figure ..."""
-    beside: str
-    """... and its title."""
-    label: Label
+    """The catalogue's name of the comparison beside each figure ..."""
+    comparison_title: str
+    """... and its legend."""
+    label: LabelColumn
     width: int
-    """Of a panel, in columns of the grid."""
+    """Width of a panel in grid columns."""
     note: str = ""
-    marks: CalendarFact | None = None
-    """Periods for which it holds have another colour ..."""
-    marked: str = ""
-    """... and this title."""
+    """Appended to the descriptions of panels."""
+    highlight: CalendarFact | None = None
+    """Periods for which it is true have another colour ..."""
+    highlight_title: str = ""
+    """... and this legend."""
 
     @property
-    def words(self) -> str:
-        """The comparison for people."""
-        return next(each.words for each in self.report.comparisons if each.name == self.comparison)
+    def comparison_description(self) -> str:
+        """The comparison in descriptions of panels."""
+        return next(each.description for each in self.report.comparisons if each.name == self.comparison)
 
 
-_WEEKS = _Bars(
+_WEEKS = _ReportCharts(
     WEEKLY,
     "typical_week",
     "Typical week",
-    Label("week", "Week", {"mappings": pattern(WEEK, "$2-$3")}),
+    LabelColumn("week", "Week", {"mappings": regex_mapping(WEEK_PATTERN, "$2-$3")}),
     WIDTH // 2,
-    " A week is named by its Monday.",
+    " Weeks are labelled with their Monday.",
 )
-_MONTHS = _Bars(
+_MONTHS = _ReportCharts(
     MONTHLY,
     "year_ago_month",
-    "A year before",
-    Label("month", "Month", {"mappings": pattern(r"^(\d{4})(\d\d)$", "$1-$2")}),
+    "Previous year",
+    LabelColumn("month", "Month", {"mappings": regex_mapping(r"^(\d{4})(\d\d)$", "$1-$2")}),
     WIDTH // 2,
 )
-_DAYS = _Bars(
+_DAYS = _ReportCharts(
     DAILY,
     "typical_weekday",
     "Typical weekday",
-    Label("day", "Day", {"mappings": pattern(r"^(\d{4})(\d\d)(\d\d)$", "$2-$3")}),
+    LabelColumn("day", "Day", {"mappings": regex_mapping(r"^(\d{4})(\d\d)(\d\d)$", "$2-$3")}),
     WIDTH,
-    " Public holidays and make-up working days have a colour of their own.",
-    marks=next(fact for fact in DAILY.calendar if fact.metric == "day_irregular"),
-    marked="Holiday or make-up day",
+    " Public holidays and make-up working days are orange.",
+    highlight=next(fact for fact in DAILY.calendar if fact.metric == "day_irregular"),
+    highlight_title="Holiday or make-up day",
 )
 
 
-def rows() -> tuple[Row, ...]:
-    """Return the rows about the weeks, months and days of the app in detail."""
-    return _row(_WEEKS, *_of_weeks()), _row(_MONTHS), _row(_DAYS)
+def rows() -> tuple[PanelRow, ...]:
+    """Return the rows about the weeks, months and days of the selected app."""
+    return _row(_WEEKS, *_week_panels()), _row(_MONTHS), _row(_DAYS)
 
 
-def _row(shown: _Bars, *more: Panel) -> Row:
+def _row(charts: _ReportCharts, *more: Panel) -> PanelRow:
     fields = (FIGURES["visitors"], FIGURES["sessions"])
-    panels = (Panel(shown.width, 9, _beside_baseline(shown, field)) for field in fields)
-    return Row(f"{shown.report.title} of ${{app:text}}", (*panels, *more))
+    panels = (Panel(charts.width, 9, _with_comparison(charts, field)) for field in fields)
+    return PanelRow(f"{charts.report.title} of ${{app:text}}", (*panels, *more))
 
 
-def _of_weeks() -> tuple[Panel, ...]:
+def _week_panels() -> tuple[Panel, ...]:
     stays = [FIGURES[name] for name in ("stay_per_visitor_seconds", "stay_per_session_seconds")]
     return (
         Panel(8, 8, _new_and_returning()),
-        Panel(8, 8, _averages("Stay", "Stay of a visitor in the whole week, and of one session.", stays)),
-        Panel(8, 8, _averages("Visit depth", "Pages of one session.", [FIGURES["visit_depth_pages"]])),
+        Panel(8, 8, _averages("Stay", "Average stay per visitor in the whole week, and per session.", stays)),
+        Panel(8, 8, _averages("Visit depth", "Average number of pages per session.", [FIGURES["visit_depth_pages"]])),
     )
 
 
-def _beside_baseline(shown: _Bars, field: Field) -> Json:
-    report, kind = shown.report, shown.report.period.NAME
+def _with_comparison(charts: _ReportCharts, field: Field) -> Json:
+    report, kind = charts.report, charts.report.period.NAME
     figure = queries.bar(report.metric(field), report)
-    columns = [Column(field.title, figure, *UNITS[field.unit], {"color": fixed("blue")})]
-    if shown.marks is not None:
-        ordinary, marked = queries.marked(figure, PREFIX + shown.marks.metric, report)
+    columns = [Column(field.title, figure, *UNITS[field.unit], {"color": fixed_colour("blue")})]
+    # Two queries, since a bar chart of Grafana has one colour per series, not per bar. At most one of them has a value
+    # for a period, so that the group shows a single bar.
+    if charts.highlight is not None:
+        ordinary, highlighted = queries.split_by_fact(figure, PREFIX + charts.highlight.metric, report)
         columns = [
-            Column(field.title, ordinary, *UNITS[field.unit], {"color": fixed("blue")}),
-            Column(shown.marked, marked, *UNITS[field.unit], {"color": fixed("orange")}),
+            Column(field.title, ordinary, *UNITS[field.unit], {"color": fixed_colour("blue")}),
+            Column(charts.highlight_title, highlighted, *UNITS[field.unit], {"color": fixed_colour("orange")}),
         ]
-    baseline = queries.bar(queries.base(report, shown.comparison, field), report)
-    columns.append(Column(shown.beside, baseline, *UNITS[field.unit], _BASELINE))
+    baseline = queries.bar(queries.comparison_metric(report, charts.comparison, field), report)
+    columns.append(Column(charts.comparison_title, baseline, *UNITS[field.unit], _BASELINE_STYLE))
     description = (
-        f"{field.title} of each {kind} that Prometheus has seen in the time range, beside {shown.words}, where that is"
-        f" known.{shown.note} Empty unless the app fetches the report {report.name}."
+        f"{field.title} of each {kind} in the time range, beside {charts.comparison_description} where it is known."
+        f"{charts.note} Empty unless the app fetches the report {report.name}."
     )
-    return bars(f"{field.title} per {kind}", description, shown.label, columns)
+    return bar_chart(f"{field.title} per {kind}", description, charts.label, columns)
 
 
 def _new_and_returning() -> Json:
-    new, everybody = (queries.bar(WEEKLY.metric(FIGURES[name]), WEEKLY) for name in ("new_visitors", "visitors"))
+    new, all_visitors = (queries.bar(WEEKLY.metric(FIGURES[name]), WEEKLY) for name in ("new_visitors", "visitors"))
     columns = (
-        Column("New", new, looks={"color": fixed("green")}),
-        Column("Returning", f"{everybody} - {new}", looks={"color": fixed("blue")}),
+        Column("New", new, style={"color": fixed_colour("green")}),
+        Column("Returning", f"{all_visitors} - {new}", style={"color": fixed_colour("blue")}),
     )
-    description = "Visitors who came for the first time, and all others."
-    return bars("New and returning visitors", description + _WEEKS.note, _WEEKS.label, columns, "normal")
+    description = "Visitors who opened the app for the first time, and all other visitors."
+    return bar_chart("New and returning visitors", description + _WEEKS.note, _WEEKS.label, columns, "normal")
 
 
 def _averages(title: str, description: str, fields: list[Field]) -> Json:
     columns = [
-        Column(field.title, queries.bar(WEEKLY.metric(field), WEEKLY), *UNITS[field.unit], {"color": fixed(colour)})
+        Column(
+            field.title, queries.bar(WEEKLY.metric(field), WEEKLY), *UNITS[field.unit], {"color": fixed_colour(colour)}
+        )
         for field, colour in zip(fields, ("blue", "purple"), strict=False)
     ]
-    return bars(title, f"{description} Averages.{_WEEKS.note}", _WEEKS.label, columns)
+    return bar_chart(title, f"{description}{_WEEKS.note}", _WEEKS.label, columns)

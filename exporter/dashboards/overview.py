@@ -1,4 +1,4 @@
-"""The dashboard: this week, the periods of one app, figures as they were published, and the exporter itself."""
+"""The dashboard: this week, the periods of one app, figures at the time of publication, and the exporter itself."""
 
 from __future__ import annotations
 
@@ -7,17 +7,27 @@ from typing import TYPE_CHECKING
 
 from exporter import promql
 from exporter.dashboards import charts, exporters, queries
-from exporter.dashboards.charts import UNITS, WEEK
-from exporter.dashboards.looks import COLOURED_TEXT, pattern, state, thresholds
-from exporter.dashboards.panels import DATASOURCE, WIDTH, Column, Label, Panel, Row, arranged, lines, table
+from exporter.dashboards.charts import UNITS, WEEK_PATTERN
+from exporter.dashboards.panels import (
+    DATASOURCE,
+    WIDTH,
+    Column,
+    LabelColumn,
+    Panel,
+    PanelRow,
+    layout,
+    table,
+    time_series,
+)
 from exporter.dashboards.queries import APPS, FIGURES, JOB
+from exporter.dashboards.styles import COLOURED_TEXT, regex_mapping, state_column, thresholds
 from exporter.metrics import catalogue
 from exporter.periods import DAY
 from exporter.reports import PREFIX, Unit
 from exporter.reports.catalogue import WEEKLY
 
 if TYPE_CHECKING:
-    from exporter.dashboards.looks import Json
+    from exporter.dashboards.styles import Json
     from exporter.reports import Field
 
 UID = "wechat-miniprogram"
@@ -28,29 +38,32 @@ DOCUMENTATION = (
 
 VISITORS, SESSIONS = FIGURES["visitors"], FIGURES["sessions"]
 
-_CHANGES = {
+# -30 % is the default alert threshold; smaller changes than 10 % are within ordinary weekly variation.
+_CHANGE_STYLE = {
     "thresholds": thresholds("red", (-0.3, "orange"), (-0.1, "text"), (0.1, "green")),
     "custom.cellOptions": COLOURED_TEXT,
 }
 _LATE = promql.late_age(WEEKLY)
-_AGES = {
+_AGE_STYLE = {
     "thresholds": thresholds("text", (_LATE, "orange"), (_LATE + 7 * DAY, "red")),
     "custom.cellOptions": COLOURED_TEXT,
 }
 
 
 def dashboard() -> str:
-    """Return the dashboard in Grafana's classic JSON, for Grafana 10 and later, to import or provision unchanged."""
+    """Return the dashboard as JSON for Grafana 10 or newer, for import and for provisioning."""
     content = {
+        # No id and a fixed uid: importing a newer version replaces the dashboard, and links to it stay valid.
         "id": None,
         "uid": UID,
         "title": "WeChat Mini Programs",
-        "description": "Visit figures of WeChat Mini Programs by week, month and day, and the state of fetching them.",
+        "description": "Visit figures of WeChat Mini Programs by week, month and day, and the state of their exporter.",
         "tags": ["wechat", "mini-program"],
+        # Changes belong into the code; a user who wants to edit it makes a copy.
         "editable": False,
         "schemaVersion": 38,
         "version": 1,
-        "timezone": "Asia/Shanghai",  # weeks begin on Monday in Beijing, whatever the zone of the browser
+        "timezone": "Asia/Shanghai",  # periods are Beijing days, in any time zone of the browser
         "weekStart": "monday",
         "fiscalYearStartMonth": 0,
         "graphTooltip": 1,
@@ -59,47 +72,52 @@ def dashboard() -> str:
         "links": [{"title": "WeChat's documentation", "type": "link", "url": DOCUMENTATION, "targetBlank": True}],
         "templating": {"list": _variables()},
         "annotations": {"list": [_new_weeks()]},
-        "panels": arranged((_this_week(), *charts.rows(), _as_published(), exporters.row())),
+        "panels": layout((_this_week(), *charts.rows(), _as_published(), exporters.row())),
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _this_week() -> Row:
+def _this_week() -> PanelRow:
     columns = (
-        Column("State", queries.named(queries.severity(WEEKLY)), looks=state()),
+        Column("State", queries.with_app_name(queries.severity(WEEKLY)), style=state_column()),
         *(_figure(field) for field in WEEKLY.fields),
-        _change("vs 1 week", queries.base(WEEKLY, "previous_week", VISITORS)),
-        _change("vs typical", queries.base(WEEKLY, "typical_week", VISITORS)),
+        _change("vs previous", queries.comparison_metric(WEEKLY, "previous_week", VISITORS)),
+        _change("vs typical", queries.comparison_metric(WEEKLY, "typical_week", VISITORS)),
         Column("Days off", queries.live(queries.weekly(PREFIX + WEEKLY.calendar[0].metric))),
         Column(
-            "Data age", f"time() - max by (appid) ({queries.selected(catalogue.end_metric(WEEKLY))})", "s", 1, _AGES
+            "Data age", f"time() - max by (appid) ({queries.chosen(catalogue.end_metric(WEEKLY))})", "s", 1, _AGE_STYLE
         ),
     )
     labels = (
-        Label("app", "App", {"links": [{"title": "Weeks of this app", "url": _drill_down()}], "custom.width": 170}),
-        Label("week", "Week", {"mappings": pattern(WEEK, "$1-$2-$3 to $4-$5"), "custom.width": 165}),
-        Label("appid", "AppID", {"custom.hidden": True}),
+        LabelColumn(
+            "app", "App", {"links": [{"title": "Weeks of this app", "url": _drill_down()}], "custom.width": 170}
+        ),
+        LabelColumn(
+            "week", "Week", {"mappings": regex_mapping(WEEK_PATTERN, "$1-$2-$3 to $4-$5"), "custom.width": 165}
+        ),
+        # Hidden, but needed: the link of the app name reads it.
+        LabelColumn("appid", "AppID", {"custom.hidden": True}),
     )
     description = (
-        "The newest week that WeChat has published of each app, the worst first: failing apps, then by the change"
-        " of visitors. Changes are those of visitors, against the week before and against the typical week"
-        " (median of the last four ordinary weeks). Days off: weekdays that were a public"
-        " holiday. Data age: since the week ended."
+        "The newest published week of each app: apps with a problem first, then the largest drop of visitors. Changes"
+        " are those of visitors, against the previous week and against the typical week (median of the last four"
+        " ordinary weeks). Days off: weekdays off for a public holiday. Data age: time since the end of the week."
     )
     content = table("This week", description, labels, columns, queries.rank(VISITORS))
-    return Row("This week", (Panel(WIDTH, 11, content),))
+    return PanelRow("This week", (Panel(WIDTH, 11, content),))
 
 
-def _as_published() -> Row:
+def _as_published() -> PanelRow:
     def published(field: Field) -> Panel:
         description = (
-            f"{field.title} of each app's live week, over time: a line steps when WeChat publishes a week (marked)"
-            " or revises one."
+            f"{field.title} of each app's newest published week over time. A line steps when WeChat publishes a week"
+            " (annotated) or revises it."
         )
-        looks = {"unit": "none", "decimals": 0}
-        return Panel(12, 9, lines(f"{field.title} as published", description, {"{{app}}": queries.line(field)}, looks))
+        style = {"unit": "none", "decimals": 0}
+        lines = {"{{app}}": queries.line(field)}
+        return Panel(12, 9, time_series(f"{field.title} as published", description, lines, style))
 
-    return Row("As published", (published(VISITORS), published(SESSIONS)))
+    return PanelRow("As published", (published(VISITORS), published(SESSIONS)))
 
 
 def _figure(field: Field) -> Column:
@@ -107,14 +125,15 @@ def _figure(field: Field) -> Column:
     return Column(field.title, queries.figure(field), *UNITS[field.unit], width)
 
 
-def _change(title: str, base: str) -> Column:
-    return Column(title, queries.change(VISITORS, base), "percentunit", 1, _CHANGES)
+def _change(title: str, baseline: str) -> Column:
+    return Column(title, queries.change(VISITORS, baseline), "percentunit", 1, _CHANGE_STYLE)
 
 
 def _variables() -> list[Json]:
-    of_app = {"regex": '/app="(?<text>.*)",appid="(?<value>[^"]*)"/'}
-    anybody = queries.names(JOB)
+    # Shows the name of an app, selects its AppID: names may change and need not be unique.
+    by_app_name = {"regex": '/app="(?<text>.*)",appid="(?<value>[^"]*)"/'}
     return [
+        # A variable and not `__inputs`, which Grafana resolves on import but never when provisioning.
         {
             "name": "datasource",
             "label": "Data source",
@@ -124,27 +143,33 @@ def _variables() -> list[Json]:
             "hide": 0,
         },
         _variable("job", "Job", f"label_values({catalogue.APP_INFO.name}, job)"),
-        _variable("appid", "Apps", f"query_result({anybody})") | of_app,
-        _variable("app", "App in detail", f"query_result({queries.names(APPS)})", several=False) | of_app,
+        _variable("appid", "Apps", f"query_result({queries.app_names(JOB)})") | by_app_name,
+        _variable("app", "App in detail", f"query_result({queries.app_names(APPS)})", multi=False) | by_app_name,
     ]
 
 
-def _variable(name: str, label: str, query: str, *, several: bool = True) -> Json:
-    every = {"multi": True, "includeAll": True, "allValue": ".+", "current": {"text": ["All"], "value": ["$__all"]}}
+def _variable(name: str, label: str, query: str, *, multi: bool = True) -> Json:
+    # `.+` instead of a list of all AppIDs, which would make each query of a large installation kilobytes long.
+    all_values = {
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".+",
+        "current": {"text": ["All"], "value": ["$__all"]},
+    }
     return {
         "name": name,
         "label": label,
         "type": "query",
         "datasource": DATASOURCE,
         "query": query,
-        "refresh": 2,
+        "refresh": 2,  # on each change of the time range, so that apps that exist only in the past can be selected
         "sort": 1,
         "hide": 0,
-    } | (every if several else {})
+    } | (all_values if multi else {})
 
 
 def _new_weeks() -> Json:
-    """Marks the moment at which each week was first had of any app: the value is the time, in milliseconds."""
+    """Return an annotation at the time (milliseconds) at which an exporter first received each week."""
     return {
         "name": "New weeks",
         "datasource": DATASOURCE,
@@ -152,6 +177,7 @@ def _new_weeks() -> Json:
         "hide": False,
         "iconColor": "blue",
         "expr": f"1000 * {queries.newest_week_seen()}",
+        # Otherwise the annotation would be at a step of the query, up to an hour after the publication.
         "useValueForTime": True,
         "titleFormat": "Week {{week}}",
         "step": "1h",
@@ -159,5 +185,5 @@ def _new_weeks() -> Json:
 
 
 def _drill_down() -> str:
-    kept = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", "appid"))
-    return f"/d/{UID}?var-app=${{__data.fields.AppID}}&{kept}&${{__url_time_range}}"
+    selection = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", "appid"))
+    return f"/d/{UID}?var-app=${{__data.fields.AppID}}&{selection}&${{__url_time_range}}"

@@ -1,4 +1,8 @@
-"""Panels as Grafana's JSON: tables, bars and lines, each described, with units, on one data source."""
+"""Panels as Grafana's JSON: tables, bar charts and time series, each with a description, units and the data source.
+
+Tables and bar charts are instant queries in table format, merged by label. An instant query has exactly one sample for
+each week, whatever the time range; a range query would have a step, and would miss samples that fall between two steps.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from exporter.dashboards.looks import Json
+    from exporter.dashboards.styles import Json
 
 WIDTH = 24
-"""Columns of Grafana's grid."""
+"""Width of the dashboard in grid columns, fixed by Grafana."""
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
 
 _LEGEND: Json = {"displayMode": "list", "placement": "bottom", "showLegend": True}
@@ -20,29 +24,29 @@ _LEGEND: Json = {"displayMode": "list", "placement": "bottom", "showLegend": Tru
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A figure: a column of a table, or one bar of each group."""
+    """A query: a column of a table, or one bar of each group of a bar chart."""
 
     title: str
     expression: str
     unit: str = "none"
     decimals: int | None = 0
     """None: Grafana's default for the unit."""
-    looks: Json = field(default_factory=dict)
-    """Further properties of the field, by Grafana's name: ``thresholds``, ``custom.cellOptions``."""
+    style: Json = field(default_factory=dict)
+    """Further field properties by Grafana's name: ``thresholds``, ``custom.cellOptions``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
-    """A label that is shown as a column of its own."""
+class LabelColumn:
+    """A label that is shown as a column, or as the x axis of a bar chart."""
 
     name: str
     title: str
-    looks: Json = field(default_factory=dict)
+    style: Json = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A panel and its size: columns and rows of the grid."""
+    """A panel and its size in grid columns and grid rows."""
 
     width: int
     height: int
@@ -50,47 +54,58 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """Panels under a title; they fill the width from the left, and wrap."""
+class PanelRow:
+    """Panels under a title, placed from left to right and wrapped at the full width."""
 
     title: str
     panels: tuple[Panel, ...]
 
 
-def table(title: str, description: str, labels: Sequence[Label], columns: Sequence[Column], sort: str = "") -> Json:
-    """Return a table: one row for each combination of the labels that all columns have.
+def table(
+    title: str, description: str, labels: Sequence[LabelColumn], columns: Sequence[Column], sort: str = ""
+) -> Json:
+    """Return a table with one row for each combination of the columns' labels.
 
-    ``sort`` is an expression that orders the rows, the least first; it is not shown.
+    Args:
+        title: the panel's title.
+        description: the panel's description.
+        labels: the labels to show.
+        columns: the queries to show.
+        sort: an expression that orders the rows, lowest first; it is not shown.
     """
     targets = _tables([column.expression for column in columns] + ([sort] if sort else []))
     shown = {label.name: label.title for label in labels}
     shown |= _titles(columns)
+    # The sort expression is a query of its own, because a table can only sort by a column that it has.
     order = [f"Value #{targets[-1]['refId']}"] if sort else []
-    looks = [override(label.title, **label.looks) for label in labels if label.looks]
+    styles = [override(label.title, **label.style) for label in labels if label.style]
     return _panel("table", title, description, targets) | {
         "fieldConfig": {
             "defaults": {"unit": "none", "custom": {"minWidth": 85}},
-            "overrides": looks + [override(column.title, **_look(column)) for column in columns],
+            "overrides": styles + [override(column.title, **_properties(column)) for column in columns],
         },
         "options": {"showHeader": True, "cellHeight": "sm", "footer": {"show": False}},
-        "transformations": [_merged(), *map(_sorted, order), _organized(shown, hidden=order)],
+        "transformations": [_merge(), *map(_sort_by, order), _organize(shown, hidden=order)],
     }
 
 
-def bars(title: str, description: str, by: Label, columns: Sequence[Column], stacking: str = "none") -> Json:
-    """Return bars: a group for each value of a label in order, a bar for each column, all in the unit of the first."""
+def bar_chart(title: str, description: str, x: LabelColumn, columns: Sequence[Column], stacking: str = "none") -> Json:
+    """Return a bar chart: a group for each value of the label ``x``, a bar for each column.
+
+    The y axis has the unit of the first column.
+    """
     targets = _tables([column.expression for column in columns])
-    looked = {by.title: by.looks} | {column.title: column.looks for column in columns}
-    shown = {by.name: by.title} | _titles(columns)
+    styles = {x.title: x.style} | {column.title: column.style for column in columns}
+    shown = {x.name: x.title} | _titles(columns)
     defaults = {"min": 0, "color": {"mode": "palette-classic"}, "custom": {"fillOpacity": 80, "lineWidth": 0}}
     return _panel("barchart", title, description, targets) | {
         "fieldConfig": {
             "defaults": defaults | {"unit": columns[0].unit, "decimals": columns[0].decimals},
-            "overrides": [override(title, **look) for title, look in looked.items() if look],
+            "overrides": [override(title, **style) for title, style in styles.items() if style],
         },
         "options": {
-            "xField": by.title,
-            "xTickLabelSpacing": 50,
+            "xField": x.title,
+            "xTickLabelSpacing": 50,  # leaves out labels that would overlap
             "stacking": stacking,
             "showValue": "never",
             "groupWidth": 0.8,
@@ -98,22 +113,31 @@ def bars(title: str, description: str, by: Label, columns: Sequence[Column], sta
             "legend": _LEGEND,
             "tooltip": {"mode": "multi", "sort": "none"},
         },
-        "transformations": [_merged(), _sorted(by.name), _organized(shown)],
+        "transformations": [_merge(), _sort_by(x.name), _organize(shown)],
     }
 
 
-def lines(
-    title: str, description: str, queries: Mapping[str, str], looks: Json, overrides: Sequence[Json] = ()
+def time_series(
+    title: str, description: str, queries: Mapping[str, str], style: Json, overrides: Sequence[Json] = ()
 ) -> Json:
-    """Return series over time, from expressions by the legend of their series; ``looks`` begins with the unit."""
+    """Return a time series panel.
+
+    Args:
+        title: the panel's title.
+        description: the panel's description.
+        queries: expressions by legend.
+        style: field properties of all series; ``unit`` is required.
+        overrides: field properties of single series, made by ``override``.
+    """
     targets = [
         _target(letter, expression, format="time_series", range=True, instant=False, legendFormat=legend)
         for letter, (legend, expression) in zip(ascii_uppercase, queries.items(), strict=False)
     ]
-    custom = {"lineInterpolation": "stepAfter", "lineWidth": 2, "fillOpacity": 0, "showPoints": "never"} | looks.get(
+    # Figures change only when WeChat publishes: a straight line between two weeks would show values that never existed.
+    custom = {"lineInterpolation": "stepAfter", "lineWidth": 2, "fillOpacity": 0, "showPoints": "never"} | style.get(
         "custom", {}
     )
-    defaults = {"min": 0, "color": {"mode": "palette-classic"}} | looks | {"custom": custom}
+    defaults = {"min": 0, "color": {"mode": "palette-classic"}} | style | {"custom": custom}
     return _panel("timeseries", title, description, targets) | {
         "fieldConfig": {"defaults": defaults, "overrides": list(overrides)},
         "options": {"legend": _LEGEND, "tooltip": {"mode": "multi", "sort": "desc"}},
@@ -121,25 +145,26 @@ def lines(
 
 
 def override(title: str, **properties: object) -> Json:
-    """Return properties for the one column, or series, of this title."""
+    """Return field properties of the column or series with this title."""
     return {
         "matcher": {"id": "byName", "options": title},
         "properties": [{"id": name, "value": value} for name, value in properties.items()],
     }
 
 
-def arranged(rows: Iterable[Row]) -> list[Json]:
-    """Return all panels with their places and numbers."""
+def layout(rows: Iterable[PanelRow]) -> list[Json]:
+    """Return all panels with their grid positions and ids."""
     placed: list[Json] = []
     y = 0
     for row in rows:
-        head = {"type": "row", "title": row.title, "collapsed": False, "panels": []}
-        placed.append(head | _place(0, y, WIDTH, 1))
+        header = {"type": "row", "title": row.title, "collapsed": False, "panels": []}
+        placed.append(header | _grid_position(0, y, WIDTH, 1))
+        # A row header is one grid row high, and a line of panels as high as its tallest panel.
         x, y, tallest = 0, y + 1, 0
         for panel in row.panels:
             if x + panel.width > WIDTH:
                 x, y, tallest = 0, y + tallest, 0
-            placed.append(panel.content | _place(x, y, panel.width, panel.height))
+            placed.append(panel.content | _grid_position(x, y, panel.width, panel.height))
             x, tallest = x + panel.width, max(tallest, panel.height)
         y += tallest
     return [{"id": number, **content} for number, content in enumerate(placed, start=1)]
@@ -160,36 +185,37 @@ def _target(letter: str, expression: str, **options: object) -> Json:
     return {"refId": letter, "datasource": DATASOURCE, "editorMode": "code", "expr": expression, **options}
 
 
-def _merged() -> Json:
+def _merge() -> Json:
     return {"id": "merge", "options": {}}
 
 
-def _sorted(column: str) -> Json:
+def _sort_by(column: str) -> Json:
     return {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": column}]}}
 
 
-def _organized(titles: Mapping[str, str], hidden: Iterable[str] = ()) -> Json:
-    """Columns in the order of their titles; the others are hidden."""
+def _organize(titles: Mapping[str, str], hidden: Iterable[str] = ()) -> Json:
+    """Order and rename the columns by ``titles``; the time and ``hidden`` are not shown."""
     return {
         "id": "organize",
         "options": {
             "excludeByName": dict.fromkeys(("Time", *hidden), True),
-            "indexByName": {name: place for place, name in enumerate(titles)},
+            "indexByName": {name: index for index, name in enumerate(titles)},
             "renameByName": dict(titles),
         },
     }
 
 
 def _titles(columns: Sequence[Column]) -> dict[str, str]:
-    """Titles by the names of Grafana's data source: only ``Value`` where no other query has data."""
+    """Return titles by the column names of Grafana's merge transformation."""
+    # It calls the column of query B `Value #B`, but just `Value` when no other query has data.
     titles = {f"Value #{letter}": column.title for letter, column in zip(ascii_uppercase, columns, strict=False)}
     return {"Value": columns[0].title} | titles
 
 
-def _look(column: Column) -> Json:
+def _properties(column: Column) -> Json:
     decimals = {} if column.decimals is None else {"decimals": column.decimals}
-    return {"unit": column.unit} | decimals | column.looks
+    return {"unit": column.unit} | decimals | column.style
 
 
-def _place(x: int, y: int, width: int, height: int) -> Json:
+def _grid_position(x: int, y: int, width: int, height: int) -> Json:
     return {"gridPos": {"x": x, "y": y, "w": width, "h": height}}

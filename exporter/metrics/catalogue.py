@@ -111,13 +111,13 @@ OF_STATE = (
 def thresholds(reports: Iterable[Report]) -> dict[str, MetricInfo]:
     """Return the families of the alert thresholds of some reports, by the configuration's name of the ratio."""
     return {
-        watched.option: _gauge(
-            f"alert_{watched.option}",
+        threshold.option: _gauge(
+            f"alert_{threshold.option}",
             "appid report",
-            f"{watched.field.title}: alert threshold as a ratio to the baseline; 0 disables the alert.",
+            f"{threshold.field.title}: alert threshold as a ratio to the baseline; 0 disables the alert.",
         )
         for report in reports
-        for watched in report.watched
+        for threshold in report.alert_thresholds
     }
 
 
@@ -148,14 +148,14 @@ def of_report(report: Report) -> Iterator[MetricInfo]:
         for comparison in report.comparisons:
             if comparison.applies_to(field):
                 name = report.comparison_metric(comparison, field)
-                yield _gauge_of(name, report, f"{field.meaning}, {comparison.words} ({field.wechat}).")
+                yield _gauge_of(name, report, f"{field.meaning}, {comparison.description} ({field.wechat}).")
     yield _gauge_of(
         end_metric(report), report, f"End of the live {kind} (Beijing), Unix time: tells it from an older one."
     )  # reports of one kind of period share this family
     for derived in report.derived:
         for field in report.fields:
             if field.wechat in derived.fields:
-                text = f"{field.title}: {derived.words} ({field.wechat})."
+                text = f"{field.title}: {derived.description} ({field.wechat})."
                 yield _gauge_of(PREFIX + derived.metric.format(field.metric), report, text, *derived.labels)
     for fact in report.calendar:
         yield _gauge_of(PREFIX + fact.metric, report, fact.help)

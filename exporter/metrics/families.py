@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from exporter.apps import AppStatus, ReportStatus
     from exporter.metrics.catalogue import MetricInfo
-    from exporter.reports import CalendarFact, Comparison, Derived, Field, History, Report
+    from exporter.reports import CalendarFact, Comparison, DerivedFigure, Field, History, Report
 
     Sample = tuple[tuple[str, ...], float]
     Samples = Callable[[ReportStatus], Iterable[Sample]]
@@ -84,7 +84,7 @@ def _compared(comparison: Comparison, field: Field, history: History) -> float |
     return comparison.value(history, field)
 
 
-def _derived(derived: Derived, field: Field) -> Samples:
+def _derived(derived: DerivedFigure, field: Field) -> Samples:
     def samples(status: ReportStatus) -> Iterator[Sample]:
         for period, labels, number in derived.values(status.history, field):
             yield (period.label, *labels), number
@@ -129,9 +129,9 @@ def _errors(status: AppStatus) -> Iterator[Sample]:
 
 def _thresholds(option: str, status: AppStatus) -> Iterator[Sample]:
     for of in status.reports:
-        for watched in of.report.watched:
-            if watched.option == option:
-                yield (status.appid, of.report.name), status.thresholds.of(of.report, watched)
+        for threshold in of.report.alert_thresholds:
+            if threshold.option == option:
+                yield (status.appid, of.report.name), status.thresholds.of(of.report, threshold)
 
 
 _SAMPLES: dict[MetricInfo, Callable[[AppStatus], Iterable[Sample]]] = {

@@ -1,17 +1,21 @@
-"""The catalogue of reports: ``model`` says what a report is, ``figures`` what its figures are compared with."""
+"""The catalogue of reports; everything that repeats a fact about a report is derived from its entry.
+
+``model`` has the types, ``catalogue`` the entries, ``comparisons`` the calculation of comparison figures, ``history``
+the readings of one app, ``thresholds`` the alert thresholds of one app.
+"""
 
 from exporter.reports.catalogue import DAILY, DEFAULT_REPORTS, MONTHLY, REPORTS, WEEKLY, register
 from exporter.reports.history import History, StoredReading
 from exporter.reports.model import (
     PREFIX,
+    AlertThreshold,
     CalendarFact,
     Comparison,
-    Derived,
+    DerivedFigure,
     Field,
     Reading,
     Report,
     Unit,
-    Watched,
     is_figure,
 )
 from exporter.reports.thresholds import Thresholds
@@ -23,9 +27,10 @@ __all__ = [
     "PREFIX",
     "REPORTS",
     "WEEKLY",
+    "AlertThreshold",
     "CalendarFact",
     "Comparison",
-    "Derived",
+    "DerivedFigure",
     "Field",
     "History",
     "Reading",
@@ -33,7 +38,6 @@ __all__ = [
     "StoredReading",
     "Thresholds",
     "Unit",
-    "Watched",
     "is_figure",
     "register",
 ]

@@ -1,7 +1,9 @@
-"""The newest readings of one report of one app, packed: ten thousand apps have one for each report.
+"""The newest readings of one report of one app, packed into bytes.
 
-A row of doubles for each period, the newest first, NaN where a figure or a whole period is not known. 26 weeks of seven
-figures take 1.5 kB; as objects they took 12.
+Each period is a row of doubles, the newest first; NaN stands for an unknown figure, a row of NaN for an unknown period.
+With 10,000 apps the histories are most of the memory: 26 weeks of seven figures are 1.5 kB, as objects they were 12 kB.
+
+Histories are immutable: the poller replaces a history, while web threads read the previous one without a lock.
 """
 
 from __future__ import annotations
@@ -26,85 +28,91 @@ _DOUBLE = Struct("d")
 
 @dataclass(frozen=True, slots=True)
 class StoredReading:
-    """A reading and when the exporter first had its period, Unix seconds."""
+    """A reading, and when the exporter first received its period (Unix seconds)."""
 
     reading: Reading
     first_seen: float
 
     @property
     def period(self) -> Period:
-        """The period it is about."""
+        """The period of the reading."""
         return self.reading.period
 
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The live period of a report and those before it, as far back as ``report.reach``."""
+    """The live period of a report and up to ``report.lookback`` earlier ones."""
 
     report: Report
     live: Period | None = None
-    """The latest period that WeChat has published; None while there is none."""
+    """The newest period that WeChat has published; None if there is none yet."""
     first_seen: float = 0.0
-    """When the exporter first had the live period, Unix seconds."""
+    """When the exporter first received the live period (Unix seconds)."""
     packed: bytes = b""
 
     @classmethod
     def of(cls, report: Report, stored: Iterable[StoredReading]) -> History:
-        """Return the history that these readings make."""
+        """Return the history of these readings, in any order."""
         history = cls(report)
         for each in sorted(stored, key=lambda each: each.period):
             history = history.with_reading(each)
         return history
 
     def with_reading(self, stored: StoredReading) -> History:
-        """Return the history with one more period, or with another reading of a known one."""
+        """Return the history with the reading of a further period, or with a revised reading of a known one.
+
+        A reading older than ``report.lookback`` is ignored.
+        """
         row = _row(stored.reading.values)
-        distance = 1 if self.live is None else stored.period.since(self.live)
+        # The distance is positive for a newer period, 0 for a revision of the live one, negative for an older one.
+        distance = 1 if self.live is None else stored.period.periods_since(self.live)
         if distance > 0:
+            # Periods between the previous live one and this one were not published, or not fetched: unknown rows.
             packed = row + _unknown(self.report) * (distance - 1 if self.packed else 0) + self.packed
-            packed = packed[: len(row) * (self.report.reach + 1)]
+            packed = packed[: len(row) * (self.report.lookback + 1)]
             return History(self.report, stored.period, stored.first_seen, _trimmed(packed, _unknown(self.report)))
-        place = -distance
-        if place > self.report.reach:
+        index = -distance
+        if index > self.report.lookback:
             return self
-        padded = self.packed + _unknown(self.report) * (place + 1 - len(self.packed) // len(row))
-        packed = padded[: len(row) * place] + row + padded[len(row) * (place + 1) :]
-        return History(self.report, self.live, self.first_seen if place else stored.first_seen, packed)
+        padded = self.packed + _unknown(self.report) * (index + 1 - len(self.packed) // len(row))
+        packed = padded[: len(row) * index] + row + padded[len(row) * (index + 1) :]
+        return History(self.report, self.live, self.first_seen if index else stored.first_seen, packed)
 
     @property
     def periods(self) -> list[Period]:
-        """Every period from the live one to the oldest that is known within reach, known or not, the newest first."""
+        """Every period from the live one back to the oldest known one, including unknown ones in between."""
         if self.live is None:
             return []
         return [self.live.before(number) for number in range(len(self.packed) // (8 * len(self.report.fields)))]
 
     def reading(self, period: Period) -> Reading | None:
-        """Return the reading of a period; None where it is not known."""
+        """Return the reading of a period; None if it is unknown."""
         values = self._row(period)
         return None if all(value is None for value in values) else Reading(self.report, period, values)
 
     def value(self, period: Period | None, figure: Field) -> float | None:
-        """Return a figure of a period; None where it is not known."""
+        """Return a figure of a period; None if it is unknown."""
         if period is None or self.live is None:
             return None
-        return self._value(self.live.since(period), self.report.fields.index(figure), figure)
+        return self._value(self.live.periods_since(period), self.report.fields.index(figure), figure)
 
     def live_value(self, figure: Field) -> float | None:
         """Return a figure of the live period."""
         return self.value(self.live, figure)
 
-    def course(self, figure: Field, length: int) -> list[float | None]:
-        """Return a figure over the newest periods, oldest first, beginning with the first that is known."""
+    def recent_values(self, figure: Field, length: int) -> list[float | None]:
+        """Return a figure of up to ``length`` newest periods, oldest first, starting with the first known value."""
         column = self.report.fields.index(figure)
         known = min(length, len(self.packed) // (_DOUBLE.size * len(self.report.fields)))
-        values = [self._value(place, column, figure) for place in reversed(range(known))]
-        begin = next((place for place, value in enumerate(values) if value is not None), len(values) - 1)
-        return values[max(begin, 0) :]
+        values = [self._value(index, column, figure) for index in reversed(range(known))]
+        start = next((index for index, value in enumerate(values) if value is not None), len(values) - 1)
+        return values[max(start, 0) :]
 
-    def _value(self, place: int, column: int, figure: Field) -> float | None:
-        """A figure of the period so many before the live one. Read singly: one rendering of days reads 900 of them."""
-        offset = _DOUBLE.size * (len(self.report.fields) * place + column)
-        if place < 0 or offset >= len(self.packed):
+    def _value(self, index: int, column: int, figure: Field) -> float | None:
+        """Return a figure of the period that is ``index`` periods before the live one."""
+        # Unpacks one double instead of a row: the comparisons of one app with daily figures read 900 single values.
+        offset = _DOUBLE.size * (len(self.report.fields) * index + column)
+        if index < 0 or offset >= len(self.packed):
             return None
         (value,) = _DOUBLE.unpack_from(self.packed, offset)
         return None if isnan(value) else figure.typed(value)
@@ -122,7 +130,8 @@ def _unknown(report: Report) -> bytes:
 
 
 def _trimmed(packed: bytes, unknown: bytes) -> bytes:
-    """Without periods at its old end that are not known."""
+    """Return the rows without unknown periods at the old end."""
+    # They carry no information, and would make equal histories unequal.
     while packed.endswith(unknown):
         packed = packed[: -len(unknown)]
     return packed

@@ -1,4 +1,4 @@
-"""What a report is: its call, its period, its fields, and what each figure is compared with."""
+"""The types of the catalogue: a report, its fields, comparisons and alert thresholds, and a reading of it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "wechat_miniprogram_"
 LARGEST_FIGURE: Final = 2**63 - 1
-"""What SQLite's INTEGER holds; no Mini Program comes near."""
+"""The largest INTEGER of SQLite, and so of the store."""
 
 
 class Unit(Enum):
-    """What a figure counts."""
+    """The unit of a figure."""
 
     COUNT = "count"
     SECONDS = "seconds"
@@ -31,14 +31,14 @@ class Field:
     wechat: str
     """WeChat's name on the wire: ``visit_uv``."""
     metric: str
-    """What metric names call it: ``visitors``."""
+    """The name in metric names, with the unit: ``visitors``, ``visit_depth_pages``."""
     title: str
-    """For people: ``Visitors``."""
+    """The title in tables and charts: ``Visitors``."""
     meaning: str
-    """One noun phrase with its unit, for HELP texts."""
+    """A noun phrase with the unit, for HELP texts."""
     unit: Unit
-    leads: bool = False
-    """Shown where there is room for only one figure of the report."""
+    is_primary: bool = False
+    """Whether it is the figure to show where there is room for only one of the report."""
 
     @property
     def camel(self) -> str:
@@ -47,148 +47,154 @@ class Field:
         return first + "".join(word.capitalize() for word in rest)
 
     @property
-    def stem(self) -> str:
-        """The figure without its unit, as labels and options name it: ``stay_per_visitor``."""
+    def short_name(self) -> str:
+        """The name without the unit, in labels and options: ``stay_per_visitor``."""
         return self.metric.removesuffix(f"_{self.unit.value}")
 
     def is_possible(self, value: object) -> bool:
-        """Whether a value can be a figure of this field: a finite number, not negative, and whole if it is a count."""
+        """Return whether a value is possible for this field: finite, not negative, and an integer if it is a count."""
         return is_figure(value) and (self.unit is not Unit.COUNT or value == int(value))
 
+    # Pages and the JSON show a count as 1000 and not as 1000.0, although a packed history has doubles only.
     def typed(self, value: float) -> float:
-        """The value with the type that its unit has: a count is an ``int``."""
+        """Return the value with the type of the unit: an ``int`` for a count."""
         return int(value) if self.unit is Unit.COUNT else value
 
 
 def is_figure(value: object) -> TypeGuard[float]:
-    """Whether a value is a number that any field can have; ``bool`` is none."""
+    """Return whether a value is possible for any field: a finite number that is not negative."""
+    # bool is a subclass of int, but `true` in a response is no figure. NaN and infinity fail the comparison.
     return not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= LARGEST_FIGURE
 
 
 class StoredFigures(Protocol):
-    """What comparison figures are calculated from: ``history.History``."""
+    """The input of comparisons; implemented by ``history.History``."""
 
     @property
     def live(self) -> Period | None:
-        """The latest period that WeChat has published; None while there is none."""
+        """The newest period that WeChat has published; None if there is none yet."""
         ...
 
     def value(self, period: Period | None, figure: Field) -> float | None:
-        """Return a figure of a period; None where it is not known."""
+        """Return a figure of a period; None if it is unknown."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """An earlier value of each figure, exposed under the labels of the live one, so that a ratio is one division."""
+    """An earlier value of each figure, exposed with the labels of the live one, so that a ratio is one division."""
 
     name: str
-    """The word in metric names and in the JSON: ``previous_week``."""
-    words: str
-    """For people and HELP texts: ``the week before``."""
+    """The name in metric names and in the JSON: ``previous_week``."""
+    description: str
+    """A noun phrase for HELP texts, the status page and the documentation: ``the previous week``."""
     value: Callable[[StoredFigures, Field], float | None]
-    """Pure: from what is stored and the calendar. None where it is not known."""
+    """Calculates it from stored figures; a pure function. None if it is unknown."""
     counts_only: bool = False
+    """Whether only fields that count have it."""
 
     def applies_to(self, figure: Field) -> bool:
-        """Whether there is such a value of this field."""
+        """Return whether a field has this comparison."""
         return not self.counts_only or figure.unit is Unit.COUNT
 
 
 @dataclass(frozen=True, slots=True)
-class Derived:
-    """A further figure that is calculated from stored periods, with labels of its own."""
+class DerivedFigure:
+    """A figure that is calculated from several stored periods and has labels of its own."""
 
     metric: str
-    """Its name without ``PREFIX``; ``{}`` is the field's: ``recent_{}``."""
-    words: str
-    """For HELP texts."""
+    """The metric name without ``PREFIX``; ``{}`` stands for the field's: ``recent_{}``."""
+    description: str
+    """A noun phrase for HELP texts."""
     fields: tuple[str, ...]
-    """Which fields have it, by WeChat's names."""
+    """WeChat's names of the fields that have it."""
     values: Callable[[StoredFigures, Field], Iterable[tuple[Period, tuple[str, ...], float]]]
-    """The period of the label, the values of the further labels, and the value."""
+    """Calculates the samples: the period of the label, the values of ``labels``, and the value."""
     labels: tuple[str, ...] = ()
+    """Further labels beside ``appid`` and the period."""
 
 
 @dataclass(frozen=True, slots=True)
 class CalendarFact:
-    """What the calendar says about the live period."""
+    """A fact of the public holiday calendar about the live period."""
 
     metric: str
-    """Its name without ``PREFIX``."""
+    """The metric name without ``PREFIX``."""
     help: str
     value: Callable[[Period], float | None]
-    words: str
-    """For people, where the value is not 0; ``{number}`` is the value, ``{s}`` a plural s."""
+    """None if the schedule of the year is not published."""
+    note: str
+    """Shown on the status page if the value is not 0; ``{number}`` is the value, ``{s}`` a plural s."""
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """A field that alerts watch, and below which ratio to its baseline it alerts unless configured otherwise."""
+class AlertThreshold:
+    """The alert threshold of a field."""
 
     field: Field
     min_ratio: float
+    """The default: the ratio to the baseline below which the field alerts."""
 
     @property
     def option(self) -> str:
-        """The configuration's name for the ratio: ``visitors_min_ratio``."""
-        return f"{self.field.stem}_min_ratio"
+        """The configuration option for the ratio: ``visitors_min_ratio``."""
+        return f"{self.field.short_name}_min_ratio"
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One report of WeChat's, requested for one period and answered with one row."""
+    """A report of WeChat: one request returns one row for one period."""
 
     name: str
-    """The ``report`` label, the word in metric names, the key in store and configuration, the ``endpoint`` label."""
+    """The value of the labels ``report`` and ``endpoint``, and the name in metrics, store and configuration."""
     title: str
-    """For people: ``Weeks``."""
+    """The title in headings: ``Weeks``."""
     api: str
-    """WeChat's name for the call: ``analysis.getWeeklyVisitTrend``."""
+    """WeChat's name of the API: ``analysis.getWeeklyVisitTrend``."""
     path: str
-    """Where it is requested, under the API's base URL."""
+    """The path of the API below its base URL."""
     period: type[Period]
     fields: tuple[Field, ...]
     comparisons: tuple[Comparison, ...] = ()
-    """The first one is what people compare with first."""
-    derived: tuple[Derived, ...] = ()
+    """The first one is the change on the status page."""
+    derived: tuple[DerivedFigure, ...] = ()
     calendar: tuple[CalendarFact, ...] = ()
-    watched: tuple[Watched, ...] = ()
-    """In the order of what explains what: fewer visitors make fewer sessions, not the other way round."""
-    reach: int = 0
-    """How many earlier periods comparisons and the chart look back."""
-    chart: int = 1
-    """How many periods the chart of the status page shows, the live one included."""
+    alert_thresholds: tuple[AlertThreshold, ...] = ()
+    """From cause to effect: fewer visitors cause fewer sessions, so an alert about visitors inhibits the later ones."""
+    lookback: int = 0
+    """Number of earlier periods that comparisons and the chart need."""
+    chart_periods: int = 1
+    """Number of periods in the chart of the status page, including the live one."""
     periods_in_weeks: Callable[[int], int] = field(default=lambda weeks: weeks)
-    """How many periods a history of so many weeks has, the newest included."""
+    """Returns the number of periods in a history of that many weeks, including the newest."""
 
     def metric(self, figure: Field) -> str:
-        """The gauge of a field in the live period."""
+        """Return the name of the metric of a field in the live period."""
         return f"{PREFIX}{self.name}_{figure.metric}"
 
     def comparison_metric(self, comparison: Comparison, figure: Field) -> str:
-        """The gauge of a field's comparison value, with the same labels."""
+        """Return the name of the metric of a field's comparison."""
         return f"{PREFIX}{comparison.name}_{figure.metric}"
 
     @property
-    def leading(self) -> Field | None:
-        """The figure shown where there is room for only one; a report may have none."""
-        return next((figure for figure in self.fields if figure.leads), None)
+    def primary_field(self) -> Field | None:
+        """The field to show where there is room for only one; None if the report has none."""
+        return next((figure for figure in self.fields if figure.is_primary), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One row of a report: what WeChat published about one period of one app.
+    """One row of a report: the figures that WeChat published about one period of one app.
 
-    ``values`` are in the order of ``report.fields``; None is a field that WeChat did not send, zero a figure.
+    ``values`` are in the order of ``report.fields``. None is a field that WeChat did not send; it is not the same as 0.
     """
 
     report: Report
     period: Period
     values: tuple[float | None, ...]
     by_dimension: tuple[tuple[str, str, float], ...] = ()
-    """Further figures that have a value for each entrance, retention week or the like: field, dimension, value."""
+    """Figures with a value for each entrance, retention week or the like: field, dimension, value."""
 
     def value(self, figure: Field) -> float | None:
-        """The figure of one field; None where WeChat did not send it."""
+        """Return the figure of a field; None if WeChat did not send it."""
         return self.values[self.report.fields.index(figure)]

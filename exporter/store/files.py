@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import structlog
 
-from exporter.periods import utc_stamp
+from exporter.periods import format_utc_compact
 from exporter.store.schema import UnusableDatabase, check_owner, migrate
 
 DATABASE = "store.sqlite3"
@@ -241,11 +241,11 @@ def move_aside(folder: Path, now: float) -> Path:
     Raises:
         OSError: the folder does not let go of them.
     """
-    aside = folder / f"{DATABASE}.corrupt-{utc_stamp(now)}"
+    aside = folder / f"{DATABASE}.corrupt-{format_utc_compact(now)}"
     number = 1
     while aside.exists():
         number += 1
-        aside = folder / f"{DATABASE}.corrupt-{utc_stamp(now)}-{number}"
+        aside = folder / f"{DATABASE}.corrupt-{format_utc_compact(now)}-{number}"
     (folder / DATABASE).rename(aside)
     for companion in _COMPANIONS:
         with suppress(FileNotFoundError):

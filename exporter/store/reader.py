@@ -36,12 +36,12 @@ def read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest: 
         return StoredState(History(report))
     key = (row[0], number)
     damaged: list[str] = []
-    kept = _read_readings(db, key, (host, appid, report), max(newest, report.reach + 1), terms, damaged)
+    kept = _read_readings(db, key, (host, appid, report), max(newest, report.lookback + 1), terms, damaged)
     return StoredState(
         history=History.of(report, kept),
         newest=kept[0] if kept else None,
         last_result=_read_last_result(db, key, report, damaged),
-        stored=frozenset(each.period for each in kept[: max(newest, report.reach + 1)]),
+        stored=frozenset(each.period for each in kept[: max(newest, report.lookback + 1)]),
         unavailable=_read_unavailable(db, key, report, damaged),
         damaged=tuple(damaged),
     )

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from exporter.apps import LastResult
-from exporter.periods import Period, day_of
+from exporter.periods import Period, parse_day
 from exporter.reports import History, StoredReading
 from exporter.store.checksum import reading_checksum
 
@@ -173,7 +173,7 @@ def period_of(kind: type[Period], number: int) -> Period:
     Raises:
         ValueError: it cannot be one.
     """
-    period = kind.of(day_of(str(number)))
+    period = kind.of(parse_day(str(number)))
     if period.first.year > _LAST_YEAR:
         raise ValueError("a period of a far future")
     return period

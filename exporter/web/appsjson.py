@@ -123,8 +123,8 @@ def _derived(history: History) -> Facts:
 
 def _trail(history: History) -> Facts:
     """Return the leading figure period by period, the live one last."""
-    leading = history.report.leading
-    return {} if leading is None else {leading.metric: history.course(leading, history.report.chart)}
+    leading = history.report.primary_field
+    return {} if leading is None else {leading.metric: history.recent_values(leading, history.report.chart_periods)}
 
 
 def _key(info: MetricInfo) -> str:

@@ -33,20 +33,22 @@ class Sparkline:
 def sparkline(history: History) -> Sparkline | None:
     """Draw the leading figure of a history; return None if there is none or it is unknown for all periods."""
     report = history.report
-    field = report.leading
+    field = report.primary_field
     if field is None or history.live is None:
         return None
     # Shorter than the chart for a young app: the columns then begin further to the right.
-    course = history.course(field, report.chart)
+    course = history.recent_values(field, report.chart_periods)
     known = [figure for figure in course if figure is not None]
     if not known:
         return None
     top = max(known) or 1.0  # all known figures may be zero
-    step = WIDTH / report.chart
-    columns = [_column(step * (report.chart - len(course) + slot + 0.5), fig, top) for slot, fig in enumerate(course)]
+    step = WIDTH / report.chart_periods
+    columns = [
+        _column(step * (report.chart_periods - len(course) + slot + 0.5), fig, top) for slot, fig in enumerate(course)
+    ]
     description = (
-        f"{field.title}, {len(course)} {report.period.NAME}s to {history.live.words}: first {known[0]:,.0f}, last"
-        f" {known[-1]:,.0f}, lowest {min(known):,.0f}, highest {max(known):,.0f}"
+        f"{field.title}, {len(course)} {report.period.NAME}s to {history.live.display_name}: first {known[0]:,.0f},"
+        f" last {known[-1]:,.0f}, lowest {min(known):,.0f}, highest {max(known):,.0f}"
     )
     unknown = len(course) - len(known)
     return Sparkline(
@@ -59,7 +61,7 @@ def sparkline(history: History) -> Sparkline | None:
 
 def column_width(report: Report) -> float:
     """Return the stroke width of a column."""
-    return round(_FILL * WIDTH / report.chart, 2)
+    return round(_FILL * WIDTH / report.chart_periods, 2)
 
 
 def _column(x: float, figure: float | None, top: float) -> str:

@@ -21,16 +21,16 @@ from typing import TYPE_CHECKING
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from exporter import __version__
-from exporter.alerts.conditions import Baseline, falls
+from exporter.alerts.conditions import Baseline, find_drops
 from exporter.apps import SEVERITY
-from exporter.periods import beijing_stamp, beijing_words, rfc3339
+from exporter.periods import format_beijing, format_beijing_minute, rfc3339
 from exporter.reports import REPORTS, Unit
 from exporter.web import sparkline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.alerts.conditions import Fall
+    from exporter.alerts.conditions import Drop
     from exporter.apps import AppStatus, ReportStatus
     from exporter.reports import Field, Report
     from exporter.web.documents import PageContext
@@ -42,7 +42,7 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"beijing": beijing_words, "stamp": beijing_stamp, "rfc3339": rfc3339}
+_TEMPLATES.filters |= {"beijing": format_beijing, "stamp": format_beijing_minute, "rfc3339": rfc3339}
 _FRAME = _TEMPLATES.get_template("status.html")
 _APP = _TEMPLATES.get_template("app.html")
 _STYLE = _TEMPLATES.get_template("status.css")
@@ -87,7 +87,7 @@ class StatusPage:
         of = status.of(self.report)
         if of is None:
             return None
-        fallen = tuple(falls(status)) if _baselines(self.report) else ()
+        fallen = tuple(find_drops(status)) if _baselines(self.report) else ()
         html = _APP.render(
             app=status,
             status=of,
@@ -95,7 +95,7 @@ class StatusPage:
             cells=_cells(of, fallen),
             fell=bool(fallen),
             facts=_facts(of),
-            charted=self.report.leading is not None,
+            charted=self.report.primary_field is not None,
             chart=sparkline.sparkline(of.history),
             box=sparkline.BOX,
         )
@@ -146,7 +146,7 @@ def content_security_policy(report: Report) -> str:
 @lru_cache(maxsize=8)
 def _style(report: Report) -> str:
     """Return the style sheet. It contains the column titles, which narrow screens show beside each figure."""
-    first = 5 if report.leading else 4
+    first = 5 if report.primary_field else 4
     return _STYLE.render(
         fields=report.fields,
         kind=report.period.NAME,
@@ -159,13 +159,13 @@ def _style(report: Report) -> str:
 
 def _trail(report: Report) -> str:
     """Return the title of the chart column; empty if the report has no leading figure."""
-    return f"{report.leading.title}, {report.chart} {report.period.NAME}s" if report.leading else ""
+    return f"{report.primary_field.title}, {report.chart_periods} {report.period.NAME}s" if report.primary_field else ""
 
 
 @lru_cache(maxsize=8)
 def _baselines(report: Report) -> tuple[str, ...]:
     """Return the names of the baselines of the report's alerts; empty if it has none."""
-    return tuple(each.comparison.words for each in Baseline if each.comparison in report.comparisons)
+    return tuple(each.comparison.description for each in Baseline if each.comparison in report.comparisons)
 
 
 def _hash(text: str) -> str:
@@ -176,7 +176,7 @@ def _facts(status: ReportStatus) -> list[str]:
     """Return notes about public holidays in the live period, which may explain a fall."""
     live = status.history.live
     facts = [(fact, fact.value(live)) for fact in status.report.calendar] if live else []
-    return [_fact(fact.words, number) for fact, number in facts if number]
+    return [_fact(fact.note, number) for fact, number in facts if number]
 
 
 def _fact(template: str, number: float) -> str:
@@ -188,10 +188,10 @@ def _change(now: float | None, before: float | None) -> float | None:
     return None if now is None or not before else now / before - 1
 
 
-def _cells(status: ReportStatus, fallen: Sequence[Fall]) -> list[_Cell]:
+def _cells(status: ReportStatus, fallen: Sequence[Drop]) -> list[_Cell]:
     fell: dict[Field, list[str]] = {}
     for fall in fallen:
-        fell.setdefault(fall.field, []).append(f"{fall.ratio:.0%} of {fall.baseline.words}")
+        fell.setdefault(fall.field, []).append(f"{fall.ratio:.0%} of {fall.baseline.description}")
     history, comparisons = status.history, status.report.comparisons
     cells = []
     for field in status.report.fields:

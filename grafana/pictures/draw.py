@@ -1,6 +1,7 @@
-"""Draws the dashboard from twelve weeks of the demo in a real Prometheus: Grafana's engine and components, in Chromium.
+"""Draw pictures of the dashboard: twelve weeks of the demo in a real Prometheus, Grafana's components in Chromium.
 
-These are no screenshots of a Grafana server. Some rows of the dashboard become one picture each, light and dark.
+The pictures are not screenshots of a Grafana server: Grafana is in no package registry, but its data engine and panel
+components are on npm. The bar charts are drawn by this project. Each picture shows some rows, in light and dark.
 """
 
 from __future__ import annotations
@@ -24,18 +25,18 @@ HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / ".cache" / "pictures" / "page"
 WIDTH = 1760
 PICTURES = {"weeks": ("0,1,2", 1560), "days": ("3,4", 1114), "exporter": ("5", 1228)}
-"""Rows of the dashboard, which must follow each other, and the height in pixels."""
+"""Successive rows of the dashboard, and the height in pixels, by name of the picture."""
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    """Serves the page, and says nothing about it."""
+class QuietHandler(SimpleHTTPRequestHandler):
+    """A request handler that does not log."""
 
     def log_message(self, *_: object) -> None:
-        """Not a word."""
+        """Do not log requests."""
 
 
-def photograph(address: str, picture: Path, height: int) -> None:
-    """Waits until the page is drawn, and keeps it as PNG."""
+def screenshot(address: str, picture: Path, height: int) -> None:
+    """Save the page as PNG after it has been drawn."""
     with tempfile.TemporaryDirectory() as profile:
         done = subprocess.run(
             [
@@ -49,16 +50,16 @@ def photograph(address: str, picture: Path, height: int) -> None:
             text=True,
             timeout=120,
         )
-    faults = [line for line in done.stderr.splitlines() if "Uncaught" in line]
-    if faults:
-        sys.exit("\n".join(faults))
+    errors = [line for line in done.stderr.splitlines() if "Uncaught" in line]
+    if errors:
+        sys.exit("\n".join(errors))
 
 
 def main() -> None:
-    """Draws all pictures into the folder above."""
-    logs.configure("error", "logfmt")  # what becomes of the demo's apps is drawn
+    """Draw all pictures into the directory ``grafana``."""
+    logs.configure("error", "logfmt")  # the demo logs every failing app as a warning
     now = int(time.time()) // history.STEP * history.STEP
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=PAGE))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=PAGE))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -79,7 +80,7 @@ def main() -> None:
                     address = f"http://127.0.0.1:{server.server_port}/?" + urlencode(
                         {**times, **shown, "prometheus": database.url}
                     )
-                    photograph(address, HERE.parent / f"{picture}-{theme}.png", height)
+                    screenshot(address, HERE.parent / f"{picture}-{theme}.png", height)
                     print(f"grafana/{picture}-{theme}.png")
         finally:
             database.stop()

@@ -1,4 +1,4 @@
-"""Twelve weeks of the demo, as Prometheus would have scraped them: the clock runs, and the samples carry its times."""
+"""Write twelve weeks of the demo as Prometheus blocks: a simulated clock steps, and each sample has its time."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STEP = 7200
-"""Seconds between two samples."""
+"""Seconds between two scrapes."""
 SPAN = 12 * 7 * 86400
-FETCHED = Fetch(history_weeks=70)
-"""As far back as the month a year before the first one of the span."""
+FETCH = Fetch(history_weeks=70)
+"""Reaches back to the month one year before the first month of the span."""
 
 _SAMPLE = re.compile(r"([a-z_]+)(?:{(.*)})? (\S+)")
-_SCRAPED = 'instance="exporter:10717",job="wechat-miniprogram"'
+_TARGET_LABELS = 'instance="exporter:10717",job="wechat-miniprogram"'
 
 
 def write(folder: Path, now: int) -> None:
-    """Fills a folder with blocks that a Prometheus can be started on."""
+    """Write blocks into ``folder``, from which a Prometheus can be started."""
     kinds = {"up": "gauge"}
     samples: dict[str, list[str]] = defaultdict(list)
     for moment, page in _pages(now):
-        samples["up"].append(f"up{{{_SCRAPED}}} 1 {moment}")
+        samples["up"].append(f"up{{{_TARGET_LABELS}}} 1 {moment}")
         family = ""
         for line in page.splitlines():
             if line.startswith("# TYPE "):
@@ -42,18 +42,20 @@ def write(folder: Path, now: int) -> None:
             elif sample := _SAMPLE.fullmatch(line):
                 name, labels, value = sample.groups()
                 if name.startswith(PREFIX):
-                    samples[family].append(f"{name}{{{','.join(filter(None, (labels, _SCRAPED)))}}} {value} {moment}")
+                    samples[family].append(
+                        f"{name}{{{','.join(filter(None, (labels, _TARGET_LABELS)))}}} {value} {moment}"
+                    )
     text = folder / "history.openmetrics"
     families = (f"# TYPE {family} {kinds[family]}\n" + "\n".join(lines) for family, lines in samples.items())
     text.write_text("\n".join(families) + "\n# EOF\n")
-    # One block for everything: by default there would be one for every two hours.
+    # By default promtool writes one block for every two hours, which takes a hundred times longer.
     create = ["promtool", "tsdb", "create-blocks-from", "--max-block-duration=20000h", "--quiet", "openmetrics"]
     subprocess.run([*create, text, folder / "tsdb"], check=True, stdout=subprocess.DEVNULL)
     text.unlink()
 
 
 def _pages(now: int) -> Iterator[tuple[int, str]]:
-    """Yield what an exporter exposes, step by step."""
+    """Yield the time and the exposition of an exporter at each step."""
     moment = now - SPAN
     roles = demo.cast(now)
 
@@ -61,12 +63,12 @@ def _pages(now: int) -> Iterator[tuple[int, str]]:
         return moment
 
     server = demo.serve(demo.simulator(roles, clock), "127.0.0.1:0")
-    config = replace(demo.configuration(roles, f"http://{server.addresses[0]}"), fetch=FETCHED)
-    rooms = Engine(config, ":memory:", clock)
+    config = replace(demo.configuration(roles, f"http://{server.addresses[0]}"), fetch=FETCH)
+    engine = Engine(config, ":memory:", clock)
     renderer = Renderer()
     for moment in range(now - SPAN, now + 1, STEP):
-        rooms.poller.drain()
-        page = renderer.render(rooms.poller.statuses())
-        yield moment, compose(page, rooms.meters.registry, Format.OPENMETRICS, gzip=False).decode()
-    rooms.close()
+        engine.poller.drain()
+        page = renderer.render(engine.poller.statuses())
+        yield moment, compose(page, engine.meters.registry, Format.OPENMETRICS, gzip=False).decode()
+    engine.close()
     server.stop()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from exporter.httpd import Response
-from exporter.periods import Day, Month, Week, day_of
+from exporter.periods import Day, Month, Week, parse_day
 from exporter.reports import REPORTS
 from exporter.wechat.access.access_methods import HTTP_FUNCTION, INVOKE_FUNCTION
 from exporter.wechat.access.sources import AUTHORIZER_TOKEN, STABLE_TOKEN, STABLE_TOKEN_PATH, TOKEN_URL
@@ -230,7 +230,7 @@ class Simulator:
     def report(self, app: SimulatedApp, report: Report, begin: str, end: str) -> Response:
         """Return the response for a period of an app, from any access method."""
         first, last = _date(begin), _date(end)
-        period = None if first is None or last is None else report.period.with_day(first)
+        period = None if first is None or last is None else report.period.containing_day(first)
         is_whole = period is not None and (period.first, period.last) == (first, last)
         self.record(report.name, app.appid, period.label if period is not None and is_whole else f"{begin}-{end}")
         if period is None:
@@ -285,7 +285,7 @@ class Simulator:
 
 def _date(text: str) -> date | None:
     try:
-        return day_of(text)
+        return parse_day(text)
     except ValueError:
         return None
 
