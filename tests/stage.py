@@ -202,7 +202,7 @@ def played(program: str, folder: Path) -> Iterator[Stage]:
     with ExitStack() as undo:
         now = time.time()
         _one_holiday(undo.enter_context(pytest.MonkeyPatch.context()), irregular_day(now))
-        roles = demo.cast(now)
+        roles = demo.demo_apps(now)
         wall = Wall(now - (WEEKS - 1) * 7 * DAY)
         wechat = demo.simulator(roles, wall)
         server = demo.serve(wechat, "127.0.0.1:0")

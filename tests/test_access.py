@@ -428,7 +428,7 @@ def test_one_that_cannot_be_written_is_said_loudly_and_used_until_somebody_write
     wall = Wall(NOW)
     way = open_access(app(Datacube(platform)), AccessContext(BASE, wall))
     with monkeypatch.context() as disk, structlog.testing.capture_logs() as logs:
-        disk.setattr("exporter.config.app.secrets.write_private", full)
+        disk.setattr("exporter.config.app.secrets.write_atomically", full)
         talk(way.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
         wall.now += 7200
         calls, _ = talk(way.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
@@ -467,7 +467,7 @@ def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configu
 
     before, method = client_of(platform)
     with monkeypatch.context() as disk:
-        disk.setattr("exporter.config.app.secrets.write_private", full)
+        disk.setattr("exporter.config.app.secrets.write_atomically", full)
         talk(method.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
     moved = tmp_path / "writable"
     calls, _ = talk(followed(before, platform, moved).fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
@@ -497,7 +497,7 @@ def test_a_refresh_token_outlives_a_configuration_without_its_app(
 
     before, method = client_of(platform)
     with monkeypatch.context() as disk:
-        disk.setattr("exporter.config.app.secrets.write_private", full)
+        disk.setattr("exporter.config.app.secrets.write_atomically", full)
         talk(method.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
     sender = Transport(timeout=1, concurrency=1)
     without = Client([], BASE, sender=sender, clock=Wall(NOW), previous=before)

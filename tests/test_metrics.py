@@ -656,7 +656,7 @@ def check_metrics(promtool: str, exposition: bytes) -> None:
 
 
 def test_promtool_accepts_the_exposition_of_the_demo(promtool: str) -> None:
-    roles = demo.cast(NOON)
+    roles = demo.demo_apps(NOON)
     server = demo.serve(demo.simulator(roles, lambda: NOON), "127.0.0.1:0")
     engine = Engine(demo.configuration(roles, f"http://{server.addresses[0]}"), ":memory:", lambda: NOON)
     engine.poller.drain()

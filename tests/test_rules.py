@@ -204,4 +204,4 @@ def test_command_prints_the_rules_with_given_addresses(tmp_path: Path) -> None:
 def test_command_rejects_an_invalid_address(url: str, tmp_path: Path) -> None:
     result = command(tmp_path, "rules", f"--runbook.url={url}")
     assert result.returncode == 2
-    assert "--runbook.url: must be an address without white space, braces and fragment" in result.stderr
+    assert "--runbook.url: must be a URL without white space, braces and fragment" in result.stderr

@@ -441,7 +441,7 @@ def test_a_report_without_a_leading_figure_has_no_chart() -> None:
 @pytest.fixture(scope="module")
 def demo_apps() -> Iterator[tuple[AppStatus, ...]]:
     """The demo's apps after one pass over everything that is due."""
-    roles = demo.cast(NOW)
+    roles = demo.demo_apps(NOW)
     server = demo.serve(demo.simulator(roles, lambda: NOW), "127.0.0.1:0")
     engine = Engine(demo.configuration(roles, f"http://{server.addresses[0]}"), ":memory:", lambda: NOW)
     engine.poller.drain()

@@ -27,7 +27,7 @@ STEP = 7200
 
 def statuses(now: float) -> tuple[AppStatus, ...]:
     """Return the statuses of the demo's apps after eight days."""
-    roles = demo.cast(now)
+    roles = demo.demo_apps(now)
     moment = now
 
     def clock() -> float:

@@ -57,7 +57,7 @@ def write(folder: Path, now: int) -> None:
 def _pages(now: int) -> Iterator[tuple[int, str]]:
     """Yield the time and the exposition of an exporter at each step."""
     moment = now - SPAN
-    roles = demo.cast(now)
+    roles = demo.demo_apps(now)
 
     def clock() -> float:
         return moment
