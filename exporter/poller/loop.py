@@ -203,7 +203,7 @@ class Poller:
             self._enter_all(now)
         self._last_now = now
         self._dispatch(now)
-        if self._store.mend():
+        if self._store.reopen_if_due():
             self._guarded(partial(self._read_again, now))
         self._heartbeat.tick(now)
 
@@ -218,7 +218,7 @@ class Poller:
             self._trackers, self._config, config, lambda app, report: self._read(app, report, config)
         )
         moved = config.api != self._config.api
-        self._store.turn_to(config.api.host)
+        self._store.use_host(config.api.host)
         self._config, self._fetcher, self._trackers = config, fetcher, trackers
         self._transitions.restart(trackers.values(), forget=moved)
         ways = {app.appid: app.way for app in config.apps}
