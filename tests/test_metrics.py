@@ -153,7 +153,7 @@ def samples(*statuses: AppStatus, reports: Sequence[Report] = (WEEKLY,)) -> dict
 
 def meters(*, up: bool = True, process: bool = True) -> Meters:
     made = Meters(lambda: up, process=process)
-    made.config_taken(12.0, ["stable_token", "weekly"], ())
+    made.config_loaded(12.0, ["stable_token", "weekly"], ())
     return made
 
 
@@ -537,7 +537,7 @@ def test_exporter_metrics_are_current_at_each_scrape() -> None:
     measured.observe("weekly", 0.3)
     measured.tick(123.0)
     measured.internal_error("pages")
-    measured.config_taken(45.0, (), ["apps.d/a.yaml"])
+    measured.config_loaded(45.0, (), ["apps.d/a.yaml"])
     assert value("api_request_duration_seconds_count", endpoint="weekly") == 1
     assert value("poller_last_run_timestamp_seconds") == 123.0
     assert value("internal_errors_total", component="pages") == 1

@@ -20,7 +20,7 @@ from exporter.cli.flags import LISTEN_ADDRESS, RUN, STORAGE_PATH, Options, Usage
 from exporter.cli.run import Settings, run
 from exporter.cli.signals import Signals
 from exporter.httpd import ListenError
-from exporter.runtime.reload import Source, announce
+from exporter.runtime.reload import Source, log_problems
 from exporter.store import MEMORY, Locked
 from exporter.web import Protection
 
@@ -73,11 +73,11 @@ def _dispatch(options: Options, signals: Signals) -> int:
         return without_configuration[options.command](options)
     source = Source(
         load=partial(config.load, options.config_file, os.environ),
-        look=partial(config.fingerprint, options.config_file),
+        fingerprint=partial(config.fingerprint, options.config_file),
     )
     if options.command == "fetch":
         loaded = source.load(None)
-        announce(loaded)
+        log_problems(loaded)
         return commands.fetch(loaded, options, _clock)
     web = _web_configuration(options, lambda: source.load(None))
     if options.command == "check":

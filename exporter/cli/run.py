@@ -14,7 +14,7 @@ from exporter import __version__
 from exporter.httpd import Server
 from exporter.liveness import StallDetector
 from exporter.runtime.engine import Engine
-from exporter.runtime.reload import Reloader, announce
+from exporter.runtime.reload import Reloader, log_problems
 from exporter.store import MEMORY, Lock
 from exporter.web import Entrance, Pages, Protection, Site, Surroundings, Trouble
 
@@ -59,7 +59,7 @@ def run(
         ListenError: an address cannot be had.
     """
     config = source.load(None)
-    announce(config)
+    log_problems(config)
     with ExitStack() as undo:
         lock = None if settings.storage_path == MEMORY else Lock(Path(settings.storage_path))
         if lock is not None:
@@ -74,7 +74,7 @@ def run(
         engine.poller.publish_to(pages.publish)
         undo.callback(engine.close)
         undo.callback(server.stop)  # before the engine closes
-        engine.meters.web_config_watched(lambda: not settings.protection.troubles)
+        engine.meters.watch_web_config(lambda: not settings.protection.troubles)
         reloader = Reloader(source, engine, pages.render, settings.auto_reload_interval)
         pages.render()
         entrance.open(_site(settings, engine, pages, reloader, clock))
@@ -116,7 +116,7 @@ def _work(
     threads = [threading.Thread(target=loop, args=(stopping,), name=name, daemon=True) for name, loop in loops]
     for thread in threads:
         thread.start()
-    wait(reloader.ask)
+    wait(reloader.request)
     stopping.set()
     poller.wake()
     pages.wake()
@@ -130,5 +130,5 @@ def _site(settings: Settings, engine: Engine, pages: Pages, reloader: Reloader, 
         troubles = (*store, *reloader.troubles, *settings.protection.troubles)
         return Surroundings(settings.telemetry_path, troubles, clock())
 
-    reload = (lambda: reloader.ask().result()) if settings.enable_lifecycle else None
+    reload = (lambda: reloader.request().result()) if settings.enable_lifecycle else None
     return Site(settings.telemetry_path, pages, engine.meters.registry, surroundings, reload)

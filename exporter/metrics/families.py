@@ -1,4 +1,4 @@
-"""Statuses of apps become metric families. Pure; all series of an app's report come from one status."""
+"""Statuses of apps to metric families. Pure: all series of an app's report come from one status, so they never mix."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _of_reports(sources: Sequence[tuple[Report, Samples]], statuses: Sequence[Ap
 
 
 def _samples_of(report: Report) -> Iterator[Samples]:
-    """What fills the families of a report, in the order of ``catalogue.of_report``."""
+    """Yield what fills the families of a report, in the order of ``catalogue.of_report``."""
     for field in report.fields:
         yield _live(partial(_figure, field))
         for comparison in report.comparisons:
@@ -67,7 +67,7 @@ def _samples_of(report: Report) -> Iterator[Samples]:
 
 
 def _live(value: Callable[[History], float | None]) -> Samples:
-    """A value under the label of the live period."""
+    """Return samples of a value under the label of the live period; none if it is missing."""
 
     def samples(status: ReportStatus) -> Iterator[Sample]:
         if status.history.live is not None and (number := value(status.history)) is not None:
@@ -105,7 +105,7 @@ def _family(info: MetricInfo, samples: Iterable[Sample]) -> Metric:
 
 
 def _of_each(value: Callable[[ReportStatus], float | None]) -> Callable[[AppStatus], Iterator[Sample]]:
-    """A value of each report of an app."""
+    """Return samples of a value of each report of an app; none where it is missing."""
 
     def samples(status: AppStatus) -> Iterator[Sample]:
         for of in status.reports:

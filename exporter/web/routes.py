@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from exporter.httpd import Request, Response
-from exporter.metrics import pieces
+from exporter.metrics import chunks
 from exporter.reports import DEFAULT_REPORTS, REPORTS
 from exporter.web import appsjson, statuspage
 from exporter.web.documents import Document, Piece
@@ -118,7 +118,7 @@ class Site:
         headers = [("Content-Type", format_.value), ("Vary", "Accept, Accept-Encoding")]
         if gzip:
             headers.append(("Content-Encoding", "gzip"))
-        return Response(200, tuple(headers), pieces(generation.page, self.live, format_, gzip=gzip))
+        return Response(200, tuple(headers), chunks(generation.page, self.live, format_, gzip=gzip))
 
     def _status_page(self, request: Request) -> Response:
         generation = self.pages.current
