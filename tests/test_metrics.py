@@ -501,12 +501,12 @@ def test_only_the_shard_of_a_changed_app_is_rendered_again() -> None:
     renderer = Renderer()
     fleet = [replace(FULL, appid=f"wx{n}") for n in range(300)]
     renderer.render(fleet)
-    before = list(renderer._shards)
+    before = list(renderer._blocks)
     fleet[150] = replace(FULL, appid="wx150", name="Other")
     renderer.render(fleet)
-    anew = [number for number, shard in enumerate(renderer._shards) if shard is not before[number]]
+    rendered = [number for number, block in enumerate(renderer._blocks) if block is not before[number]]
     assert len(before) > 2
-    assert [150 in range(number * 20, number * 20 + 20) for number in anew] == [True]
+    assert [150 in range(number * 20, number * 20 + 20) for number in rendered] == [True]
 
 
 def test_families_without_an_appid_are_not_cached() -> None:
