@@ -256,7 +256,7 @@ def test_the_database_of_another_program_is_unchanged(tmp_path: Path, applicatio
         store = Store(str(tmp_path), "api.weixin.qq.com", Wall(NOW))
     store.save([Change("wx1", WEEKLY, reading(W47))])
     assert store.problem == (
-        f"{tmp_path / DATABASE} is the database of another program: move it away, or set another --storage.path"
+        f"{tmp_path / DATABASE} is the database of another program: move it, or set another --storage.path"
     )
     assert [line["event"] for line in logs] == ["store unavailable, continuing in memory"]
     assert store.read("wx1", WEEKLY, 9).stored == {W47}

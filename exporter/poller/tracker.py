@@ -50,7 +50,7 @@ class ReportTracker:
     history: History
     last_result: LastResult | None = None
     stored: frozenset[Period] = frozenset()
-    """The newest periods that the store holds."""
+    """The newest stored periods."""
     unavailable: Mapping[Period, UnavailablePeriod] = field(default_factory=lambda: MappingProxyType({}))
     fetch_at_once: bool = False
     """Ignore the wait of the last result: after a start, or a change of the configuration."""

@@ -36,11 +36,11 @@ class TransitionLog:
             forget: whether the API host changed, so that nothing was logged about any of them.
         """
         logged, since = self._logged, self._failing_since
-        kept = {} if forget else logged
+        previous = {} if forget else logged
         self._logged, self._failing_since = {}, {}
         announced, self._announced = self._announced, set()
         for tracker in trackers:
-            self._logged[tracker.key] = kept.get(tracker.key, State.PENDING)
+            self._logged[tracker.key] = previous.get(tracker.key, State.PENDING)
             last = tracker.last_result
             began = since.get(tracker.key, last.since if last is not None and not tracker.state.up else None)
             if began is not None:
