@@ -1,4 +1,4 @@
-"""Keeps what was fetched, in SQLite: the only SQL of the project.
+"""Stores readings and last results in SQLite: the only SQL of the project.
 
 ``Store`` never fails its caller. It is in one of two modes:
 
@@ -11,7 +11,7 @@
 
 A file that replaced the open one is only completed, never overwritten: overwriting it, as the first version did, lost
 a restored backup within a minute. The directory lock is renewed first, because a removed directory takes it along.
-One lock serializes all use: the poller writes, web threads read the history of an app.
+One lock serializes all use: the poller thread reads and saves, the main thread closes; any thread reads ``problem``.
 """
 
 from __future__ import annotations
