@@ -420,7 +420,7 @@ def test_with_an_interval_every_kind_of_changed_file_is_taken_by_itself_and_said
         exporter = start(ONE, THREE, FOUR)
 
         def said() -> list[str]:
-            return [line for line in exporter.log if 'msg="configuration ' in line]
+            return [line for line in exporter.log if 'msg="configuration ' in line and " warning=" not in line]
 
         time.sleep(2.5)
         assert said() == [], "nothing changed"
@@ -613,7 +613,7 @@ def test_a_token_file_that_others_renew_is_no_reason_to_reload(tmp_path: Path) -
         for _ in range(3):
             files.put("token", wechat.live_token(ONE, forced=True)[0])
             time.sleep(1)
-        assert not any('msg="configuration ' in line for line in exporter.log)
+        assert not any('msg="configuration reload' in line for line in exporter.log)
         assert calls_about(wechat, ONE).count("weekly") == 2
 
 

@@ -199,12 +199,13 @@ class Reloader:
 
     def _reject(self, error: ConfigError, *, quiet: bool) -> Verdict:
         """Log the problems of an invalid configuration; the previous one continues."""
-        if not quiet or error.problems != self._invalid:
-            for problem in _shown(error.problems):
-                log.error("configuration reload failed", error=problem)
+        is_new = error.problems != self._invalid
         self._invalid = error.problems
         self._has_failed = False
-        self._engine.meters.config_rejected()
+        self._engine.meters.config_rejected()  # before the log, so that the next scrape agrees with it
+        if is_new or not quiet:
+            for problem in _shown(error.problems):
+                log.error("configuration reload failed", error=problem)
         return Verdict(taken=False, words=str(error))
 
 
