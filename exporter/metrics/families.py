@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 def families(reports: Sequence[Report], statuses: Sequence[AppStatus]) -> Iterator[Metric]:
     """Return every family with an ``appid`` label, in the order of the catalogue."""
+    # OpenMetrics forbids a family to occur twice, so reports that share one are merged first.
     shared: dict[MetricInfo, list[tuple[Report, Samples]]] = {}
     for report in reports:
         for info, samples in zip(catalogue.of_report(report), _samples_of(report), strict=True):

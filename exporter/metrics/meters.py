@@ -49,6 +49,7 @@ class Meters:
         self._duration = self._create(Histogram, catalogue.REQUEST_DURATION, buckets=_SECONDS)
         self._last_run = self._create(Gauge, catalogue.POLLER_LAST_RUN)
         self._errors = self._create(Counter, catalogue.INTERNAL_ERRORS)
+        # A counter that appears only with its first error shows no increase, so that no alert fires.
         for component in COMPONENTS:
             self._errors.labels(component)
         self._create(Gauge, catalogue.STORE_UP).set_function(store_up)
@@ -87,7 +88,7 @@ class Meters:
             self._duration.labels(endpoint)
         self._rejected = False
         self._reload_success_time.set(now)
-        self._file_errors.clear()
+        self._file_errors.clear()  # files that are valid again, or removed, lose their series
         for file in broken_files:
             self._file_errors.labels(file).set(1)
 

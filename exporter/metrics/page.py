@@ -76,11 +76,13 @@ class Renderer:
         """Return the page of these apps in every format."""
         fetched = {of.report.name for status in statuses for of in status.reports}
         reports = tuple(report for name, report in REPORTS.items() if name in fetched)
+        # Another set of reports has other families, so that no cached block fits any more.
         if reports != self._reports:
             self._reports, self._blocks = reports, []
         groups = [tuple(statuses[start : start + _BLOCK]) for start in range(0, max(len(statuses), 1), _BLOCK)]
         before = (*self._blocks, *[None] * len(groups))
         self._blocks = [
+            # Comparing statuses costs less than rendering them, and most are the same object.
             block if block is not None and block.statuses == group else self._render_block(group)
             for block, group in zip(before, groups, strict=False)
         ]
@@ -92,6 +94,7 @@ class Renderer:
         return _Block(group, tuple(text.split(b"\n", _LINES_BEFORE)[_LINES_BEFORE] for text in texts))
 
     def _interleave(self, samples: list[bytes], format_: Format) -> bytes:
+        # A family without samples renders as its HELP and TYPE lines in this format.
         empty = (_render(_Collected((family,)), format_).removesuffix(_EOF) for family in families(self._reports, ()))
         return b"".join(part for pair in zip(empty, samples, strict=True) for part in pair)
 
@@ -110,6 +113,7 @@ def chunks(page: Page, live: Collector, format_: Format, *, gzip: bool) -> tuple
     deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
     rest = deflate.compress(tail) + deflate.flush()
     crc = zlib.crc32(tail, part.crc)
+    # The trailer of gzip: checksum and length of the uncompressed data, which continue from the cached part.
     length = (len(part.plain) + len(tail)) % 2**32
     trailer = crc.to_bytes(4, "little") + length.to_bytes(4, "little")
     return _GZIP_HEAD, part.deflated, rest + trailer
@@ -143,5 +147,6 @@ def _render(collector: Collector, format_: Format) -> bytes:
 
 def _compress(plain: bytes) -> Part:
     deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    # A full flush also resets the dictionary, so that a new compressor can continue the stream.
     deflated = deflate.compress(plain) + deflate.flush(zlib.Z_FULL_FLUSH)
     return Part(plain, deflated, zlib.crc32(plain))

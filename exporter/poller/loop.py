@@ -190,7 +190,7 @@ class Poller:
                 messages.append(self._inbox.get(timeout=timeout))
             except Empty:
                 return tuple(message for message in messages if message is not None)
-            timeout = 0
+            timeout = 0  # everything else that is already there, in the same step
 
     def _step(self, messages: Iterable[_FinishedTask | _NextConfig], clock: Callable[[], float]) -> None:
         now = clock()
@@ -199,11 +199,11 @@ class Poller:
             if isinstance(message, _FinishedTask):
                 changes += self._run_guarded(partial(self._apply_outcome, message, now)) or ()
             else:
-                self._save(changes)
+                self._save(changes)  # under the host that they came from: the next configuration may have another
                 changes = []
                 message.done.set_result(self._run_guarded(partial(self._apply, message.config, message.fetcher, now)))
         self._save(changes)
-        if now < self._last_now:
+        if now < self._last_now:  # the clock was set back
             self._schedule_all(now)
         self._last_now = now
         self._dispatch(now)
@@ -229,7 +229,7 @@ class Poller:
         self._busy = {
             appid: task for appid, task in self._busy.items() if ways.get(appid) == task.app.way and not host_changed
         }
-        self._queue = FetchQueue()
+        self._queue = FetchQueue()  # a new one drops the entries of removed apps
         self._schedule_all(now)
         self._workers.resize(config.fetch.concurrency)
         self._publish(self.statuses())
@@ -260,12 +260,13 @@ class Poller:
         before = self._trackers[key]
         apply = apply_history if task.plan.history else apply_newest
         try:
+            # The tracker is replaced first: an internal error in what follows must not lose the reading.
             after, changes = apply(before, period, finished.outcome, now)
             self._trackers[key] = after
             shared = self._share_result(after, finished, now)
             for other in retried_with(self._trackers, before, after):
                 self._trackers[other.key] = other
-        finally:
+        finally:  # without a new entry in the queue, the app would never be fetched again
             self._statuses[appid] = self._schedule_app(self._trackers[key].app, now)
         self._transitions.observe(before, after, now)
         return (*changes, *shared)

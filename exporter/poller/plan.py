@@ -56,6 +56,7 @@ def jitter(appid: str) -> float:
 
 def wait(result: LastResult, fetch: Fetch) -> float:
     """Return how long a report waits after a result, before jitter."""
+    # Busy is the state not_ready, but repeating it every half hour for a day would add to WeChat's load.
     if result.state is State.FAILED or result.errcode in BUSY:
         return _backoff(result, fetch)
     match result.state:
@@ -83,6 +84,7 @@ def _newest_due(tracker: ReportTracker, fetch: Fetch, now: float) -> float:
         return now
     spread = jitter(tracker.app.appid)
     wait_over = result.at + wait(result, fetch) * (1 + spread)
+    # A newer period is wanted before a long wait is over, for example after a refusal on the last day of a week.
     next_turn = result.period.after().end + fetch.ready_after + fetch.retry_interval * spread
     return min(wait_over, max(next_turn, result.at + _imposed_wait(result, fetch)))
 

@@ -133,6 +133,7 @@ def apply_history(tracker: ReportTracker, period: Period, outcome: Outcome, now:
     tracker = replace(tracker, unavailable=MappingProxyType({**tracker.unavailable, period: unavailable}))
     changes = (Change(tracker.app.appid, tracker.report, unavailable),)
     given_up = reason.about_app or isinstance(reason, QuotaSpent | Refused | Busy)
+    # One failed period may be bad luck; a second one in a row says that the others will fail too.
     if not final and (given_up or (not _others_may_succeed(reason) and _has_just_failed(tracker, period.after()))):
         tracker, stopped = stop_history(tracker)
         changes += stopped
@@ -164,6 +165,7 @@ def _with_result(
         history_stopped=reason is not None and not _others_may_succeed(reason),
         succeeded=now if reason is None else before.succeeded if before else None,
     )
+    # The state that is shown decides, not the one of the result: "not ready" about a stored period is "ok".
     if before is not None and replace(tracker, last_result=result).state is was.state:
         result = replace(result, since=min(before.since, now))
     return replace(tracker, last_result=result, fetch_at_once=False)
@@ -184,7 +186,7 @@ def _apply(tracker: ReportTracker, outcome: Outcome, now: float) -> Applied:
     known = tracker.history.reading(result.period)
     stored = StoredReading(result, now)
     if known is not None:
-        if result.period == tracker.history.live:
+        if result.period == tracker.history.live:  # a revision keeps the time when the period was first seen
             stored = StoredReading(result, min(tracker.history.first_seen, now))
         if known.values != result.values:
             tracker = replace(tracker, counters=replace(tracker.counters, revisions=tracker.counters.revisions + 1))

@@ -61,6 +61,7 @@ class TransitionLog:
         logged, self._logged[after.key] = self._logged[after.key], state
         began = self._failing_since.pop(after.key, None)
         facts = {"appid": after.app.appid, "report": after.report.name, "state": state.value}
+        # From one failing state to another, for example refused to failed, the failure continues and began earlier.
         if last is not None and not state.up:
             self._failing_since[after.key] = now if began is None else min(began, now)
             if state is not logged and not quiet:
@@ -68,6 +69,7 @@ class TransitionLog:
                 log.warning("app failing", **facts, errcode=last.errcode, error=last.message)
         elif began is not None and after.key in self._announced:
             self._announced.discard(after.key)
+            # Not negative if the clock was set back.
             log.info("app recovered", **facts, duration_seconds=max(0, round(now - began)))
         live = after.history.live
         if live is not None and live != before.history.live:

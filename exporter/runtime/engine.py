@@ -47,7 +47,7 @@ class Engine:
         self.store = Store(storage_path, config.api.host, clock, lock)
         self.meters = Meters(lambda: not self.store.problem, process=long_running)
         self._transport = Transport(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
-        self._client = self._next_client(config, {})
+        self._client = self._next_client(config, {})  # no tokens are known yet
         self.guard = Guard(self.meters.internal_error)
         """The exception barrier of every thread that must not end."""
         self.poller = Poller(
@@ -69,6 +69,7 @@ class Engine:
         """
         diff: ConfigDiff | None = ConfigDiff(added=0, changed=0, removed=0)
         if config != self.config:
+            # Unchanged apps keep their tokens: 5,000 new ones would be 5,000 needless calls.
             client = self._next_client(config, self._client.ways)
             diff = self.poller.apply_config(config, client)
             if diff is None:
@@ -80,6 +81,7 @@ class Engine:
 
     def close(self) -> None:
         """Abort requests in flight and close the store."""
+        # The transport first: it ends requests for which workers wait.
         self._transport.close()
         self.poller.close()
         self.store.close()

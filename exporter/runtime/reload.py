@@ -157,7 +157,7 @@ class Reloader:
         if self._source.fingerprint(before) != self._seen:
             return False
         seen = self._source.fingerprint(config)
-        if seen != self._seen:
+        if seen != self._seen:  # the configuration has other files now: check those twice, too
             time.sleep(self._interval)
         return seen == self._source.fingerprint(config)
 
@@ -170,7 +170,7 @@ class Reloader:
             return self._reject(error, quiet=quiet)
         finally:
             self._reading_took = time.monotonic() - self._read_at
-            if quiet:
+            if quiet:  # a reload on request has not compared fingerprints
                 self._loaded = self._seen
         if quiet and not self._is_still(before, config):
             self._loaded = None

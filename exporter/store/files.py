@@ -46,6 +46,7 @@ def open_database(folder: Path) -> sqlite3.Connection:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / DATABASE
     _require_regular_files(folder)
+    # SQLite creates files with the umask; others could read the figures. O_RDWR finds a read-only file now.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     _refuse_foreign(path)
     with ExitStack() as undo:
@@ -212,6 +213,7 @@ def move_aside(folder: Path, now: float) -> Path:
     """
     aside = folder / f"{DATABASE}.corrupt-{utc_stamp(now)}"
     number = 1
+    # Two in one second: rename would replace the first one.
     while aside.exists():
         number += 1
         aside = folder / f"{DATABASE}.corrupt-{utc_stamp(now)}-{number}"

@@ -106,6 +106,7 @@ def _read_readings(  # noqa: PLR0913, PLR0917 (what identifies them)
     ).fetchall()
     if not rows:
         return []
+    # One query for all periods, not one for each: a start reads every report of 10,000 apps.
     figures: dict[object, list[Figure]] = defaultdict(list)
     names = terms.names
     for period, field, dimension, value in db.execute(

@@ -66,7 +66,7 @@ def write(db: sqlite3.Connection, host: str, changes: Iterable[Change]) -> None:
         sqlite3.Error: nothing was written.
     """
     with db:
-        db.execute("BEGIN IMMEDIATE")
+        db.execute("BEGIN IMMEDIATE")  # fails now if the file is busy, not in the middle of the writes
         terms = Terms(db)
         for change in changes:
             subject = _subject(db, host, change.appid)
@@ -129,6 +129,7 @@ def _write_reading(
            DO UPDATE SET first_seen = excluded.first_seen, checksum = excluded.checksum""",
         (*period, stored.first_seen, checksum),
     )
+    # A revision may have fewer fields: the previous ones must not stay beside it.
     db.execute("DELETE FROM figure WHERE subject = ? AND report = ? AND period = ?", period)
     db.executemany(
         "INSERT INTO figure (subject, report, period, field, dimension, value) VALUES (?, ?, ?, ?, ?, ?)",
