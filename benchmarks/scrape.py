@@ -93,7 +93,7 @@ def main() -> None:
     reports = tuple(REPORTS[name] for name in options.reports.split(","))
     statuses = tuple(status(number, reports) for number in range(options.apps))
     meters = Meters(lambda: True, process=True)
-    meters.config_taken(0, ["stable_token", *options.reports.split(",")], ())
+    meters.config_loaded(0, ["stable_token", *options.reports.split(",")], ())
     live = meters.registry
     renderer = Renderer()
     page = renderer.render(statuses)

@@ -290,7 +290,7 @@ def test_a_broken_app_file_costs_only_its_own_apps_and_is_said_everywhere(tmp_pa
             (key,) = [key for key in samples if key[0] == "exporter_config_file_errors"]
             assert key[1].endswith("apps.d/broken.yaml")
             assert samples["exporter_config_last_reload_successful",] == 1
-            assert "its apps are missing" in exporter.logged(
+            assert "app file invalid, apps missing" in exporter.logged(
                 "apps.d/broken.yaml:2: [0].secrte: unknown option; did you mean secret?"
             )
             assert "apps.d/broken.yaml:2: [0].secrte: unknown option; did you mean secret?" in exporter.get("/").text

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from exporter.config import App, AppSecret, Datacube, LiteralSecret
 from exporter.periods import Day, Month, Week
-from exporter.poller.tracker import ReportTracker, apply_history, apply_newest, opened
+from exporter.poller.tracker import ReportTracker, apply_history, apply_newest, from_store
 from exporter.reports import DAILY, MONTHLY, REPORTS, WEEKLY, History, Reading, StoredReading
 from exporter.store import Store
 from exporter.wechat.client import Outcome
@@ -230,7 +230,7 @@ def test_the_history_survives_a_restart(tmp_path: Path, wanted: int) -> None:
         store.save(changes)
     store.close()
     again = Store(str(tmp_path), "api.weixin.qq.com", lambda: NOW)
-    found = opened(APP, WEEKLY, again.read(APP.appid, WEEKLY, wanted), retry=True).history
+    found = from_store(APP, WEEKLY, again.read(APP.appid, WEEKLY, wanted), retry=True).history
     again.close()
     assert found == tracker.history
     assert found.value(LIVE.before(5), VISITORS) is found.value(LIVE.before(7), VISITORS) is None

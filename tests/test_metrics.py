@@ -153,7 +153,7 @@ def samples(*statuses: AppStatus, reports: Sequence[Report] = (WEEKLY,)) -> dict
 
 def meters(*, up: bool = True, process: bool = True) -> Meters:
     made = Meters(lambda: up, process=process)
-    made.config_taken(12.0, ["stable_token", "weekly"], ())
+    made.config_loaded(12.0, ["stable_token", "weekly"], ())
     return made
 
 
@@ -501,12 +501,12 @@ def test_only_the_shard_of_a_changed_app_is_rendered_again() -> None:
     renderer = Renderer()
     fleet = [replace(FULL, appid=f"wx{n}") for n in range(300)]
     renderer.render(fleet)
-    before = list(renderer._shards)
+    before = list(renderer._blocks)
     fleet[150] = replace(FULL, appid="wx150", name="Other")
     renderer.render(fleet)
-    anew = [number for number, shard in enumerate(renderer._shards) if shard is not before[number]]
+    rendered = [number for number, block in enumerate(renderer._blocks) if block is not before[number]]
     assert len(before) > 2
-    assert [150 in range(number * 20, number * 20 + 20) for number in anew] == [True]
+    assert [150 in range(number * 20, number * 20 + 20) for number in rendered] == [True]
 
 
 def test_families_without_an_appid_are_not_cached() -> None:
@@ -537,7 +537,7 @@ def test_exporter_metrics_are_current_at_each_scrape() -> None:
     measured.observe("weekly", 0.3)
     measured.tick(123.0)
     measured.internal_error("pages")
-    measured.config_taken(45.0, (), ["apps.d/a.yaml"])
+    measured.config_loaded(45.0, (), ["apps.d/a.yaml"])
     assert value("api_request_duration_seconds_count", endpoint="weekly") == 1
     assert value("poller_last_run_timestamp_seconds") == 123.0
     assert value("internal_errors_total", component="pages") == 1

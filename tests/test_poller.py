@@ -15,7 +15,7 @@ from exporter.apps import State
 from exporter.config import App, AppSecret, Config, Datacube, Fetch, LiteralSecret
 from exporter.guard import Guard
 from exporter.periods import DAY, Week, newest_wanted
-from exporter.poller import HEARTBEAT, Poller, loop
+from exporter.poller import HEARTBEAT, Poller, loop, shared_results
 from exporter.reports import DAILY, MONTHLY, WEEKLY, Reading
 from exporter.store import Store
 from exporter.wechat.access.sources import STABLE_TOKEN
@@ -442,7 +442,7 @@ def test_an_internal_error_with_a_shared_result_loses_no_report(
 ) -> None:
     refused = iter([Outcome(Refused("x", "40164", about_app=True), ("40164",))])
     errors = iter([ZeroDivisionError("once")])
-    whole = loop.apply_shared
+    whole = shared_results.apply_shared
 
     def script(_app: App, report: Report, period: Period) -> Outcome:
         return next(refused, Outcome(Reading(report, period, VALUES)))
@@ -452,7 +452,7 @@ def test_an_internal_error_with_a_shared_result_loses_no_report(
             raise error
         return whole(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop, "apply_shared", faulty)
+    monkeypatch.setattr(shared_results, "apply_shared", faulty)
     wall = Wall(NOW)
     poller, steps, _ = polled(Scripted(script), wall, apps=1, reports=ALL)
     with capture_logs():

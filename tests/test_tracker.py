@@ -15,7 +15,7 @@ from exporter.poller.tracker import (
     apply_history,
     apply_newest,
     apply_shared,
-    opened,
+    from_store,
     stop_history,
     with_stored,
 )
@@ -266,17 +266,17 @@ def test_a_start_retries_refused_and_failed_reports(state: State) -> None:
     known = StoredState(
         History.of(WEEKLY, [StoredReading(reading(W3), NOW)]), LastResult(W3, state, NOW, NOW), frozenset({W3})
     )
-    assert not opened(APP, WEEKLY, known, retry=False).fetch_at_once
-    tracker = opened(APP, WEEKLY, known, retry=True)
+    assert not from_store(APP, WEEKLY, known, retry=False).fetch_at_once
+    tracker = from_store(APP, WEEKLY, known, retry=True)
     assert tracker.fetch_at_once is (state in {State.REFUSED, State.FAILED})
     assert not newest(tracker, reading(W3)).fetch_at_once
 
 
 def test_a_period_that_the_store_lost_is_fetched_at_once() -> None:
     known = StoredState(History(WEEKLY), LastResult(W3, State.OK, NOW, NOW))
-    assert opened(APP, WEEKLY, known, retry=False).fetch_at_once
+    assert from_store(APP, WEEKLY, known, retry=False).fetch_at_once
     not_ready = replace(known, last_result=LastResult(W3, State.NOT_READY, NOW, NOW))
-    assert not opened(APP, WEEKLY, not_ready, retry=False).fetch_at_once
+    assert not from_store(APP, WEEKLY, not_ready, retry=False).fetch_at_once
 
 
 def test_a_replaced_store_adds_history_and_keeps_the_result() -> None:

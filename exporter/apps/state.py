@@ -1,4 +1,4 @@
-"""The state of one report of an app, in words that are the same everywhere."""
+"""The state of one report of an app, and its texts for the status page, the JSON and the documentation."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ class State(StrEnum):
 
     @property
     def up(self) -> bool:
-        """Whether WeChat responds as it should; ``pending`` has not been fetched and is not up."""
+        """Whether WeChat responds as expected; False for ``pending``, which has not been fetched."""
         return self in {State.OK, State.NOT_READY}
 
     @property
     def words(self) -> str:
-        """The state for people."""
+        """A short text for people."""
         return _STATE_WORDS[self]
 
     @property
     def meaning(self) -> str:
-        """What the state means, and who does something about it."""
+        """One or two sentences: what the state means and what happens next."""
         return _STATE_MEANINGS[self]
 
 
@@ -41,14 +41,14 @@ _STATE_WORDS = {
     State.FAILED: "failing, retrying",
 }
 _STATE_MEANINGS = {
-    State.PENDING: "The exporter has just started and requests it in a moment.",
+    State.PENDING: "The exporter has just started; the first fetch follows within seconds.",
     State.OK: "The newest finished period is stored. It is fetched again, because WeChat may revise figures.",
     State.NOT_READY: (
-        "WeChat has not published the newest finished period. It is fetched again automatically; until then the older"
-        " period stays."
+        "WeChat has not published the newest finished period. It is fetched again automatically; until then the"
+        " previous period is shown."
     ),
     State.QUOTA_SPENT: "WeChat accepts no more calls for now. The exporter tries again automatically.",
-    State.REFUSED: "WeChat refuses requests, action required: see the message of the app.",
+    State.REFUSED: "WeChat refuses requests. Action required: see the message of the app.",
     State.FAILED: "The network failed, or the response was invalid. The exporter tries again automatically.",
 }
 

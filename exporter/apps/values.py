@@ -1,4 +1,4 @@
-"""Snapshots of apps and their reports, which the poller makes and all other packages read."""
+"""Snapshots of apps and their reports, created by the poller and read by all other packages."""
 
 from __future__ import annotations
 
@@ -14,56 +14,56 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LastResult:
-    """What the last response about the newest wanted period of a report meant."""
+    """The result of the last fetch of the newest wanted period of a report."""
 
     period: Period
     state: State
     """Never ``pending``."""
     at: float
-    """When it came, Unix seconds."""
+    """When the response arrived, Unix seconds."""
     since: float
-    """When the state began, Unix seconds: of several failures in a row, the first."""
+    """When the state began, Unix seconds; the first of several failures in a row."""
     errcode: str = ""
-    """The ``errcode`` label; empty if nothing was wrong."""
+    """The ``errcode`` label; empty without an error."""
     message: str = ""
-    """What was wrong and what to do, for people; never with a secret."""
+    """What is wrong and what to do, for people; without secrets."""
     failures: int = 0
-    """How many responses in a row were failures or said that WeChat is busy."""
+    """Number of failures and busy responses in a row."""
     retry_after: float = 0.0
-    """Seconds that the server asked to wait."""
+    """Seconds that the server requested to wait (``Retry-After``)."""
     history_stopped: bool = False
     """Older periods are not requested until the next fetch."""
     succeeded: float | None = None
-    """When the row of the newest wanted period last arrived, Unix seconds."""
+    """When the newest wanted period was last fetched successfully, Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What is counted about one report of an app since the exporter started."""
+    """Counters of one report of an app since the exporter started."""
 
     fetches: int = 0
     failures: int = 0
     revisions: int = 0
     errors: tuple[tuple[str, int], ...] = ()
-    """How often each ``errcode`` label was met, in the order of the first meeting."""
+    """Errors by ``errcode`` label, in the order of first occurrence."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReportStatus:
-    """Everything that may be said about one report of an app."""
+    """The state, figures and counters of one report of an app."""
 
     report: Report
     state: State
     last_result: LastResult | None
     history: History
     next_fetch: float
-    """When the report is requested next, Unix seconds."""
+    """When the report is fetched next, Unix seconds."""
     counters: Counters
 
 
 @dataclass(frozen=True, slots=True)
 class AppStatus:
-    """Everything that may be said about one app."""
+    """The reports of one app."""
 
     appid: str
     name: str

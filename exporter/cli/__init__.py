@@ -20,7 +20,7 @@ from exporter.cli.flags import LISTEN_ADDRESS, RUN, STORAGE_PATH, Options, Usage
 from exporter.cli.run import Settings, run
 from exporter.cli.signals import Signals
 from exporter.httpd import ListenError
-from exporter.runtime.reload import Source, announce
+from exporter.runtime.reload import Source, log_problems
 from exporter.store import MEMORY, Locked
 from exporter.web import Protection
 
@@ -75,11 +75,11 @@ def _dispatch(options: Options, signals: Signals) -> int:
         return without_configuration[options.command](options)
     source = Source(
         load=partial(config.load, options.config_file, os.environ),
-        look=partial(config.file_signatures, options.config_file),
+        fingerprint=partial(config.file_signatures, options.config_file),
     )
     if options.command == "fetch":
         loaded = source.load(None)
-        announce(loaded)
+        log_problems(loaded)
         return commands.fetch(loaded, options, _clock)
     # Before anything is started, so that problems of both configurations are reported at once.
     web = _web_configuration(options, lambda: source.load(None))

@@ -25,7 +25,7 @@ from exporter import __version__
 from exporter.httpd import Server
 from exporter.liveness import StallDetector
 from exporter.runtime.engine import Engine
-from exporter.runtime.reload import Reloader, announce
+from exporter.runtime.reload import Reloader, log_problems
 from exporter.store import MEMORY, Lock
 from exporter.web import Issue, PageContext, Pages, Protection, Site, StartupHandler
 
@@ -77,7 +77,7 @@ def run(
         ListenError: an address is invalid or in use.
     """
     config = source.load(None)
-    announce(config)
+    log_problems(config)
     with ExitStack() as cleanup:
         # Two exporters on one store would both fetch, and overwrite each other's state.
         lock = None if settings.storage_path == MEMORY else Lock(Path(settings.storage_path))
@@ -93,7 +93,7 @@ def run(
         engine.poller.publish_to(pages.publish)
         cleanup.callback(engine.close)
         cleanup.callback(server.stop)  # again, since callbacks run in reverse: before the engine closes
-        engine.meters.web_config_watched(lambda: not settings.protection.issues)
+        engine.meters.watch_web_config(lambda: not settings.protection.issues)
         reloader = Reloader(source, engine, pages.render, settings.auto_reload_interval)
         pages.render()
         # Only with a first page: a scrape without any series would look as if all apps had been removed.
@@ -136,7 +136,7 @@ def _run_threads(
     threads = [threading.Thread(target=loop, args=(stopping,), name=name, daemon=True) for name, loop in loops]
     for thread in threads:
         thread.start()
-    wait(reloader.ask)
+    wait(reloader.request)
     stopping.set()
     poller.wake()
     pages.wake()
@@ -150,5 +150,5 @@ def _site(settings: Settings, engine: Engine, pages: Pages, reloader: Reloader, 
         issues = (*store, *reloader.issues, *settings.protection.issues)
         return PageContext(settings.telemetry_path, issues, clock())
 
-    reload = (lambda: reloader.ask().result()) if settings.enable_lifecycle else None
+    reload = (lambda: reloader.request().result()) if settings.enable_lifecycle else None
     return Site(settings.telemetry_path, pages, engine.meters.registry, page_context, reload)

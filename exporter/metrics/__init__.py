@@ -1,6 +1,6 @@
-"""What is known becomes what Prometheus reads: families, then bytes."""
+"""Statuses of apps to metric families to bytes, and the metrics of the exporter itself."""
 
 from exporter.metrics.meters import Meters
-from exporter.metrics.page import Format, Page, Renderer, compose, pieces
+from exporter.metrics.page import Format, Page, Renderer, chunks, compose
 
-__all__ = ["Format", "Meters", "Page", "Renderer", "compose", "pieces"]
+__all__ = ["Format", "Meters", "Page", "Renderer", "chunks", "compose"]

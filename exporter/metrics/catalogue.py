@@ -1,4 +1,4 @@
-"""Every metric of the exporter: its name, type, labels and HELP. Names are here and nowhere else.
+"""Every metric of the exporter: its name, type, labels and HELP. Metric names are defined only here.
 
 The figures of a report come from its entry in ``reports``; these are all others.
 """
@@ -37,34 +37,34 @@ def _counter(name: str, labels: str, text: str) -> MetricInfo:
 
 PERIOD_END = _gauge("period_end_timestamp_seconds", "appid report", "End of the live period (Beijing), Unix time.")
 PERIOD_FIRST_SEEN = _gauge(
-    "period_first_seen_timestamp_seconds", "appid report", "When the exporter first had the live period, Unix time."
+    "period_first_seen_timestamp_seconds", "appid report", "First successful fetch of the live period, Unix time."
 )
 APP_INFO = _gauge("app_info", "appid name", "Configured name of an app; always 1.")
 UP = _gauge(
     "up",
     "appid report",
-    "Whether WeChat responds as it should (states ok and not_ready); absent until the first fetch.",
+    "Whether WeChat responds as expected (states ok and not_ready); absent until the first fetch.",
 )
 FETCH_STATE = _gauge(
     "fetch_state",
     "appid report state",
-    f"State of the newest wanted period, 1 for the one that holds: {', '.join(State)}. refused: action required;"
+    f"State of the newest wanted period, 1 for the current one: {', '.join(State)}. refused: action required;"
     " failed: retried automatically.",
 )
 LAST_SUCCESS = _gauge(
-    "last_success_timestamp_seconds", "appid report", "When the newest wanted period last arrived, Unix time."
+    "last_success_timestamp_seconds", "appid report", "Last successful fetch of the newest wanted period, Unix time."
 )
-NEXT_FETCH = _gauge("next_fetch_timestamp_seconds", "appid report", "When the report is requested next, Unix time.")
-FETCHES = _counter("fetches_total", "appid report", "Fetches of one period.")
+NEXT_FETCH = _gauge("next_fetch_timestamp_seconds", "appid report", "Next fetch of the report, Unix time.")
+FETCHES = _counter("fetches_total", "appid report", "Fetches, each of one period.")
 FETCH_FAILURES = _counter(
     "fetch_failures_total", "appid report", "Fetches that failed; a period that is not published yet is no failure."
 )
-REVISIONS = _counter("revisions_total", "appid report", "Known periods that came back with other figures.")
+REVISIONS = _counter("revisions_total", "appid report", "Stored periods that WeChat has revised.")
 API_ERRORS = _counter(
     "api_errors_total",
     "appid report errcode",
-    "Errors of calls to WeChat: its errcode (other: one unknown to the exporter), or timeout, connection,"
-    " http_4xx, http_5xx, malformed.",
+    "Failed calls to WeChat by errcode (other: unknown to the exporter), or by timeout, connection, http_4xx,"
+    " http_5xx, malformed.",
 )
 REQUEST_DURATION = MetricInfo(
     f"{PREFIX}exporter_api_request_duration_seconds",
@@ -72,7 +72,7 @@ REQUEST_DURATION = MetricInfo(
     ("endpoint",),
     "Duration of each call to WeChat, failed ones included.",
 )
-POLLER_LAST_RUN = _gauge("exporter_poller_last_run_timestamp_seconds", "", "When the poller last ran, Unix time.")
+POLLER_LAST_RUN = _gauge("exporter_poller_last_run_timestamp_seconds", "", "Last run of the poller, Unix time.")
 INTERNAL_ERRORS = _counter("exporter_internal_errors_total", "component", "Internal errors; the log has the traceback.")
 STORE_UP = _gauge("exporter_store_up", "", "Whether the store is usable; 0 while data is kept in memory only.")
 BUILD_INFO = _gauge("exporter_build_info", "version pythonversion", "Version of the exporter; always 1.")
@@ -84,7 +84,7 @@ RELOAD_SUCCESSFUL = _gauge(
 RELOAD_SUCCESS_TIME = _gauge(
     "exporter_config_last_reload_success_timestamp_seconds",
     "",
-    "When a valid configuration was last read, Unix time.",
+    "Last successful load of the configuration, Unix time.",
 )
 CONFIG_FILE_ERRORS = _gauge(
     "exporter_config_file_errors",
@@ -122,7 +122,7 @@ def thresholds(reports: Iterable[Report]) -> dict[str, MetricInfo]:
 
 
 THRESHOLDS = thresholds(REPORTS.values())
-"""Those of the reports that the exporter comes with."""
+"""Those of the built-in reports."""
 
 OF_APPS = (*OF_STATE, *THRESHOLDS.values())
 """The families with an ``appid`` label, apart from those of reports: they belong to the cached page."""
@@ -150,7 +150,7 @@ def of_report(report: Report) -> Iterator[MetricInfo]:
                 name = report.comparison_metric(comparison, field)
                 yield _gauge_of(name, report, f"{field.meaning}, {comparison.description} ({field.wechat}).")
     yield _gauge_of(
-        end_metric(report), report, f"End of the live {kind} (Beijing), Unix time: tells it from an older one."
+        end_metric(report), report, f"End of the live {kind} (Beijing), Unix time."
     )  # reports of one kind of period share this family
     for derived in report.derived:
         for field in report.fields:

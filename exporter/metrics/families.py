@@ -1,4 +1,4 @@
-"""Statuses of apps become metric families. Pure; all series of an app's report come from one status."""
+"""Statuses of apps to metric families. Pure: all series of an app's report come from one status, so they never mix."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 def families(reports: Sequence[Report], statuses: Sequence[AppStatus]) -> Iterator[Metric]:
     """Return every family with an ``appid`` label, in the order of the catalogue."""
+    # OpenMetrics forbids a family to occur twice, so reports that share one are merged first.
     shared: dict[MetricInfo, list[tuple[Report, Samples]]] = {}
     for report in reports:
         for info, samples in zip(catalogue.of_report(report), _samples_of(report), strict=True):
@@ -51,7 +52,7 @@ def _of_reports(sources: Sequence[tuple[Report, Samples]], statuses: Sequence[Ap
 
 
 def _samples_of(report: Report) -> Iterator[Samples]:
-    """What fills the families of a report, in the order of ``catalogue.of_report``."""
+    """Yield what fills the families of a report, in the order of ``catalogue.of_report``."""
     for field in report.fields:
         yield _live(partial(_figure, field))
         for comparison in report.comparisons:
@@ -67,7 +68,7 @@ def _samples_of(report: Report) -> Iterator[Samples]:
 
 
 def _live(value: Callable[[History], float | None]) -> Samples:
-    """A value under the label of the live period."""
+    """Return samples of a value under the label of the live period; none if it is missing."""
 
     def samples(status: ReportStatus) -> Iterator[Sample]:
         if status.history.live is not None and (number := value(status.history)) is not None:
@@ -105,7 +106,7 @@ def _family(info: MetricInfo, samples: Iterable[Sample]) -> Metric:
 
 
 def _of_each(value: Callable[[ReportStatus], float | None]) -> Callable[[AppStatus], Iterator[Sample]]:
-    """A value of each report of an app."""
+    """Return samples of a value of each report of an app; none where it is missing."""
 
     def samples(status: AppStatus) -> Iterator[Sample]:
         for of in status.reports:

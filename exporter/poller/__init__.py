@@ -1,4 +1,4 @@
-"""Decides when WeChat is requested, and keeps what it answers: ``plan`` decides, ``tracker`` follows, ``loop`` acts."""
+"""Decides when WeChat is requested (``plan``), applies outcomes (``tracker``), and runs both in a thread (``loop``)."""
 
 from exporter.poller.loop import HEARTBEAT, Heartbeat, Poller
 from exporter.poller.reconfigure import ConfigDiff

@@ -1,4 +1,9 @@
-"""Whose turn it is: reports of apps in the order in which they are to be requested."""
+"""The order in which due reports of apps are requested.
+
+Two heaps: newest periods by due time, and history by period, the newest first. Removing an entry from a heap takes
+linear time, so a replaced entry stays in it and is skipped: only the number in ``_entries`` is current. Rebuilding a
+heap limits how many replaced entries it keeps.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +16,9 @@ if TYPE_CHECKING:
     from exporter.poller.tracker import Key
 
 _Entry = tuple[float, int, int, "Key"]
-"""When, rank, number, and which report of which app."""
+"""Order within the heap, rank of the report, number, and key."""
 _MOST_REPLACED = 4
-"""So many entries to one that counts are kept before the replaced ones are dropped."""
+"""Entries per current entry at which a heap is rebuilt without the replaced ones."""
 
 
 class FetchQueue:
@@ -30,7 +35,7 @@ class FetchQueue:
         self._numbers = count()
 
     def put(self, key: Key, plan: FetchPlan, newest_at: float, rank: int) -> None:
-        """Enter a report's next fetch; one that waits with history is due for its newest period all the same.
+        """Queue the next fetch of a report; one with history is also due for its newest period.
 
         Args:
             key: which report of which app.
@@ -44,7 +49,7 @@ class FetchQueue:
             heapq.heappush(self._history, (-plan.period.end, rank, number, key))
 
     def take_due(self, now: float) -> Key | None:
-        """Take out the report whose turn it is; None if none is due."""
+        """Remove and return the next report that is due; None if none is."""
         self._drop_replaced()
         if self._newest and self._newest[0][0] <= now:
             key = heapq.heappop(self._newest)[-1]
@@ -59,7 +64,7 @@ class FetchQueue:
         for heap in (self._newest, self._history):
             while heap and self._is_replaced(heap[0]):
                 heapq.heappop(heap)
-            if len(heap) > _MOST_REPLACED * len(self._entries) + 1:  # what is due late would be kept for hours
+            if len(heap) > _MOST_REPLACED * len(self._entries) + 1:  # an entry due in hours would stay until then
                 heap[:] = [entry for entry in heap if not self._is_replaced(entry)]
                 heapq.heapify(heap)
 

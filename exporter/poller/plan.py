@@ -1,4 +1,4 @@
-"""When WeChat is requested, and for which period. Pure: everything here decides and touches nothing.
+"""Decides when WeChat is requested, and for which period. Pure.
 
 All times are Unix seconds, all waits seconds.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 UNAVAILABLE_RETRY = 30 * DAY
 """Seconds after which a period without data is requested again: WeChat may have published it late."""
 JITTER = 0.1
-"""The largest part of a wait that is added to it, so that thousands of apps spread out."""
+"""Maximum jitter as a ratio of the wait: thousands of apps that started together spread out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +49,14 @@ def next_fetch(tracker: ReportTracker, fetch: Fetch, now: float) -> float:
 
 
 def jitter(appid: str) -> float:
-    """The app's own place in the spread, from 0 to ``JITTER``: always the same, and unlike its neighbours'."""
+    """Return the jitter of an app, from 0 to ``JITTER``: a hash, so that a restart does not move its next fetch."""
     digest = hashlib.sha256(appid.encode()).digest()
     return JITTER * int.from_bytes(digest[:4]) / 2**32
 
 
 def wait(result: LastResult, fetch: Fetch) -> float:
     """Return how long a report waits after a result, before jitter."""
+    # Busy is the state not_ready, but repeating it every half hour for a day would add to WeChat's load.
     if result.state is State.FAILED or result.errcode in BUSY:
         return _backoff(result, fetch)
     match result.state:
@@ -66,14 +67,14 @@ def wait(result: LastResult, fetch: Fetch) -> float:
             return next_midnight(result.at) + fetch.ready_after - result.at
         case State.QUOTA_SPENT:
             return fetch.retry_interval
-        case State.REFUSED if result.retry_after:  # what was refused may be renewed by somebody else
+        case State.REFUSED if result.retry_after:  # a token that another program renews
             return min(max(fetch.retry_interval, result.retry_after), fetch.interval)
         case _:
             return fetch.interval
 
 
 def _backoff(result: LastResult, fetch: Fetch) -> float:
-    doublings = min(max(result.failures - 1, 0), 64)
+    doublings = min(max(result.failures - 1, 0), 64)  # a float has no room for more than 1,023
     return min(max(fetch.retry_interval * 2.0**doublings, result.retry_after), fetch.interval)
 
 
@@ -83,12 +84,13 @@ def _newest_due(tracker: ReportTracker, fetch: Fetch, now: float) -> float:
         return now
     spread = jitter(tracker.app.appid)
     wait_over = result.at + wait(result, fetch) * (1 + spread)
+    # A newer period is wanted before a long wait is over, for example after a refusal on the last day of a week.
     next_turn = result.period.after().end + fetch.ready_after + fetch.retry_interval * spread
     return min(wait_over, max(next_turn, result.at + _imposed_wait(result, fetch)))
 
 
 def _imposed_wait(result: LastResult, fetch: Fetch) -> float:
-    """Seconds that WeChat wants to be left alone, even if a newer period is wanted meanwhile."""
+    """Seconds that WeChat demands, even if a newer period is wanted meanwhile."""
     if result.state is State.QUOTA_SPENT:
         return wait(result, fetch)
     return min(result.retry_after, fetch.interval) if result.state is State.FAILED else 0.0
@@ -107,7 +109,7 @@ def _is_missing(tracker: ReportTracker, period: Period, fetched_at: float, now: 
     if period in tracker.stored:
         return False
     unavailable = tracker.unavailable.get(period)
-    if unavailable is None or unavailable.at > now:  # concluded with a clock that has been set back since
+    if unavailable is None or unavailable.at > now:  # the clock has been set back since
         return True
     if unavailable.final:
         return now - unavailable.at >= UNAVAILABLE_RETRY * (1 + jitter(tracker.app.appid))

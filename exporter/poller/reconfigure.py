@@ -1,11 +1,11 @@
-"""From one configuration to the next: what the trackers become. Pure, but for what ``read`` reads."""
+"""The trackers under the next configuration. Pure, except for ``read``."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from exporter.poller.tracker import Key, ReportTracker, opened
+from exporter.poller.tracker import Key, ReportTracker, from_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,14 +32,14 @@ def next_trackers(
 ) -> tuple[Trackers, ConfigDiff]:
     """Return the trackers under the next configuration.
 
-    Apps that stay keep what is known of them, those that are new or changed are requested at once. Where WeChat is
-    requested elsewhere now, nothing but the counters is known any more.
+    Apps that stay keep their state; new and changed ones are fetched at once. If the API host changed, only the
+    counters are kept, because readings of different hosts must not mix.
 
     Args:
         before: the trackers until now.
         was: the configuration until now.
         config: the next one.
-        read: gives what the store knows of a report of an app, as far back as ``config`` wants.
+        read: reads a report of an app from the store, as far back as ``config`` wants.
     """
     known_apps = {app.appid: app for app in was.apps}
     staying = known_apps.keys() & {app.appid for app in config.apps}
@@ -53,11 +53,11 @@ def next_trackers(
     def tracker(app: App, report: Report) -> ReportTracker:
         known = before.get((app.appid, report.name))
         if known is None or config.api != was.api:
-            fresh = replace(opened(app, report, read(app, report), retry=True), fetch_at_once=True)
+            fresh = replace(from_store(app, report, read(app, report), retry=True), fetch_at_once=True)
             return fresh if known is None else replace(fresh, counters=known.counters)
         if reaches_further_back:
             known = replace(known, stored=known.stored | read(app, report).stored)
-        is_same = replace(known.app, reports=app.reports) == app  # a further report changes nothing for the others
+        is_same = replace(known.app, reports=app.reports) == app  # an added report is no reason to fetch the others
         return replace(known, app=app, fetch_at_once=known.fetch_at_once or not is_same)
 
     return {(app.appid, report.name): tracker(app, report) for app in config.apps for report in app.reports}, diff

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from exporter.wechat.client import Outcome
 
 GIVEN_UP_AFTER = 14 * DAY
-"""A period that ended this long ago, and of which WeChat has nothing, is requested again only after a month."""
+"""Seconds after its end when a period without data is final: it is requested again only after a month."""
 
 STATES: Mapping[type[FetchError], State] = MappingProxyType(
     {
@@ -33,9 +33,9 @@ STATES: Mapping[type[FetchError], State] = MappingProxyType(
         Failed: State.FAILED,
     }
 )
-"""The state that each decision leads to."""
+"""The state that each reason leads to."""
 RETRIED_AT_ONCE = frozenset({State.REFUSED, State.FAILED})
-"""States whose wait ends when their cause may be gone: at a start, or when another report of the app succeeds."""
+"""States whose wait ends early when the cause may be fixed: at a start, or when another report succeeds."""
 
 Key = tuple[str, str]
 """Appid and name of the report."""
@@ -50,15 +50,15 @@ class ReportTracker:
     history: History
     last_result: LastResult | None = None
     stored: frozenset[Period] = frozenset()
-    """The newest periods that the store holds."""
+    """The newest stored periods."""
     unavailable: Mapping[Period, UnavailablePeriod] = field(default_factory=lambda: MappingProxyType({}))
     fetch_at_once: bool = False
-    """The last result's wait does not count: a start after a failure, a changed configuration."""
+    """Ignore the wait of the last result: after a start, or a change of the configuration."""
     counters: Counters = Counters()  # noqa: RUF009 (a frozen value)
 
     @property
     def key(self) -> Key:
-        """What tells it from all others."""
+        """Appid and name of the report."""
         return self.app.appid, self.report.name
 
     @property
@@ -71,16 +71,16 @@ class ReportTracker:
         return self.last_result.state
 
     def status(self, next_fetch: float) -> ReportStatus:
-        """The tracker as everything else may read it."""
+        """Return an immutable snapshot for all other packages."""
         return ReportStatus(self.report, self.state, self.last_result, self.history, next_fetch, self.counters)
 
 
 Applied = tuple[ReportTracker, tuple[Change, ...]]
-"""The next tracker, and what is to be stored."""
+"""The next tracker, and the changes to store."""
 
 
-def opened(app: App, report: Report, known: StoredState, *, retry: bool) -> ReportTracker:
-    """Return the tracker as it was stored; with ``retry``, what was refused or failed does not wait on."""
+def from_store(app: App, report: Report, known: StoredState, *, retry: bool) -> ReportTracker:
+    """Return the tracker as it was stored; with ``retry``, refused and failed reports are fetched at once."""
     last = known.last_result
     is_retried = retry and last is not None and last.state in RETRIED_AT_ONCE
     tracker = ReportTracker(app, report, known.history, last)
@@ -88,9 +88,9 @@ def opened(app: App, report: Report, known: StoredState, *, retry: bool) -> Repo
 
 
 def with_stored(tracker: ReportTracker, known: StoredState) -> ReportTracker:
-    """Return the tracker with what the store holds, which may be more than was known and lacks nothing of it."""
+    """Return the tracker with what the store contains, which is at least what the tracker had."""
     last = tracker.last_result or known.last_result
-    # What arrived and is not stored any more was damaged: its wait does not count.
+    # A reading that arrived and is not stored was damaged: fetch it again at once.
     is_lost = last is not None and last.state is State.OK and last.period not in known.stored
     return replace(
         tracker,
@@ -108,31 +108,32 @@ def apply_newest(tracker: ReportTracker, period: Period, outcome: Outcome, now: 
     tracker, changes = _apply(tracker, outcome, now)
     reason = outcome.result if isinstance(outcome.result, FetchError) else None
     after = _with_result(was, tracker, period, reason, now)
-    return after, (*changes, _kept(after))
+    return after, (*changes, _result_change(after))
 
 
 def apply_shared(tracker: ReportTracker, period: Period, reason: FetchError, now: float) -> Applied:
-    """Return the tracker after another report of the app found out what concerns all of them: its credentials.
+    """Return the tracker after an error of another report that concerns the credentials of the app.
 
     ``period`` is the newest wanted one of this report.
     """
     after = _with_result(tracker, tracker, period, reason, now)
-    return after, (_kept(after),)
+    return after, (_result_change(after),)
 
 
 def apply_history(tracker: ReportTracker, period: Period, outcome: Outcome, now: float) -> Applied:
-    """Return the tracker after an outcome about an older period; the state is not touched by it."""
+    """Return the tracker after an outcome about an older period, which never changes the state."""
     tracker, changes = _apply(tracker, outcome, now)
     reason = outcome.result
     if isinstance(reason, Reading):
         return tracker, changes
-    # WeChat refuses a period that is not over with the same code, so a clock that is ahead must not decide alone.
+    # WeChat returns the same code for a period that has not ended. If the local clock is ahead, the server's counts.
     latest = now if outcome.server_time is None else min(now, outcome.server_time)
     final = reason.no_data and latest - period.end >= GIVEN_UP_AFTER
     unavailable = UnavailablePeriod(period, now, final)
     tracker = replace(tracker, unavailable=MappingProxyType({**tracker.unavailable, period: unavailable}))
     changes = (Change(tracker.app.appid, tracker.report, unavailable),)
     given_up = reason.about_app or isinstance(reason, QuotaSpent | Refused | Busy)
+    # One failed period may be bad luck; a second one in a row says that the others will fail too.
     if not final and (given_up or (not _others_may_succeed(reason) and _has_just_failed(tracker, period.after()))):
         tracker, stopped = stop_history(tracker)
         changes += stopped
@@ -140,11 +141,11 @@ def apply_history(tracker: ReportTracker, period: Period, outcome: Outcome, now:
 
 
 def stop_history(tracker: ReportTracker) -> Applied:
-    """Return the tracker with older periods left alone until the next fetch."""
+    """Return the tracker without requests for older periods until the next fetch."""
     if tracker.last_result is None:
         return tracker, ()
     tracker = replace(tracker, last_result=replace(tracker.last_result, history_stopped=True))
-    return tracker, (_kept(tracker),)
+    return tracker, (_result_change(tracker),)
 
 
 def _with_result(
@@ -164,35 +165,36 @@ def _with_result(
         history_stopped=reason is not None and not _others_may_succeed(reason),
         succeeded=now if reason is None else before.succeeded if before else None,
     )
+    # The state that is shown decides, not the one of the result: "not ready" about a stored period is "ok".
     if before is not None and replace(tracker, last_result=result).state is was.state:
         result = replace(result, since=min(before.since, now))
     return replace(tracker, last_result=result, fetch_at_once=False)
 
 
-def _kept(tracker: ReportTracker) -> Change:
+def _result_change(tracker: ReportTracker) -> Change:
     if tracker.last_result is None:
         raise ValueError("there is no result to store")
     return Change(tracker.app.appid, tracker.report, tracker.last_result)
 
 
 def _apply(tracker: ReportTracker, outcome: Outcome, now: float) -> Applied:
-    """Count the conversation and take in its reading, if there is one."""
+    """Count the outcome and add its reading, if it has one."""
     result = outcome.result
-    tracker = replace(tracker, counters=_counted(tracker.counters, outcome))
+    tracker = replace(tracker, counters=_count(tracker.counters, outcome))
     if isinstance(result, FetchError):
         return tracker, ()
     known = tracker.history.reading(result.period)
     stored = StoredReading(result, now)
     if known is not None:
-        if result.period == tracker.history.live:
+        if result.period == tracker.history.live:  # a revision keeps the time when the period was first seen
             stored = StoredReading(result, min(tracker.history.first_seen, now))
         if known.values != result.values:
             tracker = replace(tracker, counters=replace(tracker.counters, revisions=tracker.counters.revisions + 1))
-    return _placed(tracker, stored), (Change(tracker.app.appid, tracker.report, stored),)
+    return _with_reading(tracker, stored), (Change(tracker.app.appid, tracker.report, stored),)
 
 
-def _placed(tracker: ReportTracker, stored: StoredReading) -> ReportTracker:
-    """Put a reading where it belongs; its period is no longer unavailable."""
+def _with_reading(tracker: ReportTracker, stored: StoredReading) -> ReportTracker:
+    """Add a reading to the history; its period is no longer unavailable."""
     unavailable = {period: each for period, each in tracker.unavailable.items() if period != stored.period}
     return replace(
         tracker,
@@ -202,7 +204,7 @@ def _placed(tracker: ReportTracker, stored: StoredReading) -> ReportTracker:
     )
 
 
-def _counted(counters: Counters, outcome: Outcome) -> Counters:
+def _count(counters: Counters, outcome: Outcome) -> Counters:
     failed = isinstance(outcome.result, FetchError) and not isinstance(outcome.result, NotReady)
     errors = dict(counters.errors)
     for label in outcome.errors:
@@ -216,12 +218,12 @@ def _counted(counters: Counters, outcome: Outcome) -> Counters:
 
 
 def _has_just_failed(tracker: ReportTracker, period: Period) -> bool:
-    """Whether a period was requested in vain since the last fetch of the newest one."""
+    """Whether a request for a period failed since the last fetch of the newest one."""
     unavailable, last = tracker.unavailable.get(period), tracker.last_result
     return unavailable is not None and last is not None and unavailable.at >= last.at
 
 
 def _others_may_succeed(reason: FetchError) -> bool:
-    """Whether it is of use to request other periods of the report before the next fetch."""
+    """Whether requests for other periods of the report may succeed before the next fetch."""
     is_alone = reason.about_period and not reason.about_app
     return isinstance(reason, NotReady | Failed) and not isinstance(reason, Busy) and is_alone

@@ -1,4 +1,4 @@
-"""Says once when a report of an app breaks and once when it recovers, and when a new period is published."""
+"""Logs once when a report of an app fails, once when it recovers, and when a new period is published."""
 
 from __future__ import annotations
 
@@ -22,23 +22,25 @@ class TransitionLog:
     def __init__(self) -> None:
         self._logged: dict[Key, State] = {}
         self._failing_since: dict[Key, float] = {}
-        """When the trouble of a report began, whatever its kinds since; Unix seconds."""
+        """When the failure of a report began, whichever states it had since; Unix seconds."""
         self._announced: set[Key] = set()
-        """Reports whose trouble was logged, in this run or, as far as the store knows, in an earlier one."""
+        """Reports whose failure was logged, in this run or, according to the store, in an earlier one.
+
+        A recovery is logged only for these, so that each "app recovered" has its "app failing"."""
 
     def restart(self, trackers: Iterable[ReportTracker], *, forget: bool = False) -> None:
         """Continue with these reports; forget removed ones.
 
         Args:
             trackers: all of them.
-            forget: nothing was logged about any of them, since WeChat is somewhere else now.
+            forget: whether the API host changed, so that nothing was logged about any of them.
         """
         logged, since = self._logged, self._failing_since
-        kept = {} if forget else logged
+        previous = {} if forget else logged
         self._logged, self._failing_since = {}, {}
         announced, self._announced = self._announced, set()
         for tracker in trackers:
-            self._logged[tracker.key] = kept.get(tracker.key, State.PENDING)
+            self._logged[tracker.key] = previous.get(tracker.key, State.PENDING)
             last = tracker.last_result
             began = since.get(tracker.key, last.since if last is not None and not tracker.state.up else None)
             if began is not None:
@@ -53,12 +55,13 @@ class TransitionLog:
             before: the tracker until now.
             after: the next one.
             now: Unix seconds.
-            quiet: another report of the app has said it already.
+            quiet: do not log a failure, because it was logged for another report of the app.
         """
         last, state = after.last_result, after.state
         logged, self._logged[after.key] = self._logged[after.key], state
         began = self._failing_since.pop(after.key, None)
         facts = {"appid": after.app.appid, "report": after.report.name, "state": state.value}
+        # From one failing state to another, for example refused to failed, the failure continues and began earlier.
         if last is not None and not state.up:
             self._failing_since[after.key] = now if began is None else min(began, now)
             if state is not logged and not quiet:
@@ -66,6 +69,7 @@ class TransitionLog:
                 log.warning("app failing", **facts, errcode=last.errcode, error=last.message)
         elif began is not None and after.key in self._announced:
             self._announced.discard(after.key)
+            # Not negative if the clock was set back.
             log.info("app recovered", **facts, duration_seconds=max(0, round(now - began)))
         live = after.history.live
         if live is not None and live != before.history.live:

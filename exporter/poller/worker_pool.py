@@ -1,4 +1,13 @@
-"""The threads that request, as many as requests may be in flight at once: tasks in, outcomes out."""
+"""The threads that send requests to WeChat, one request at a time each.
+
+Tasks are taken from one queue; the outcome is handed over by the callable that the pool was created with, which puts it
+into the poller's inbox. The poller dispatches only as many tasks as there are workers, so that no task waits in the
+queue while a reload changes its app.
+
+``concurrent.futures`` cannot change the size of a pool, which a reload may do. A worker ends when it takes a None from
+the queue, after its request: a request cannot be interrupted, and its outcome still counts. The threads are daemons, so
+that one that waits for a slow server does not delay the exit.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +27,10 @@ if TYPE_CHECKING:
 
 
 class Fetcher(Protocol):
-    """What requests a report from WeChat: ``wechat.client.Client``."""
+    """Fetches a report from WeChat: ``wechat.client.Client``."""
 
     def fetch(self, app: App, report: Report, period: Period) -> Outcome:
-        """Request one period of one report of one app."""
+        """Fetch one period of one report of one app."""
         ...
 
 
@@ -36,20 +45,20 @@ class FetchTask:
 
 
 class WorkerPool:
-    """Carries tasks out, each in one of its threads.
+    """Runs tasks, each in one of its threads. ``resize`` and ``put`` are called from one thread.
 
     Args:
-        carry_out: does a task and hands in what came of it; never raises.
+        run_task: runs a task and hands over its outcome; must not raise.
     """
 
-    def __init__(self, carry_out: Callable[[FetchTask], None]) -> None:
-        self._carry_out = carry_out
+    def __init__(self, run_task: Callable[[FetchTask], None]) -> None:
+        self._run_task = run_task
         self._tasks: SimpleQueue[FetchTask | None] = SimpleQueue()
         self.size = 0
-        """How many threads there are."""
+        """The number of threads."""
 
     def resize(self, size: int) -> None:
-        """Start more threads or let some of them go; those with a request in flight end after it."""
+        """Start or stop threads; those with a request in flight end after it."""
         for index in range(self.size, size):
             threading.Thread(target=self._work, name=f"fetch-{index}", daemon=True).start()
         for _ in range(size, self.size):
@@ -57,9 +66,9 @@ class WorkerPool:
         self.size = size
 
     def put(self, task: FetchTask) -> None:
-        """Have a task done as soon as a thread is free."""
+        """Queue a task for the next free thread."""
         self._tasks.put(task)
 
     def _work(self) -> None:
         while (task := self._tasks.get()) is not None:
-            self._carry_out(task)
+            self._run_task(task)

@@ -1,1 +1,1 @@
-"""Composition: the parts below the web wired together, the next configuration, one check against the real WeChat."""
+"""Composition: the engine below the web, configuration reloads, one live check against the real WeChat."""

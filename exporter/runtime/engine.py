@@ -1,4 +1,4 @@
-"""The rooms below the web, wired in one place."""
+"""Composes everything below the web: store, transport, client, poller and meters."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 class Engine:
-    """What asks, keeps and measures, from the store to the poller; nothing is asked before the poller runs.
+    """Store, client, poller and meters of one process. Nothing is requested before the poller runs.
 
     Args:
-        config: the configuration that holds first.
-        storage_path: where the store is.
+        config: the first configuration.
+        storage_path: the directory of the store, or ``:memory:``.
         clock: the wall clock, Unix seconds.
-        lock: of the storage, for an exporter that runs on it alone.
-        long_running: measures its process, and asks refused and failed apps at its start.
+        lock: the lock of the storage directory, for a long-running exporter.
+        long_running: whether process metrics are exposed and refused and failed apps are requested at the start.
     """
 
     def __init__(
@@ -41,11 +41,11 @@ class Engine:
     ) -> None:
         self._clock = clock
         self.config = config
-        """The configuration that holds."""
+        """The current configuration."""
         self.store = Store(storage_path, config.api.host, clock, lock)
         self.meters = Meters(lambda: not self.store.problem, process=long_running)
         self._transport = Transport(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
-        self._client = self._next_client(config, None)
+        self._client = self._next_client(config, None)  # no tokens are known yet
         self.guard = Guard(self.meters.internal_error)
         """The exception barrier of every thread that must not end."""
         self.poller = Poller(
@@ -57,27 +57,29 @@ class Engine:
             guard=self.guard,
             retry=long_running,
         )
-        self._taken()
+        self._count_config()
 
-    def take(self, config: Config) -> ConfigDiff | None:
-        """Goes over to the next configuration, while the poller runs; returns when it holds.
+    def apply_config(self, config: Config) -> ConfigDiff | None:
+        """Apply the next configuration while the poller runs; return when it is in effect.
 
         Returns:
             What it changed; None if an internal error prevented it.
         """
-        turnover: ConfigDiff | None = ConfigDiff(added=0, changed=0, removed=0)
+        diff: ConfigDiff | None = ConfigDiff(added=0, changed=0, removed=0)
         if config != self.config:
+            # Unchanged apps keep their tokens: 5,000 new ones would be 5,000 needless calls.
             client = self._next_client(config, self._client)
-            turnover = self.poller.apply_config(config, client)
-            if turnover is None:
+            diff = self.poller.apply_config(config, client)
+            if diff is None:
                 return None
             self._transport.adapt(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
             self.config, self._client = config, client
-        self._taken()
-        return turnover
+        self._count_config()
+        return diff
 
     def close(self) -> None:
-        """Ends what is under way, and keeps what is in."""
+        """Abort requests in flight and close the store."""
+        # The transport first: it ends requests for which workers wait.
         self._transport.close()
         self.poller.close()
         self.store.close()
@@ -92,8 +94,8 @@ class Engine:
             previous=previous,
         )
 
-    def _taken(self) -> None:
-        self.meters.config_taken(
+    def _count_config(self) -> None:
+        self.meters.config_loaded(
             self._clock(),
             dict.fromkeys(endpoint for app in self.config.apps for endpoint in endpoints_of(app.access, app.reports)),
             (broken.file for broken in self.config.broken_files),

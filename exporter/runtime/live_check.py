@@ -1,4 +1,4 @@
-"""What WeChat says about each app and report of a configuration, once."""
+"""``check --live``: one request for each app and report of a configuration."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ if TYPE_CHECKING:
     from exporter.reports import Report
 
 
-def check_live(config: Config, clock: Callable[[], float], say: Callable[[str], object]) -> int:
-    """Fetch one finished period per app and report and say a line for each; return how many apps failed."""
+def check_live(config: Config, clock: Callable[[], float], report_line: Callable[[str], object]) -> int:
+    """Fetch one finished period per app and report, report a line for each, and return how many apps failed."""
     transport = Transport(timeout=config.fetch.timeout, concurrency=config.fetch.concurrency)
     client = Client(config.apps, config.api.base_url, sender=transport, clock=clock)
 
     def fetch_all(app: App) -> list[tuple[bool, str]]:
         results = []
         for report in app.reports:
-            good, words, about_app = _checked_live(client, app, report, config, clock())
-            results.append((good, words))
-            if about_app:
+            succeeded, message, about_app = _check(client, app, report, config, clock())
+            results.append((succeeded, message))
+            if about_app:  # the other reports would fail with the same credentials
                 break
         return results
 
     failed = 0
     with ThreadPoolExecutor(config.fetch.concurrency) as pool:
         for app, results in zip(config.apps, pool.map(fetch_all, config.apps), strict=True):
-            for _, words in results:
-                say(f"{app.appid}{f' ({app.name})' if app.name else ''}: {words}")
-            failed += not all(good for good, _ in results)
+            for _, message in results:
+                report_line(f"{app.appid}{f' ({app.name})' if app.name else ''}: {message}")
+            failed += not all(succeeded for succeeded, _ in results)
     transport.close()
     return failed
 
 
-def _checked_live(client: Client, app: App, report: Report, config: Config, now: float) -> tuple[bool, str, bool]:
-    """Whether WeChat gives a report of an app, what to print about it, and whether that holds for all its reports."""
+def _check(client: Client, app: App, report: Report, config: Config, now: float) -> tuple[bool, str, bool]:
+    """Return whether a report could be fetched, what to print, and whether that concerns all reports of the app."""
     period = newest_wanted(report.period, now, config.fetch.ready_after)
     subject = f"{period.NAME} {period.label}"
-    begin = f"{report.name}: "
+    prefix = f"{report.name}: "
     result = client.fetch(app, report, period).result
     if isinstance(result, Reading):
         figures = (
@@ -55,8 +55,8 @@ def _checked_live(client: Client, app: App, report: Report, config: Config, now:
             for field, value in zip(report.fields, result.values, strict=True)
             if value is not None
         )
-        return True, f"{begin}ok: {subject}: {', '.join(figures)}", False
+        return True, f"{prefix}ok: {subject}: {', '.join(figures)}", False
     if isinstance(result, NotReady):
-        return True, f"{begin}ok, but {subject} is not published yet: {result}", False
-    begin = "" if result.about_app else begin
-    return False, f"{begin}{STATES[type(result)].value}: {result}", result.about_app
+        return True, f"{prefix}ok, but {subject} is not published yet: {result}", False
+    prefix = "" if result.about_app else prefix
+    return False, f"{prefix}{STATES[type(result)].value}: {result}", result.about_app

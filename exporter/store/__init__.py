@@ -1,12 +1,22 @@
-"""Keeps what was fetched, in SQLite: the only SQL of the project.
+"""Stores readings and last results in SQLite: the only SQL of the project.
 
-``Store`` never fails its caller. While its file cannot be used (read-only, full disk, written by a newer version) it
-goes on in memory, says why in ``problem``, remembers what the file lacks, and returns to the file when
-that takes writes again.
+``Store`` never fails its caller. It is in one of two modes:
+
+* On the file: each ``save`` is one transaction. Before it, and once per ``reopen_if_due``, the inode at the path is
+  compared with the one that was opened: a restored backup or a removed directory would otherwise go unnoticed, since
+  SQLite keeps writing to the unlinked file.
+* In memory, with ``problem`` set: after an error, or when the file was replaced, everything is copied to a database in
+  memory. ``_unsaved`` collects the changes since. Once a minute the file is opened again (recreated if it is missing,
+  moved aside if it is corrupt), completed with the periods that it lacks, and the unsaved changes are written to it.
+
+A file that replaced the open one is only completed, never overwritten: overwriting it, as the first version did, lost
+a restored backup within a minute. The directory lock is renewed first, because a removed directory takes it along.
+One lock serializes all use: the poller thread reads and saves, the main thread closes; any thread reads ``problem``.
 """
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 from collections import defaultdict
@@ -19,15 +29,15 @@ from exporter.reports import History
 from exporter.store.files import (
     DATABASE,
     Identity,
-    Lock,
-    Locked,
+    copy_to_memory,
     identity,
     is_corrupt,
-    move_aside,
-    open_database,
     open_memory,
-    rescue,
+    open_or_recreate,
+    read_only_copy,
+    recreate,
 )
+from exporter.store.lock import Lock, Locked
 from exporter.store.merge import add_missing
 from exporter.store.reader import read
 from exporter.store.rows import Change, StoredState, UnavailablePeriod, write
@@ -43,23 +53,19 @@ __all__ = ["MEMORY", "Change", "Lock", "Locked", "Store", "StoredState", "Unavai
 MEMORY = ":memory:"
 
 _RETRY_SECONDS = 60.0
+_UNAVAILABLE = (sqlite3.Error, OSError, UnusableDatabase, Locked)
 
 log = structlog.get_logger()
 
 
 class Store:
-    """The figures and answers of all apps, as one API host gave them.
-
-    A file that could not be used is tried again once a minute. Where another file, or none, is at the path (a restored
-    backup, a removed directory), the store locks the directory again, opens the file or creates it, and adds the
-    periods that are missing in it; a corrupt one is moved aside. Overwriting it from memory, as the first version did,
-    lost a restored backup within a minute.
+    """The readings and last results of all apps, per API host. Safe for use from any thread.
 
     Args:
-        folder: where the database is, or ``:memory:``.
-        host: the API host that figures come from; it is part of every key. Another one may take its place.
+        folder: the directory of the database, or ``:memory:``.
+        host: the API host that readings come from; it is part of every key.
         clock: the wall clock, Unix seconds.
-        lock: the right to be the one exporter of the folder; None for a process that runs beside one.
+        lock: the lock of the directory; None for a process that runs beside an exporter, such as ``fetch``.
     """
 
     def __init__(self, folder: str, host: str, clock: Callable[[], float], lock: Lock | None = None) -> None:
@@ -69,30 +75,32 @@ class Store:
         self._folder_lock = lock
         self._lock = threading.Lock()
         self._unsaved: dict[str, dict[object, Change]] = defaultdict(dict)
-        """By host, what the file lacks."""
+        """By host, the changes that the file lacks."""
         self._db: sqlite3.Connection
         self._identity: Identity | None = None
         self._closed = False
-        self._was_replaced = False
-        """Whether another file took the place of the one that was open, and has not been opened yet."""
         self.problem = ""
         """Why data is kept in memory only, for people; empty while the file is usable."""
-        self._tried = clock()
+        self._tried = -math.inf
+        """When the file was last opened or failed; Unix seconds."""
         if self._folder is None:
             self._db = open_memory()
         else:
             self._open(self._folder)
 
-    def turn_to(self, host: str) -> None:
-        """What is saved from now on comes from another API host."""
+    def use_host(self, host: str) -> None:
+        """Save from now on under another API host."""
         with self._lock:
             self._host = host
 
     def read(self, appid: str, report: Report, newest: int, host: str = "") -> StoredState:
-        """What is known of one report of an app; nothing after ``close``.
+        """Return what is stored of one report of an app; nothing after ``close``.
 
-        ``newest`` is how many periods are wanted, the newest included; ``host`` the API host that they came from, if
-        it is not the current one.
+        Args:
+            appid: of the app.
+            report: the report.
+            newest: how many periods are wanted, the newest included.
+            host: the API host they came from, if it is not the current one.
         """
         with self._lock:
             if self._closed:
@@ -100,20 +108,20 @@ class Store:
             try:
                 known = read(self._db, host or self._host, appid, report, newest)
             except sqlite3.Error as error:
-                self._go_on_from_memory(error)
+                self._leave_file(error)
                 known = read(self._db, host or self._host, appid, report, newest)
         if known.damaged:
             log.error("stored data damaged", appid=appid, report=report.name, damaged=", ".join(known.damaged[:5]))
         return known
 
     def save(self, changes: Iterable[Change]) -> None:
-        """Keeps all changes, in the file if it takes them, else in memory until it does."""
+        """Write all changes to the file; to memory while the file is unavailable."""
         with self._lock:
             changes = tuple(changes)
             if self._closed:
                 return
-            if not self.problem and self._folder is not None and self._is_replaced(self._folder):
-                self._take_to_memory(self._folder)
+            if not self.problem and self._is_replaced():
+                self._leave_replaced_file()
             if self.problem:
                 self._unsaved[self._host] |= {change.key: change for change in changes}
                 write(self._db, self._host, changes)
@@ -122,159 +130,122 @@ class Store:
                 write(self._db, self._host, changes)
             except sqlite3.Error as error:
                 self._unsaved[self._host] |= {change.key: change for change in changes}
-                self._go_on_from_memory(error)
+                self._leave_file(error)
 
-    def mend(self) -> bool:
-        """Reopen the file: at once if it was replaced, once a minute while it is unavailable.
+    def reopen_if_due(self) -> bool:
+        """Reopen the file: at once if it or its lock was replaced, once a minute while it is unavailable.
 
         Returns:
-            Whether another file was opened, which may hold more than was known.
+            Whether a file was opened, which may hold more than was known.
         """
         with self._lock:
             if self._closed or self._folder is None:
                 return False
             if not self.problem:
-                if not self._is_replaced(self._folder):
-                    return self._keep_lock(self._folder)
-                self._take_to_memory(self._folder)
-            elif not self._was_replaced and abs(self._clock() - self._tried) < _RETRY_SECONDS:
+                if not self._is_replaced() and (self._folder_lock is None or self._folder_lock.is_current):
+                    return False
+                self._leave_replaced_file()
+            elif abs(self._clock() - self._tried) < _RETRY_SECONDS:  # abs: the clock may have been set back
                 return False
-            self._tried = self._clock()
             return self._reopen(self._folder)
 
     def close(self) -> None:
-        """Closes the database; what comes afterwards is not kept."""
+        """Close the database; later changes are discarded."""
         with self._lock:
             self._closed = True
             self._db.close()
 
     def _open(self, folder: Path) -> None:
         try:
-            self._use(open_database(folder), folder)
-        except (sqlite3.Error, OSError, UnusableDatabase) as error:
-            self._db = open_memory()
-            self._go_on_from_memory(error)
+            self._use(open_or_recreate(folder, self._clock()), folder)
+        except _UNAVAILABLE as error:
+            self._db = open_memory() if is_corrupt(error) else read_only_copy(folder)
+            self._report(error, folder)
 
     def _use(self, db: sqlite3.Connection, folder: Path) -> None:
         self._db = db
         self._identity = identity(folder)
         self.problem = ""
-        self._was_replaced = False
         self._unsaved.clear()
 
-    def _is_replaced(self, folder: Path) -> bool:
-        """Whether the file at the path is no longer the one that was opened."""
-        return identity(folder) != self._identity
+    def _is_replaced(self) -> bool:
+        """Whether the file at the path is not the one that was opened."""
+        return self._folder is not None and identity(self._folder) != self._identity
 
-    def _keep_lock(self, folder: Path) -> bool:
-        """Lock the folder again if its lock was removed; an exporter that was faster has the file from now on."""
-        try:
-            if self._folder_lock is not None and not self._folder_lock.is_current:
-                self._folder_lock.renew()
-        except (OSError, Locked) as error:
-            self._take_to_memory(folder)
-            self._was_replaced = False
-            self._report(error, folder)
-        return False
+    def _leave_replaced_file(self) -> None:
+        """Continue in memory until the file at the path is opened, which is due at once."""
+        self._copy_to_memory()
+        self.problem = f"the store in {self._folder} was replaced"
+        self._tried = -math.inf
 
-    def _take_to_memory(self, folder: Path) -> None:
-        """Leave a file with all that it holds; what cannot be read any more is lost with it."""
-        gone, memory = self._db, open_memory()
+    def _leave_file(self, error: sqlite3.Error) -> None:
+        """Continue in memory after an error; a corrupt file is moved aside and recreated at once."""
+        if self._folder is None:
+            raise error
+        if is_corrupt(error):
+            self._db.close()
+            self._db = open_memory()
+            self._write_unsaved(self._db)
+            self._reopen(self._folder, error)
+        else:
+            self._copy_to_memory()
+            self._write_unsaved(self._db)
+            self._report(error, self._folder)
+
+    def _copy_to_memory(self) -> None:
+        """Replace the database by a copy in memory; what cannot be read is lost, and fetched again."""
         try:
-            gone.backup(memory)
-        except sqlite3.Error as error:
+            memory = copy_to_memory(self._db)
+        except (sqlite3.Error, UnusableDatabase, UnicodeDecodeError) as error:
             log.error("stored data damaged", damaged=str(error))  # noqa: TRY400 (a message, no traceback)
-        gone.close()
+            memory = open_memory()
+        self._db.close()
         self._db = memory
-        self._was_replaced = True
-        self.problem = f"the store in {folder} was replaced"
 
-    def _reopen(self, folder: Path) -> bool:
-        """Open what is at the path and add what it lacks of the database in memory."""
-        memory, moved_to = self._db, ""
+    def _reopen(self, folder: Path, corrupt: sqlite3.Error | None = None) -> bool:
+        """Open the file at the path and add what it lacks of the database in memory; False if it is unavailable."""
+        memory = self._db
         try:
-            self._renew_lock()
+            if self._folder_lock is not None:
+                self._folder_lock.renew()
+            now = self._clock()
+            db = recreate(folder, now, corrupt) if corrupt else open_or_recreate(folder, now)
             try:
-                db = open_database(folder)
-            except sqlite3.Error as error:
-                if not is_corrupt(error):
-                    raise
-                moved_to = str(move_aside(folder, self._clock()))
-                db = open_database(folder)
-            added = self._fill(db, memory)
-        except (sqlite3.Error, OSError, UnusableDatabase, Locked) as error:
+                added = add_missing(db, memory)
+                self._write_unsaved(db)
+            except sqlite3.Error:
+                db.close()
+                raise
+        except _UNAVAILABLE as error:
             self._report(error, folder)
             return False
         memory.close()
-        event = "store replaced, opened again" if self._was_replaced else "store available again"
         self._use(db, folder)
-        log.warning(event, path=str(folder), added=added, **({"moved_to": moved_to} if moved_to else {}))
+        log.warning("store reopened", path=str(folder), added=added)
         return True
-
-    def _renew_lock(self) -> None:
-        """A folder that never took a lock is used without one, as at the start."""
-        if self._folder_lock is not None:
-            try:
-                self._folder_lock.renew()
-            except OSError:
-                if self._folder_lock.is_held:
-                    raise
-
-    def _fill(self, db: sqlite3.Connection, memory: sqlite3.Connection) -> int:
-        """Add to a file what it lacks; returns how many readings were added."""
-        try:
-            added = add_missing(db, memory)
-            self._write_unsaved(db)
-        except sqlite3.Error:
-            db.close()
-            raise
-        return added
-
-    def _go_on_from_memory(self, error: Exception) -> None:
-        """Leaves the file: a corrupt one is moved aside for a fresh one, else its content is carried into memory."""
-        folder = self._folder
-        if folder is None:
-            raise error
-        self._db.close()
-        if is_corrupt(error) and self._start_afresh(folder, error):
-            return
-        self._db = open_memory() if is_corrupt(error) or isinstance(error, UnusableDatabase) else rescue(folder)
-        self._write_unsaved(self._db)
-        self._report(error, folder)
 
     def _write_unsaved(self, db: sqlite3.Connection) -> None:
         for host, changes in self._unsaved.items():
             write(db, host, changes.values())
 
     def _report(self, error: Exception, folder: Path) -> None:
-        """Say why data is kept in memory only, once for each reason."""
+        """Set ``problem``, and log it once for each reason."""
         self._tried = self._clock()
-        self._was_replaced = False
-        problem = _words(error, folder)
+        problem = _describe(error, folder)
         if problem != self.problem:
             self.problem = problem
             log.error("store unavailable, continuing in memory", path=str(folder), error=problem)
 
-    def _start_afresh(self, folder: Path, error: Exception) -> bool:
-        try:
-            aside = move_aside(folder, self._clock())
-            db = open_database(folder)
-            self._write_unsaved(db)
-        except (sqlite3.Error, OSError, UnusableDatabase):
-            return False
-        self._use(db, folder)
-        log.error("store was corrupt: moved aside, a new one begun", moved_to=str(aside), error=str(error))
-        return True
 
-
-def _words(error: Exception, folder: Path) -> str:
+def _describe(error: Exception, folder: Path) -> str:
     """What is wrong and what to do, for people."""
+    path = folder / DATABASE
     if isinstance(error, UnusableDatabase):
-        return f"{folder / DATABASE} {error}"
+        return f"{path} {error}"
     if isinstance(error, Locked):
         return str(error)
     if is_corrupt(error):
-        return f"the store in {folder} is corrupt and cannot be moved aside: move it away by hand"
+        return f"{path} is corrupt and cannot be renamed: move or delete it"
     if isinstance(error, OSError):
-        return f"{folder} cannot be used: {error.strerror}"
-    return f"the store in {folder} takes no writes: {error}"
+        return f"storage directory {folder} is unavailable: {error.strerror}"
+    return f"the store in {folder} is unavailable: {error}"

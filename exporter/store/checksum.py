@@ -1,7 +1,7 @@
-"""A checksum over one reading: SQLite notices neither a flipped bit in a value nor one in a key.
+"""The checksum of a reading, because SQLite notices no flipped bit in a value or in a key.
 
 It covers the host, appid, report and period that the figures belong to, so that a flipped bit can neither change a
-figure nor give it to another app or period. CRC-32 finds every error of up to 32 neighbouring bits.
+figure nor move it to another app or period. CRC-32 finds every burst of errors of up to 32 bits.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def reading_checksum(owner: tuple[str, str, str], period: int, first_seen: float
 def readings_with_checksums(db: sqlite3.Connection) -> Iterator[tuple[tuple[int, int, int], int | None, int | None]]:
     """Yield each reading's key (app, report, period), its stored checksum, and the one that it should have.
 
-    Read in Python, not by a function within SQL: that one would fail for a whole table at one broken text.
+    Computed in Python, not by a function within SQL: that fails for the whole table at one text that is not UTF-8.
     """
     owners = {row[0]: (row[1], row[2]) for row in db.execute("SELECT id, host, appid FROM subject")}
     names = dict(db.execute("SELECT id, name FROM term"))
@@ -57,20 +57,20 @@ def readings_with_checksums(db: sqlite3.Connection) -> Iterator[tuple[tuple[int,
 
 
 def add_checksums(db: sqlite3.Connection) -> None:
-    """Give each reading of a database that had none its checksum."""
+    """Add its checksum to each reading of a database of schema version 1."""
     found = [(checksum, *key) for key, _, checksum in readings_with_checksums(db)]
     db.executemany("UPDATE reading SET checksum = ? WHERE subject = ? AND report = ? AND period = ?", found)
 
 
 def delete_damaged(db: sqlite3.Connection) -> None:
-    """Delete the readings that are not what was written, so that intact ones can take their place."""
+    """Delete damaged readings, so that intact ones can replace them."""
     damaged = [key for key, stored, checksum in readings_with_checksums(db) if stored is None or stored != checksum]
     for table in ("figure", "reading"):
         db.executemany(f"DELETE FROM {table} WHERE subject = ? AND report = ? AND period = ?", damaged)  # noqa: S608 (two names)
 
 
 def _canonical(value: object) -> str:
-    """The same text for the same number, which SQLite may give back as an integer or as a float."""
+    """Return the same text for 1 and 1.0: SQLite returns either for the same number."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)

@@ -1,110 +1,52 @@
-"""The store's folder: its database file, its lock, and where a corrupt file goes."""
+"""The database file: opened and checked, copied to memory, and moved aside if it is corrupt.
+
+A database is checked before it is used: regular file, application id and version, ``quick_check``, the statements that
+created its tables. Each of these was a way to lose data: a foreign database was migrated, a pipe blocked the start, a
+broken page was found in the middle of a write.
+"""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
-import shutil
 import sqlite3
 import stat
 from contextlib import ExitStack, closing, suppress
-from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import structlog
 
 from exporter.periods import format_utc_compact
 from exporter.store.schema import UnusableDatabase, check_owner, migrate
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 DATABASE = "store.sqlite3"
-LOCK = "exporter.lock"
 
 _COMPANIONS = ("-wal", "-shm", "-journal")
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _BUSY_SECONDS = 5.0
-_RESCUE_BUSY_SECONDS = 0.2  # a file that was just found busy for five seconds is copied, not waited for again
+_COPY_BUSY_SECONDS = 0.2  # the file was busy for five seconds just before: do not wait as long again
 
 
 Identity = tuple[int, int]
-"""Device and inode: which file it is, whatever its name."""
+"""Device and inode of a file."""
 
 log = structlog.get_logger()
 
 
-class Locked(Exception):
-    """Another exporter runs on the same folder."""
-
-
-class Lock:
-    """The right to be the one long-running exporter of a folder, until closed or until the process ends.
-
-    A directory in which no lock file can be created (read-only, full) is used without one; the store reports why.
-
-    Raises:
-        Locked: another process has it.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / LOCK
-        self._file: int | None = None
-        try:
-            self.renew()
-        except OSError as error:
-            log.warning("storage takes no lock", path=str(folder), error=error.strerror)
-
-    @property
-    def is_held(self) -> bool:
-        """Whether there is a lock at all: a folder may take none."""
-        return self._file is not None
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the file at the path is the one that is locked, or there is none to lock."""
-        return self._file is None or _identity_of(os.fstat(self._file)) == _identity_at(self._path)
-
-    def renew(self) -> None:
-        """Lock the file that is at the path now, if that is another one.
-
-        Raises:
-            Locked: another process has it.
-            OSError: the folder takes no lock file.
-        """
-        if self.is_held and self.is_current:
-            return
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            os.close(file)
-            if error.errno in {errno.EAGAIN, errno.EACCES}:
-                raise Locked(
-                    f"another exporter runs on {self._path.parent}: stop it, or give one another --storage.path"
-                ) from None
-            raise
-        self.close()
-        self._file = file
-
-    def close(self) -> None:
-        """Let the next exporter have the folder."""
-        if self._file is not None:
-            os.close(self._file)
-            self._file = None
-
-
 def open_database(folder: Path) -> sqlite3.Connection:
-    """Opens the database, made and migrated if need be; it is readable by its owner alone.
+    """Open the database, created and migrated if necessary; readable by its owner alone.
 
     Raises:
-        OSError: the folder or file cannot be made.
-        sqlite3.Error: the file cannot be used (``is_corrupt`` tells the kind).
-        UnusableDatabase: it is not ours to use.
+        OSError: the directory or file cannot be created.
+        sqlite3.Error: the file cannot be used (``is_corrupt`` tells why).
+        UnusableDatabase: it belongs to another program or version.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / DATABASE
     _require_regular_files(folder)
+    # SQLite creates files with the umask; others could read the figures. O_RDWR finds a read-only file now.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     _refuse_foreign(path)
     with ExitStack() as undo:
@@ -120,87 +62,117 @@ def open_database(folder: Path) -> sqlite3.Connection:
             raise _corrupt(verdict)
         with closing(open_memory()) as fresh:
             if not _tables(fresh) <= _tables(db):
-                raise _corrupt("its tables are not as the exporter made them")
+                raise _corrupt("its tables differ from those of this version")
         undo.pop_all()
     return db
 
 
 def open_memory() -> sqlite3.Connection:
-    """An empty database that is gone with the process."""
+    """Return an empty database that lives in this process."""
     db = connect("file::memory:")
     migrate(db)
     return db
 
 
-def rescue(folder: Path) -> sqlite3.Connection:
-    """A database in memory, with everything that can still be read from the file."""
-    uri = (folder / DATABASE).absolute().as_uri()
-    for carried in (
-        partial(_carried, f"{uri}?mode=ro"),
-        partial(_carried_from_copy, folder),
-        partial(_carried, f"{uri}?mode=ro&immutable=1"),
-    ):
-        with suppress(sqlite3.Error, OSError, UnusableDatabase, UnicodeDecodeError):
-            return carried()
+def open_or_recreate(folder: Path, now: float) -> sqlite3.Connection:
+    """Open the database; move a corrupt one aside and create a new one.
+
+    Raises:
+        OSError: the directory or file cannot be created.
+        sqlite3.Error: the file cannot be used; ``is_corrupt`` if it could not be moved aside.
+        UnusableDatabase: it belongs to another program or version.
+    """
+    try:
+        return open_database(folder)
+    except sqlite3.Error as error:
+        if not is_corrupt(error):
+            raise
+        return recreate(folder, now, error)
+
+
+def recreate(folder: Path, now: float, reason: sqlite3.Error) -> sqlite3.Connection:
+    """Move a corrupt database aside and create a new one.
+
+    Raises:
+        sqlite3.Error: ``reason`` if the old file could not be moved, else why the new one cannot be used.
+    """
+    try:
+        aside = move_aside(folder, now)
+    except OSError:
+        raise reason from None
+    log.error("corrupt store moved aside", path=str(folder), moved_to=str(aside), error=str(reason))
+    return open_database(folder)
+
+
+def read_only_copy(folder: Path) -> sqlite3.Connection:
+    """Return a database in memory with the content of a file that cannot be written; empty if it cannot be read."""
+    uri = f"{(folder / DATABASE).absolute().as_uri()}?mode=ro"
+    with suppress(sqlite3.Error, UnusableDatabase, UnicodeDecodeError):
+        _require_regular_files(folder)
+        with closing(connect(uri, _COPY_BUSY_SECONDS)) as source:
+            return copy_to_memory(source)
     return open_memory()
 
 
-def _carried_from_copy(folder: Path) -> sqlite3.Connection:
-    """The same from a copy elsewhere: a folder that takes no writes cannot replay its log of late ones."""
-    with TemporaryDirectory() as elsewhere:
-        for name in (DATABASE, DATABASE + "-wal"):
-            shutil.copyfile(folder / name, Path(elsewhere) / name)
-        return _carried((Path(elsewhere) / DATABASE).as_uri())
+def copy_to_memory(source: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a database in memory with the content of another one.
 
-
-def _carried(uri: str) -> sqlite3.Connection:
-    """A copy in memory of a database that is one of ours."""
+    Raises:
+        sqlite3.Error: it cannot be read.
+        UnusableDatabase: it belongs to another program or version.
+    """
     with ExitStack() as undo:
-        db = undo.enter_context(closing(connect("file::memory:")))
-        with closing(connect(uri, _RESCUE_BUSY_SECONDS)) as source:
+        memory = undo.enter_context(closing(connect("file::memory:")))
+        # The read transaction fails on a busy file; `backup` alone would retry it for ever.
+        source.execute("BEGIN")
+        try:
             check_owner(source)
-            if not source.execute("PRAGMA user_version").fetchone()[0]:
-                raise _corrupt("it is empty")
-            source.backup(db)
-        migrate(db)
+            source.backup(memory)
+        finally:
+            source.rollback()
+        migrate(memory)
         undo.pop_all()
-    return db
+    return memory
 
 
 def connect(uri: str, busy_seconds: float = _BUSY_SECONDS) -> sqlite3.Connection:
-    """A connection that begins transactions only when told, and may travel between threads."""
+    """Return a connection that begins transactions only when told, and that several threads may use in turn."""
     db = sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
-    db.text_factory = lambda text: text.decode("utf-8", "replace")  # a broken text is a wrong one, no error
+    db.text_factory = lambda text: text.decode(
+        "utf-8", "replace"
+    )  # the checksum finds it; an error would end a whole query
     db.execute("PRAGMA foreign_keys = ON")
     return db
 
 
 def identity(folder: Path) -> Identity | None:
-    """Which file the database is just now; None if there is none."""
-    return _identity_at(folder / DATABASE)
+    """Return device and inode of the database file; None if there is none."""
+    return identity_at(folder / DATABASE)
 
 
 def _companions_of(folder: Path) -> list[Path]:
     return [folder / f"{DATABASE}{companion}" for companion in _COMPANIONS]
 
 
-def _identity_at(path: Path) -> Identity | None:
+def identity_at(path: Path) -> Identity | None:
+    """Return device and inode of the file at a path; None if there is none."""
     try:
-        return _identity_of(path.stat())
+        return identity_of(path.stat())
     except OSError:
         return None
 
 
-def _identity_of(found: os.stat_result) -> Identity:
+def identity_of(found: os.stat_result) -> Identity:
+    """Return device and inode from the result of ``stat``."""
     return found.st_dev, found.st_ino
 
 
 def _use_rollback_journal(db: sqlite3.Connection) -> None:
-    """Leave nothing beside the file between two transactions.
+    """Use a journal that leaves no file behind between two transactions.
 
-    A write-ahead log stays at the path when another file is moved there, and SQLite replays it into that one, page by
-    page, and calls the result intact: of a restored backup of 60 weeks 4 remained. Writes are few, so that the slower
-    journal costs nothing that anyone would notice.
+    A write-ahead log stays at the path when another file is moved there; SQLite then replays it into that file, page by
+    page, and considers the result intact: of a restored backup of 60 weeks, 4 remained. Writes are few, so that the
+    slower journal is not noticeable.
     """
     (mode,) = db.execute("PRAGMA journal_mode = DELETE").fetchone()
     if mode != "delete":
@@ -218,31 +190,30 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _require_regular_files(folder: Path) -> None:
-    """SQLite would wait for ever on a pipe."""
+    """Refuse pipes and the like: SQLite would wait on them for ever."""
     for path in (folder / DATABASE, *_companions_of(folder)):
         with suppress(FileNotFoundError):
             if not stat.S_ISREG(path.stat().st_mode):
-                raise UnusableDatabase("is not a regular file: move it away, or set another --storage.path")
+                raise UnusableDatabase("is not a regular file: move it, or set another --storage.path")
 
 
 def is_corrupt(error: BaseException) -> bool:
-    """Whether an error says that the file's content is broken; being busy or failing to read is not that."""
+    """Whether an error says that the content of the file is broken; a busy file or a failed read does not."""
     code = getattr(error, "sqlite_errorcode", None)
-    if code is None:  # what Python could not read of a row: text that is none, a number out of range
-        return isinstance(error, sqlite3.OperationalError) and str(error).startswith("Could not decode")
     if code == sqlite3.SQLITE_ERROR:
-        return str(error).startswith("no such")  # a table or a column; anything else is a mistake of ours
-    return code & 0xFF in _CORRUPT
+        return str(error).startswith("no such")  # a missing table or column; anything else is a bug of ours
+    return code is not None and code & 0xFF in _CORRUPT
 
 
 def move_aside(folder: Path, now: float) -> Path:
-    """Renames the database and its companions, so that a person can look at them; returns the new name.
+    """Rename the database and its companions, so that they can be examined; return the new name.
 
     Raises:
-        OSError: the folder does not let go of them.
+        OSError: the directory is not writable.
     """
     aside = folder / f"{DATABASE}.corrupt-{format_utc_compact(now)}"
     number = 1
+    # Two in one second: rename would replace the first one.
     while aside.exists():
         number += 1
         aside = folder / f"{DATABASE}.corrupt-{format_utc_compact(now)}-{number}"
@@ -254,7 +225,7 @@ def move_aside(folder: Path, now: float) -> Path:
 
 
 def _tables(db: sqlite3.Connection) -> set[tuple[str, str]]:
-    """How a database's tables and views were made."""
+    """Return the statements that created the tables and views of a database."""
     return set(db.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
 
 

@@ -1,4 +1,8 @@
-"""Add to one database what it lacks of another, for when another file took the place of the one that was open."""
+"""Adds to one database what it lacks of another, after another file replaced the open one.
+
+Rows that both have stay as they are in the target: it is the file that someone put there on purpose. Ids of apps,
+reports and fields differ between the two, so each row is translated by name.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ _READINGS = """INSERT INTO main.reading (subject, report, period, first_seen, ch
     SELECT app, report, period, first_seen, checksum FROM temp.added"""
 
 _STATEMENTS = (
-    # Apps, reports and fields have other numbers in each database.
+    # Ids of apps, reports and fields differ between the databases.
     "INSERT OR IGNORE INTO main.subject (host, appid) SELECT host, appid FROM lacking.subject",
     "INSERT OR IGNORE INTO main.term (name) SELECT name FROM lacking.term",
     """CREATE TEMP TABLE app_number AS SELECT theirs.id AS their, ours.id AS our
@@ -27,7 +31,7 @@ _STATEMENTS = (
         JOIN temp.term_number AS r ON r.their = lacking.reading.report
         WHERE (a.our, r.our, period) NOT IN (SELECT subject, report, period FROM main.reading)""",
     _READINGS,
-    # Figures without a reading: a flipped bit in the reading's key leaves such.
+    # Figures without a reading, as a flipped bit in the key of the reading leaves them.
     "DELETE FROM main.figure WHERE (subject, report, period) IN (SELECT app, report, period FROM temp.added)",
     """INSERT INTO main.figure (subject, report, period, field, dimension, value)
         SELECT added.app, added.report, added.period, f.our, theirs.dimension, theirs.value
@@ -54,15 +58,20 @@ _STATEMENTS = (
 
 
 def add_missing(db: sqlite3.Connection, source: sqlite3.Connection) -> int:
-    """Add every reading, miss and answer that ``db`` lacks; what it has stays as it is, unless it is damaged.
+    """Add every reading, unavailable period and last result that ``db`` lacks, in one transaction.
 
-    One transaction: all of it, or nothing.
+    What it has stays, unless it is damaged.
 
     Returns:
         How many readings were added.
+
+    Raises:
+        sqlite3.Error: nothing was added.
     """
     added = 0
-    name = f"file:lacking-{uuid4()}?mode=memory&cache=shared"  # ATTACH needs a name, the source may have none any more
+    name = (
+        f"file:lacking-{uuid4()}?mode=memory&cache=shared"  # ATTACH needs a name; the source is an anonymous database
+    )
     with closing(sqlite3.connect(name, uri=True)) as copy:
         source.backup(copy)
         db.execute("ATTACH ? AS lacking", (name,))

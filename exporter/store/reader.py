@@ -1,4 +1,4 @@
-"""The SQL that reads what the store keeps. Nothing is believed that cannot be what was written."""
+"""The SQL that reads the store. Every value is validated: a file may be damaged, or edited by hand."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
     from exporter.periods import Period
 
-_LAST_INSTANT = 32_503_680_000.0  # the end of the year 2999, Unix seconds: no clock was right beyond it
+_LAST_INSTANT = (
+    32_503_680_000.0  # the end of the year 2999, Unix seconds; a later instant comes from damaged data or a wrong clock
+)
 
 
 def read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest: int) -> StoredState:
-    """Read what is known of one report of an app: which of the newest periods, and the figures of those in reach.
+    """Return what is stored of one report of an app.
 
-    A row that cannot be what was written (an impossible value, a wrong checksum) counts as missing.
-
-    ``newest`` is how many periods are wanted, the newest included.
+    A row with an impossible value or a wrong checksum counts as missing. ``newest`` is how many periods are wanted, the
+    newest included.
 
     Raises:
         sqlite3.Error: the database cannot be read.
@@ -36,12 +37,12 @@ def read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest: 
         return StoredState(History(report))
     key = (row[0], number)
     damaged: list[str] = []
-    kept = _read_readings(db, key, (host, appid, report), max(newest, report.lookback + 1), terms, damaged)
+    readings = _read_readings(db, key, (host, appid, report), max(newest, report.lookback + 1), terms, damaged)
     return StoredState(
-        history=History.of(report, kept),
-        newest=kept[0] if kept else None,
+        history=History.of(report, readings),
+        newest=readings[0] if readings else None,
         last_result=_read_last_result(db, key, report, damaged),
-        stored=frozenset(each.period for each in kept[: max(newest, report.lookback + 1)]),
+        stored=frozenset(each.period for each in readings[: max(newest, report.lookback + 1)]),
         unavailable=_read_unavailable(db, key, report, damaged),
         damaged=tuple(damaged),
     )
@@ -96,7 +97,7 @@ def _read_readings(  # noqa: PLR0913, PLR0917 (what identifies them)
     terms: Terms,
     damaged: list[str],
 ) -> list[StoredReading]:
-    """The newest readings that are as they were written, the newest first."""
+    """Return the newest undamaged readings, the newest first."""
     host, appid, report = owner
     rows = db.execute(
         "SELECT period, first_seen, checksum FROM reading WHERE subject = ? AND report = ?"
@@ -105,6 +106,7 @@ def _read_readings(  # noqa: PLR0913, PLR0917 (what identifies them)
     ).fetchall()
     if not rows:
         return []
+    # One query for all periods, not one for each: a start reads every report of 10,000 apps.
     figures: dict[object, list[Figure]] = defaultdict(list)
     names = terms.names
     for period, field, dimension, value in db.execute(
@@ -112,20 +114,20 @@ def _read_readings(  # noqa: PLR0913, PLR0917 (what identifies them)
         (*key, rows[-1][0]),
     ):
         figures[period].append((names.get(field, ""), dimension, value))
-    kept = []
+    readings = []
     for period, first_seen, checksum in rows:
         found = figures[period]
         try:
             intact = checksum == reading_checksum((host, appid, report.name), period, first_seen, found)
             reading = _reading(report, period_of(report.period, period), found if intact else [])
-            kept.append(StoredReading(reading, _instant(first_seen)))
+            readings.append(StoredReading(reading, _instant(first_seen)))
         except (ValueError, TypeError, OverflowError):
             damaged.append(f"period {period}")
-    return kept
+    return readings
 
 
 def _reading(report: Report, period: Period, figures: Collection[Figure]) -> Reading:
-    """The reading with these figures; ValueError unless there is one and each is possible."""
+    """Return the reading with these figures; ValueError if there are none or one is impossible."""
     known = {field: value for field, dimension, value in figures if not dimension}
     values = tuple(known.get(field.wechat) for field in report.fields)
     for field, value in zip(report.fields, values, strict=True):
@@ -133,22 +135,22 @@ def _reading(report: Report, period: Period, figures: Collection[Figure]) -> Rea
             raise ValueError(f"{field.wechat} has an impossible value")
     by_dimension = sorted((field, dimension, value) for field, dimension, value in figures if dimension)
     if not known and not by_dimension:
-        raise ValueError("no figures, or not those that were written")
+        raise ValueError("no figures, or a wrong checksum")
     if not all(is_figure(value) for _, _, value in by_dimension):
         raise ValueError("a figure by dimension has an impossible value")
     return Reading(report, period, values, tuple(by_dimension))
 
 
 def _instant(value: object) -> float:
-    """Unix seconds that a clock may have shown; else ValueError."""
+    """Return plausible Unix seconds; else ValueError."""
     instant = _number(value)
     if instant > _LAST_INSTANT:
-        raise ValueError("an instant of a far future")
+        raise ValueError("an instant after the year 2999")
     return instant
 
 
 def _number(value: object) -> float:
-    """A finite number that is not negative; else ValueError."""
+    """Return a finite number that is not negative; else ValueError."""
     if not is_figure(value):
-        raise ValueError("not a number, or not a possible one")
+        raise ValueError("not a number, infinite or negative")
     return float(value)

@@ -1,4 +1,4 @@
-"""What the store keeps, as values, and the SQL that writes them."""
+"""The values that the store keeps, and the SQL that writes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from exporter.reports import Report
 
-_LAST_YEAR = 2999  # beyond it no clock was right
+_LAST_YEAR = 2999  # a later period comes from damaged data or a wrong clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,53 +31,57 @@ class UnavailablePeriod:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing to keep about one report of an app. A reading replaces the whole row of its period."""
+    """One value to save for one report of an app. A reading replaces the previous one of its period."""
 
     appid: str
     report: Report
-    kept: StoredReading | UnavailablePeriod | LastResult
+    value: StoredReading | UnavailablePeriod | LastResult
 
     @property
     def key(self) -> tuple[str, str, str, Period | None]:
-        """What a later change of the same key makes obsolete."""
-        period = None if isinstance(self.kept, LastResult) else self.kept.period
-        return self.appid, self.report.name, type(self.kept).__name__, period
+        """A later change with the same key replaces this one."""
+        period = None if isinstance(self.value, LastResult) else self.value.period
+        return self.appid, self.report.name, type(self.value).__name__, period
 
 
 @dataclass(frozen=True, slots=True)
 class StoredState:
-    """What the store knows of one report of an app."""
+    """What is stored of one report of an app."""
 
     history: History
     last_result: LastResult | None = None
     stored: frozenset[Period] = frozenset()
-    """The newest periods there are, at least as many as were wanted."""
+    """The newest stored periods, at least as many as were wanted if there are so many."""
     unavailable: tuple[UnavailablePeriod, ...] = ()
     damaged: tuple[str, ...] = ()
-    """What cannot be what was written, in the words of the log: it counts as missing, so it is requested again."""
+    """Damaged values, described for the log. They count as missing, so that they are requested again."""
     newest: StoredReading | None = field(default=None, compare=False)
-    """The newest reading, whole: with the figures by dimension, which a history does not hold."""
+    """The newest reading with its figures by dimension, which a history does not contain."""
 
 
 def write(db: sqlite3.Connection, host: str, changes: Iterable[Change]) -> None:
-    """Writes all changes in one transaction, or none of them."""
+    """Write all changes in one transaction.
+
+    Raises:
+        sqlite3.Error: nothing was written.
+    """
     with db:
-        db.execute("BEGIN IMMEDIATE")
+        db.execute("BEGIN IMMEDIATE")  # fails now if the file is busy, not in the middle of the writes
         terms = Terms(db)
         for change in changes:
             subject = _subject(db, host, change.appid)
             report = terms.number(change.report.name)
-            match change.kept:
+            match change.value:
                 case StoredReading():
-                    _write_reading(db, (subject, report), (host, change.appid), change.kept, terms)
+                    _write_reading(db, (subject, report), (host, change.appid), change.value, terms)
                 case UnavailablePeriod():
-                    _write_miss(db, (subject, report), change.kept)
+                    _write_unavailable(db, (subject, report), change.value)
                 case LastResult():
-                    _write_answer(db, (subject, report), change.kept)
+                    _write_last_result(db, (subject, report), change.value)
 
 
 class Terms:
-    """The numbers of the names of reports and fields."""
+    """The ids of the names of reports and fields."""
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
@@ -85,15 +89,15 @@ class Terms:
 
     @property
     def names(self) -> dict[object, str]:
-        """The name of each number."""
+        """The name of each id."""
         return {number: name for name, number in self._numbers.items()}
 
     def find(self, name: str) -> int | None:
-        """The number of a name; None if it has none yet."""
+        """Return the id of a name; None if it has none."""
         return self._numbers.get(name)
 
     def number(self, name: str) -> int:
-        """The number of a name, given to it now if it has none yet."""
+        """Return the id of a name, creating it if necessary."""
         if name not in self._numbers:
             cursor = self._db.execute("INSERT INTO term (name) VALUES (?) RETURNING id", (name,))
             (self._numbers[name],) = cursor.fetchone()
@@ -108,9 +112,9 @@ def _subject(db: sqlite3.Connection, host: str, appid: str) -> int:
 
 
 def _write_reading(
-    db: sqlite3.Connection, key: tuple[int, int], owner: tuple[str, str], kept: StoredReading, terms: Terms
+    db: sqlite3.Connection, key: tuple[int, int], owner: tuple[str, str], stored: StoredReading, terms: Terms
 ) -> None:
-    reading = kept.reading
+    reading = stored.reading
     period = (*key, period_number(reading.period))
     figures = [
         (figure.wechat, "", value)
@@ -118,13 +122,14 @@ def _write_reading(
         if value is not None
     ]
     figures += reading.by_dimension
-    checksum = reading_checksum((*owner, reading.report.name), period[-1], kept.first_seen, figures)
+    checksum = reading_checksum((*owner, reading.report.name), period[-1], stored.first_seen, figures)
     db.execute(
         """INSERT INTO reading (subject, report, period, first_seen, checksum) VALUES (?, ?, ?, ?, ?)
            ON CONFLICT (subject, report, period)
            DO UPDATE SET first_seen = excluded.first_seen, checksum = excluded.checksum""",
-        (*period, kept.first_seen, checksum),
+        (*period, stored.first_seen, checksum),
     )
+    # A revision may have fewer fields: the previous ones must not stay beside it.
     db.execute("DELETE FROM figure WHERE subject = ? AND report = ? AND period = ?", period)
     db.executemany(
         "INSERT INTO figure (subject, report, period, field, dimension, value) VALUES (?, ?, ?, ?, ?, ?)",
@@ -133,47 +138,47 @@ def _write_reading(
     db.execute("DELETE FROM miss WHERE subject = ? AND report = ? AND period = ?", period)
 
 
-def _write_miss(db: sqlite3.Connection, key: tuple[int, int], miss: UnavailablePeriod) -> None:
+def _write_unavailable(db: sqlite3.Connection, key: tuple[int, int], unavailable: UnavailablePeriod) -> None:
     db.execute(
         """INSERT INTO miss (subject, report, period, at, final) VALUES (?, ?, ?, ?, ?)
            ON CONFLICT DO UPDATE SET at = excluded.at, final = excluded.final""",
-        (*key, period_number(miss.period), miss.at, miss.final),
+        (*key, period_number(unavailable.period), unavailable.at, unavailable.final),
     )
 
 
-def _write_answer(db: sqlite3.Connection, key: tuple[int, int], answer: LastResult) -> None:
+def _write_last_result(db: sqlite3.Connection, key: tuple[int, int], result: LastResult) -> None:
     db.execute(
         "INSERT OR REPLACE INTO answer (subject, report, period, state, at, since, errcode, message, failures,"
         " retry_after, history_stopped, succeeded) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *key,
-            period_number(answer.period),
-            answer.state.value,
-            answer.at,
-            answer.since,
-            answer.errcode,
-            answer.message,
-            answer.failures,
-            answer.retry_after,
-            answer.history_stopped,
-            answer.succeeded,
+            period_number(result.period),
+            result.state.value,
+            result.at,
+            result.since,
+            result.errcode,
+            result.message,
+            result.failures,
+            result.retry_after,
+            result.history_stopped,
+            result.succeeded,
         ),
     )
 
 
 def period_number(period: Period) -> int:
-    """How a period is stored: its first day, 20261116."""
+    """Return a period as it is stored: its first day, 20261116."""
     return int(period.begin_date)
 
 
 @lru_cache(maxsize=8192)
 def period_of(kind: type[Period], number: int) -> Period:
-    """The period that is stored so.
+    """Return the period of a stored number.
 
     Raises:
-        ValueError: it cannot be one.
+        ValueError: it is no period.
     """
     period = kind.of(parse_day(str(number)))
     if period.first.year > _LAST_YEAR:
-        raise ValueError("a period of a far future")
+        raise ValueError("a period after the year 2999")
     return period

@@ -1,7 +1,8 @@
-"""The tables of the store, and how an older file becomes a newer one.
+"""The tables of the store and their migrations.
 
-A figure is keyed by app, report, period, field and dimension, so that a further report, or a field that has
-a value for each retention day or page, is more rows and no new table.
+A figure is keyed by app, report, period, field and dimension, so that a new report, or a field with
+a value per retention day or page, needs no migration. The tables "miss" and "answer" contain unavailable periods and
+last results; a rename would cost a migration.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from exporter.store.checksum import add_checksums
 if TYPE_CHECKING:
     import sqlite3
 
-APPLICATION_ID = 0x776D7065  # "wmpe": tells `file` and us that a database is ours
+APPLICATION_ID = 0x776D7065  # "wmpe": identifies the database, also to file(1)
 
 Step = str | Callable[["sqlite3.Connection"], None]
 
@@ -53,7 +54,7 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
             at REAL NOT NULL,
             final INTEGER NOT NULL,
             PRIMARY KEY (subject, report, period)) WITHOUT ROWID""",
-        # The last answer about the newest wanted period.
+        # The last result of the newest wanted period.
         """CREATE TABLE answer (
             subject INTEGER NOT NULL REFERENCES subject,
             report INTEGER NOT NULL REFERENCES term,
@@ -68,7 +69,7 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
             history_stopped INTEGER NOT NULL,
             succeeded REAL,
             PRIMARY KEY (subject, report)) WITHOUT ROWID""",
-        # For people with sqlite3 and a question.
+        # For queries by hand with sqlite3.
         """CREATE VIEW figures AS
             SELECT host, appid, r.name AS report, period, f.name AS field, dimension, value
             FROM figure
@@ -86,16 +87,16 @@ VERSION = len(MIGRATIONS)
 
 
 class UnusableDatabase(Exception):
-    """The file is intact but not ours to use. The text, for people, follows its path."""
+    """The file is intact but belongs to another program or version. The message follows its path."""
 
 
 def check_owner(db: sqlite3.Connection) -> None:
-    """Refuse the database of another program or of a newer version, before anything is written to it.
+    """Reject the database of another program or of a newer version, before anything is written to it.
 
-    A broken ``application_id`` alone makes no database foreign: what has our tables is ours.
+    A database with our tables is accepted despite a wrong ``application_id``, which a flipped bit may have changed.
 
     Raises:
-        UnusableDatabase: it is not ours to use.
+        UnusableDatabase: it belongs to another program or version.
         sqlite3.Error: it cannot be read.
     """
     (application,) = db.execute("PRAGMA application_id").fetchone()
@@ -103,20 +104,20 @@ def check_owner(db: sqlite3.Connection) -> None:
     tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     is_new = not (application or version or tables)
     if not (is_new or application == APPLICATION_ID or {"subject", "reading", "figure"} <= tables):
-        raise UnusableDatabase("is the database of another program: move it away, or set another --storage.path")
+        raise UnusableDatabase("is the database of another program: move it, or set another --storage.path")
     if version > VERSION:
         raise UnusableDatabase(
-            f"was written by a newer version (its schema version is {version}, this exporter knows up to {VERSION}):"
+            f"was written by a newer version (its schema version is {version}, this exporter supports up to {VERSION}):"
             " upgrade, or set another --storage.path"
         )
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Bring a database to ``VERSION``; each step and its record are one transaction.
+    """Migrate a database to ``VERSION``; each version is one transaction.
 
     Raises:
-        UnusableDatabase: it is not ours to use.
-        sqlite3.Error: the file takes no writes, or is no database.
+        UnusableDatabase: it belongs to another program or version.
+        sqlite3.Error: the file is read-only, or no database.
     """
     check_owner(db)
     (found,) = db.execute("PRAGMA user_version").fetchone()

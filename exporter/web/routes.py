@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from exporter.httpd import Request, Response, text_response
-from exporter.metrics import pieces
+from exporter.metrics import chunks
 from exporter.reports import DEFAULT_REPORTS, REPORTS
 from exporter.web import appsjson, statuspage
 from exporter.web.documents import CachedDocument, Fragment
@@ -113,7 +113,7 @@ class Site:
         headers = [("Content-Type", format_.value), ("Vary", "Accept, Accept-Encoding")]
         if gzip:
             headers.append(("Content-Encoding", "gzip"))
-        return Response(200, tuple(headers), pieces(snapshot.page, self.live, format_, gzip=gzip))
+        return Response(200, tuple(headers), chunks(snapshot.page, self.live, format_, gzip=gzip))
 
     def _status_page(self, request: Request) -> Response:
         snapshot = self.pages.current
