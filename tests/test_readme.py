@@ -159,10 +159,11 @@ def test_every_query_of_the_readme_is_one_that_prometheus_takes(tmp_path: Path, 
 
 
 def test_every_dependency_has_its_line_in_contributing() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project, groups = document["project"], document["dependency-groups"]
     text = (ROOT / "CONTRIBUTING.md").read_text().lower()
     for requirement in project["dependencies"]:
         assert re.fullmatch(r"[A-Za-z0-9-]+>=[\d.]+(,<\d+)?", requirement)
         assert f"| `{requirement.partition('>=')[0].lower()}` |" in text
-    for requirement in project["optional-dependencies"]["dev"]:
+    for requirement in groups["dev"]:
         assert re.fullmatch(r"[A-Za-z0-9-]+==[\d.]+", requirement)
