@@ -51,11 +51,13 @@ def test_both_stages_stand_on_one_slim_image_pinned_to_the_patch_release() -> No
 def test_everything_that_is_copied_is_in_the_context_and_nothing_else_is() -> None:
     copied = {source for words in BUILD.all("COPY") for source in words.split()[:-1]}
     tops = {path.partition("/")[0] for path in CONTEXT}
-    assert tops == copied
+    assert tops == {source.partition("/")[0] for source in copied}
     assert all((ROOT / source).exists() for source in copied)
-    assert [path for path in CONTEXT if not path.endswith((".py", ".html", ".css", ".js", "py.typed"))] == [
-        path for path in CONTEXT if path in {"pyproject.toml", "README.md", "LICENSE"}
-    ]
+    texts = [path for path in CONTEXT if path.partition("/")[0] != "exporter"]
+    assert [
+        path for path in texts if not any(path == source or path.startswith(f"{source}/") for source in copied)
+    ] == []
+    assert all(path.endswith((".py", ".html", ".css", ".js", "py.typed")) for path in {*CONTEXT} - {*texts})
     assert FINAL.all("COPY") == [f"--from=build {2 * f'/opt/{NAME} '}".strip()]
 
 
@@ -237,6 +239,15 @@ def test_the_image_has_the_program_and_neither_pip_nor_sources(image: Image) -> 
     assert list(image.root.rglob("pip*")) == []
     assert shutil.which("pip", path=image.path.partition(":")[0]) is None
     assert list(image.root.rglob("exporter/cli/__pycache__/*.pyc")), "compiled, for it cannot be at the start"
+
+
+def test_the_installed_wheel_carries_the_shipped_files_and_no_extras(image: Image) -> None:
+    for argument, file in (("--example", "config.example.yaml"), ("--systemd", f"deploy/systemd/{NAME}.service")):
+        assert image.run("config", argument) == (0, (ROOT / file).read_text(), "")
+    (metadata,) = image.root.rglob("wechat_miniprogram_exporter-*.dist-info/METADATA")
+    head = metadata.read_text().partition("\n\n")[0]
+    assert "Requires-Dist: h11" in head
+    assert [line for line in head.splitlines() if "extra" in line.lower()] == []
 
 
 def test_check_finds_the_mounted_configuration_without_being_told(image: Image) -> None:

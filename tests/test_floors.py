@@ -16,6 +16,7 @@ FLOORS = {
     "exporter.guard": 1,
     "exporter.liveness": 1,
     "exporter.logs": 1,
+    "exporter.shipped": 1,
     "exporter.holidays": 2,
     "exporter.reports": 3,
     "exporter.apps": 4,

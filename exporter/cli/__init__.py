@@ -66,6 +66,7 @@ def _dispatch(options: Options, signals: Signals) -> int:
         "healthcheck": health.healthcheck,
         "rules": commands.print_rules,
         "dashboard": commands.print_dashboard,
+        "config": commands.print_file,
         "simulator": lambda options: commands.simulate(options, _clock, signals.wait),
         "demo": lambda options: _demo(options, signals),
     }

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from exporter import alerts, dashboards, demo
-from exporter.cli.flags import UsageError
+from exporter.cli.flags import SYSTEMD_UNITS, UsageError
 from exporter.metrics import Format, Renderer, compose
 from exporter.reports import REPORTS
 from exporter.runtime.engine import Engine
 from exporter.runtime.live_check import check_live
+from exporter.shipped import shipped
 from exporter.wechat.simulator import KINDS, OTHER_ENDPOINTS, Fault, Simulator
 
 if TYPE_CHECKING:
@@ -95,6 +96,13 @@ def print_rules(options: Options) -> int:
 def print_dashboard(_options: Options) -> int:
     """Prints the Grafana dashboard."""
     print(dashboards.dashboard(), end="")
+    return 0
+
+
+def print_file(options: Options) -> int:
+    """Prints the example configuration or a systemd unit."""
+    path = SYSTEMD_UNITS[options.systemd] if options.systemd else "config.example.yaml"
+    print(shipped(path).read_text(encoding="utf-8"), end="")
     return 0
 
 

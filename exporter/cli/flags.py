@@ -38,8 +38,17 @@ COMMANDS = {
     "simulator": "run that simulator alone, over HTTP",
     "rules": "print the recording and alert rules for Prometheus, or with --kubernetes for its operator",
     "dashboard": "print the Grafana dashboard",
+    "config": "print the example configuration or a systemd unit, as delivered with the program",
     "healthcheck": "exit 0 if the exporter at --web.listen-address answers (for containers)",
 }
+
+
+SYSTEMD_UNITS = {
+    "service": "deploy/systemd/wechat-miniprogram-exporter.service",
+    "fetch.service": "deploy/systemd/wechat-miniprogram-exporter-fetch.service",
+    "fetch.timer": "deploy/systemd/wechat-miniprogram-exporter-fetch.timer",
+}
+"""The units that ``config --systemd`` prints, as ``shipped`` knows them."""
 
 
 class UsageError(Exception):
@@ -67,6 +76,8 @@ class Options:
     kubernetes: bool = False
     dashboard_url: str = alerts.DEFAULT_LINKS.dashboard
     runbook_url: str = alerts.DEFAULT_LINKS.runbook
+    example: bool = False
+    systemd: str = ""
 
     def addresses(self, default: str = LISTEN_ADDRESS) -> tuple[str, ...]:
         """Where to listen: what was said, else the command's own default."""
@@ -157,6 +168,7 @@ def _add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentPars
         help="write to FILE, whole or not at all, in place of standard output",
     )
     _add_links(made["rules"])
+    _add_files(made["config"])
     for name in ("demo", "simulator"):
         made[name].add_argument("--seed", type=int, help="other figures for another number (default: 0)")
     made["simulator"].add_argument(
@@ -179,6 +191,20 @@ def _add_links(rules_command: argparse.ArgumentParser) -> None:
             metavar="URL",
             help=f"where alerts find {where} (default: {getattr(alerts.DEFAULT_LINKS, flag)})",
         )
+
+
+def _add_files(config_command: argparse.ArgumentParser) -> None:
+    choice = config_command.add_mutually_exclusive_group(required=True)
+    choice.add_argument("--example", action="store_true", help="every option of the configuration with its default")
+    choice.add_argument(
+        "--systemd",
+        nargs="?",
+        const="service",
+        choices=SYSTEMD_UNITS,
+        metavar="UNIT",
+        help="the unit that runs the exporter, or one of the two that run `fetch` for node_exporter:"
+        f" {', '.join(SYSTEMD_UNITS)} (default: service)",
+    )
 
 
 def _shared_flags() -> argparse.ArgumentParser:
