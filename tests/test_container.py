@@ -165,7 +165,7 @@ def build(image: Image, stage: Stage, source: Path) -> None:
             shutil.copytree(f"{source}{sources[1]}", image.rooted(target), symlinks=True)
         elif instruction == "COPY":
             for path in CONTEXT:
-                if path.partition("/")[0] in sources:
+                if any(path == source or path.startswith(f"{source}/") for source in sources):
                     (here / path).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy(source / path, here / path)
         elif instruction == "RUN":

@@ -64,6 +64,7 @@ DOORS = {
     "argparse": {"exporter.cli"},
     "signal": {"exporter.cli"},
     "jinja2": {"exporter.web"},
+    "markdown_it": {"exporter.web"},
     "bcrypt": {"exporter.config", "exporter.web"},
     "ssl": {"exporter.config", "exporter.httpd", "exporter.wechat", "exporter.cli"},
     "prometheus_client": {"exporter.metrics", "exporter.web"},

@@ -67,10 +67,10 @@ def test_page_shows_figures_changes_state_error_and_next_fetch() -> None:
         '<time datetime="1970-01-01T08:00:05+08:00">1970-01-01 08:00</time>',
         f"wechat-miniprogram-exporter {__version__}",
         "Wed 2026-11-25 12:00 Beijing",
-        'href="/metrics"',
-        'href="/api/v1/apps"',
-        'href="/-/healthy"',
-        'href="/-/ready"',
+        'href="metrics"',
+        'href="api/v1/apps"',
+        'href="-/healthy"',
+        'href="-/ready"',
         ">3 apps<",
         f">1 {State.PENDING.words}<",
         ">1 up to date<",
@@ -119,7 +119,7 @@ def test_page_reports_problems_of_store_and_configuration() -> None:
     page = written(surroundings=surroundings)
     assert "The disk is full." in page
     assert "apps.d/a.yaml:2: &lt;b&gt;" in page
-    assert 'href="/m"' in page
+    assert 'href="m"' in page
     assert ">0 apps<" in page
 
 
@@ -371,7 +371,7 @@ def test_a_view_speaks_of_its_own_periods(name: str) -> None:
 @pytest.mark.parametrize("name", REPORTS)
 def test_views_link_to_each_other_the_weekly_one_first(name: str) -> None:
     page = written(EVERY, FULL, report=REPORTS[name])
-    links = re.findall(r'<a href="/\?report=(\w+)"( aria-current="page")?>(\w+)</a>', page)
+    links = re.findall(r'<a href="\?report=(\w+)"( aria-current="page")?>(\w+)</a>', page)
     assert [(report, title) for report, _, title in links] == [
         ("weekly", "Weeks"),
         ("daily", "Days"),

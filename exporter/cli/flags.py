@@ -14,7 +14,7 @@ from exporter import __version__, alerts, demo, logs
 from exporter.config import parse_duration
 from exporter.httpd import ListenError, parse_address
 from exporter.store import MEMORY
-from exporter.web import APPS
+from exporter.web import APPS, DOCS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -304,7 +304,7 @@ def _link(text: str) -> str:
 
 
 def _path(text: str) -> str:
-    if not _PATH.fullmatch(text) or text in {"/", APPS} or text.startswith(("/-/", "//")):
+    if not _PATH.fullmatch(text) or text in {"/", APPS, DOCS} or text.startswith(("/-/", "//", f"{DOCS}/")):
         raise argparse.ArgumentTypeError(
             "must begin with /, hold letters, digits and ._~/- only, and be no other page of the exporter"
         )

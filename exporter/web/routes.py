@@ -10,6 +10,7 @@ from exporter.httpd import Request, Response
 from exporter.metrics import pieces
 from exporter.reports import DEFAULT_REPORTS, REPORTS
 from exporter.web import appsjson, statuspage
+from exporter.web.documentation import DOCS, Documentation
 from exporter.web.documents import Document, Piece
 from exporter.web.negotiation import accepts_gzip, preferred_format
 
@@ -88,10 +89,12 @@ class Site:
     views: dict[str, Document[statuspage.Row | None]] = field(default_factory=dict)
     """The status page by report, each made when it is first requested."""
     apps: Document[bytes] = field(default_factory=lambda: Document(appsjson.AppsJson()))
+    documentation: Documentation = field(default_factory=Documentation)
 
     def __call__(self, request: Request) -> Response:
         """Answers one request."""
-        route = self._routes().get(request.path)
+        docs = request.path == DOCS or request.path.startswith(f"{DOCS}/")
+        route = (READ, self._documentation) if docs else self._routes().get(request.path)
         if route is None:
             return text(404, f"not found: the metrics are at {self.telemetry_path}, the status page is at /")
         methods, answer = route
@@ -108,6 +111,9 @@ class Site:
             "/-/reload": (("POST", "PUT"), self._reload),
             self.telemetry_path: (READ, self._metrics),
         }
+
+    def _documentation(self, request: Request) -> Response:
+        return self.documentation(request) or text(404, f"not found: the documentation is at {DOCS}/")
 
     def _metrics(self, request: Request) -> Response:
         generation = self.pages.current

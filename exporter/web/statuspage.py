@@ -5,22 +5,18 @@ One self-contained response: its style and its script are in it, and the policy 
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from math import inf
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
 from exporter import __version__
 from exporter.alerts.conditions import Baseline, falls
 from exporter.apps import SEVERITY
-from exporter.periods import beijing_stamp, beijing_words, rfc3339
 from exporter.reports import REPORTS, Unit
 from exporter.web import sparkline
+from exporter.web.rendering import TEMPLATES, content_hash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,17 +26,9 @@ if TYPE_CHECKING:
     from exporter.reports import Field, Report
     from exporter.web.documents import Surroundings
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("exporter.web"),
-    autoescape=select_autoescape(),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters |= {"beijing": beijing_words, "stamp": beijing_stamp, "rfc3339": rfc3339}
-_FRAME = _TEMPLATES.get_template("status.html")
-_APP = _TEMPLATES.get_template("app.html")
-_STYLE = _TEMPLATES.get_template("status.css")
+_FRAME = TEMPLATES.get_template("status.html")
+_APP = TEMPLATES.get_template("app.html")
+_STYLE = TEMPLATES.get_template("status.css")
 _SCRIPT = (files("exporter.web") / "templates" / "status.js").read_text()
 _HEAD = "</thead>"
 """Behind it stand the apps; what is escaped cannot hold it."""
@@ -132,8 +120,8 @@ class StatusPage:
 def policy(report: Report) -> str:
     """The page's Content-Security-Policy."""
     return (
-        f"default-src 'none'; style-src '{_hash(_style(report))}'; script-src '{_hash(_SCRIPT)}'; img-src data:;"
-        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; style-src '{content_hash(_style(report))}'; script-src '{content_hash(_SCRIPT)}';"
+        " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
 
@@ -160,10 +148,6 @@ def _trail(report: Report) -> str:
 def _baselines(report: Report) -> tuple[str, ...]:
     """What falls of the report's figures are judged by; empty where they are not."""
     return tuple(each.comparison.words for each in Baseline if each.comparison in report.comparisons)
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _facts(status: ReportStatus) -> list[str]:
