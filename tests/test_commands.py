@@ -65,6 +65,12 @@ FLAGS = [
     (["config", "--example"], Options("config", example=True)),
     (["config", "--systemd"], Options("config", systemd="service")),
     (["config", "--systemd=fetch.timer"], Options("config", systemd="fetch.timer")),
+    (
+        ["rules", "--web.external-url=https://tools.example/wechat/"],
+        Options("rules", external_url="https://tools.example/wechat"),
+    ),
+    (["--web.external-url=http://[::1]:8080"], Options(external_url="http://[::1]:8080")),
+    (["--web.external-url="], Options()),
     (["healthcheck", "--web.listen-address=:1"], Options("healthcheck", listen_addresses=(":1",))),
     (["--web.config.file=web.yml", "check"], Options("check", web_config_file=Path("web.yml"))),
 ]
@@ -92,6 +98,19 @@ WRONG_USAGE = [
     ["--web.telemetry-path=/a b"],
     ["--web.telemetry-path=//other.example/metrics"],
     ["--web.telemetry-path=/api/v1/apps"],
+    ["--web.telemetry-path=/docs"],
+    ["--web.telemetry-path=/docs/alerts"],
+    ["--web.external-url=tools.example/wechat"],
+    ["--web.external-url=ftp://tools.example"],
+    ["--web.external-url=https://user:password@tools.example"],
+    ["--web.external-url=https://tools.example/?q"],
+    ["--web.external-url=https://tools.example/#f"],
+    ["--web.external-url=https://tools.example//wechat"],
+    ["--web.external-url=https://tools.example/metrics"],
+    ["--web.external-url=https://tools.example/api"],
+    ["--web.external-url=https://tools.example/docs/"],
+    ["--web.external-url=https://tools.example/-"],
+    ["--web.external-url=https://tools.example/wechat", "--web.telemetry-path=/wechat/metrics"],
     ["--web.listen-address=10717"],
     ["demo", "--seed=x"],
     ["check", "--output=x"],
@@ -109,7 +128,7 @@ def test_wrong_usage_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]
 
 
 def test_the_tables_of_flags_are_whole() -> None:
-    assert (len(FLAGS), len(WRONG_USAGE)) == (19, 21)
+    assert (len(FLAGS), len(WRONG_USAGE)) == (22, 34)
     assert {options.command for _, options in FLAGS} == {"run", *COMMANDS}
 
 

@@ -22,7 +22,7 @@ class Links:
     dashboard: str
     """The address of the dashboard."""
     runbook: str
-    """The address of docs/alerts.md, whose headings are the alerts' names."""
+    """The address of docs/alerts.md as a page, whose headings are the alerts' names."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,7 @@ def _settings(
         options.enable_lifecycle,
         options.auto_reload_interval,
         Protection(options.web_config_file, web),
+        options.external_url,
     )
 
 

@@ -89,7 +89,7 @@ def simulate(options: Options, clock: Callable[[], float], wait: Callable[[], No
 def print_rules(options: Options) -> int:
     """Prints the rules of Prometheus, their annotations leading to the given addresses."""
     write = alerts.kubernetes if options.kubernetes else alerts.document
-    print(write(alerts.Links(options.dashboard_url, options.runbook_url)), end="")
+    print(write(options.links), end="")
     return 0
 
 

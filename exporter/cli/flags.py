@@ -9,17 +9,19 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
 
 from exporter import __version__, alerts, demo, logs
 from exporter.config import parse_duration
 from exporter.httpd import ListenError, parse_address
 from exporter.store import MEMORY
-from exporter.web import APPS, DOCS
+from exporter.web import APPS, DOCS, shadows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+_EXTERNAL_URL = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-f:.]+\])(:\d+)?(/[A-Za-z0-9._~-]+)*/?")
 _FLAG = re.compile(r"--?[A-Za-z][A-Za-z0-9._-]{1,60}")
 _INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 
@@ -64,6 +66,7 @@ class Options:
     listen_addresses: tuple[str, ...] = ()
     telemetry_path: str = TELEMETRY_PATH
     web_config_file: Path | None = None
+    external_url: str = ""
     enable_lifecycle: bool = False
     storage_path: str | None = None
     auto_reload_interval: float = 0.0
@@ -75,9 +78,15 @@ class Options:
     faults: tuple[str, ...] = field(default=())
     kubernetes: bool = False
     dashboard_url: str = alerts.DEFAULT_LINKS.dashboard
-    runbook_url: str = alerts.DEFAULT_LINKS.runbook
+    runbook_url: str = ""
     example: bool = False
     systemd: str = ""
+
+    @property
+    def links(self) -> alerts.Links:
+        """Where alerts lead: the runbook is the exporter's own documentation unless another one was given."""
+        served = f"{self.external_url}{alerts.RUNBOOK_PAGE}" if self.external_url else alerts.DEFAULT_LINKS.runbook
+        return alerts.Links(self.dashboard_url, self.runbook_url or served)
 
     def addresses(self, default: str = LISTEN_ADDRESS) -> tuple[str, ...]:
         """Where to listen: what was said, else the command's own default."""
@@ -99,7 +108,11 @@ def parse(argv: Sequence[str]) -> Options:
     values = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     values["listen_addresses"] = tuple(values.pop("listen_addresses", ()))
     values["faults"] = tuple(values.pop("faults", ()))
-    return Options(**values)
+    options = Options(**values)
+    for path in (options.telemetry_path, APPS, DOCS, "/-"):
+        if shadows(urlsplit(options.external_url).path, path):
+            parser.error(f"argument --web.external-url: its path hides {path}, which is a page of the exporter")
+    return options
 
 
 class _Parser(argparse.ArgumentParser):
@@ -183,14 +196,21 @@ def _add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentPars
 
 def _add_links(rules_command: argparse.ArgumentParser) -> None:
     rules_command.add_argument("--kubernetes", action="store_true", help="as a PrometheusRule of prometheus-operator")
-    for flag, where in (("dashboard", "the dashboard in your Grafana"), ("runbook", "your copy of docs/alerts.md")):
-        rules_command.add_argument(
-            f"--{flag}.url",
-            dest=f"{flag}_url",
-            type=_link,
-            metavar="URL",
-            help=f"where alerts find {where} (default: {getattr(alerts.DEFAULT_LINKS, flag)})",
-        )
+    rules_command.add_argument(
+        "--dashboard.url",
+        dest="dashboard_url",
+        type=_link,
+        metavar="URL",
+        help=f"URL of the dashboard in your Grafana (default: {alerts.DEFAULT_LINKS.dashboard})",
+    )
+    rules_command.add_argument(
+        "--runbook.url",
+        dest="runbook_url",
+        type=_link,
+        metavar="URL",
+        help=f"URL of the page that describes the alerts (default: {alerts.RUNBOOK_PAGE} below --web.external-url,"
+        f" or {alerts.DEFAULT_LINKS.runbook})",
+    )
 
 
 def _add_files(config_command: argparse.ArgumentParser) -> None:
@@ -260,6 +280,14 @@ def _add_web_flags(flags: argparse.ArgumentParser) -> None:
         help=f"where the metrics are (default: {TELEMETRY_PATH})",
     )
     flags.add_argument(
+        "--web.external-url",
+        dest="external_url",
+        type=_external_url,
+        metavar="URL",
+        help="URL under which people reach the exporter, behind a reverse proxy too; its path, if any, is answered"
+        " beside /; `rules` links alerts to the documentation below it (default: none)",
+    )
+    flags.add_argument(
         "--web.config.file",
         dest="web_config_file",
         type=_file_or_none,
@@ -301,6 +329,15 @@ def _link(text: str) -> str:
     if not text.isprintable() or not text or set(text) & set(" {}#"):
         raise argparse.ArgumentTypeError("must be an address without white space, braces and fragment")
     return text
+
+
+def _external_url(text: str) -> str:
+    """Return the URL without the slash at its end; empty is none."""
+    if text and not _EXTERNAL_URL.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            "must be http:// or https:// with a host and perhaps a port and a path of letters, digits and ._~-"
+        )
+    return text.rstrip("/")
 
 
 def _path(text: str) -> str:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -16,7 +17,7 @@ from exporter.liveness import StallDetector
 from exporter.runtime.engine import Engine
 from exporter.runtime.reload import Reloader, announce
 from exporter.store import MEMORY, Lock
-from exporter.web import Entrance, Pages, Protection, Site, Surroundings, Trouble
+from exporter.web import Entrance, Pages, Protection, Site, Surroundings, Trouble, below
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,8 @@ class Settings:
     auto_reload_interval: float = 0.0
     """Seconds between two looks at the files of the configuration; 0: nobody looks."""
     protection: Protection = field(default_factory=Protection)
+    external_url: str = ""
+    """Under which people reach the exporter; empty if not given."""
 
 
 def run(
@@ -65,7 +68,8 @@ def run(
         if lock is not None:
             undo.callback(lock.close)
         entrance = Entrance()
-        server = Server(settings.addresses, settings.protection.guarded(entrance), tls=settings.protection.tls)
+        site = below(urlsplit(settings.external_url).path, entrance)
+        server = Server(settings.addresses, settings.protection.guarded(site), tls=settings.protection.tls)
         undo.callback(server.stop)
         server.start()
         _say_where(server.addresses, settings, len(config.apps))
