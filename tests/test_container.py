@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 from dockerfile import Stage, context, stages
@@ -259,6 +260,8 @@ def test_the_demo_answers_is_healthy_writes_nothing_and_ends_on_sigterm(image: I
     before, port = image.files(), free_port()
     process = image.spawn("demo", f"--web.listen-address=:{port}")
     healthy(image, port)
+    with urlopen(f"http://127.0.0.1:{port}/docs/alerts", timeout=10) as page:
+        assert b'id="wechatminiprogramrefused"' in page.read()
     code, seconds = ended_by_sigterm(process)
     assert code == 0
     assert seconds < 2
