@@ -209,15 +209,18 @@ def test_markdown_becomes_html_without_foreign_tags(source: str, expected: str) 
 
 
 def test_links_out_of_the_documentation_lead_to_the_repository(tmp_path: Path) -> None:
-    (tmp_path / "README.md").write_text("# Top\n\n[rules](../prometheus/rules.yml#L1) [b](b.md#c) [i](README.md)\n")
+    (tmp_path / "README.md").write_text(
+        "# Top\n\n[rules](../prometheus/rules.yml#L1) [b](b.md#c) [i](README.md) [top](../README.md)\n"
+    )
     (tmp_path / "b.md").write_text("# B\n\n[top](README.md#top)\n")
-    rules_link = "https://r.example/p/blob/HEAD/prometheus/rules.yml#L1"
-    for repository, expected in (("", []), ("https://r.example/p", [rules_link])):
+    blob = "https://r.example/p/blob/HEAD"
+    outside = ([f"{blob}/prometheus/rules.yml#L1"], [f"{blob}/README.md"])
+    for repository, (before, after) in (("", ([], [])), ("https://r.example/p", outside)):
         documentation = Documentation(tmp_path, repository)
         index, other = (documentation(Request("GET", path)) for path in ("/docs/", "/docs/b"))
         assert index is not None
         assert other is not None
-        assert Read(index.body.decode()).links[3:] == [*expected, "b#c", "./"]
+        assert Read(index.body.decode()).links[3:] == [*before, "b#c", "./", *after]
         assert Read(other.body.decode()).links[3:] == ["./#top"]
 
 

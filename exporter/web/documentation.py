@@ -93,16 +93,14 @@ class Documentation:
     def _resolve(self, link: str) -> str | None:
         """Return where a relative link of a page leads: another page, a picture, or the repository."""
         path, mark, fragment = link.partition("#")
-        found = posixpath.normpath(f"docs/{path}").removeprefix("docs/")
-        stem = found.removesuffix(".md")
-        if stem != found and stem in self._sources:
+        found = posixpath.normpath(f"docs/{path}")
+        name = found.removeprefix("docs/") if found.startswith("docs/") else ""
+        stem = name.removesuffix(".md")
+        if stem != name and stem in self._sources:
             return f"{'./' if stem == _INDEX else stem}{mark}{fragment}"
-        if found in self._pictures:
-            return found
-        if not self._repository:
-            return None
-        outside = posixpath.normpath(f"docs/{path}")
-        return f"{self._repository}/blob/HEAD/{outside}{mark}{fragment}"
+        if name in self._pictures:
+            return name
+        return f"{self._repository}/blob/HEAD/{found}{mark}{fragment}" if self._repository else None
 
 
 def repository_url() -> str:
