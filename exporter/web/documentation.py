@@ -1,12 +1,14 @@
 """The documentation of this version below ``/docs/``, where the links of alerts and of the status page lead.
 
 A page is rendered when it is first requested, then kept: the files belong to the installed program and do not change.
+What only these pages need is imported and compiled then, too, so that it costs no start of the exporter.
 """
 
 from __future__ import annotations
 
 import gzip
 import posixpath
+from functools import cache
 from importlib import metadata
 from typing import TYPE_CHECKING
 
@@ -25,12 +27,6 @@ DOCS = "/docs"
 
 _DISTRIBUTION = "wechat-miniprogram-exporter"
 _INDEX = "README"
-_PAGE = TEMPLATES.get_template("docs.html")
-_STYLE = TEMPLATES.get_template("docs.css").render()
-_POLICY = (
-    f"default-src 'none'; style-src '{content_hash(_STYLE)}'; img-src 'self' data:; base-uri 'none';"
-    " form-action 'none'; frame-ancestors 'none'"
-)
 _HEADERS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer"))
 
 
@@ -41,12 +37,13 @@ class Documentation:
 
     Args:
         directory: Markdown files, and PNG files in ``pictures``.
-        repository: where the project's other files can be read; empty: links to them are shown as text.
+        repository: where the project's other files can be read; empty: links to them are shown as text; None: what
+            the installed program names.
     """
 
     def __init__(self, directory: Path | None = None, repository: str | None = None) -> None:
         directory = shipped("docs") if directory is None else directory
-        self._repository = repository_url() if repository is None else repository
+        self._repository = repository
         self._sources = {path.stem: path for path in directory.glob("*.md")}
         self._pictures = {f"pictures/{path.name}": path for path in directory.glob("pictures/*.png")}
         self._pages: dict[tuple[str, bool], bytes] = {}
@@ -65,7 +62,7 @@ class Documentation:
             return None
         gzipped = accepts_gzip(request.headers.get("Accept-Encoding", ""))
         headers = [("Content-Type", "text/html; charset=utf-8"), ("Vary", "Accept-Encoding"), *_HEADERS]
-        headers.append(("Content-Security-Policy", _POLICY))
+        headers.append(("Content-Security-Policy", _policy()))
         if gzipped:
             headers.append(("Content-Encoding", "gzip"))
         return Response(200, tuple(headers), self._page(name, gzipped=gzipped))
@@ -78,17 +75,21 @@ class Documentation:
         return self._pages[name, gzipped]
 
     def _render(self, name: str) -> bytes:
-        from exporter.web.markdown import render  # noqa: PLC0415 (30 ms that no start should pay)
+        from exporter.web.markdown import render  # noqa: PLC0415 (30 ms)
 
         markdown = render(self._sources[name].read_text(encoding="utf-8"), self._resolve)
-        return _PAGE.render(
-            title=markdown.title,
-            html=markdown.html,
-            lang="zh-CN" if name.endswith(".zh-CN") else "en",
-            is_index=name == _INDEX,
-            style=_STYLE,
-            version=__version__,
-        ).encode()
+        return (
+            TEMPLATES.get_template("docs.html")
+            .render(
+                title=markdown.title,
+                html=markdown.html,
+                lang="zh-CN" if name.endswith(".zh-CN") else "en",
+                is_index=name == _INDEX,
+                style=_style(),
+                version=__version__,
+            )
+            .encode()
+        )
 
     def _resolve(self, link: str) -> str | None:
         """Return where a relative link of a page leads: another page, a picture, or the repository."""
@@ -100,9 +101,24 @@ class Documentation:
             return f"{'./' if stem == _INDEX else stem}{mark}{fragment}"
         if name in self._pictures:
             return name
-        return f"{self._repository}/blob/HEAD/{found}{mark}{fragment}" if self._repository else None
+        repository = repository_url() if self._repository is None else self._repository
+        return f"{repository}/blob/HEAD/{found}{mark}{fragment}" if repository else None
 
 
+@cache
+def _style() -> str:
+    return TEMPLATES.get_template("docs.css").render()
+
+
+@cache
+def _policy() -> str:
+    return (
+        f"default-src 'none'; style-src '{content_hash(_style())}'; img-src 'self' data:; base-uri 'none';"
+        " form-action 'none'; frame-ancestors 'none'"
+    )
+
+
+@cache
 def repository_url() -> str:
     """Return the repository that the installed program names (``[project.urls]``); empty if it names none."""
     try:
