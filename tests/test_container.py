@@ -242,7 +242,7 @@ def test_the_image_has_the_program_and_neither_pip_nor_sources(image: Image) -> 
     assert list(image.root.rglob("exporter/cli/__pycache__/*.pyc")), "compiled, for it cannot be at the start"
 
 
-def test_the_installed_wheel_carries_the_shipped_files_and_no_extras(image: Image) -> None:
+def test_wheel_carries_shipped_files_and_declares_no_extras(image: Image) -> None:
     for argument, file in (("--example", "config.example.yaml"), ("--systemd", f"deploy/systemd/{NAME}.service")):
         assert image.run("config", argument) == (0, (ROOT / file).read_text(), "")
     (metadata,) = image.root.rglob("wechat_miniprogram_exporter-*.dist-info/METADATA")

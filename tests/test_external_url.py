@@ -95,21 +95,21 @@ def test_every_link_works_through_the_proxy(outside: Proxy) -> None:
     assert paths >= {"/", "/metrics", "/api/v1/apps", "/?report=daily", "/docs/", "/docs/alerts", "/-/healthy"}
 
 
-def test_paths_without_their_slash_are_redirected_below_the_prefix(outside: Proxy) -> None:
+def test_paths_without_their_slash_are_redirected(outside: Proxy) -> None:
     assert requests.get(f"{outside.url}/docs", timeout=10).url == f"{outside.url}/docs/"
     if not outside.strips:  # one that strips has nothing to pass on
         page = requests.get(f"{outside.url}?report=daily", timeout=10)
         assert (page.status_code, page.url) == (200, f"{outside.url}/?report=daily")
 
 
-def test_prometheus_and_probes_come_past_the_proxy(outside: Proxy) -> None:
+def test_exporter_is_reachable_without_the_proxy(outside: Proxy) -> None:
     for path in ("/metrics", "/-/ready", "/-/healthy", "/", "/docs/alerts"):
         assert requests.get(f"http://{outside.backend}{path}", timeout=10).status_code == 200
     assert requests.get(f"http://{outside.backend}/tools/", timeout=10).status_code == 404
     assert requests.get(f"http://{outside.backend}{PREFIX}x/", timeout=10).status_code == 404
 
 
-def test_runbook_of_every_alert_leads_through_the_proxy_to_its_heading(outside: Proxy, tmp_path: Path) -> None:
+def test_every_runbook_leads_through_the_proxy_to_its_heading(outside: Proxy, tmp_path: Path) -> None:
     printed = command(tmp_path, "rules", f"--web.external-url={outside.url}/")
     assert (printed.returncode, printed.stderr) == (0, "")
     (group,) = yaml.safe_load(printed.stdout)["groups"]

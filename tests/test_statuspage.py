@@ -106,7 +106,7 @@ def test_the_worst_state_comes_first_then_the_largest_fall() -> None:
     assert page.count(' fell">') == 2
 
 
-def test_last_success_names_the_week_that_is_missing_beside_older_figures() -> None:
+def test_last_success_names_the_week_that_is_missing() -> None:
     awaited = LastResult(W2, State.NOT_READY, 5.0, 5.0, "61503", "not published")
     older = with_report(FULL, state=State.NOT_READY, last_result=awaited, history=visitors(100, newest=W2.before()))
     assert "<td>not yet<small>for 16-22 Nov 2026</small></td>" in written(older)

@@ -15,7 +15,7 @@ from exporter import __version__, alerts, demo, logs
 from exporter.config import parse_duration
 from exporter.httpd import ListenError, parse_address
 from exporter.store import MEMORY
-from exporter.web import APPS, DOCS, shadows
+from exporter.web import APPS, DOCS, hides_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -110,7 +110,7 @@ def parse(argv: Sequence[str]) -> Options:
     values["faults"] = tuple(values.pop("faults", ()))
     options = Options(**values)
     for path in (options.telemetry_path, APPS, DOCS, "/-"):
-        if shadows(urlsplit(options.external_url).path, path):
+        if hides_page(urlsplit(options.external_url).path, path):
             parser.error(f"argument --web.external-url: its path hides {path}, which is a page of the exporter")
     return options
 

@@ -17,7 +17,7 @@ from exporter.liveness import StallDetector
 from exporter.runtime.engine import Engine
 from exporter.runtime.reload import Reloader, announce
 from exporter.store import MEMORY, Lock
-from exporter.web import Entrance, Pages, Protection, Site, Surroundings, Trouble, below
+from exporter.web import Entrance, Pages, Protection, Site, Surroundings, Trouble, with_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,7 @@ def run(
         if lock is not None:
             undo.callback(lock.close)
         entrance = Entrance()
-        site = below(urlsplit(settings.external_url).path, entrance)
+        site = with_prefix(urlsplit(settings.external_url).path, entrance)
         server = Server(settings.addresses, settings.protection.guarded(site), tls=settings.protection.tls)
         undo.callback(server.stop)
         server.start()

@@ -3,7 +3,7 @@
 from exporter.web.documentation import DOCS
 from exporter.web.documents import Surroundings, Trouble
 from exporter.web.pages import Generation, Pages
-from exporter.web.prefix import below, shadows
+from exporter.web.prefix import hides_page, with_prefix
 from exporter.web.protection import Protection
 from exporter.web.routes import APPS, Entrance, Site, Verdict
 
@@ -18,6 +18,6 @@ __all__ = [
     "Surroundings",
     "Trouble",
     "Verdict",
-    "below",
-    "shadows",
+    "hides_page",
+    "with_prefix",
 ]

@@ -1,7 +1,7 @@
 """The site below a path, as behind a reverse proxy: the path of ``--web.external-url``.
 
-Pages link relatively, so that a proxy which strips its path needs nothing here. One that passes the path on is met by
-answering below the path, too; ``/`` keeps working for Prometheus and for probes, which come past the proxy.
+Pages link relatively, so a proxy that strips its path needs nothing here. For a proxy that passes its path on, the site
+is also served below that path. It stays at ``/`` for Prometheus and for probes, which do not use the proxy.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ if TYPE_CHECKING:
     from exporter.httpd import Handler, Request
 
 
-def below(prefix: str, site: Handler) -> Handler:
+def with_prefix(prefix: str, site: Handler) -> Handler:
     """Return a handler that serves the site at ``/`` and below the prefix, such as ``/tools/wechat``."""
     if not prefix:
         return site
 
     def answer(request: Request) -> Response:
-        if request.path == prefix:  # relative links need the slash; so does this one, whatever host the client knows
+        if (
+            request.path == prefix
+        ):  # relative links need the slash; relative itself, since only the client knows the host
             query = f"?{request.query}" if request.query else ""
             return Response(302, (("Location", f"{prefix.rpartition('/')[2]}/{query}"), ("Cache-Control", "no-store")))
         if request.path.startswith(f"{prefix}/"):
@@ -31,6 +33,6 @@ def below(prefix: str, site: Handler) -> Handler:
     return answer
 
 
-def shadows(prefix: str, path: str) -> bool:
+def hides_page(prefix: str, path: str) -> bool:
     """Return whether a path of the site could not be told from one below the prefix."""
     return bool(prefix) and f"{path}/".startswith(f"{prefix}/")
