@@ -1,4 +1,4 @@
-"""Files delivered with the program that are no code: the documentation, the example configuration, the systemd units.
+"""Files delivered with the program that are not code: the documentation, the example configuration, the systemd units.
 
 They have one place in the repository. A built wheel carries them in ``exporter/files``, under the same relative paths
 (pyproject.toml, ``force-include``); a checkout, editable installation included, reads the repository's own files.
