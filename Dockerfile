@@ -1,6 +1,8 @@
 FROM python:3.13.15-slim-trixie AS build
 WORKDIR /build
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE config.example.yaml ./
+COPY deploy/systemd deploy/systemd
+COPY docs docs
 COPY exporter exporter
 RUN python -m venv --without-pip /opt/wechat-miniprogram-exporter
 RUN python -m pip --python /opt/wechat-miniprogram-exporter/bin/python install --no-cache-dir --compile .

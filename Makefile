@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+INSTALLED_DEV := $(VENV)/.installed-dev
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PYTEST_FLAGS ?=
 
 .PHONY: demo test soak lint format generated docs pictures clean
@@ -13,7 +15,7 @@ demo: $(INSTALLED)
 
 ## All tests with branch coverage; promtool and prometheus come from the machine or from Debian's package, Grafana's
 ## data engine from npm, Chromium from the machine or, as root on Debian, from the distribution.
-test: $(INSTALLED)
+test: $(INSTALLED_DEV)
 	tests/get-debian-packages
 	tests/get-node-packages $(BIN)
 	tests/get-chromium || echo "so the tests in a browser are skipped"
@@ -23,16 +25,16 @@ test: $(INSTALLED)
 	$(BIN)/coverage report
 
 ## Long tests with randomly failing system calls; needs Debian's fiu-utils.
-soak: $(INSTALLED)
+soak: $(INSTALLED_DEV)
 	$(BIN)/pytest --timeout=600 tests/soak
 
 ## Everything that reads the code without running it.
-lint: $(INSTALLED)
+lint: $(INSTALLED_DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-format: $(INSTALLED)
+format: $(INSTALLED_DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -44,13 +46,13 @@ generated: $(INSTALLED)
 	$(BIN)/wechat-miniprogram-exporter dashboard > grafana/wechat-miniprogram.json
 
 ## Writes the generated tables of README.md and docs/ from the code.
-docs: $(INSTALLED)
+docs: $(INSTALLED_DEV)
 	PYTHONPATH=tests $(BIN)/python -m doc_tables
 
 ## Draws the pictures of the dashboard (Grafana's components, in Chromium, on twelve weeks of the demo in a Prometheus)
 ## and of the status page.
 pictures: export PATH := $(CURDIR)/$(BIN):$(PATH):$(CURDIR)/.cache/prometheus/usr/bin
-pictures: $(INSTALLED) generated
+pictures: $(INSTALLED_DEV) generated
 	tests/get-debian-packages
 	tests/get-chromium
 	npm --prefix grafana/pictures ci --loglevel=error
@@ -66,6 +68,14 @@ $(INSTALLED): pyproject.toml
 		|| { echo "Python 3.11 or newer is needed; name it with: make PYTHON=python3.12"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' \
 		|| { echo "Python's venv module is needed; on Debian: apt-get install python3-venv"; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	touch $@
+	@echo "installing the exporter into $(VENV) (about 40 MB) ..."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --editable .
+	@touch $@
+
+# pip reads dependency groups since 25.1; Debian 12 and Python 3.11 bring 23.
+$(INSTALLED_DEV): $(INSTALLED)
+	@echo "installing the development packages into $(VENV) (about 550 MB, some minutes) ..."
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@$(PIP) install --group dev
+	@touch $@

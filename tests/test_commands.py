@@ -16,7 +16,7 @@ from rig import COMMAND, command, running, samples_of, served
 
 from exporter import __version__
 from exporter.apps import State
-from exporter.cli.flags import COMMANDS, Options, parse
+from exporter.cli.flags import COMMANDS, SYSTEMD_UNITS, Options, parse
 from exporter.periods import Week, newest_wanted
 from exporter.wechat.access.sources import STABLE_TOKEN
 from exporter.wechat.simulator import KINDS, InjectedFault, SimulatedApp
@@ -62,6 +62,15 @@ FLAGS = [
         ["rules", "--kubernetes", "--dashboard.url=https://g/d/x", "--runbook.url=https://w/a"],
         Options("rules", kubernetes=True, dashboard_url="https://g/d/x", runbook_url="https://w/a"),
     ),
+    (["config", "--example"], Options("config", example=True)),
+    (["config", "--systemd"], Options("config", systemd="service")),
+    (["config", "--systemd=fetch.timer"], Options("config", systemd="fetch.timer")),
+    (
+        ["rules", "--web.external-url=https://tools.example/wechat/"],
+        Options("rules", external_url="https://tools.example/wechat"),
+    ),
+    (["--web.external-url=http://[::1]:8080"], Options(external_url="http://[::1]:8080")),
+    (["--web.external-url="], Options()),
     (["healthcheck", "--web.listen-address=:1"], Options("healthcheck", listen_addresses=(":1",))),
     (["--web.config.file=web.yml", "check"], Options("check", web_config_file=Path("web.yml"))),
 ]
@@ -89,9 +98,24 @@ WRONG_USAGE = [
     ["--web.telemetry-path=/a b"],
     ["--web.telemetry-path=//other.example/metrics"],
     ["--web.telemetry-path=/api/v1/apps"],
+    ["--web.telemetry-path=/docs"],
+    ["--web.telemetry-path=/docs/alerts"],
+    ["--web.external-url=tools.example/wechat"],
+    ["--web.external-url=ftp://tools.example"],
+    ["--web.external-url=https://user:password@tools.example"],
+    ["--web.external-url=https://tools.example/?q"],
+    ["--web.external-url=https://tools.example/#f"],
+    ["--web.external-url=https://tools.example//wechat"],
+    ["--web.external-url=https://tools.example/metrics"],
+    ["--web.external-url=https://tools.example/api"],
+    ["--web.external-url=https://tools.example/docs/"],
+    ["--web.external-url=https://tools.example/-"],
+    ["--web.external-url=https://tools.example/wechat", "--web.telemetry-path=/wechat/metrics"],
     ["--web.listen-address=10717"],
     ["demo", "--seed=x"],
     ["check", "--output=x"],
+    ["config", "--example", "--systemd"],
+    ["config", "--systemd=timer"],
 ]
 
 
@@ -104,7 +128,7 @@ def test_wrong_usage_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]
 
 
 def test_the_tables_of_flags_are_whole() -> None:
-    assert (len(FLAGS), len(WRONG_USAGE)) == (16, 19)
+    assert (len(FLAGS), len(WRONG_USAGE)) == (22, 34)
     assert {options.command for _, options in FLAGS} == {"run", *COMMANDS}
 
 
@@ -122,6 +146,25 @@ def test_python_m_exporter_is_the_same_program(tmp_path: Path) -> None:
         [python, "-m", "exporter", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert result.stdout == command(tmp_path, "--version").stdout
+
+
+# --- files delivered with the program ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("argument", "file"),
+    [("--example", "config.example.yaml"), *((f"--systemd={unit}", path) for unit, path in SYSTEMD_UNITS.items())],
+)
+def test_config_prints_a_file_of_the_repository(argument: str, file: str, tmp_path: Path) -> None:
+    result = command(tmp_path, "config", argument)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == (Path(__file__).parent.parent / file).read_text()
+
+
+def test_config_alone_names_what_it_can_print(tmp_path: Path) -> None:
+    result = command(tmp_path, "config")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.endswith("one of the arguments --example --systemd is required\n")
 
 
 # --- configuration that cannot be used -------------------------------------------------------------

@@ -19,6 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 from dockerfile import Stage, context, stages
@@ -51,11 +52,13 @@ def test_both_stages_stand_on_one_slim_image_pinned_to_the_patch_release() -> No
 def test_everything_that_is_copied_is_in_the_context_and_nothing_else_is() -> None:
     copied = {source for words in BUILD.all("COPY") for source in words.split()[:-1]}
     tops = {path.partition("/")[0] for path in CONTEXT}
-    assert tops == copied
+    assert tops == {source.partition("/")[0] for source in copied}
     assert all((ROOT / source).exists() for source in copied)
-    assert [path for path in CONTEXT if not path.endswith((".py", ".html", ".css", ".js", "py.typed"))] == [
-        path for path in CONTEXT if path in {"pyproject.toml", "README.md", "LICENSE"}
-    ]
+    texts = [path for path in CONTEXT if path.partition("/")[0] != "exporter"]
+    assert [
+        path for path in texts if not any(path == source or path.startswith(f"{source}/") for source in copied)
+    ] == []
+    assert all(path.endswith((".py", ".html", ".css", ".js", "py.typed")) for path in {*CONTEXT} - {*texts})
     assert FINAL.all("COPY") == [f"--from=build {2 * f'/opt/{NAME} '}".strip()]
 
 
@@ -163,7 +166,7 @@ def build(image: Image, stage: Stage, source: Path) -> None:
             shutil.copytree(f"{source}{sources[1]}", image.rooted(target), symlinks=True)
         elif instruction == "COPY":
             for path in CONTEXT:
-                if path.partition("/")[0] in sources:
+                if any(path == source or path.startswith(f"{source}/") for source in sources):
                     (here / path).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy(source / path, here / path)
         elif instruction == "RUN":
@@ -239,6 +242,15 @@ def test_the_image_has_the_program_and_neither_pip_nor_sources(image: Image) -> 
     assert list(image.root.rglob("exporter/cli/__pycache__/*.pyc")), "compiled, for it cannot be at the start"
 
 
+def test_wheel_carries_shipped_files_and_declares_no_extras(image: Image) -> None:
+    for argument, file in (("--example", "config.example.yaml"), ("--systemd", f"deploy/systemd/{NAME}.service")):
+        assert image.run("config", argument) == (0, (ROOT / file).read_text(), "")
+    (metadata,) = image.root.rglob("wechat_miniprogram_exporter-*.dist-info/METADATA")
+    head = metadata.read_text().partition("\n\n")[0]
+    assert "Requires-Dist: h11" in head
+    assert [line for line in head.splitlines() if "extra" in line.lower()] == []
+
+
 def test_check_finds_the_mounted_configuration_without_being_told(image: Image) -> None:
     configured(image, "https://api.weixin.qq.com", SimulatedApp("wx00000000000000a0", "s" * 32))
     assert image.run("check") == (0, "SUCCESS: 1 apps\n", "")
@@ -248,6 +260,8 @@ def test_the_demo_answers_is_healthy_writes_nothing_and_ends_on_sigterm(image: I
     before, port = image.files(), free_port()
     process = image.spawn("demo", f"--web.listen-address=:{port}")
     healthy(image, port)
+    with urlopen(f"http://127.0.0.1:{port}/docs/alerts", timeout=10) as page:
+        assert b'id="wechatminiprogramrefused"' in page.read()
     code, seconds = ended_by_sigterm(process)
     assert code == 0
     assert seconds < 2

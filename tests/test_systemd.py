@@ -32,12 +32,18 @@ if TYPE_CHECKING:
 FOLDER = Path(__file__).parent.parent / "deploy" / "systemd"
 UNIT = FOLDER / f"{NAME}.service"
 README = (FOLDER / "README.md").read_text()
-SETTINGS = [
-    (key, value)
-    for line in UNIT.read_text().replace("\\\n", " ").splitlines()
-    if "=" in line and not line.startswith("#")
-    for key, _, value in [line.partition("=")]
-]
+
+
+def settings(unit: Path) -> list[tuple[str, str]]:
+    return [
+        (key, value)
+        for line in unit.read_text().replace("\\\n", " ").splitlines()
+        if "=" in line and not line.startswith("#")
+        for key, _, value in [line.partition("=")]
+    ]
+
+
+SETTINGS = settings(UNIT)
 ONE = dict(SETTINGS)
 """The last value of each setting."""
 PROGRAM, *ARGUMENTS = shlex.split(ONE["ExecStart"].replace("$ARGS", ""))
@@ -45,6 +51,8 @@ OPTIONS = parse(ARGUMENTS)
 RELOAD = ONE["ExecReload"].split()[1].lstrip("-")
 """A signal."""
 CREDENTIALS = Path("/run/credentials") / UNIT.name
+FETCH_UNIT = FOLDER / f"{NAME}-fetch.service"
+TIMER = FOLDER / f"{NAME}-fetch.timer"
 (EXAMPLE,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
 CONFIGURATION = yaml.safe_load(EXAMPLE)
 
@@ -76,15 +84,58 @@ def test_the_readme_names_the_paths_of_the_unit() -> None:
     assert [app["secret_file"] for app in CONFIGURATION["apps"]] == [shop]
 
 
+# --- the fetch timer -------------------------------------------------------------------------------
+
+
+def test_fetch_unit_runs_fetch_into_directories_it_may_write(tmp_path: Path) -> None:
+    one = dict(settings(FETCH_UNIT))
+    program, *arguments = shlex.split(one["ExecStart"])
+    options = parse(arguments)
+    assert (program, options.command, options.config_file) == (PROGRAM, "fetch", OPTIONS.config_file)
+    assert options.storage_path == f"/var/lib/{one['StateDirectory']}"
+    assert options.output is not None
+    assert str(options.output.parent) == one["ReadWritePaths"]
+    for named in (one["ReadWritePaths"], one["SupplementaryGroups"], f"/run/credentials/{FETCH_UNIT.name}"):
+        assert named in README, named
+    textfiles = tmp_path / "textfiles"
+    textfiles.mkdir()
+    with served([APP]) as (_, base_url):
+        app = {"appid": APP.appid, "secret": APP.secret}
+        (tmp_path / "config.yaml").write_text(json.dumps({"api": {"base_url": base_url}, "apps": [app]}))
+        places = {one["ReadWritePaths"]: textfiles, str(OPTIONS.config_file.parent): tmp_path, "/var/lib": tmp_path}
+        for path, place in places.items():
+            arguments = [argument.replace(path, str(place)) for argument in arguments]
+        assert command(tmp_path, *arguments).returncode == 0
+    (written,) = textfiles.iterdir()
+    assert written.name.endswith(".prom")
+    assert "wechat_miniprogram_weekly_visitors{" in written.read_text()
+
+
+def test_fetch_unit_has_the_hardening_of_the_exporter_s() -> None:
+    own = {"Type", "EnvironmentFile", "ExecStart", "Description", "StateDirectory", "TasksMax"}
+    long_running = {"ExecReload", "Restart", "RestartSec", "RestartPreventExitStatus", "WantedBy"}
+    hardening = [(key, value) for key, value in SETTINGS if key not in own | long_running]
+    assert [line for line in hardening if line not in settings(FETCH_UNIT)] == []
+
+
+def test_timer_starts_the_fetch_unit() -> None:
+    timer = dict(settings(TIMER))
+    assert TIMER.stem == FETCH_UNIT.stem, "without Unit= it starts the unit of its own name"
+    assert "Unit" not in timer
+    assert timer["WantedBy"] == "timers.target"
+
+
 # --- as systemd sees it ----------------------------------------------------------------------------
 
 
-def test_systemd_finds_nothing_wrong_with_it(systemd: Systemd, tmp_path: Path) -> None:
-    here = tmp_path / UNIT.name
-    here.write_text(UNIT.read_text().replace(PROGRAM, COMMAND[0]))
+@pytest.mark.parametrize("unit", [UNIT, FETCH_UNIT, TIMER], ids=lambda unit: unit.name)
+def test_systemd_finds_nothing_wrong_with_it(systemd: Systemd, tmp_path: Path, unit: Path) -> None:
+    for each in (UNIT, FETCH_UNIT, TIMER):
+        (tmp_path / each.name).write_text(each.read_text().replace(PROGRAM, COMMAND[0]))
+    here = tmp_path / unit.name
     assert complaints(systemd, here) == []
-    here.write_text(here.read_text().replace("PrivateTmp=yes", "PrivateTmpp=yes"))
-    assert any("PrivateTmpp" in line for line in complaints(systemd, here))
+    here.write_text(re.sub(r"^(PrivateTmp|OnCalendar)=", r"\1p=", here.read_text(), flags=re.MULTILINE))
+    assert any(re.search("PrivateTmpp|OnCalendarp", line) for line in complaints(systemd, here))
 
 
 def complaints(systemd: Systemd, unit: Path) -> list[str]:
@@ -93,10 +144,14 @@ def complaints(systemd: Systemd, unit: Path) -> list[str]:
     return [line for line in result.stderr.splitlines() if NAME in line]
 
 
-def test_the_readme_says_the_exposure_that_systemd_computes(systemd: Systemd) -> None:
-    said = re.search(r"\(systemd (\d+)\) prints an exposure level of ([\d.]+) (\w+)", " ".join(README.split()))
+@pytest.mark.parametrize("unit", [UNIT, FETCH_UNIT], ids=lambda unit: unit.name)
+def test_the_readme_says_the_exposure_that_systemd_computes(systemd: Systemd, unit: Path) -> None:
+    said = re.search(
+        rf"`systemd-analyze security {unit.stem}` \(systemd (\d+)\) prints an exposure level of ([\d.]+) (\w+)",
+        " ".join(README.split()),
+    )
     assert said is not None
-    printed = systemd.analyze("security", "--offline=true", "--no-pager", str(UNIT)).stdout
+    printed = systemd.analyze("security", "--offline=true", "--no-pager", str(unit)).stdout
     computed = re.search(r"Overall exposure level for \S+: ([\d.]+) (\w+)", printed)
     assert computed is not None, printed
     assert computed[2] == said[3]

@@ -68,6 +68,7 @@ def _dispatch(options: Options, signals: Signals) -> int:
         "healthcheck": health.healthcheck,
         "rules": commands.print_rules,
         "dashboard": commands.print_dashboard,
+        "config": commands.print_file,
         "simulator": lambda options: commands.simulate(options, _clock, signals.wait),
         "demo": lambda options: _demo(options, signals),
     }
@@ -137,6 +138,7 @@ def _settings(
         options.enable_lifecycle,
         options.auto_reload_interval,
         Protection(options.web_config_file, web),
+        options.external_url,
     )
 
 

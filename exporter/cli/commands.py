@@ -9,12 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from exporter import alerts, dashboards, demo
-from exporter.cli.flags import UsageError
+from exporter.cli.flags import SYSTEMD_UNITS, UsageError
 from exporter.config import write_atomically
 from exporter.metrics import Format, Renderer, compose
 from exporter.reports import REPORTS
 from exporter.runtime.engine import Engine
 from exporter.runtime.live_check import check_live
+from exporter.shipped import shipped
 from exporter.wechat.simulator import KINDS, OTHER_ENDPOINTS, InjectedFault, Simulator
 
 if TYPE_CHECKING:
@@ -91,13 +92,20 @@ def simulate(options: Options, clock: Callable[[], float], wait: Callable[[], No
 def print_rules(options: Options) -> int:
     """Print the rules for Prometheus, with links to the given URLs in their annotations."""
     write = alerts.render_prometheus_rule if options.kubernetes else alerts.render_rules
-    print(write(alerts.Links(options.dashboard_url, options.runbook_url)), end="")
+    print(write(options.links), end="")
     return 0
 
 
 def print_dashboard(_options: Options) -> int:
     """Print the Grafana dashboard."""
     print(dashboards.dashboard(), end="")
+    return 0
+
+
+def print_file(options: Options) -> int:
+    """Print the example configuration or a systemd unit."""
+    path = SYSTEMD_UNITS[options.systemd] if options.systemd else "config.example.yaml"
+    print(shipped(path).read_text(encoding="utf-8"), end="")
     return 0
 
 

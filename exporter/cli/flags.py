@@ -9,17 +9,19 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import urlsplit
 
 from exporter import __version__, alerts, demo, logs
 from exporter.config import parse_duration
 from exporter.httpd import ListenError, parse_address
 from exporter.store import MEMORY
-from exporter.web import APPS
+from exporter.web import APPS, DOCS, hides_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+_EXTERNAL_URL = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-f:.]+\])(:\d+)?(/[A-Za-z0-9._~-]+)*/?")
 _FLAG = re.compile(r"--?[A-Za-z][A-Za-z0-9._-]{1,60}")
 _INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 
@@ -38,8 +40,17 @@ COMMANDS = {
     "simulator": "Run only the simulator, over HTTP.",
     "rules": "Print the recording and alerting rules for Prometheus; with --kubernetes, as a PrometheusRule resource.",
     "dashboard": "Print the Grafana dashboard.",
+    "config": "Print the example configuration or a systemd unit.",
     "healthcheck": "Exit with 0 if the exporter at --web.listen-address responds (for containers).",
 }
+
+
+SYSTEMD_UNITS = {
+    "service": "deploy/systemd/wechat-miniprogram-exporter.service",
+    "fetch.service": "deploy/systemd/wechat-miniprogram-exporter-fetch.service",
+    "fetch.timer": "deploy/systemd/wechat-miniprogram-exporter-fetch.timer",
+}
+"""The units that ``config --systemd`` prints: their paths for ``shipped``."""
 
 
 class UsageError(Exception):
@@ -55,6 +66,7 @@ class Options:
     listen_addresses: tuple[str, ...] = ()
     telemetry_path: str = TELEMETRY_PATH
     web_config_file: Path | None = None
+    external_url: str = ""
     enable_lifecycle: bool = False
     storage_path: str | None = None
     auto_reload_interval: float = 0.0
@@ -66,7 +78,15 @@ class Options:
     faults: tuple[str, ...] = field(default=())
     kubernetes: bool = False
     dashboard_url: str = alerts.DEFAULT_LINKS.dashboard
-    runbook_url: str = alerts.DEFAULT_LINKS.runbook
+    runbook_url: str = ""
+    example: bool = False
+    systemd: str = ""
+
+    @property
+    def links(self) -> alerts.Links:
+        """Return the links of alerts; the default runbook is the exporter's own documentation."""
+        served = f"{self.external_url}{alerts.RUNBOOK_PAGE}" if self.external_url else alerts.DEFAULT_LINKS.runbook
+        return alerts.Links(self.dashboard_url, self.runbook_url or served)
 
     def addresses(self, default: str = LISTEN_ADDRESS) -> tuple[str, ...]:
         """Return the addresses to listen on: those given, else the command's default."""
@@ -88,7 +108,11 @@ def parse(argv: Sequence[str]) -> Options:
     values = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     values["listen_addresses"] = tuple(values.pop("listen_addresses", ()))
     values["faults"] = tuple(values.pop("faults", ()))
-    return Options(**values)
+    options = Options(**values)
+    for path in (options.telemetry_path, APPS, DOCS, "/-"):
+        if hides_page(urlsplit(options.external_url).path, path):
+            parser.error(f"argument --web.external-url: its path hides the exporter's page {path}")
+    return options
 
 
 class _Parser(argparse.ArgumentParser):
@@ -157,6 +181,7 @@ def _add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentPars
         help="Write to FILE, atomically, instead of standard output.",
     )
     _add_links(made["rules"])
+    _add_files(made["config"])
     for name in ("demo", "simulator"):
         made[name].add_argument("--seed", type=int, help="Seed of the simulated figures (default: 0).")
     made["simulator"].add_argument(
@@ -171,14 +196,37 @@ def _add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentPars
 
 def _add_links(rules_command: argparse.ArgumentParser) -> None:
     rules_command.add_argument("--kubernetes", action="store_true", help="Print them as a PrometheusRule resource.")
-    for flag, where in (("dashboard", "the dashboard in your Grafana"), ("runbook", "your copy of docs/alerts.md")):
-        rules_command.add_argument(
-            f"--{flag}.url",
-            dest=f"{flag}_url",
-            type=_link,
-            metavar="URL",
-            help=f"URL of {where}, for links in alerts (default: {getattr(alerts.DEFAULT_LINKS, flag)}).",
-        )
+    rules_command.add_argument(
+        "--dashboard.url",
+        dest="dashboard_url",
+        type=_link,
+        metavar="URL",
+        help=f"URL of the dashboard in your Grafana, for links in alerts (default: {alerts.DEFAULT_LINKS.dashboard}).",
+    )
+    rules_command.add_argument(
+        "--runbook.url",
+        dest="runbook_url",
+        type=_link,
+        metavar="URL",
+        help="URL of the runbook, for links in alerts (default: the documentation at --web.external-url, else"
+        f" {alerts.DEFAULT_LINKS.runbook}).",
+    )
+
+
+def _add_files(config_command: argparse.ArgumentParser) -> None:
+    choice = config_command.add_mutually_exclusive_group(required=True)
+    choice.add_argument(
+        "--example", action="store_true", help="Print a configuration with every option and its default."
+    )
+    choice.add_argument(
+        "--systemd",
+        nargs="?",
+        const="service",
+        choices=SYSTEMD_UNITS,
+        metavar="UNIT",
+        help="Print the unit that runs the exporter (service), or those that run `fetch` for node_exporter"
+        " (fetch.service, fetch.timer).",
+    )
 
 
 def _shared_flags() -> argparse.ArgumentParser:
@@ -232,6 +280,14 @@ def _add_web_flags(flags: argparse.ArgumentParser) -> None:
         help=f"Path of the metrics (default: {TELEMETRY_PATH}).",
     )
     flags.add_argument(
+        "--web.external-url",
+        dest="external_url",
+        type=_external_url,
+        metavar="URL",
+        help="URL under which people reach the exporter, for example behind a reverse proxy. Pages are also served"
+        " below its path, and `rules` links to it (default: none).",
+    )
+    flags.add_argument(
         "--web.config.file",
         dest="web_config_file",
         type=_file_or_none,
@@ -275,9 +331,18 @@ def _link(text: str) -> str:
     return text
 
 
+def _external_url(text: str) -> str:
+    """Return the URL without a trailing slash; empty if there is none."""
+    if text and not _EXTERNAL_URL.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            "must be http:// or https://, a host, an optional port and an optional path of letters, digits and ._~-"
+        )
+    return text.rstrip("/")
+
+
 def _path(text: str) -> str:
     # //host/path in a link leads to another host.
-    if not _PATH.fullmatch(text) or text in {"/", APPS} or text.startswith(("/-/", "//")):
+    if not _PATH.fullmatch(text) or text in {"/", APPS, DOCS} or text.startswith(("/-/", "//", f"{DOCS}/")):
         raise argparse.ArgumentTypeError(
             "must start with /, contain only letters, digits and ._~/-, and not be another path of the exporter"
         )

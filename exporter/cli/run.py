@@ -18,6 +18,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -27,7 +28,7 @@ from exporter.liveness import StallDetector
 from exporter.runtime.engine import Engine
 from exporter.runtime.reload import Reloader, log_problems
 from exporter.store import MEMORY, Lock
-from exporter.web import Issue, PageContext, Pages, Protection, Site, StartupHandler
+from exporter.web import Issue, PageContext, Pages, Protection, Site, StartupHandler, with_prefix
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +54,8 @@ class Settings:
     auto_reload_interval: float = 0.0
     """Seconds between two checks of the configuration's files for changes; 0 disables them."""
     protection: Protection = field(default_factory=Protection)
+    external_url: str = ""
+    """The URL under which people reach the exporter; empty if not given."""
 
 
 def run(
@@ -84,7 +87,8 @@ def run(
         if lock is not None:
             cleanup.callback(lock.close)
         startup = StartupHandler()
-        server = Server(settings.addresses, settings.protection.authenticated(startup), tls=settings.protection.tls)
+        site = with_prefix(urlsplit(settings.external_url).path, startup)
+        server = Server(settings.addresses, settings.protection.authenticated(site), tls=settings.protection.tls)
         cleanup.callback(server.stop)
         server.start()
         _log_listening(server.addresses, settings, len(config.apps))

@@ -10,6 +10,7 @@ from exporter.httpd import Request, Response, text_response
 from exporter.metrics import chunks
 from exporter.reports import DEFAULT_REPORTS, REPORTS
 from exporter.web import appsjson, statuspage
+from exporter.web.documentation import DOCS, Documentation
 from exporter.web.documents import CachedDocument, Fragment
 from exporter.web.negotiation import accepts_gzip, preferred_format
 
@@ -83,10 +84,12 @@ class Site:
     views: dict[str, CachedDocument[statuspage.AppRow | None]] = field(default_factory=dict)
     """The status page of each report, created when it is first requested."""
     apps: CachedDocument[bytes] = field(default_factory=lambda: CachedDocument(appsjson.AppsJson()))
+    documentation: Documentation = field(default_factory=Documentation)
 
     def __call__(self, request: Request) -> Response:
         """Respond to one request."""
-        route = self._routes().get(request.path)
+        docs = request.path == DOCS or request.path.startswith(f"{DOCS}/")
+        route = (READ, self._documentation) if docs else self._routes().get(request.path)
         if route is None:
             return text_response(404, f"not found: metrics at {self.telemetry_path}, status page at /")
         methods, handle = route
@@ -103,6 +106,9 @@ class Site:
             "/-/reload": (("POST", "PUT"), self._reload),
             self.telemetry_path: (READ, self._metrics),
         }
+
+    def _documentation(self, request: Request) -> Response:
+        return self.documentation(request) or text_response(404, f"not found: the documentation is at {DOCS}/")
 
     def _metrics(self, request: Request) -> Response:
         snapshot = self.pages.current

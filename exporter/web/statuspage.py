@@ -10,22 +10,18 @@ assembled, because it depends on all apps.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from math import inf
 from typing import TYPE_CHECKING
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
 from exporter import __version__
 from exporter.alerts.conditions import Baseline, find_drops
 from exporter.apps import SEVERITY
-from exporter.periods import format_beijing, format_beijing_minute, rfc3339
 from exporter.reports import REPORTS, Unit
 from exporter.web import sparkline
+from exporter.web.rendering import TEMPLATES, content_hash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,17 +31,9 @@ if TYPE_CHECKING:
     from exporter.reports import Field, Report
     from exporter.web.documents import PageContext
 
-_TEMPLATES = Environment(
-    loader=PackageLoader("exporter.web"),
-    autoescape=select_autoescape(),
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-_TEMPLATES.filters |= {"beijing": format_beijing, "stamp": format_beijing_minute, "rfc3339": rfc3339}
-_FRAME = _TEMPLATES.get_template("status.html")
-_APP = _TEMPLATES.get_template("app.html")
-_STYLE = _TEMPLATES.get_template("status.css")
+_FRAME = TEMPLATES.get_template("status.html")
+_APP = TEMPLATES.get_template("app.html")
+_STYLE = TEMPLATES.get_template("status.css")
 _SCRIPT = (files("exporter.web") / "templates" / "status.js").read_text()
 _HEAD = "</thead>"
 """The apps are inserted after it. Escaped text cannot contain it."""
@@ -138,8 +126,8 @@ class StatusPage:
 def content_security_policy(report: Report) -> str:
     """Return the Content-Security-Policy of a view."""
     return (
-        f"default-src 'none'; style-src '{_hash(_style(report))}'; script-src '{_hash(_SCRIPT)}'; img-src data:;"
-        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; style-src '{content_hash(_style(report))}'; script-src '{content_hash(_SCRIPT)}';"
+        " img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
 
@@ -166,10 +154,6 @@ def _trail(report: Report) -> str:
 def _baselines(report: Report) -> tuple[str, ...]:
     """Return the names of the baselines of the report's alerts; empty if it has none."""
     return tuple(each.comparison.description for each in Baseline if each.comparison in report.comparisons)
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _facts(status: ReportStatus) -> list[str]:

@@ -1,0 +1,82 @@
+"""The pages for people under axe-core's rules of WCAG 2.2, levels A and AA, in Chromium."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from browser import FLAGS, opened, served
+from playwright.sync_api import sync_playwright
+from rig import running
+
+from exporter import demo
+from exporter.web import Trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+AXE = Path(__file__).parent / "axe" / "node_modules" / "axe-core" / "axe.min.js"
+LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+VIEWS = {
+    "light": {"color_scheme": "light", "viewport": {"width": 1280, "height": 800}},
+    "dark": {"color_scheme": "dark", "viewport": {"width": 1280, "height": 800}},
+    "light, 360 px": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}},
+    "dark, 360 px": {"color_scheme": "dark", "viewport": {"width": 360, "height": 740}},
+}
+DEMO = ("/", "/?report=daily", "/docs/", "/docs/alerts")
+PAGES = (*DEMO, "a broken configuration")
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    if not AXE.exists():
+        pytest.skip("axe-core is not here; tests/get-node-packages says why")
+    return AXE.read_text()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def addresses(axe: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:  # noqa: ARG001 (skips)
+    """Each page's URL: those of the demo, whose apps have every state, and one without apps that reports an issue."""
+    issue = Trouble("App files are invalid.", ("apps.d/a.yaml:2: no such key",))
+    with ExitStack() as undo:
+        exporter = undo.enter_context(running(tmp_path_factory.mktemp("demo"), "demo"))
+        reports = sum(len(role.reports) for role in demo.demo_apps(time.time()))
+        exporter.scrape_until(lambda samples: sum(name == "up" for name, *_ in samples) == reports)  # none is pending
+        found = {page: f"http://{exporter.address}{page}" for page in DEMO}
+        yield found | {PAGES[-1]: undo.enter_context(served((), issue))}
+
+
+def violations(page: Page, axe: str) -> list[tuple[str, list[str]]]:
+    """Return each rule that is broken, and the elements that break it."""
+    page.evaluate(axe)
+    result: dict[str, Any] = page.evaluate("levels => axe.run({runOnly: levels})", LEVELS)
+    assert result["passes"], "no rule was applied"
+    return [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in result["violations"]]
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("page", PAGES)
+def test_page_breaks_no_rule(browser: Browser, addresses: dict[str, str], axe: str, page: str, view: str) -> None:
+    with opened(browser, addresses[page], **VIEWS[view]) as (shown, heard):
+        assert violations(shown, axe) == []
+        assert shown.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        assert heard.complaints == []
+
+
+def test_a_broken_rule_would_be_found(browser: Browser, addresses: dict[str, str], axe: str) -> None:
+    with opened(browser, addresses["/docs/"]) as (shown, _):
+        shown.evaluate("document.querySelector('main').append(document.createElement('img'))")
+        assert [rule for rule, _ in violations(shown, axe)] == ["image-alt"]
