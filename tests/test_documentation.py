@@ -11,7 +11,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import bcrypt
 import pytest
 import requests
-from exporter.alerts.render_rules import rules
+from exporter.alerts.rule_files import rules
 from rig import running
 
 from exporter.alerts.model import Alert

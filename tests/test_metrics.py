@@ -638,7 +638,7 @@ def test_a_registered_report_is_exposed_from_fetch_to_page(made_up: Report, prom
     assert facts["comparison"] == {"day_before": {"shares": 60, "sharers": 0, "response_seconds": 0.5}}
     assert (facts["derived"], facts["calendar"], facts["trail"]) == ({}, {}, {})
     assert '<a href="?report=made_up" aria-current="page">Shares</a>' in page
-    assert "beneath each its change against one day earlier." in page
+    assert "each with its change against one day earlier." in page
     assert '<td>30<small class="down">−50.0%</small></td>' in page
     assert "<td>1.5 s" in page
     assert "<svg" not in page
