@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["measured", "whole_run"]
 
 ROOT = Path(__file__).parent.parent
+COSTLY = {"stage", "browser", "image", "plain", "secured", "demo_apps", "noticed"}
 UNPACKED = ROOT / ".cache" / "prometheus" / "usr" / "bin"
 
 
@@ -26,6 +27,13 @@ def _program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not on this machine; tests/get-debian-packages says why")
     return found
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests of each fixture that is costly to set up in one process; every other test runs anywhere."""
+    for item in items:
+        for fixture in COSTLY & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(fixture))
 
 
 @pytest.fixture(scope="session")

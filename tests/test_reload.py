@@ -19,6 +19,7 @@ import pytest
 import requests
 from footprint import at_rest
 from rig import COMMAND, Running, Samples, running, served
+from scale import scaled
 from structlog.testing import capture_logs
 
 from exporter.config import Api, App, AppSecret, Config, Datacube, LiteralSecret
@@ -663,7 +664,12 @@ KEPT = 8
 """Connections to WeChat may be kept alive or not: as many as requests may be under way."""
 
 
-@pytest.mark.timeout(300)
+RELOADS = scaled((20, 40), (100, 500, 500))
+"""How many reloads come before each measurement; the first are to reach a steady state."""
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(scaled(120, 1200))
 def test_a_thousand_reloads_leave_threads_descriptors_connections_and_memory_as_they_were(
     tmp_path: Path, measured: Measured
 ) -> None:
@@ -684,14 +690,14 @@ def test_a_thousand_reloads_leave_threads_descriptors_connections_and_memory_as_
         exporter = stack.enter_context(running(tmp_path, "--web.enable-lifecycle"))
         session = stack.enter_context(requests.Session())
         looks = []
-        for times in (100, 500, 500):
+        for times in RELOADS:
             reload_times(exporter, session, times)
             exporter.scrape_until(lambda samples: len(states(samples, "ok")) == len(FLEET) - 1)
             looks.append(at_rest(exporter.process.pid))
             measured(
                 "reloads of 50 apps",
                 {
-                    "reloads": sum((100, 500, 500)[: len(looks)]),
+                    "reloads": sum(RELOADS[: len(looks)]),
                     "resident MiB": looks[-1].memory,
                     "threads": looks[-1].threads,
                     "descriptors": looks[-1].descriptors,
