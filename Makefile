@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PYTEST_FLAGS ?=
 WORKERS ?= 4
-PYTEST = pytest --numprocesses=$(WORKERS) --dist=loadgroup $(PYTEST_FLAGS)
+PYTEST = pytest --numprocesses=$(WORKERS) --dist=loadscope $(PYTEST_FLAGS)
 
 define GET_PROGRAMS
 tests/get-debian-packages

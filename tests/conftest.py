@@ -10,14 +10,23 @@ from typing import TYPE_CHECKING
 import pytest
 from stage import Stage, played
 from systemd import Systemd
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from xdist.remote import Producer
+
 pytest_plugins = ["measured", "whole_run"]
 
 ROOT = Path(__file__).parent.parent
-COSTLY = {"stage", "browser", "image", "plain", "secured", "demo_apps", "noticed"}
+COSTLY = {
+    "test_browser.py": "Chromium",
+    "test_container.py": "image",
+    "test_dashboard_panels.py": "stage",
+    "test_dashboard_queries.py": "stage",
+}
+"""Files by the costly fixture that their tests share."""
 UNPACKED = ROOT / ".cache" / "prometheus" / "usr" / "bin"
 
 
@@ -29,11 +38,17 @@ def _program(name: str) -> str:
     return found
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of each fixture that is costly to set up in one process; every other test runs anywhere."""
-    for item in items:
-        for fixture in COSTLY & set(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(fixture))
+class Scheduling(LoadScopeScheduling):
+    """Hand out the cases of one test together, and the tests of a costly fixture; everything else runs anywhere."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return COSTLY.get(Path(file).name, nodeid.partition("[")[0])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")
