@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 from rig import running, served
-from test_floors import MODULES
+from sources import MODULES
 
 from exporter import logs
 from exporter.wechat.simulator import Fault, SimulatedApp

@@ -12,7 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
-from test_metrics import DAY, EVERY, FULL, HOSTILE, MONTH, NEW, W2, figures, history, stored, with_report
+from statuses import DAY, EVERY, FULL, HOSTILE, MONTH, NEW, W2, figures, history, stored, with_report
 
 from exporter import __version__, demo
 from exporter.apps import SEVERITY, AppStatus, Counters, LastResult, ReportStatus, State

@@ -13,7 +13,7 @@ import requests
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from test_metrics import EVERY, FULL, NEW
+from statuses import EVERY, FULL, NEW
 
 from exporter.guard import Guard
 from exporter.httpd import Request, Server
