@@ -37,7 +37,7 @@ endif
 ## deadlines, many more generated examples, and system calls that fail at random (with Debian's fiu-utils).
 soak: $(INSTALLED)
 	$(GET_PROGRAMS)
-	SOAK=1 $(BIN)/pytest --timeout=1800 -m soak tests tests/soak $(PYTEST_FLAGS)
+	SOAK=1 $(BIN)/pytest --timeout=1800 -m soak --override-ini='norecursedirs=node_modules .*' $(PYTEST_FLAGS)
 
 ## Everything that reads the code without running it.
 lint: $(INSTALLED)
