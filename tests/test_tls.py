@@ -13,10 +13,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+import sockets
 import structlog.testing
-import test_httpd
 from certificates import Authority, Pair
-from test_httpd import (
+from sockets import (
     DEADLINES,
     GOOD,
     LAST,
@@ -80,7 +80,7 @@ def client_context(authority: Authority, pair: Pair | None = None) -> ssl.SSLCon
 def serving(
     tls: Tls | None, handler: Callable[[Request], Response] = echo, limits: Limits = PATIENT
 ) -> AbstractContextManager[Server]:
-    return test_httpd.serving(handler, limits, tls=tls)
+    return sockets.serving(handler, limits, tls=tls)
 
 
 @contextlib.contextmanager
