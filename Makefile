@@ -6,6 +6,14 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PYTEST_FLAGS ?=
+WORKERS ?= 4
+PYTEST = pytest --numprocesses=$(WORKERS) --dist=loadscope $(PYTEST_FLAGS)
+
+define GET_PROGRAMS
+tests/get-debian-packages
+tests/get-node-packages $(BIN)
+tests/get-chromium || echo "so the tests in a browser are skipped"
+endef
 
 .PHONY: demo test soak lint format generated docs pictures clean
 
@@ -13,20 +21,25 @@ PYTEST_FLAGS ?=
 demo: $(INSTALLED)
 	$(BIN)/wechat-miniprogram-exporter demo
 
-## All tests with branch coverage; promtool and prometheus come from the machine or from Debian's package, Grafana's
-## data engine from npm, Chromium from the machine or, as root on Debian, from the distribution.
+## All tests; with COVERAGE=1, as in CI, with branch coverage. promtool and prometheus come from the machine or from
+## Debian's package, Grafana's data engine from npm, Chromium from the machine or, as root on Debian, from the
+## distribution. Tests mostly wait, so there are more workers than cores.
 test: $(INSTALLED_DEV)
-	tests/get-debian-packages
-	tests/get-node-packages $(BIN)
-	tests/get-chromium || echo "so the tests in a browser are skipped"
+	$(GET_PROGRAMS)
+ifdef COVERAGE
 	rm -rf .cache/coverage && mkdir -p .cache/coverage
-	$(BIN)/coverage run -m pytest --numprocesses=2 --dist=loadfile $(PYTEST_FLAGS)
+	$(BIN)/coverage run -m $(PYTEST)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
+else
+	$(BIN)/$(PYTEST)
+endif
 
-## Long tests with randomly failing system calls; needs Debian's fiu-utils.
+## What takes long by nature, and prints what it measured: thousands of reloads and apps, clients that stay until their
+## deadlines, many more generated examples, and system calls that fail at random (with Debian's fiu-utils).
 soak: $(INSTALLED_DEV)
-	$(BIN)/pytest --timeout=600 tests/soak
+	$(GET_PROGRAMS)
+	SOAK=1 $(BIN)/pytest --timeout=1800 -m soak --override-ini='norecursedirs=node_modules .*' $(PYTEST_FLAGS)
 
 ## Everything that reads the code without running it.
 lint: $(INSTALLED_DEV)

@@ -10,13 +10,23 @@ from typing import TYPE_CHECKING
 import pytest
 from stage import Stage, played
 from systemd import Systemd
+from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from xdist.remote import Producer
+
 pytest_plugins = ["measured", "whole_run"]
 
 ROOT = Path(__file__).parent.parent
+COSTLY = {
+    "test_browser.py": "Chromium",
+    "test_container.py": "image",
+    "test_dashboard_panels.py": "stage",
+    "test_dashboard_queries.py": "stage",
+}
+"""Files by the costly fixture that their tests share."""
 UNPACKED = ROOT / ".cache" / "prometheus" / "usr" / "bin"
 
 
@@ -26,6 +36,19 @@ def _program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not on this machine; tests/get-debian-packages says why")
     return found
+
+
+class Scheduling(LoadScopeScheduling):
+    """Hand out the cases of one test together, and the tests of a costly fixture; everything else runs anywhere."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return COSTLY.get(Path(file).name, nodeid.partition("[")[0])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    return Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from launcher import READ_AT_START, Forked
 from prometheus_client.parser import text_string_to_metric_families
 from secrets_search import RUN, hidden_in, place
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 COMMAND = (str(Path(sys.executable).parent / "wechat-miniprogram-exporter"),)
 PREFIX = "wechat_miniprogram_"
+START = 60.0
+"""Seconds that a start may take on a machine that does much else."""
 
 Samples = dict[tuple[str, ...], float]
 
@@ -174,7 +177,8 @@ def running(
     """
     command = [*within, *COMMAND, *arguments, "--web.listen-address=127.0.0.1:0"]
     RUN.hide(*hidden_in(folder, environ))
-    process = subprocess.Popen(
+    forks = not within and not any(name.startswith(READ_AT_START) for name in environ)
+    process = (Forked if forks else subprocess.Popen)(
         command,
         cwd=folder,
         env=os.environ | environ,
@@ -188,7 +192,7 @@ def running(
     reader.start()
     run = Running(process, lines, session or requests.Session())
     try:
-        found = re.search(r"addresses\W+([\w.:]+)\W+scheme\W+(\w+)", run.logged("listening"))
+        found = re.search(r"addresses\W+([\w.:]+)\W+scheme\W+(\w+)", run.logged("listening", START))
         assert found is not None
         run.address, run.scheme = found.groups()
         while run.get("/-/ready").status_code != 200:
@@ -211,12 +215,12 @@ def running(
 def command(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Runs the command to its end."""
     RUN.hide(*hidden_in(folder, environ))
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        cwd=folder,
-        env=os.environ | environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    line = [*COMMAND, *arguments]
+    pipe = subprocess.PIPE
+    with Forked(line, cwd=folder, env=os.environ | environ, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            printed = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(line, process.returncode, *printed)

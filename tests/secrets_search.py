@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import html
 import json
 import os
-import threading
 import zlib
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, urlsplit
@@ -17,160 +16,103 @@ from urllib.parse import parse_qsl, quote, urlsplit
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
 SHORTEST = 12
-"""Characters of the shortest secret that is searched for; what is shorter might be found by chance."""
+"""Characters of the shortest secret that is searched for; a shorter one might be found by chance."""
 PRETENDED = ("SIMULATED_", "demo-secret-of-")
 """Every token that a simulator issues and every secret of the demo begins so, in whatever process."""
-_GRAM, _STRIDE = 8, 3
-_AROUND = 30
-LARGEST = 64 * 1024 * 1024
-_GZIP = b"\x1f\x8b"
+_LARGEST = 64 * 1024 * 1024
+_GRAM, _STRIDE, _AROUND = 8, 3, 30
+_SECRET_VALUES = {"basic_auth_users", "headers"}
 
 
 def encodings(secret: str) -> set[bytes]:
-    """Every form in which a secret may have been written."""
-    plain = secret.encode()
-    forms = {
-        secret,
-        quote(secret, safe=""),
-        quote(secret, safe="").lower(),
-        html.escape(secret),
-        json.dumps(secret)[1:-1],
-        json.dumps(secret, ensure_ascii=False)[1:-1],
-        plain.hex(),
-    }
-    for shift in range(3):  # by how many bytes stood before it
-        coded = base64.b64encode(b"\0" * shift + plain)
-        whole = coded[(0, 2, 3)[shift] : len(coded) // 4 * 4 - 4]
-        forms |= {whole.decode(), whole.translate(bytes.maketrans(b"+/", b"-_")).decode()}
+    """Return every form in which a secret may have been written."""
+    plain, quoted = secret.encode(), quote(secret, safe="")
+    forms = {secret, quoted, quoted.lower(), html.escape(secret), plain.hex()}
+    forms |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    for shift, cut in enumerate((0, 2, 3)):  # base64 depends on how many bytes precede, and ends as what follows says
+        coded = base64.b64encode(b"\0" * shift + plain).decode()
+        whole = coded[cut : len(coded) // 4 * 4 - 4]
+        forms |= {whole, whole.replace("+", "-").replace("/", "_")}
     return {form.encode() for form in forms}
 
 
-@dataclass(frozen=True)
-class Find:
-    """A secret where it must not be."""
-
-    place: str
-    around: str
-    """What stands before it, and after it."""
-
-
-@dataclass
 class Search:
-    """What was written, and what must not be in it; safe to feed from several threads."""
+    """What was written, and what must not be in it."""
 
-    secrets: set[str] = field(default_factory=set)
-    short: set[str] = field(default_factory=set)
-    """What is too short to be looked for."""
-    lines: dict[bytes, str] = field(default_factory=dict)
-    """Each line that was written, once, and the place where it was first."""
-    places: set[str] = field(default_factory=set)
-    size: int = 0
-    """Bytes that were written."""
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self) -> None:
+        self.secrets: set[str] = set()
+        self.lines: dict[bytes, str] = {}
+        """Each different line that was written, and the place where it was first."""
 
     def hide(self, *secrets: str) -> None:
-        """These must not be found; lines count one by one."""
-        for word in {line.strip() for secret in secrets for line in secret.splitlines()}:
-            if word and not word.startswith("-----"):
-                (self.secrets if len(word) >= SHORTEST else self.short).add(word)
+        """Search for these, line by line."""
+        lines = {line.strip() for secret in secrets for line in secret.splitlines()}
+        self.secrets |= {line for line in lines if len(line) >= SHORTEST and not line.startswith("-----")}
 
     def written(self, place: str, content: str | bytes | None) -> None:
-        """Something was written; what is gzipped is looked into."""
+        """Search this, unpacked if it is gzipped."""
         data = content.encode(errors="surrogateescape") if isinstance(content, str) else content or b""
-        if data.startswith(_GZIP):
-            data = _unzipped(data)
-        with self._lock:
-            self.places.add(place)
-            self.size += len(data)
-            for line in data.splitlines():
-                self.lines.setdefault(line, place)
+        with contextlib.suppress(OSError, EOFError, zlib.error):
+            data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
+        for line in data.splitlines():
+            self.lines.setdefault(line, place)
 
-    def finds(self) -> Iterator[Find]:
-        """Looks for all secrets at once: at every third byte for eight bytes of any of them."""
-        grams: dict[bytes, list[tuple[int, bytes]]] = {}
-        for secret in {*PRETENDED, *self.secrets}:
-            for form in encodings(secret):
-                for offset in range(_STRIDE):
-                    grams.setdefault(form[offset : offset + _GRAM], []).append((offset, form))
+    def finds(self) -> Iterator[str]:
+        """Search for all secrets at once: the eight bytes at every third place are looked up in all of them."""
+        grams: dict[bytes, set[tuple[int, bytes]]] = {}
+        for form in set().union(*map(encodings, {*PRETENDED, *self.secrets})):
+            for offset in range(_STRIDE):
+                grams.setdefault(form[offset : offset + _GRAM], set()).add((offset, form))
         for line, place in self.lines.items():
             for at in range(0, len(line), _STRIDE):
                 for offset, form in grams.get(line[at : at + _GRAM], ()):
-                    start = at - offset
-                    if start >= 0 and line.startswith(form, start):
-                        before, after = line[max(start - _AROUND, 0) : start], line[start + len(form) :][:_AROUND]
-                        yield Find(place, f"{_shown(before)}<SECRET>{_shown(after)}")
-
-
-def _unzipped(data: bytes) -> bytes:
-    try:
-        return gzip.decompress(data)
-    except (OSError, EOFError, zlib.error):
-        return data
-
-
-def _shown(data: bytes) -> str:
-    return data.decode(errors="replace")
+                    if (start := at - offset) >= 0 and line.startswith(form, start):
+                        around = line[max(start - _AROUND, 0) : start], line[start + len(form) :][:_AROUND]
+                        yield f"{place}: " + "<SECRET>".join(part.decode(errors="replace") for part in around)
 
 
 RUN = Search()
-"""That of this test run."""
+"""That of this process of the test run."""
 
 
 def place(what: str) -> str:
-    """Where something was written: by the test that runs now."""
+    """Return where something was written: by the test that runs now."""
     return f"{os.environ.get('PYTEST_CURRENT_TEST', 'no test').partition(' ')[0]}: {what}"
 
 
 def hidden_in(folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    """Every secret that the configurations in a folder give or name."""
+    """Return every secret that the configurations in a folder contain or lead to."""
     for file in files(folder):
-        if file.suffix in {".yaml", ".yml", ".json"} and file.stat().st_size < LARGEST:
-            try:
-                document = yaml.load(file.read_bytes(), getattr(yaml, "CBaseLoader", yaml.BaseLoader))  # noqa: S506 (text alone)
-            except (OSError, yaml.YAMLError, ValueError, RecursionError):
-                continue
-            yield from _hidden(document, file.parent, environ, set())
+        if file.suffix in {".yaml", ".yml", ".json"}:
+            with contextlib.suppress(OSError, yaml.YAMLError, ValueError, RecursionError):
+                for key, value in _options(yaml.load(file.read_bytes(), yaml.CBaseLoader), "", set()):  # noqa: S506 (text)
+                    yield _led_to(key, value, file.parent, environ)
 
 
-def _hidden(node: object, folder: Path, environ: Mapping[str, str], seen: set[int]) -> Iterator[str]:
-    if id(node) in seen:  # an alias, perhaps one of a billion
-        return
-    if isinstance(node, list | dict):
-        seen.add(id(node))
-    if isinstance(node, list):
-        for item in node:
-            yield from _hidden(item, folder, environ, seen)
-    if isinstance(node, dict):
-        for key, value in node.items():
-            if isinstance(value, str):
-                yield from _told(str(key), value, folder, environ)
-            elif key == "basic_auth_users" or (key == "headers" and "url" in node):
-                yield from (word for word in getattr(value, "values", tuple)() if isinstance(word, str))
-            yield from _hidden(value, folder, environ, seen)
+def _options(node: object, key: str, seen: set[int]) -> Iterator[tuple[str, str]]:
+    """Yield each value with its key; the values of a mapping of secrets with the key ``secret``."""
+    if isinstance(node, str):
+        yield key, node
+    elif isinstance(node, dict | list) and id(node) not in seen and key != "http_server_config":
+        seen.add(id(node))  # it may be repeated by aliases, a billion times
+        for name, value in node.items() if isinstance(node, dict) else ((key, item) for item in node):
+            yield from _options(value, "secret" if key in _SECRET_VALUES else name, seen)
 
 
-def _told(key: str, value: str, folder: Path, environ: Mapping[str, str]) -> Iterable[str]:
-    """The secrets that an option of a configuration leads to."""
-    if key == "secret":
-        return (value,)
-    if key == "url":
-        return (word for _, word in parse_qsl(urlsplit(value).query))
-    if key in {"secret_env", "env"}:
-        return (environ.get(value, ""),)
-    if key == "file" or (key.endswith("_file") and key not in {"cert_file", "client_ca_file"}):
-        try:
-            return ((folder / value).read_text(),)
-        except (OSError, ValueError):
-            return ()
-    return ()
+def _led_to(key: str, value: str, folder: Path, environ: Mapping[str, str]) -> str:
+    with contextlib.suppress(OSError, ValueError):
+        if key == "url":
+            return "\n".join(word for _, word in parse_qsl(urlsplit(value).query))
+        if key == "file" or (key.endswith("_file") and key not in {"cert_file", "client_ca_file"}):
+            return (folder / value).read_text()
+    return value if key == "secret" else environ.get(value, "") if key in {"secret_env", "env"} else ""
 
 
 def files(folder: Path) -> Iterator[Path]:
     for path, _, names in os.walk(folder):
-        for name in names:
-            file = Path(path, name)
-            if file.is_file() and not file.is_symlink():
+        for file in (Path(path, name) for name in names):
+            if file.is_file() and not file.is_symlink() and file.stat().st_blocks * 512 < _LARGEST:
                 yield file

@@ -13,7 +13,7 @@ from playwright.sync_api import sync_playwright
 from rig import running
 
 from exporter import demo
-from exporter.web import Trouble
+from exporter.web import Issue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def addresses(axe: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:  # noqa: ARG001 (skips)
     """Each page's URL: those of the demo, whose apps have every state, and one without apps that reports an issue."""
-    issue = Trouble("App files are invalid.", ("apps.d/a.yaml:2: no such key",))
+    issue = Issue("App files are invalid.", ("apps.d/a.yaml:2: no such key",))
     with ExitStack() as undo:
         exporter = undo.enter_context(running(tmp_path_factory.mktemp("demo"), "demo"))
         reports = sum(len(role.reports) for role in demo.demo_apps(time.time()))

@@ -11,7 +11,7 @@ from shutil import which
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from test_metrics import (
+from statuses import (
     DAY,
     EVERY,
     FULL,

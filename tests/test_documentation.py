@@ -11,10 +11,10 @@ from urllib.parse import unquote, urljoin, urlsplit
 import bcrypt
 import pytest
 import requests
-from exporter.alerts.rule_files import rules
 from rig import running
 
-from exporter.alerts.model import Alert
+from exporter.alerts.model import AlertingRule
+from exporter.alerts.rule_files import rules
 from exporter.httpd import Request
 from exporter.web.documentation import Documentation
 from exporter.web.markdown import render
@@ -94,7 +94,7 @@ def test_every_page_is_served_and_every_link_leads_somewhere(exporter: Running) 
 
 def test_every_alert_has_its_anchor(exporter: Running) -> None:
     anchors = Read(exporter.get("/docs/alerts").text).ids
-    names = [rule.full_name.lower() for rule in rules() if isinstance(rule, Alert)]
+    names = [rule.full_name.lower() for rule in rules() if isinstance(rule, AlertingRule)]
     assert names
     assert [name for name in names if name not in anchors] == []
 

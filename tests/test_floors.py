@@ -6,6 +6,7 @@ import ast
 from pathlib import Path
 
 import pytest
+from sources import MODULES
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "exporter"
@@ -70,17 +71,6 @@ DOORS = {
     "prometheus_client": {"exporter.metrics", "exporter.web"},
 }
 """Who may import what leads out of the house."""
-
-
-def modules() -> dict[str, ast.Module]:
-    found = {}
-    for path in sorted(PACKAGE.rglob("*.py")):
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        found[name] = ast.parse(path.read_text())
-    return found
-
-
-MODULES = modules()
 
 
 def room(module: str, rooms: dict[str, int]) -> str:

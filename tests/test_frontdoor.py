@@ -15,55 +15,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from rig import PREFIX, Samples, command, running, served
+from fleet import APPS, ENVIRON, HOUR, WEEKS, figures, write_configuration
+from rig import Samples, command, running, served
 
 from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
 from exporter.store.files import DATABASE
 from exporter.store.schema import APPLICATION_ID
-from exporter.wechat.simulator import KINDS, Audience, InjectedFault, SimulatedApp, Simulator
+from exporter.wechat.simulator import KINDS, InjectedFault, SimulatedApp, Simulator
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-HOUR = 3600.0
-WEEKS = 5
-APPS = tuple(
-    SimulatedApp(f"wx000000000000000{number}", f"secret-of-app-number-{number}", Audience(1000 * number))
-    for number in (1, 2, 3, 4)
-)
-
-
-def write_configuration(folder: Path, base_url: str, apps: tuple[SimulatedApp, ...] = APPS, **fetch: object) -> None:
-    """Half of the apps stand in the main file, half in their own; each third has a secret of another kind."""
-    kinds = []
-    for number, app in enumerate(apps):
-        match number % 3:
-            case 0:
-                (folder / f"secret-{number}").write_text(f"{app.secret}\n")
-                (folder / f"secret-{number}").chmod(0o600)
-                kinds.append({"secret_file": f"{'' if number < 2 else '../'}secret-{number}"})
-            case 1:
-                kinds.append({"secret_env": f"SECRET_{number}"})
-            case _:
-                kinds.append({"secret": app.secret})
-    entries = [
-        {"appid": app.appid, "name": f"App {app.appid[-1]}", **kind} for app, kind in zip(apps, kinds, strict=True)
-    ]
-    (folder / "apps.d").mkdir(exist_ok=True)
-    (folder / "apps.d" / "more.yaml").write_text(json.dumps(entries[2:]))
-    main = {
-        "fetch": {"history_weeks": WEEKS, "timeout": "2s", **fetch},
-        "api": {"base_url": base_url},
-        "apps": entries[:2],
-        "app_config_files": ["apps.d/*.yaml"] if entries[2:] else [],
-    }
-    (folder / "config.yaml").write_text(json.dumps(main))
-    for file in ("config.yaml", "apps.d/more.yaml"):
-        (folder / file).chmod(0o600)
-
-
-ENVIRON = {"SECRET_1": APPS[1].secret}
 
 
 def complete(samples: Samples) -> bool:
@@ -80,13 +42,6 @@ def expected_figures(wechat: Simulator) -> Samples:
             for period, value in three.items():
                 expected[f"{period}_{field.metric}", app.appid, week.label] = value
     return expected
-
-
-def figures(samples: Samples) -> Samples:
-    names = {WEEKLY.metric(field) for field in WEEKLY.fields}
-    names |= {WEEKLY.comparison_metric(each, field) for field in WEEKLY.fields for each in WEEKLY.comparisons}
-    names = {name.removeprefix(PREFIX) for name in names}
-    return {key: value for key, value in samples.items() if key[0] in names}
 
 
 def test_every_figure_and_its_twins_are_exposed_exactly_and_wechat_is_asked_no_more_than_needed(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from hostile import (
     waiting,
 )
 from rig import Running, running
+from scale import only_in_soak, scaled
 
 from exporter.httpd import Limits
 
@@ -41,12 +42,13 @@ if TYPE_CHECKING:
     from hostile import Attack
     from measured import Measured
 
-APPS = 5000
+APPS, REPORTS = scaled((1700, ["weekly", "daily", "monthly"]), (5000, ["weekly"]))
+"""Both make a page of the same size; fewer apps are read sooner."""
 LARGE = 3_000_000
 """Bytes that the page has at least: more than any socket holds for a client that does not read."""
 WITHIN = 1.0
 """Seconds: a scrape answers at the latest, whatever goes on."""
-SCRAPES = 5
+SCRAPES = scaled(3, 5)
 """So many are made during an attack; the median counts, for the machine may be busy with other things."""
 BETWEEN = 0.1
 """Seconds between two of them."""
@@ -128,7 +130,7 @@ def exporting(folder: Path, *, secured: bool) -> Iterator[Besieged]:
     apps = [{"appid": f"wx{n:016x}", "name": f"App {n}", "secret": f"secret-{n:04x}-xxxxxxxx"} for n in range(APPS)]
     with socket.create_server(("127.0.0.1", 0)) as mute:
         base_url = f"http://127.0.0.1:{mute.getsockname()[1]}"
-        main = {"fetch": {"timeout": "5m"}, "api": {"base_url": base_url}, "apps": apps}
+        main = {"fetch": {"timeout": "5m"}, "api": {"base_url": base_url}, "reports": REPORTS, "apps": apps}
         (folder / "config.yaml").write_text(json.dumps(main))
         (folder / "config.yaml").chmod(0o600)
         session, flags, context = requests.Session(), [], None
@@ -173,10 +175,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
         yield besieged
 
 
-def test_the_tables_of_attacks_are_whole() -> None:
-    assert (len(ATTACKS), len(ATTACKS_ON_TLS)) == (21, 8)
-
-
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_scrape_answers_meanwhile_and_afterwards_everything_is_back(
     plain: Besieged, name: str, measured: Measured
@@ -184,6 +183,7 @@ def test_a_scrape_answers_meanwhile_and_afterwards_everything_is_back(
     bears(plain, name, ATTACKS[name], measured)
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("name", ATTACKS_ON_TLS | ATTACKS)
 def test_with_tls_it_is_the_same(secured: Besieged, name: str, measured: Measured) -> None:
     bears(secured, name, (ATTACKS_ON_TLS | ATTACKS)[name], measured)
@@ -211,6 +211,8 @@ SIEGE = {
 }
 
 
+@only_in_soak
+@pytest.mark.soak
 def test_whoever_does_not_go_is_put_out_at_his_deadline(plain: Besieged, secured: Besieged, measured: Measured) -> None:
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda besieged: outlasts(besieged, measured), (plain, secured)))
@@ -241,6 +243,7 @@ def outlasts(besieged: Besieged, measured: Measured) -> None:
     besieged.assert_quiet()
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("tls", [False, True])
 def test_it_stops_within_two_seconds_with_all_of_them_in_and_calls_that_hang(tmp_path: Path, *, tls: bool) -> None:
     with exporting(tmp_path, secured=tls) as besieged, contextlib.ExitStack() as stack:

@@ -80,7 +80,6 @@ CREDENTIALS = [
 def test_who_comes_in(said: str, expected: int) -> None:
     guard = Passwords(USERS)
     assert [status(guard, said) for _ in range(2)] == [expected] * 2  # remembered or not
-    assert len(CREDENTIALS) == 30
 
 
 def test_a_refusal_says_what_is_needed_and_repeats_nothing() -> None:
@@ -166,11 +165,11 @@ def test_a_flood_of_wrong_passwords_leaves_the_known_ones_alone_and_bounds_those
         attacks = [pool.submit(attack, number) for number in range(60)]
         while answers.count(503) < 20 or answers.count(401) < 5:
             time.sleep(0.01)
-        longest = max(seconds(guard, basic("alice", "right")) for _ in range(20))
+        known = {status(guard, basic("alice", "right")) for _ in range(20)}
         over.set()
         for attacked in attacks:
             attacked.result()
-    assert longest < 0.5
+    assert known == {200}, "what waits with the others gets 503"
     assert set(answers) == {401, 503}
     assert status(guard, basic("alice", "wrong")) == 401  # there is room in the queue again
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from rig import Wall, exposed, served, wired
+from stores import version_1
 from structlog.testing import capture_logs
-from test_store import version_1
 
 from exporter.apps import State
 from exporter.config import App, AppSecret, Config, Datacube, Fetch, LiteralSecret

@@ -13,32 +13,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 from rig import Wall
+from stores import APPID, HOST, W1, W2, W3, reading, version_1
 from structlog.testing import capture_logs
 
 from exporter.apps import LastResult, State
-from exporter.periods import Day, Month, Week
+from exporter.periods import Day, Month
 from exporter.reports import DAILY, MONTHLY, WEEKLY, History, Reading, StoredReading
 from exporter.store import Change, Lock, Locked, Store, StoredState, UnavailablePeriod
 from exporter.store.files import DATABASE
 from exporter.store.lock import LOCK
-from exporter.store.schema import APPLICATION_ID, MIGRATIONS, VERSION
+from exporter.store.schema import APPLICATION_ID, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exporter.reports import Report
 
-HOST = "api.weixin.qq.com"
 ROOT = Path(__file__).parent.parent
-APPID = "wx0123456789abcdef"
-W3 = Week(date(2026, 11, 16))
-W2, W1 = W3.before(), W3.before(2)
 RESULT = LastResult(W3, State.FAILED, 5.0, 4.0, "other", "words", 3, 2.0, history_stopped=True, succeeded=1.0)
 NOW = 1_795_000_000.0
-
-
-def reading(week: Week, visitors: float | None = 754, first_seen: float = 1.0) -> StoredReading:
-    return StoredReading(Reading(WEEKLY, week, (2470, 8913, visitors, None, 226.4748, 69.5, 0)), first_seen)
 
 
 def change(what: StoredReading | UnavailablePeriod | LastResult, appid: str = APPID) -> Change:
@@ -562,32 +555,6 @@ def test_unsaved_changes_of_all_reports_reach_the_file(opened: Callable[..., Sto
         found = opened().read(APPID, report, 3)
         assert found.history == History.of(report, rows(report, 3))
         assert found.last_result == LastResult(newest, State.OK, 5.0, 4.0)
-
-
-def version_1(folder: Path, weeks: int, host: str = HOST, appid: str = APPID) -> list[StoredReading]:
-    """A store as the first version wrote it: its tables, no checksums, weeks only."""
-    written = [reading(W3.before(back), 700 + back, first_seen=float(back)) for back in range(weeks)]
-    with closing(sqlite3.connect(folder / DATABASE)) as db, db:
-        for step in MIGRATIONS[0]:
-            assert isinstance(step, str)
-            db.execute(step)
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute("PRAGMA user_version = 1")
-        db.execute("INSERT INTO subject VALUES (1, 'elsewhere', ?), (2, ?, ?)", (appid, host, appid))
-        names = ("weekly", *(field.wechat for field in WEEKLY.fields))
-        terms = {name: number for number, name in enumerate(names, 1)}
-        db.executemany("INSERT INTO term (name, id) VALUES (?, ?)", terms.items())
-        for each in written:
-            key = (2, terms["weekly"], int(each.period.begin_date))
-            db.execute("INSERT INTO reading VALUES (?, ?, ?, ?)", (*key, each.first_seen))
-            figures = zip(WEEKLY.fields, each.reading.values, strict=True)
-            db.executemany(
-                "INSERT INTO figure VALUES (?, ?, ?, ?, '', ?)",
-                [(*key, terms[field.wechat], value) for field, value in figures if value is not None],
-            )
-        db.execute("INSERT INTO miss VALUES (2, 1, ?, 7.0, 1)", (int(W3.before(weeks).begin_date),))
-        db.execute("INSERT INTO answer VALUES (2, 1, 20261116, 'ok', 5.0, 4.0, '', '', 0, 0.0, 0, 5.0)")
-    return written
 
 
 def test_a_store_of_schema_version_1_opens_with_all_weeks(opened: Callable[..., Store], tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
+from fleet import APPS, ENVIRON, figures, write_configuration
 from rig import Running, running, served
-from test_frontdoor import APPS, ENVIRON, figures, write_configuration
 
 from exporter.liveness import STALL_SECONDS
 from exporter.reports import WEEKLY
@@ -19,7 +19,10 @@ from exporter.reports import WEEKLY
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = pytest.mark.skipif(shutil.which("fiu-run") is None, reason="fiu-utils is not installed")
+pytestmark = [
+    pytest.mark.soak,
+    pytest.mark.skipif(shutil.which("fiu-run") is None, reason="fiu-utils is not installed"),
+]
 
 SECONDS = 15.0
 FIGURES = 3 * len(WEEKLY.fields) * len(APPS)
