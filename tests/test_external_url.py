@@ -132,4 +132,4 @@ def test_a_runbook_of_your_own_is_kept(tmp_path: Path) -> None:
 def test_prefix_that_hides_a_page_is_a_usage_error(tmp_path: Path) -> None:
     result = command(tmp_path, "--web.external-url=https://a.example/metrics")
     assert result.returncode == 2
-    assert result.stderr.endswith("--web.external-url: its path hides /metrics, which is a page of the exporter\n")
+    assert result.stderr.endswith("--web.external-url: its path hides the exporter's page /metrics\n")
