@@ -201,7 +201,8 @@ def played(program: str, folder: Path) -> Iterator[Stage]:
     """
     with ExitStack() as undo:
         now = time.time()
-        _one_holiday(undo.enter_context(pytest.MonkeyPatch.context()), irregular_day(now))
+        patch = undo.enter_context(pytest.MonkeyPatch.context())
+        _one_holiday(patch, irregular_day(now))
         roles = demo.cast(now)
         wall = Wall(now - (WEEKS - 1) * 7 * DAY)
         wechat = demo.simulator(roles, wall)
@@ -235,6 +236,7 @@ def played(program: str, folder: Path) -> Iterator[Stage]:
         undo.callback(late.close)
         prometheus.wait_for_scrapes(2)
         stage.moments["replicas"] = whole_second()
+        patch.undo()  # the stage stays for the session, and other tests need the real calendar
         yield stage
 
 
