@@ -286,7 +286,6 @@ SERVED_BADLY = [
 def test_what_is_no_token_is_told_from_what_a_person_must_mend(
     answer: Reply, decision: type[Unanswered], errcode: str, words: str
 ) -> None:
-    assert len(SERVED_BADLY) == 12
     calls, reason = asked(Datacube(SERVER), answer)
     assert isinstance(reason, decision)
     assert (reason.errcode, len(calls)) == (errcode, 1)
@@ -396,7 +395,6 @@ PLATFORM_REFUSED = [
 
 @pytest.mark.parametrize(("answer", "words"), PLATFORM_REFUSED)
 def test_what_a_platform_lacks_is_said_in_words(platform: Authorizer, answer: Reply, words: str) -> None:
-    assert len(PLATFORM_REFUSED) == 2
     for replies in ((answer,), (authorized("T1"), answer)):
         _, reason = asked(Datacube(platform), *replies)
         assert isinstance(reason, Refused)
@@ -545,7 +543,6 @@ INSIDE = [
 def test_what_a_function_says_is_understood_by_both_ways(
     way: Way, returned: dict[str, object], decision: type[Unanswered], errcode: str, words: str
 ) -> None:
-    assert len(INSIDE) == 9
     replies = (token("T1"), invoked(**returned)) if way is FUNCTION else (reply(**returned),)
     _, reason = asked(way, *replies)
     assert isinstance(reason, decision)
@@ -570,7 +567,6 @@ AROUND = [
 def test_what_goes_wrong_around_a_cloud_function_is_told_from_what_it_says(
     answer: Reply, decision: type[Unanswered], errcode: str, words: str
 ) -> None:
-    assert len(AROUND) == 9
     _, reason = asked(FUNCTION, token("T1"), answer)
     assert isinstance(reason, decision)
     assert reason.errcode == errcode
@@ -625,7 +621,6 @@ HOSTED_BADLY = [
 def test_what_the_console_of_cloud_hosting_must_allow_is_said(
     answer: Reply, decision: type[Unanswered], words: str
 ) -> None:
-    assert len(HOSTED_BADLY) == 3
     _, reason = asked(CloudHosting(), answer)
     assert isinstance(reason, decision)
     assert words in str(reason)
@@ -653,7 +648,6 @@ ENDPOINTS = (
 
 @pytest.mark.parametrize(("way", "endpoints"), ENDPOINTS)
 def test_the_endpoints_of_a_way_are_those_of_its_calls(way: Way, endpoints: tuple[str, ...]) -> None:
-    assert len(ENDPOINTS) == 7
     assert endpoints_of(way, [WEEKLY]) == endpoints
 
 

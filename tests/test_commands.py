@@ -104,7 +104,6 @@ def test_wrong_usage_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]
 
 
 def test_the_tables_of_flags_are_whole() -> None:
-    assert (len(FLAGS), len(WRONG_USAGE)) == (16, 19)
     assert {options.command for _, options in FLAGS} == {"run", *COMMANDS}
 
 
@@ -146,7 +145,6 @@ def test_a_configuration_that_cannot_be_started_with_exits_2_and_check_says_the_
     assert message in run.stderr
     assert run.stderr == check.stdout
     assert "Traceback" not in run.stderr + check.stderr
-    assert len(BROKEN) == 4
 
 
 def test_check_prints_every_problem_at_once_and_success_otherwise(tmp_path: Path) -> None:
@@ -206,7 +204,6 @@ def test_check_live_asks_wechat_about_each_app_and_says_what_to_do(tmp_path: Pat
     assert result.returncode == 1
     assert not (tmp_path / "data").exists(), "it keeps nothing"
     assert "secret-" not in result.stdout + result.stderr
-    assert len(LIVE) == 11
 
 
 def test_check_live_asks_for_a_refused_token_once(tmp_path: Path) -> None:
@@ -483,7 +480,6 @@ def test_a_fault_that_does_not_exist_is_wrong_usage(tmp_path: Path, fault: str, 
     result = command(tmp_path, "simulator", f"--fault={fault}")
     assert result.returncode == 2
     assert result.stderr.startswith(message)
-    assert len(BAD_FAULTS) == 3
 
 
 def test_the_simulator_names_its_faults(tmp_path: Path) -> None:

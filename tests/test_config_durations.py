@@ -58,7 +58,6 @@ REFUSED = (
 
 @pytest.mark.parametrize(("text", "seconds"), DURATIONS)
 def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
-    assert len(DURATIONS) == 11
     assert parse_duration(text) == seconds
 
 
@@ -68,13 +67,11 @@ def test_zero_needs_no_unit() -> None:
 
 @pytest.mark.parametrize(("seconds", "words"), WRITTEN)
 def test_seconds_are_written_as_prometheus_does(seconds: float, words: str) -> None:
-    assert len(WRITTEN) == 11
     assert duration_words(seconds) == words
 
 
 @pytest.mark.parametrize(("text", "words"), REFUSED)
 def test_what_is_no_duration_is_refused_without_repeating_it(text: str, words: str) -> None:
-    assert len(REFUSED) == 13
     with pytest.raises(ValueError, match=words) as caught:
         parse_duration(text)
     assert not text or text.strip() not in str(caught.value).replace("90s, 15m, 1h30m or 1d", "")

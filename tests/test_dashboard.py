@@ -101,7 +101,6 @@ def test_grafanas_own_types_know_everything_in_the_dashboard() -> None:
 
 @pytest.mark.parametrize("typo", TYPOS)
 def test_the_round_trip_finds_a_typo(typo: str) -> None:
-    assert len(TYPOS) == 9
     spoilt = deepcopy(DASHBOARD)
     TYPOS[typo](spoilt)
     (found,) = unknown_to_grafana(spoilt)
@@ -212,7 +211,6 @@ JOBLESS = (f"{catalogue.APP_INFO.name}",)
 
 
 def test_every_linter_rule_is_kept_or_excluded_with_a_reason() -> None:
-    assert (len(RULES), len(EXCLUSIONS)) == (12, 5)
     assert not RULES.keys() & EXCLUSIONS.keys()
     assert all(EXCLUSIONS.values())
 

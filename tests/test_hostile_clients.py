@@ -175,10 +175,6 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
         yield besieged
 
 
-def test_the_tables_of_attacks_are_whole() -> None:
-    assert (len(ATTACKS), len(ATTACKS_ON_TLS)) == (21, 8)
-
-
 @pytest.mark.soak
 @pytest.mark.parametrize("name", ATTACKS)
 def test_a_scrape_answers_meanwhile_and_afterwards_everything_is_back(

@@ -81,7 +81,6 @@ def test_the_last_filter_hides_what_looks_like_a_token_or_a_secret(stream: io.St
         log.exception("a fault")
     assert HIDDEN not in stream.getvalue()
     assert stream.getvalue().count("<SECRET>") >= 3
-    assert len(LEAKS) == 7
 
 
 HOSTILE = ["a\nlevel=error msg=forged", "a\r\nb", 'a" level=error b="', "a\x1b[31mred", "a\x00b", "a\u2028b", "a=b c"]
@@ -98,7 +97,6 @@ def test_a_hostile_value_stays_one_field_of_one_line(stream: io.StringIO, name: 
     logs.configure("info", "json", stream)
     structlog.get_logger().info("words", name=name)
     assert set(json.loads(stream.getvalue().splitlines()[-1])) == {"ts", "level", "msg", "name"}
-    assert len(HOSTILE) == 7
 
 
 def test_a_stream_that_breaks_is_not_the_exporters_end() -> None:

@@ -273,10 +273,6 @@ def test_a_week_says_in_words_which_days_it_has(monday: date, words: str) -> Non
     assert Week(monday).words == words
 
 
-def test_the_table_of_words_is_whole() -> None:
-    assert len(WORDS) == 3
-
-
 @pytest.mark.usefixtures("_zone")
 def test_midnight_and_words_are_beijings_whatever_the_machine_thinks() -> None:
     moment = beijing("2026-11-23T14:05:00")

@@ -94,10 +94,6 @@ def test_a_count_may_come_as_integer_float_or_decimal_string(wire: object, value
     assert isinstance(reading.value(WEEKLY.fields[2]), int | None)
 
 
-def test_the_table_of_counts_is_whole() -> None:
-    assert len(VISITORS) == 8
-
-
 def test_a_missing_field_is_missing_and_the_others_stand() -> None:
     row = json.loads(RECORDED)["list"][0]
     del row["stay_time_uv"]
@@ -156,10 +152,6 @@ def test_an_answer_that_cannot_be_believed_is_malformed_and_says_why(answer: Rep
         parse_rows(answer, WEEKLY, WEEK, NOW)
     assert str(caught.value) == f"WeChat's answer cannot be believed: {words}"
     assert caught.value.errcode == "malformed"
-
-
-def test_the_table_of_unbelievable_answers_is_whole() -> None:
-    assert len(UNBELIEVABLE) == 36
 
 
 def test_an_empty_list_is_not_ready_and_never_zero() -> None:
@@ -268,10 +260,6 @@ def test_another_status_than_200_has_failed_whatever_its_body(status: int, label
     assert not caught.value.about_period
 
 
-def test_the_table_of_statuses_is_whole() -> None:
-    assert len(STATUSES) == 8
-
-
 RETRY_AFTER = [
     ("120", 120.0),
     (" 7 ", 7.0),
@@ -291,10 +279,6 @@ RETRY_AFTER = [
 def test_retry_after_is_read_as_seconds_or_as_a_date(text: str, seconds: float) -> None:
     now = 1_794_997_600.0  # Wed, 18 Nov 2026 10:26:40 GMT
     assert retry_after_seconds(text, now) == seconds
-
-
-def test_the_table_of_retry_after_is_whole() -> None:
-    assert len(RETRY_AFTER) == 11
 
 
 def test_a_token_comes_with_the_seconds_it_lives() -> None:
@@ -322,10 +306,6 @@ def test_what_is_no_token_is_malformed(answer: dict[str, object]) -> None:
     with pytest.raises(Failed) as caught:
         parse_token(reply(answer), NOW)
     assert caught.value.errcode == "malformed"
-
-
-def test_the_table_of_no_tokens_is_whole() -> None:
-    assert len(NO_TOKENS) == 10
 
 
 @given(st.binary(max_size=300))

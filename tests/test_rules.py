@@ -147,7 +147,6 @@ def noticed(tmp_path_factory: pytest.TempPathFactory, promtool: str) -> dict[str
 
 @pytest.mark.parametrize("mutation", MUTATIONS)
 def test_each_mutation_of_the_rules_fails_its_scenario(mutation: str, noticed: dict[str, str]) -> None:
-    assert len(MUTATIONS) == 25
     assert noticed[mutation].startswith("  FAILED:"), noticed[mutation]
 
 

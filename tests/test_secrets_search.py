@@ -43,7 +43,6 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("length", [SHORTEST, len(SECRET)])
 def test_a_secret_is_found_in_every_form_and_not_shown(form: str, length: int) -> None:
-    assert len(FORMS) == 14
     search = Search()
     search.hide(SECRET[:length])
     for number in range(4):  # wherever it stands in its line

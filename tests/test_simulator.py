@@ -80,7 +80,6 @@ TOKEN_ERRORS = [
 @pytest.mark.parametrize(("changes", "code"), TOKEN_ERRORS)
 def test_a_wrong_request_for_a_token_is_refused_with_its_code(changes: dict[str, object], code: int) -> None:
     assert token(Simulator([APP], Wall(NOW)), **changes)["errcode"] == code
-    assert len(TOKEN_ERRORS) == 5
 
 
 BODIES = [("GET", b"{}", 43002), ("POST", b"", 44002), ("POST", b"{", 47001), ("POST", b"[]", 47001)]
@@ -92,7 +91,6 @@ def test_a_call_that_is_no_post_of_an_object_is_refused(path: str, method: str, 
     wechat = Simulator([APP], Wall(NOW))
     query = {"access_token": token(wechat)["access_token"]}
     assert decoded(wechat.answer(Asked(method, path, query, body)))["errcode"] == code
-    assert len(BODIES) == 4
 
 
 DATES = [
@@ -111,7 +109,6 @@ DATES = [
 @pytest.mark.parametrize(("begin", "end", "code"), DATES)
 def test_only_one_natural_week_that_is_over_can_be_asked_for(begin: str, end: str, code: int | None) -> None:
     assert weekly(Simulator([APP], Wall(NOW)), begin, end).get("errcode") == code
-    assert len(DATES) == 9
 
 
 def test_a_week_is_published_when_its_time_has_come_and_empty_before_the_apps_first() -> None:

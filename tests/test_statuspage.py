@@ -162,7 +162,6 @@ def test_a_change_has_its_sign_and_needs_a_base(
 ) -> None:
     page = written(with_visitors(now, before))
     assert re.findall(r"<small(?: class=\"(\w+)\")?>([^<]*%)</small>", page) == ([(trend, words)] if words else [])
-    assert len(CHANGES) == 12
 
 
 def test_a_fall_below_the_threshold_is_marked_with_its_baselines() -> None:
@@ -191,7 +190,6 @@ def test_a_week_says_which_holidays_explain_its_figures(monday: date, words: lis
     page = written(with_report(with_visitors(500, 1000), history=visitors(500, 1000, newest=Week.of(monday))))
     assert re.findall(r"<small>([^<]*holidays?)</small>", page) == words
     assert ('class="fall"' in page) == (words == [])
-    assert len(HOLIDAY_WEEKS) == 5
 
 
 # --- a document --------------------------------------------------------------------------------------
@@ -282,7 +280,6 @@ def test_a_history_becomes_columns_and_words(
     why: str, values: list[float | None], drawn: tuple[str, str, float | None], words: str
 ) -> None:
     assert why
-    assert len(DRAWN) == 5
     live = stored(W2, 1, None, values[-1], *[None] * 4)
     earlier = (stored(W2.before(n), None, None, value, *[None] * 4) for n, value in enumerate(values[-2::-1], 1))
     chart = sparkline(history(*earlier, live))

@@ -318,10 +318,6 @@ PLAIN = (
 )
 
 
-def test_the_table_of_plain_answers_is_complete() -> None:
-    assert len(PLAIN) == 10
-
-
 @pytest.mark.parametrize(("data", "reply"), [case[1:] for case in PLAIN], ids=[case[0] for case in PLAIN])
 def test_an_answer_that_arrives_whole_is_a_reply_and_nothing_is_logged(
     data: bytes, reply: Reply, transport: Transport, loud: pytest.LogCaptureFixture
@@ -572,7 +568,6 @@ UNSENDABLE = (
 def test_what_cannot_even_be_sent_is_a_connection_fault_and_tells_no_secret(
     url: str, words: str, transport: Transport, loud: pytest.LogCaptureFixture
 ) -> None:
-    assert len(UNSENDABLE) == 5
     call = Call("weekly", "POST", url.format(free_port()), (("access_token", TOKEN),), body=SECRET.encode())
     error, _ = failure(transport, call)
     assert error.fault == "connection"
@@ -777,10 +772,6 @@ PROXIES: tuple[tuple[str, Callable[[Peer], None], str, str], ...] = (
 )
 
 
-def test_the_table_of_hostile_proxies_is_complete() -> None:
-    assert len(PROXIES) == 7
-
-
 @pytest.mark.parametrize(("_name", "script", "fault", "words"), PROXIES, ids=[case[0] for case in PROXIES])
 def test_a_hostile_proxy_costs_no_more_than_the_timeout_and_tells_no_secret(  # noqa: PLR0913, PLR0917 - a table's columns
     _name: str,
@@ -818,7 +809,6 @@ def test_a_proxy_that_cannot_be_used_is_named_without_its_userinfo(
     monkeypatch: pytest.MonkeyPatch,
     loud: pytest.LogCaptureFixture,
 ) -> None:
-    assert len(PROXY_ADDRESSES) == 5
     monkeypatch.setenv("HTTPS_PROXY", address.format(USERINFO, free_port()))
     error, _ = failure(transport, call_to(1, "https"))
     assert (error.fault, str(error)) == ("connection", words)
@@ -893,7 +883,6 @@ def test_close_ends_a_hanging_call_at_once(
     script: Callable[[Peer], None],
     scheme: str,
 ) -> None:
-    assert len(HANGING) == 4
     with closing(Server(script)) as server:
         error, took = closed_while(Transport(timeout=30, concurrency=1), call_to(server.port, scheme))
     assert (error.fault, str(error)) == ("connection", "the exporter is stopping")

@@ -289,7 +289,6 @@ BAD = (
 
 
 def test_the_table_of_bad_web_configurations_is_whole() -> None:
-    assert len(BAD) == 38
     assert len({row.name for row in BAD}) == len(BAD)
 
 
@@ -365,7 +364,6 @@ def test_each_option_comes_to_what_it_says(
     made: Path, text: str, found: Callable[[TlsServer], object], expected: object
 ) -> None:
     assert found(tls_of(made, f"{TLS}  {text}\n")) == expected
-    assert len(VALUES) == 6
 
 
 @pytest.mark.parametrize(("go", "openssl"), CIPHERS.items(), ids=CIPHERS)
