@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from stage import Stage, played
 from systemd import Systemd
 from xdist.scheduler import LoadScopeScheduling
@@ -36,6 +37,10 @@ def _program(name: str) -> str:
     if found is None:
         pytest.skip(f"{name} is not on this machine; tests/get-debian-packages says why")
     return found
+
+
+settings.register_profile("any speed", deadline=None)
+settings.load_profile("any speed")
 
 
 class Scheduling(LoadScopeScheduling):
