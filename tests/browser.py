@@ -28,10 +28,10 @@ FLAGS = (
 
 
 @dataclass
-class Heard:
+class PageEvents:
     """What a page said and asked for that nobody sees."""
 
-    complaints: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
     """Errors of the script, of the console (the policy's are among them), dialogs."""
     requests: list[str] = field(default_factory=list)
 
@@ -52,16 +52,16 @@ def served(statuses: tuple[AppStatus, ...], *issues: Issue, clock: Callable[[], 
 
 
 @contextmanager
-def opened(browser: Browser, address: str, **context: object) -> Iterator[tuple[Page, Heard]]:
+def opened(browser: Browser, address: str, **context: object) -> Iterator[tuple[Page, PageEvents]]:
     """A page in a profile of its own."""
     profile = browser.new_context(**context)  # type: ignore[arg-type]
-    page, heard = profile.new_page(), Heard()
-    page.on("console", lambda message: heard.complaints.append(message.text))
-    page.on("pageerror", lambda error: heard.complaints.append(str(error)))
-    page.on("dialog", lambda dialog: (heard.complaints.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: heard.requests.append(request.url))
+    page, events = profile.new_page(), PageEvents()
+    page.on("console", lambda message: events.errors.append(message.text))
+    page.on("pageerror", lambda error: events.errors.append(str(error)))
+    page.on("dialog", lambda dialog: (events.errors.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda request: events.requests.append(request.url))
     try:
         page.goto(address)
-        yield page, heard
+        yield page, events
     finally:
         profile.close()

@@ -234,7 +234,7 @@ BAD_APPS = (
     ),
     # Ways in.
     bad(
-        "two ways in",
+        "two access methods",
         "apps:\n- appid: wx0123456789abcdef\n  token_file: {M}\n  cloud_hosting: {}\n",
         "config.yaml:4: apps[0].cloud_hosting: set only one of token_file, cloud_hosting",
     ),
@@ -335,7 +335,7 @@ BAD_APPS = (
         files={"t": "T", "r": "R"},
     ),
     bad(
-        "ways that are no mappings",
+        "access methods that are no mappings",
         "apps:\n- {appid: wx0123456789abcdef, token_url: 'https://{M}'}\n- {appid: wx1123456789abcdef, authorizer: x}\n"
         "- {appid: wx2123456789abcdef, http_function: []}\n"
         "- {appid: wx3123456789abcdef, secret: x, cloud_function: f}\n",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from grafana_fixture import GrafanaFixture, play_history
 from hypothesis import settings
-from stage import Stage, played
 from systemd import Systemd
 from xdist.scheduler import LoadScopeScheduling
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from xdist.remote import Producer
 
-pytest_plugins = ["measured", "whole_run"]
+pytest_plugins = ["measured", "secret_scan"]
 
 ROOT = Path(__file__).parent.parent
 COSTLY = {
@@ -115,6 +115,6 @@ def node() -> str:
 
 
 @pytest.fixture(scope="session")
-def stage(prometheus: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with played(prometheus, tmp_path_factory.mktemp("stage")) as stage:
-        yield stage
+def grafana(prometheus: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GrafanaFixture]:
+    with play_history(prometheus, tmp_path_factory.mktemp("stage")) as grafana:
+        yield grafana

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from rig import PREFIX, Samples
+from harness import PREFIX, Samples
 
 from exporter.reports import WEEKLY
 from exporter.wechat.simulator import Audience, SimulatedApp

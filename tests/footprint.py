@@ -26,9 +26,9 @@ class Footprint:
     @classmethod
     def of(cls, pid: int) -> Footprint:
         """How it is now."""
-        told = dict(re.findall(r"^(\w+):\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE))
+        status = dict(re.findall(r"^(\w+):\s+(\d+)", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE))
         descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-        return cls(int(told["VmRSS"]) / 1024, int(told["VmHWM"]) / 1024, int(told["Threads"]), descriptors)
+        return cls(int(status["VmRSS"]) / 1024, int(status["VmHWM"]) / 1024, int(status["Threads"]), descriptors)
 
     def is_back_at(self, before: Footprint) -> bool:
         """Whether it is as it was: as many threads and descriptors at the most, and as much memory."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-    Attack = Callable[["Door"], AbstractContextManager[None]]
+    Attack = Callable[["Target"], AbstractContextManager[None]]
 
 PATIENCE = 20.0
 """Seconds that a client waits for what must come at once."""
@@ -33,14 +33,14 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True)
-class Door:
+class Target:
     """An address of the exporter, and how one gets in."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None = None
 
-    def knock(self) -> socket.socket:
+    def open_tcp(self) -> socket.socket:
         """A TCP connection with a small window, and nothing more."""
         client = socket.socket()
         client.settimeout(PATIENCE)
@@ -52,9 +52,9 @@ class Door:
             raise
         return client
 
-    def enter(self) -> socket.socket:
+    def open_http(self) -> socket.socket:
         """A connection over which HTTP can be spoken."""
-        client = self.knock()
+        client = self.open_tcp()
         return self.tls.wrap_socket(client, server_hostname="localhost") if self.tls else client
 
     def scrape(self) -> float:
@@ -72,34 +72,38 @@ class Door:
         return time.perf_counter() - began
 
 
-def waiting(clients: int, start: bytes = b"", *, drip: bytes = b"", reads: bool = False, enters: bool = True) -> Attack:
+def waiting(
+    clients: int, start: bytes = b"", *, drip: bytes = b"", reads: bool = False, handshake: bool = True
+) -> Attack:
     """Clients that say something, then wait; once a second each adds a drip, or reads one byte."""
 
     @contextlib.contextmanager
-    def attack(door: Door) -> Iterator[None]:
+    def attack(target: Target) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             with ThreadPoolExecutor(8) as pool:
-                knocked = pool.map(lambda _: door.enter() if enters else door.knock(), range(clients))
-                sockets = [stack.enter_context(client) for client in knocked]
+                opened_clients = pool.map(
+                    lambda _: target.open_http() if handshake else target.open_tcp(), range(clients)
+                )
+                sockets = [stack.enter_context(client) for client in opened_clients]
             for client in sockets:
                 client.sendall(start)
-            with going_on(lambda: _drip(sockets, drip, reads=reads), DRIP_SECONDS):
+            with repeated(lambda: _drip(sockets, drip, reads=reads), DRIP_SECONDS):
                 yield
 
     return attack
 
 
-def busy(act: Callable[[Door], None], pause: float = 0) -> Attack:
+def busy(act: Callable[[Target], None], pause: float = 0) -> Attack:
     """Something that one client does over and over, and that is checked each time; seconds in between."""
 
-    def attack(door: Door) -> AbstractContextManager[None]:
-        return going_on(lambda: act(door), pause)
+    def attack(target: Target) -> AbstractContextManager[None]:
+        return repeated(lambda: act(target), pause)
 
     return attack
 
 
 @contextlib.contextmanager
-def going_on(act: Callable[[], None], pause: float = 0) -> Iterator[None]:
+def repeated(act: Callable[[], None], pause: float = 0) -> Iterator[None]:
     """Does it in a thread until the context ends, and at least once; what it raised is raised here."""
     over = threading.Event()
 
@@ -117,11 +121,11 @@ def going_on(act: Callable[[], None], pause: float = 0) -> Iterator[None]:
         done.result()
 
 
-def told(request: bytes, answer: bytes, *, enters: bool = True) -> Callable[[Door], None]:
+def expecting(request: bytes, answer: bytes, *, handshake: bool = True) -> Callable[[Target], None]:
     """A client that sends a request, and must get an answer that begins so, and the end of the connection."""
 
-    def act(door: Door) -> None:
-        with door.enter() if enters else door.knock() as client:
+    def act(target: Target) -> None:
+        with target.open_http() if handshake else target.open_tcp() as client:
             with contextlib.suppress(OSError):  # the server may end it while more is being sent
                 client.sendall(request)
             received = rest(client)
@@ -130,10 +134,10 @@ def told(request: bytes, answer: bytes, *, enters: bool = True) -> Callable[[Doo
     return act
 
 
-def endless_headers(door: Door) -> None:
+def endless_headers(target: Target) -> None:
     """Header lines until the server has enough."""
     line = b"X-Name: value\r\n" * 100
-    with door.enter() as client:
+    with target.open_http() as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n")
         deadline = time.monotonic() + PATIENCE
         with contextlib.suppress(OSError):
@@ -143,12 +147,12 @@ def endless_headers(door: Door) -> None:
         rest(client)
 
 
-def body_on_get(door: Door) -> None:
+def body_on_get(target: Target) -> None:
     """A GET whose body looks like a request: what follows it must be answered as what it is."""
     inside = b"GET /inside HTTP/1.1\r\nHost: h\r\n\r\n"
     outer = b"GET /-/healthy HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s" % (len(inside), inside)
     last = b"GET /-/ready HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
-    with door.enter() as client:
+    with target.open_http() as client:
         for request, words in (outer, b"healthy\n"), (outer, b"healthy\n"), (last, b"ready\n"):
             client.sendall(request)
             with HTTPResponse(client) as answer:
@@ -157,12 +161,12 @@ def body_on_get(door: Door) -> None:
         assert rest(client) == b""
 
 
-def pipelined(door: Door) -> None:
+def pipelined(target: Target) -> None:
     """A hundred requests at once: each is answered, in order."""
     paths = [b"/-/healthy", b"/nowhere"] * 50
     requests = [b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path for path in paths]
     requests[-1] = requests[-1].replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    with door.enter() as client:
+    with target.open_http() as client:
         client.sendall(b"".join(requests))
         statuses = re.findall(rb"HTTP/1\.1 (\d+) ", rest(client))
     assert statuses == [b"200", b"404"] * 50
@@ -171,29 +175,29 @@ def pipelined(door: Door) -> None:
 STAGES = (b"", b"GET /met", b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n")
 
 
-def resets(door: Door) -> None:
+def resets(target: Target) -> None:
     """500 connections that end with a reset, at every stage of a request."""
     for number in range(500):
-        with door.enter() if number % 2 else door.knock() as client:
+        with target.open_http() if number % 2 else target.open_tcp() as client:
             with contextlib.suppress(OSError):
                 client.sendall(STAGES[number % len(STAGES)])
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
 
 
-def no_records(door: Door) -> None:
+def no_records(target: Target) -> None:
     """A finished handshake, then bytes that are no TLS."""
-    with door.enter() as client:
+    with target.open_http() as client:
         os.write(client.fileno(), bytes(range(256)) * 4)
         rest(client)
 
 
-def open_ssl(version: str, letter: bytes, words: bytes) -> Callable[[Door], None]:
+def open_ssl(version: str, letter: bytes, words: bytes) -> Callable[[Target], None]:
     """OpenSSL's own client, told a hundred times by a letter what to do to the connection; it says so in words."""
 
-    def act(door: Door) -> None:
+    def act(target: Target) -> None:
         if shutil.which("openssl") is None:
             pytest.skip("openssl is not on this machine")
-        line = ["openssl", "s_client", "-connect", f"{door.host}:{door.port}", version]
+        line = ["openssl", "s_client", "-connect", f"{target.host}:{target.port}", version]
         with subprocess.Popen(line, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
             assert client.stdin is not None
             with contextlib.suppress(BrokenPipeError):

@@ -1,4 +1,4 @@
-"""A search for secrets, in every form in which they may have been written; ``whole_run`` makes it of a test run."""
+"""A search for secrets, in every form in which they may have been written; ``secret_scan`` makes it of a test run."""
 
 from __future__ import annotations
 

@@ -93,36 +93,36 @@ def rest(client: socket.socket) -> bytes:
     return received
 
 
-def talk(server: Server, sent: bytes) -> bytes:
+def exchange(server: Server, sent: bytes) -> bytes:
     with connect(server) as client:
         client.sendall(sent)
         return rest(client)
 
 
-class Answer(NamedTuple):
+class ParsedResponse(NamedTuple):
     status: int
     headers: http.client.HTTPMessage
     body: bytes
 
 
-def next_answer(client: socket.socket, method: str = "GET") -> Answer:
+def next_response(client: socket.socket, method: str = "GET") -> ParsedResponse:
     """One answer, read by the standard library; only when nothing follows it yet."""
     with http.client.HTTPResponse(client, method=method) as response:
         response.begin()
-        return Answer(response.status, response.headers, response.read())
+        return ParsedResponse(response.status, response.headers, response.read())
 
 
-def ask(server: Server, sent: bytes, method: str = "GET") -> Answer:
+def fetch(server: Server, sent: bytes, method: str = "GET") -> ParsedResponse:
     with connect(server) as client:
         client.sendall(sent)
-        return next_answer(client, method)
+        return next_response(client, method)
 
 
-def still_answers(server: Server) -> bool:
-    return ask(server, LAST).status == 200
+def still_responds(server: Server) -> bool:
+    return fetch(server, LAST).status == 200
 
 
-def is_cut(client: socket.socket, seconds: float = PATIENCE) -> bool:
+def is_closed(client: socket.socket, seconds: float = PATIENCE) -> bool:
     client.settimeout(seconds)
     try:
         return client.recv(1) == b""
@@ -141,7 +141,7 @@ Gone = Callable[[], bool]
 Act = Callable[[socket.socket, Gone], None]
 
 
-def until_gone(act: Callable[[], object], gone: Gone) -> None:
+def repeat_until_closed(act: Callable[[], object], gone: Gone) -> None:
     """Repeats something about thirty times a second, also over a connection that is already reset."""
     end = time.monotonic() + PATIENCE
     while not gone() and time.monotonic() < end:
@@ -150,7 +150,7 @@ def until_gone(act: Callable[[], object], gone: Gone) -> None:
         time.sleep(0.03)
 
 
-def say(start: bytes) -> Act:
+def sending(start: bytes) -> Act:
     def act(client: socket.socket, _: Gone) -> None:
         client.sendall(start)
 
@@ -160,15 +160,15 @@ def say(start: bytes) -> Act:
 def trickle(start: bytes, drop: bytes) -> Act:
     def act(client: socket.socket, gone: Gone) -> None:
         client.sendall(start)
-        until_gone(lambda: client.sendall(drop), gone)
+        repeat_until_closed(lambda: client.sendall(drop), gone)
 
     return act
 
 
-def ask_then(sent: bytes, act: Act) -> Act:
+def request_then(sent: bytes, act: Act) -> Act:
     def both(client: socket.socket, gone: Gone) -> None:
         client.sendall(sent)
-        assert next_answer(client).status == 200
+        assert next_response(client).status == 200
         act(client, gone)
 
     return both
@@ -176,21 +176,21 @@ def ask_then(sent: bytes, act: Act) -> Act:
 
 def read_slowly(client: socket.socket, gone: Gone) -> None:
     client.sendall(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
-    until_gone(lambda: client.recv(1), gone)
+    repeat_until_closed(lambda: client.recv(1), gone)
 
 
 DEADLINES = [
-    ("a silent client", "header_seconds", say(b"")),
-    ("a half-sent head", "header_seconds", say(b"GET / HTTP/1.1\r\nX")),
+    ("a silent client", "header_seconds", sending(b"")),
+    ("a half-sent head", "header_seconds", sending(b"GET / HTTP/1.1\r\nX")),
     ("a trickled request line", "header_seconds", trickle(b"GET /", b"a")),
     ("trickled header bytes", "header_seconds", trickle(b"GET / HTTP/1.1\r\nHost: h\r\nX-Name: ", b"a")),
     ("trickled header lines", "header_seconds", trickle(b"GET / HTTP/1.1\r\nHost: h\r\n", b"a:\r\n")),
-    ("a trickled second head", "header_seconds", ask_then(GOOD, trickle(b"GET", b"T"))),
+    ("a trickled second head", "header_seconds", request_then(GOOD, trickle(b"GET", b"T"))),
     ("a trickled body", "body_seconds", trickle(post(b"Content-Length: 999"), b"x")),
-    ("a body withheld", "body_seconds", say(post(b"Expect: 100-continue", b"Content-Length: 9"))),
-    ("an idle client", "idle_seconds", ask_then(GOOD, say(b""))),
+    ("a body withheld", "body_seconds", sending(post(b"Expect: 100-continue", b"Content-Length: 9"))),
+    ("an idle client", "idle_seconds", request_then(GOOD, sending(b""))),
     ("a client that reads one byte at a time", "write_seconds", read_slowly),
-    ("a client that does not read", "write_seconds", say(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n")),
-    ("a body of many small chunks", "write_seconds", say(b"GET /drops HTTP/1.1\r\nHost: h\r\n\r\n")),
-    ("a client that goes on sending", "linger_seconds", ask_then(LAST, trickle(b"", b"x"))),
+    ("a client that does not read", "write_seconds", sending(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n")),
+    ("a body of many small chunks", "write_seconds", sending(b"GET /drops HTTP/1.1\r\nHost: h\r\n\r\n")),
+    ("a client that goes on sending", "linger_seconds", request_then(LAST, trickle(b"", b"x"))),
 ]

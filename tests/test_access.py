@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import structlog
-from rig import Wall
+from harness import FakeClock
 
 from exporter.config import (
     AccessConfig,
@@ -75,7 +75,7 @@ def error(code: int, words: str = "words") -> ApiResponse:
 REJECTED = error(40001, "invalid credential")
 
 
-def talk(conversation: object, *replies: ApiResponse) -> tuple[list[ApiRequest], object]:
+def exchange(conversation: object, *replies: ApiResponse) -> tuple[list[ApiRequest], object]:
     """Plays the server; returns the calls that were made and how it ended."""
     calls = []
     answers = iter(replies)
@@ -91,8 +91,10 @@ def talk(conversation: object, *replies: ApiResponse) -> tuple[list[ApiRequest],
     raise AssertionError(f"the conversation goes on after {len(calls)} calls")
 
 
-def asked(way: AccessConfig, *replies: ApiResponse, wall: Wall | None = None) -> tuple[list[ApiRequest], object]:
-    return talk(open_access(app(way), AccessContext(BASE, wall or Wall(NOW))).fetch(WEEKLY, WEEK), *replies)
+def fetched(
+    way: AccessConfig, *replies: ApiResponse, clock: FakeClock | None = None
+) -> tuple[list[ApiRequest], object]:
+    return exchange(open_access(app(way), AccessContext(BASE, clock or FakeClock(NOW))).fetch(WEEKLY, WEEK), *replies)
 
 
 def visitors(result: object) -> float | None:
@@ -103,8 +105,9 @@ def visitors(result: object) -> float | None:
 # --- with an AppSecret -----------------------------------------------------------------------------------
 
 
-def test_a_token_is_asked_for_in_normal_mode_and_the_call_carries_it() -> None:
-    calls, result = asked(Datacube(BY_SECRET), token("T1"), rows())
+def test_token_is_requested_in_normal_mode_and_sent() -> None:
+    """The request of the token has force_refresh false."""
+    calls, result = fetched(Datacube(BY_SECRET), token("T1"), rows())
     assert visitors(result) == 754
     assert [call.endpoint for call in calls] == ["stable_token", "weekly"]
     assert calls[0].url == f"{BASE}/cgi-bin/stable_token"
@@ -118,85 +121,88 @@ def test_a_token_is_asked_for_in_normal_mode_and_the_call_carries_it() -> None:
     assert json.loads(calls[1].body) == {"begin_date": "20261116", "end_date": "20261122"}
 
 
-def test_a_token_serves_while_it_lives_and_no_longer() -> None:
-    wall = Wall(NOW)
-    way = open_access(app(), AccessContext(BASE, wall))
-    talk(way.fetch(WEEKLY, WEEK), token("T1", 300), rows())
-    wall.now += 299
-    calls, _ = talk(way.fetch(WEEKLY, WEEK), rows())
+def test_token_is_reused_until_it_expires() -> None:
+    clock = FakeClock(NOW)
+    way = open_access(app(), AccessContext(BASE, clock))
+    exchange(way.fetch(WEEKLY, WEEK), token("T1", 300), rows())
+    clock.now += 299
+    calls, _ = exchange(way.fetch(WEEKLY, WEEK), rows())
     assert [call.endpoint for call in calls] == ["weekly"]
-    wall.now += 1
-    calls, _ = talk(way.fetch(WEEKLY, WEEK), token("T2"), rows())
+    clock.now += 1
+    calls, _ = exchange(way.fetch(WEEKLY, WEEK), token("T2"), rows())
     assert calls[1].query == (("access_token", "T2"),)
 
 
-def test_a_rejected_token_is_replaced_once_and_the_call_repeated() -> None:
-    calls, result = asked(Datacube(BY_SECRET), token("T1"), REJECTED, token("T2"), rows())
+def test_rejected_token_is_replaced_once_and_the_call_retried() -> None:
+    calls, result = fetched(Datacube(BY_SECRET), token("T1"), REJECTED, token("T2"), rows())
     assert visitors(result) == 754
     assert [call.query for call in calls] == [(), (("access_token", "T1"),), (), (("access_token", "T2"),)]
 
 
 @pytest.mark.parametrize("value", ["T1", "T1-that-is-long-enough-to-be-hidden"])
-def test_the_same_token_again_is_not_tried_again(value: str) -> None:
-    calls, reason = asked(Datacube(BY_SECRET), token(value), REJECTED, token(value))
+def test_rejected_token_is_not_sent_twice(value: str) -> None:
+    """If the new token is the rejected one, the result is a refusal without another call."""
+    calls, reason = fetched(Datacube(BY_SECRET), token(value), REJECTED, token(value))
     assert isinstance(reason, Refused)
     assert (reason.errcode, len(calls)) == ("40001", 3)
     assert "the same token again" in str(reason)
 
 
-def test_a_second_rejection_is_a_refusal_and_the_next_look_begins_afresh() -> None:
-    way = open_access(app(), AccessContext(BASE, Wall(NOW)))
-    calls, reason = talk(way.fetch(WEEKLY, WEEK), token("T1"), REJECTED, token("T2"), REJECTED)
+def test_second_rejection_is_a_refusal_and_drops_the_token() -> None:
+    """The next fetch requests a new token."""
+    way = open_access(app(), AccessContext(BASE, FakeClock(NOW)))
+    calls, reason = exchange(way.fetch(WEEKLY, WEEK), token("T1"), REJECTED, token("T2"), REJECTED)
     assert isinstance(reason, Refused)
     assert "a second token was also rejected" in str(reason)
     assert len(calls) == 4
-    calls, _ = talk(way.fetch(WEEKLY, WEEK), token("T3"), rows())
+    calls, _ = exchange(way.fetch(WEEKLY, WEEK), token("T3"), rows())
     assert calls[0].endpoint == "stable_token"
 
 
-def test_a_secret_is_read_anew_for_every_token(tmp_path: Path) -> None:
+def test_secret_is_read_again_for_every_token(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("wrong-secret")
-    way = open_access(app(Datacube(AppSecret(FileSecret(file)))), AccessContext(BASE, Wall(NOW)))
-    _, reason = talk(way.fetch(WEEKLY, WEEK), error(40125, "invalid appsecret"))
+    way = open_access(app(Datacube(AppSecret(FileSecret(file)))), AccessContext(BASE, FakeClock(NOW)))
+    _, reason = exchange(way.fetch(WEEKLY, WEEK), error(40125, "invalid appsecret"))
     assert isinstance(reason, Refused)
     file.write_text("right-secret\n")
-    calls, _ = talk(way.fetch(WEEKLY, WEEK), token("T1"), rows())
+    calls, _ = exchange(way.fetch(WEEKLY, WEEK), token("T1"), rows())
     assert json.loads(calls[0].body)["secret"] == "right-secret"
 
 
-def test_a_secret_that_is_gone_is_a_refusal_without_a_call(tmp_path: Path) -> None:
-    calls, reason = asked(Datacube(AppSecret(FileSecret(tmp_path / "none"))))
+def test_missing_secret_is_a_refusal_without_a_call(tmp_path: Path) -> None:
+    calls, reason = fetched(Datacube(AppSecret(FileSecret(tmp_path / "none"))))
     assert isinstance(reason, Refused)
     assert calls == []
     assert str(reason) == "the secret file does not exist"
 
 
 @pytest.mark.parametrize("echo", [SECRET, "T1-that-is-long"])
-def test_a_secret_or_token_that_the_server_echoes_is_cut_out(echo: str) -> None:
-    _, reason = asked(Datacube(BY_SECRET), token("T1-that-is-long"), error(1, f"you sent {echo}!"))
+def test_echoed_secret_or_token_is_redacted(echo: str) -> None:
+    _, reason = fetched(Datacube(BY_SECRET), token("T1-that-is-long"), error(1, f"you sent {echo}!"))
     assert str(reason) == "1 you sent <SECRET>!: unknown error code"
 
 
-def test_a_rejected_token_is_cut_out_of_later_words_too() -> None:
+def test_rejected_token_is_redacted_in_later_messages() -> None:
     replies = (token("FIRST-TOKEN"), REJECTED, token("SECOND-TOKEN"), error(1, "FIRST-TOKEN SECOND-TOKEN"))
-    _, reason = asked(Datacube(BY_SECRET), *replies)
+    _, reason = fetched(Datacube(BY_SECRET), *replies)
     assert str(reason).startswith("1 <SECRET> <SECRET>:")
 
 
-def test_a_secret_at_the_edge_of_a_long_message_does_not_leave_its_beginning_behind() -> None:
-    _, reason = asked(Datacube(BY_SECRET), error(40125, "x" * 190 + SECRET))
+def test_truncated_message_contains_no_part_of_a_secret() -> None:
+    """The secret is at the position where the message is truncated."""
+    _, reason = fetched(Datacube(BY_SECRET), error(40125, "x" * 190 + SECRET))
     assert SECRET[:4] not in str(reason)
 
 
-def test_the_token_endpoints_busy_is_a_failure() -> None:
-    _, reason = asked(Datacube(BY_SECRET), error(-1, "system error"))
+def test_busy_token_endpoint_is_a_failure() -> None:
+    _, reason = fetched(Datacube(BY_SECRET), error(-1, "system error"))
     assert isinstance(reason, Failed)
     assert (reason.errcode, reason.about_period) == ("-1", False)
 
 
-def test_no_call_shows_its_token_or_secret() -> None:
-    calls, _ = asked(Datacube(BY_SECRET), token("T1-that-is-long"), rows())
+def test_repr_of_a_call_shows_no_token_or_secret() -> None:
+    calls, _ = fetched(Datacube(BY_SECRET), token("T1-that-is-long"), rows())
     assert "T1-that-is-long" not in repr(calls)
     assert SECRET not in repr(calls)
 
@@ -208,32 +214,33 @@ def by_file(path: Path) -> TokenFile:
     return TokenFile(FileSecret(path, subject="the token file"))
 
 
-def test_a_token_file_is_read_anew_for_every_week(tmp_path: Path) -> None:
+def test_token_file_is_read_again_for_every_fetch(tmp_path: Path) -> None:
     file = tmp_path / "token"
-    way = open_access(app(Datacube(by_file(file))), AccessContext(BASE, Wall(NOW)))
+    way = open_access(app(Datacube(by_file(file))), AccessContext(BASE, FakeClock(NOW)))
     for value in ("T1", "T2"):
         file.write_text(f"{value}\n")
-        calls, result = talk(way.fetch(WEEKLY, WEEK), rows())
+        calls, result = exchange(way.fetch(WEEKLY, WEEK), rows())
         assert visitors(result) == 754
         assert [call.query for call in calls] == [(("access_token", value),)]
 
 
-def test_a_rejected_token_file_is_read_once_more_and_then_refused_in_words(tmp_path: Path) -> None:
+def test_rejected_token_file_is_read_once_more_then_refused(tmp_path: Path) -> None:
+    """The message says that the writer of the file must renew the token."""
     file = tmp_path / "token"
     file.write_text("T1")
-    calls, reason = asked(Datacube(by_file(file)), REJECTED)
+    calls, reason = fetched(Datacube(by_file(file)), REJECTED)
     assert isinstance(reason, Refused)
     assert len(calls) == 1
     assert str(reason).endswith("the token file is unchanged: the program that writes it must renew the token")
-    conversation = open_access(app(Datacube(by_file(file))), AccessContext(BASE, Wall(NOW))).fetch(WEEKLY, WEEK)
+    conversation = open_access(app(Datacube(by_file(file))), AccessContext(BASE, FakeClock(NOW))).fetch(WEEKLY, WEEK)
     next(conversation)
     file.write_text("T2")
     call = conversation.send(REJECTED)
     assert call.query == (("access_token", "T2"),)
 
 
-def test_a_token_file_that_is_gone_is_a_refusal(tmp_path: Path) -> None:
-    calls, reason = asked(Datacube(by_file(tmp_path / "none")))
+def test_missing_token_file_is_a_refusal(tmp_path: Path) -> None:
+    calls, reason = fetched(Datacube(by_file(tmp_path / "none")))
     assert (calls, str(reason)) == ([], "the token file does not exist")
     assert isinstance(reason, Refused)
 
@@ -241,32 +248,33 @@ def test_a_token_file_that_is_gone_is_a_refusal(tmp_path: Path) -> None:
 SERVER = TokenUrl("https://tokens.example.org/t?app={appid}")
 
 
-def test_a_token_server_is_asked_with_headers_and_its_answer_is_kept_until_it_expires() -> None:
-    wall = Wall(NOW)
+def test_token_server_gets_headers_and_its_token_is_cached() -> None:
+    """The token is used until it expires."""
+    clock = FakeClock(NOW)
     headers = (("Authorization", LiteralSecret("Bearer of-the-exporter")),)
     server = replace(SERVER, method="POST", headers=headers, json_field="data.token", expires_in="data.left")
-    way = open_access(app(Datacube(server)), AccessContext(BASE, wall))
+    way = open_access(app(Datacube(server)), AccessContext(BASE, clock))
     served = reply(data={"token": "T1", "left": 100})
-    calls, result = talk(way.fetch(WEEKLY, WEEK), served, rows())
+    calls, result = exchange(way.fetch(WEEKLY, WEEK), served, rows())
     assert visitors(result) == 754
     assert (calls[0].endpoint, calls[0].method) == ("token_url", "POST")
     assert calls[0].url == f"https://tokens.example.org/t?app={APPID}"
     assert calls[0].headers == (("Authorization", "Bearer of-the-exporter"),)
     assert calls[1].query == (("access_token", "T1"),)
-    wall.now += 99
-    assert len(talk(way.fetch(WEEKLY, WEEK), rows())[0]) == 1
-    wall.now += 1
-    assert len(talk(way.fetch(WEEKLY, WEEK), served, rows())[0]) == 2
+    clock.now += 99
+    assert len(exchange(way.fetch(WEEKLY, WEEK), rows())[0]) == 1
+    clock.now += 1
+    assert len(exchange(way.fetch(WEEKLY, WEEK), served, rows())[0]) == 2
 
 
-def test_a_token_server_may_answer_in_plain_text() -> None:
+def test_token_server_may_respond_in_plain_text() -> None:
     server = replace(SERVER, plain_text=True)
-    calls, result = asked(Datacube(server), ApiResponse(200, b"T1\n"), rows())
+    calls, result = fetched(Datacube(server), ApiResponse(200, b"T1\n"), rows())
     assert visitors(result) == 754
     assert calls[1].query == (("access_token", "T1"),)
 
 
-SERVED_BADLY = [
+TOKEN_SERVER_ERRORS = [
     (
         ApiResponse(401, b""),
         Refused,
@@ -287,11 +295,12 @@ SERVED_BADLY = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "decision", "errcode", "words"), SERVED_BADLY)
-def test_what_is_no_token_is_told_from_what_a_person_must_mend(
+@pytest.mark.parametrize(("answer", "decision", "errcode", "words"), TOKEN_SERVER_ERRORS)
+def test_invalid_token_response_is_a_failure_or_a_refusal(
     answer: ApiResponse, decision: type[FetchError], errcode: str, words: str
 ) -> None:
-    calls, reason = asked(Datacube(SERVER), answer)
+    """A refusal requires an action of a person; a failure is retried."""
+    calls, reason = fetched(Datacube(SERVER), answer)
     assert isinstance(reason, decision)
     assert (reason.errcode, len(calls)) == (errcode, 1)
     assert words in str(reason)
@@ -300,20 +309,20 @@ def test_what_is_no_token_is_told_from_what_a_person_must_mend(
 @pytest.mark.parametrize(
     "body", [b"<html></html>", b'{"errcode":40013,"errmsg":"invalid_appid"}', b"", "令牌".encode()]
 )
-def test_a_plain_text_that_is_none_of_a_token_is_not_sent_to_wechat(body: bytes) -> None:
-    calls, reason = asked(Datacube(replace(SERVER, plain_text=True)), ApiResponse(200, body))
+def test_invalid_plain_text_token_is_not_sent_to_wechat(body: bytes) -> None:
+    calls, reason = fetched(Datacube(replace(SERVER, plain_text=True)), ApiResponse(200, body))
     assert isinstance(reason, Failed)
     assert (reason.errcode, len(calls)) == ("malformed", 1)
 
 
-def test_a_rejected_token_of_a_server_is_asked_for_once_more() -> None:
-    calls, reason = asked(Datacube(SERVER), reply(access_token="T1"), REJECTED, reply(access_token="T1"))
+def test_rejected_token_of_a_server_is_requested_once_more() -> None:
+    calls, reason = fetched(Datacube(SERVER), reply(access_token="T1"), REJECTED, reply(access_token="T1"))
     assert isinstance(reason, Refused)
     assert len(calls) == 3
     assert str(reason).endswith("the token server returned the same token again: it must renew the token")
 
 
-def test_keys_in_headers_and_address_that_a_server_echoes_are_cut_out() -> None:
+def test_echoed_keys_of_headers_and_url_are_redacted() -> None:
     headers = (
         ("X-Key", LiteralSecret("key-of-the-exporter")),
         ("Authorization", LiteralSecret("Bearer second-key")),
@@ -321,24 +330,26 @@ def test_keys_in_headers_and_address_that_a_server_echoes_are_cut_out() -> None:
     server = replace(SERVER, url="https://tokens.example.org/t?key=key-in-the-query", headers=headers)
     echo = "no key-of-the-exporter second-key key-in-the-query"
     for way in (Datacube(server), HttpFunction(server.url, headers)):
-        calls, reason = asked(way, error(1, echo))
+        calls, reason = fetched(way, error(1, echo))
         assert str(reason).startswith("1 no <SECRET>")
         assert not any(word in str(reason) for word in echo.split()[1:])
         assert "key-in-the-query" not in repr(calls)
 
 
-def test_a_header_that_cannot_be_sent_is_a_refusal() -> None:
-    calls, reason = asked(HttpFunction("https://e.example/", (("X-Key", LiteralSecret("密钥")),)))
+def test_invalid_header_value_is_a_refusal() -> None:
+    calls, reason = fetched(HttpFunction("https://e.example/", (("X-Key", LiteralSecret("密钥")),)))
     assert isinstance(reason, Refused)
     assert (calls, str(reason)) == ([], "a header value contains characters that are not allowed in HTTP headers")
 
 
-def test_an_appid_is_quoted_in_an_address() -> None:
-    calls, _ = talk(open_access(App("a&b#c", HTTP), AccessContext(BASE, Wall(NOW))).fetch(WEEKLY, WEEK), reply(**CAMEL))
+def test_appid_is_percent_encoded_in_a_url() -> None:
+    calls, _ = exchange(
+        open_access(App("a&b#c", HTTP), AccessContext(BASE, FakeClock(NOW))).fetch(WEEKLY, WEEK), reply(**CAMEL)
+    )
     assert calls[0].url == "https://env.example.com/a%26b%23c/weekly"
 
 
-def test_nothing_of_a_token_server_shows_in_its_repr() -> None:
+def test_repr_of_a_token_server_shows_no_key_or_host() -> None:
     server = replace(SERVER, headers=(("X-Key", LiteralSecret("key-of-the-exporter")),))
     assert "key-of-the-exporter" not in repr(server)
     assert "tokens.example.org" not in repr(server)
@@ -359,8 +370,9 @@ def authorized(value: str, refresh: str = "REFRESH-ONE") -> ApiResponse:
     return reply(authorizer_access_token=value, expires_in=7200, authorizer_refresh_token=refresh)
 
 
-def test_a_platform_gets_the_apps_token_with_its_own_and_the_refresh_token(platform: Authorizer) -> None:
-    calls, result = asked(Datacube(platform), authorized("T1"), rows())
+def test_platform_requests_the_token_with_its_refresh_token(platform: Authorizer) -> None:
+    """The request carries the component token and the app's refresh token."""
+    calls, result = fetched(Datacube(platform), authorized("T1"), rows())
     assert visitors(result) == 754
     assert calls[0].url == f"{BASE}/cgi-bin/component/api_authorizer_token"
     assert calls[0].query == (("component_access_token", "COMPONENT-TOKEN"),)
@@ -372,8 +384,9 @@ def test_a_platform_gets_the_apps_token_with_its_own_and_the_refresh_token(platf
     assert calls[1].query == (("access_token", "T1"),)
 
 
-def test_a_component_token_may_come_from_a_server_that_is_asked_about_the_component(platform: Authorizer) -> None:
-    calls, result = asked(
+def test_component_token_may_come_from_a_token_server(platform: Authorizer) -> None:
+    """Its URL has the AppID of the component."""
+    calls, result = fetched(
         Datacube(replace(platform, component_token=SERVER)), reply(access_token="C1"), authorized("T1"), rows()
     )
     assert visitors(result) == 754
@@ -381,10 +394,10 @@ def test_a_component_token_may_come_from_a_server_that_is_asked_about_the_compon
     assert calls[0].url.endswith("?app=wxcomponent")
 
 
-def test_a_rejected_component_token_is_replaced_once(platform: Authorizer) -> None:
+def test_rejected_component_token_is_replaced_once(platform: Authorizer) -> None:
     served = replace(platform, component_token=SERVER)
     replies = (reply(access_token="C1"), error(42001), reply(access_token="C2"), authorized("T1"), rows())
-    calls, result = asked(Datacube(served), *replies)
+    calls, result = fetched(Datacube(served), *replies)
     assert visitors(result) == 754
     assert [call.query for call in calls[1::2]] == [
         (("component_access_token", "C1"),),
@@ -399,65 +412,65 @@ PLATFORM_REFUSED = [
 
 
 @pytest.mark.parametrize(("answer", "words"), PLATFORM_REFUSED)
-def test_what_a_platform_lacks_is_said_in_words(platform: Authorizer, answer: ApiResponse, words: str) -> None:
+def test_platform_refusal_names_the_missing_permission(platform: Authorizer, answer: ApiResponse, words: str) -> None:
     for replies in ((answer,), (authorized("T1"), answer)):
-        _, reason = asked(Datacube(platform), *replies)
+        _, reason = fetched(Datacube(platform), *replies)
         assert isinstance(reason, Refused)
         assert words in str(reason)
 
 
-def test_a_changed_refresh_token_is_written_back_for_its_owner_alone(platform: Authorizer) -> None:
+def test_rotated_refresh_token_is_saved_with_mode_0600(platform: Authorizer) -> None:
     path = platform.refresh_token.path
     path.chmod(0o644)
     with structlog.testing.capture_logs() as logs:
-        asked(Datacube(platform), authorized("T1", "REFRESH-TWO"), rows())
+        fetched(Datacube(platform), authorized("T1", "REFRESH-TWO"), rows())
     assert path.read_text() == "REFRESH-TWO\n"
     assert path.stat().st_mode & 0o777 == 0o600
     assert [entry["event"] for entry in logs] == ["refresh token saved"]
     assert sorted(file.name for file in path.parent.iterdir()) == ["component", "refresh"]
 
 
-def test_one_that_cannot_be_written_is_said_loudly_and_used_until_somebody_writes_a_newer_one(
-    platform: Authorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unsaved_refresh_token_is_logged_and_used(platform: Authorizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Saving is retried at each new token; a newer token in the file replaces it."""
+
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    wall = Wall(NOW)
-    way = open_access(app(Datacube(platform)), AccessContext(BASE, wall))
+    clock = FakeClock(NOW)
+    way = open_access(app(Datacube(platform)), AccessContext(BASE, clock))
     with monkeypatch.context() as disk, structlog.testing.capture_logs() as logs:
         disk.setattr("exporter.config.app.secrets.write_atomically", full)
-        talk(way.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
-        wall.now += 7200
-        calls, _ = talk(way.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+        exchange(way.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
+        clock.now += 7200
+        calls, _ = exchange(way.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
     assert {entry["log_level"] for entry in logs} == {"error"}
     assert all("No space left on device; make the file writable" in entry["error"] for entry in logs)
     assert "REFRESH" not in str(logs)
-    wall.now += 7200
-    talk(way.fetch(WEEKLY, WEEK), authorized("T3", "REFRESH-TWO"), rows())
+    clock.now += 7200
+    exchange(way.fetch(WEEKLY, WEEK), authorized("T3", "REFRESH-TWO"), rows())
     assert platform.refresh_token.path.read_text() == "REFRESH-TWO\n", "written once that is possible again"
     platform.refresh_token.path.write_text("REFRESH-NEW")
-    wall.now += 7200
-    calls, _ = talk(way.fetch(WEEKLY, WEEK), authorized("T4", "REFRESH-NEW"), rows())
+    clock.now += 7200
+    calls, _ = exchange(way.fetch(WEEKLY, WEEK), authorized("T4", "REFRESH-NEW"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-NEW"
 
 
 def client_of(platform: Authorizer, previous: Client | None = None) -> tuple[Client, AccessMethod]:
     sender = Transport(timeout=1, concurrency=1)
-    client = Client([app(Datacube(platform))], BASE, sender=sender, clock=Wall(NOW), previous=previous)
+    client = Client([app(Datacube(platform))], BASE, sender=sender, clock=FakeClock(NOW), previous=previous)
     (method,) = client.access_methods.values()
     return client, method
 
 
-def followed(before: Client, platform: Authorizer, file: Path) -> AccessMethod:
+def access_after_reload(before: Client, platform: Authorizer, file: Path) -> AccessMethod:
     """The access method after a reload, whose configuration names a copy of the refresh token's file."""
     file.write_text(platform.refresh_token.path.read_text())
     moved = replace(platform, refresh_token=FileSecret(file, subject="the refresh token file"))
     return client_of(moved, before)[1]
 
 
-def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configuration(
+def test_unsaved_refresh_token_is_saved_to_the_file_after_reload(
     platform: Authorizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -466,23 +479,23 @@ def test_one_that_the_old_file_did_not_take_goes_to_the_file_of_the_next_configu
     before, method = client_of(platform)
     with monkeypatch.context() as disk:
         disk.setattr("exporter.config.app.secrets.write_atomically", full)
-        talk(method.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
+        exchange(method.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
     moved = tmp_path / "writable"
-    calls, _ = talk(followed(before, platform, moved).fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+    calls, _ = exchange(
+        access_after_reload(before, platform, moved).fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows()
+    )
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
     assert moved.read_text() == "REFRESH-TWO\n"
 
 
-def test_one_that_changes_while_the_configuration_does_is_known_under_the_next_one(
-    platform: Authorizer, tmp_path: Path
-) -> None:
+def test_refresh_token_rotated_during_a_reload_is_kept(platform: Authorizer, tmp_path: Path) -> None:
     before, method = client_of(platform)
     under_way = method.fetch(WEEKLY, WEEK)
     next(under_way)
     moved = tmp_path / "copied-before"
-    way = followed(before, platform, moved)
+    way = access_after_reload(before, platform, moved)
     under_way.send(authorized("T1", "REFRESH-TWO"))
-    calls, _ = talk(way.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+    calls, _ = exchange(way.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
     assert moved.read_text() == "REFRESH-TWO\n"
 
@@ -496,27 +509,27 @@ def test_a_refresh_token_outlives_a_configuration_without_its_app(
     before, method = client_of(platform)
     with monkeypatch.context() as disk:
         disk.setattr("exporter.config.app.secrets.write_atomically", full)
-        talk(method.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
+        exchange(method.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
     sender = Transport(timeout=1, concurrency=1)
-    without = Client([], BASE, sender=sender, clock=Wall(NOW), previous=before)
+    without = Client([], BASE, sender=sender, clock=FakeClock(NOW), previous=before)
     _, method = client_of(platform, without)
-    calls, _ = talk(method.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+    calls, _ = exchange(method.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
     assert platform.refresh_token.path.read_text() == "REFRESH-TWO\n"
 
 
 def test_a_refresh_token_of_another_platform_is_not_used(platform: Authorizer) -> None:
     before, method = client_of(platform)
-    talk(method.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
+    exchange(method.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
     platform.refresh_token.path.write_text("REFRESH-ONE")
     other = client_of(replace(platform, component_appid="wxother"), before)[1]
-    calls, _ = talk(other.fetch(WEEKLY, WEEK), authorized("T2"), rows())
+    calls, _ = exchange(other.fetch(WEEKLY, WEEK), authorized("T2"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-ONE"
 
 
-def test_a_refresh_token_that_somebody_wrote_meanwhile_is_left_alone(platform: Authorizer) -> None:
+def test_refresh_token_file_changed_meanwhile_is_not_replaced(platform: Authorizer) -> None:
     path = platform.refresh_token.path
-    conversation = open_access(app(Datacube(platform)), AccessContext(BASE, Wall(NOW))).fetch(WEEKLY, WEEK)
+    conversation = open_access(app(Datacube(platform)), AccessContext(BASE, FakeClock(NOW))).fetch(WEEKLY, WEEK)
     next(conversation)
     path.write_text("REFRESH-OF-A-NEW-AUTHORIZATION")
     with structlog.testing.capture_logs() as logs:
@@ -525,10 +538,11 @@ def test_a_refresh_token_that_somebody_wrote_meanwhile_is_left_alone(platform: A
     assert [entry["event"] for entry in logs] == ["refresh token not saved"]
 
 
-def test_what_others_renew_is_looked_at_again_soon(tmp_path: Path) -> None:
-    _, gone = asked(Datacube(by_file(tmp_path / "none")))
-    _, same = asked(Datacube(SERVER), reply(access_token="T1"), REJECTED, reply(access_token="T1"))
-    _, ours = asked(Datacube(BY_SECRET), token("T1"), REJECTED, token("T1"))
+def test_token_renewed_by_others_is_retried_after_a_minute(tmp_path: Path) -> None:
+    """This applies for a token from a file or a server, not to one that the exporter requests itself."""
+    _, gone = fetched(Datacube(by_file(tmp_path / "none")))
+    _, same = fetched(Datacube(SERVER), reply(access_token="T1"), REJECTED, reply(access_token="T1"))
+    _, ours = fetched(Datacube(BY_SECRET), token("T1"), REJECTED, token("T1"))
     assert [reason.retry_after for reason in (gone, same, ours)] == [60.0, 60.0, 0.0]  # type: ignore[attr-defined]
 
 
@@ -538,22 +552,23 @@ FUNCTION = CloudFunction(BY_SECRET, "prod-1", "analysis")
 HTTP = HttpFunction("https://env.example.com/{appid}/weekly", (("X-Key", LiteralSecret("key-of-the-exporter")),))
 
 
-def test_a_cloud_function_is_invoked_with_the_week_as_its_event_and_answers_as_text_in_json() -> None:
-    calls, result = asked(FUNCTION, token("T1"), invoked(**CAMEL))
+def test_cloud_function_gets_the_week_as_its_event() -> None:
+    """Its result is JSON text inside of JSON."""
+    calls, result = fetched(FUNCTION, token("T1"), invoked(**CAMEL))
     assert visitors(result) == 754
     assert calls[1].url == f"{BASE}/tcb/invokecloudfunction"
     assert calls[1].query == (("access_token", "T1"), ("env", "prod-1"), ("name", "analysis"))
     assert json.loads(calls[1].body) == {"api": "getWeeklyVisitTrend", "beginDate": "20261116", "endDate": "20261122"}
 
 
-def test_a_rejected_token_for_a_cloud_function_is_replaced_once() -> None:
-    calls, result = asked(FUNCTION, token("T1"), error(42001), token("T2"), invoked(**CAMEL))
+def test_rejected_token_for_a_cloud_function_is_replaced_once() -> None:
+    calls, result = fetched(FUNCTION, token("T1"), error(42001), token("T2"), invoked(**CAMEL))
     assert visitors(result) == 754
     assert len(calls) == 4
 
 
-def test_an_http_function_is_asked_without_any_token_of_wechats() -> None:
-    calls, result = asked(HTTP, reply(**CAMEL))
+def test_http_function_is_called_without_an_access_token() -> None:
+    calls, result = fetched(HTTP, reply(**CAMEL))
     assert visitors(result) == 754
     assert (calls[0].endpoint, calls[0].url) == ("http_function", f"https://env.example.com/{APPID}/weekly")
     assert dict(calls[0].headers) == {"Content-Type": "application/json", "X-Key": "key-of-the-exporter"}
@@ -561,7 +576,7 @@ def test_an_http_function_is_asked_without_any_token_of_wechats() -> None:
     assert json.loads(calls[0].body) == {"api": "getWeeklyVisitTrend", "beginDate": "20261116", "endDate": "20261122"}
 
 
-INSIDE = [
+FUNCTION_ERRORS = [
     ({"list": []}, NotReady, "", "no figures for this period"),
     ({"errCode": 61503, "errMsg": "data not ready"}, NotReady, "61503", "not published yet"),
     (
@@ -579,19 +594,19 @@ INSIDE = [
 ]
 
 
-@pytest.mark.parametrize(("returned", "decision", "errcode", "words"), INSIDE)
+@pytest.mark.parametrize(("returned", "decision", "errcode", "words"), FUNCTION_ERRORS)
 @pytest.mark.parametrize("way", [FUNCTION, HTTP], ids=["invoked", "over HTTP"])
-def test_what_a_function_says_is_understood_by_both_ways(
+def test_function_errors_are_the_same_for_both_access_methods(
     way: AccessConfig, returned: dict[str, object], decision: type[FetchError], errcode: str, words: str
 ) -> None:
     replies = (token("T1"), invoked(**returned)) if way is FUNCTION else (reply(**returned),)
-    _, reason = asked(way, *replies)
+    _, reason = fetched(way, *replies)
     assert isinstance(reason, decision)
     assert reason.errcode == errcode
     assert words in str(reason)
 
 
-AROUND = [
+INVOCATION_ERRORS = [
     (error(-1, "system error"), Failed, "-1", "WeChat is busy"),
     (error(-1000, "system error"), Failed, "-1000", "retried automatically"),
     (error(40101, "missing parameter"), Refused, "40101", "check `env` and `name`"),
@@ -604,19 +619,19 @@ AROUND = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "decision", "errcode", "words"), AROUND)
-def test_what_goes_wrong_around_a_cloud_function_is_told_from_what_it_says(
+@pytest.mark.parametrize(("answer", "decision", "errcode", "words"), INVOCATION_ERRORS)
+def test_invocation_errors_differ_from_function_errors(
     answer: ApiResponse, decision: type[FetchError], errcode: str, words: str
 ) -> None:
-    _, reason = asked(FUNCTION, token("T1"), answer)
+    _, reason = fetched(FUNCTION, token("T1"), answer)
     assert isinstance(reason, decision)
     assert reason.errcode == errcode
     assert words in str(reason)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_an_http_function_that_lets_nobody_in_is_a_refusal(status: int) -> None:
-    _, reason = asked(HTTP, ApiResponse(status, b"key-of-the-exporter is wrong"))
+def test_http_function_that_denies_access_is_a_refusal(status: int) -> None:
+    _, reason = fetched(HTTP, ApiResponse(status, b"key-of-the-exporter is wrong"))
     assert isinstance(reason, Refused)
     assert str(reason).startswith(f"the HTTP access service denied access (HTTP {status})")
 
@@ -624,45 +639,46 @@ def test_an_http_function_that_lets_nobody_in_is_a_refusal(status: int) -> None:
 # --- from inside WeChat Cloud Hosting --------------------------------------------------------------------
 
 
-def test_a_hosted_container_asks_in_the_clear_and_without_a_token() -> None:
-    calls, result = asked(CloudHosting(), rows())
+def test_cloud_hosting_uses_plain_http_without_a_token() -> None:
+    calls, result = fetched(CloudHosting(), rows())
     assert visitors(result) == 754
     assert (calls[0].url, calls[0].query) == (f"http://api.weixin.qq.com{WEEKLY.path}", ())
-    calls, _ = asked(CloudHosting(from_appid="wxother"), rows())
+    calls, _ = fetched(CloudHosting(from_appid="wxother"), rows())
     assert calls[0].query == (("from_appid", "wxother"),)
 
 
-def test_a_containers_own_token_is_read_every_ten_minutes_and_never_sent_in_the_clear(tmp_path: Path) -> None:
-    wall = Wall(NOW)
+def test_cloudbase_token_is_read_every_10_minutes_and_uses_https(tmp_path: Path) -> None:
+    """A rejected token is read again at once."""
+    clock = FakeClock(NOW)
     file = FileSecret(tmp_path / "token")
     file.path.write_text("C1")
-    way = open_access(app(CloudHosting(cloudbase_token=file)), AccessContext(BASE, wall))
+    way = open_access(app(CloudHosting(cloudbase_token=file)), AccessContext(BASE, clock))
     seen = []
     for seconds, value in ((0, "C1"), (599, "C2"), (1, "C2")):
         file.path.write_text(value)
-        wall.now += seconds
-        calls, _ = talk(way.fetch(WEEKLY, WEEK), rows())
+        clock.now += seconds
+        calls, _ = exchange(way.fetch(WEEKLY, WEEK), rows())
         assert calls[0].url == BASE + WEEKLY.path
         seen += calls[0].query
     assert seen == [("cloudbase_access_token", value) for value in ("C1", "C1", "C2")]
     file.path.write_text("C3")
-    calls, result = talk(way.fetch(WEEKLY, WEEK), REJECTED, rows())
+    calls, result = exchange(way.fetch(WEEKLY, WEEK), REJECTED, rows())
     assert visitors(result) == 754
     assert calls[1].query == (("cloudbase_access_token", "C3"),)
 
 
-HOSTED_BADLY = [
+HOSTING_ERRORS = [
     (error(41001, "access_token missing"), Refused, "enable the open interface service in the Cloud Hosting console"),
     (ApiResponse(502, b""), Failed, f"if the error persists, allow {WEEKLY.path} in the Cloud Hosting console"),
     (error(61503), NotReady, "not published yet"),
 ]
 
 
-@pytest.mark.parametrize(("answer", "decision", "words"), HOSTED_BADLY)
-def test_what_the_console_of_cloud_hosting_must_allow_is_said(
+@pytest.mark.parametrize(("answer", "decision", "words"), HOSTING_ERRORS)
+def test_cloud_hosting_error_names_the_console_setting(
     answer: ApiResponse, decision: type[FetchError], words: str
 ) -> None:
-    _, reason = asked(CloudHosting(), answer)
+    _, reason = fetched(CloudHosting(), answer)
     assert isinstance(reason, decision)
     assert words in str(reason)
 
@@ -670,7 +686,7 @@ def test_what_the_console_of_cloud_hosting_must_allow_is_said(
 # --- the tables ------------------------------------------------------------------------------------------
 
 
-def test_every_way_and_every_source_of_tokens_has_its_class() -> None:
+def test_every_access_method_and_token_source_has_its_class() -> None:
     assert set(ACCESS_METHODS) == set(AccessConfig.__args__)  # type: ignore[attr-defined]
     assert set(TOKEN_SOURCES) == set(TokenConfig.__args__)  # type: ignore[attr-defined]
 
@@ -688,11 +704,11 @@ ENDPOINTS = (
 
 
 @pytest.mark.parametrize(("way", "endpoints"), ENDPOINTS)
-def test_the_endpoints_of_a_way_are_those_of_its_calls(way: AccessConfig, endpoints: tuple[str, ...]) -> None:
+def test_endpoints_of_an_access_method_are_those_of_its_calls(way: AccessConfig, endpoints: tuple[str, ...]) -> None:
     assert endpoints_of(way, [WEEKLY]) == endpoints
 
 
-def test_a_source_hides_all_that_it_ever_sent(platform: Authorizer) -> None:
-    source = source_of(platform, APPID, AccessContext(BASE, Wall(NOW)))
-    talk(source.token(), authorized("ACCESS-ONE", "REFRESH-TWO"))
+def test_token_source_lists_every_secret_it_sent(platform: Authorizer) -> None:
+    source = source_of(platform, APPID, AccessContext(BASE, FakeClock(NOW)))
+    exchange(source.token(), authorized("ACCESS-ONE", "REFRESH-TWO"))
     assert {"ACCESS-ONE", "COMPONENT-TOKEN", "REFRESH-ONE"} <= set(source.secrets)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser import FLAGS, opened, served
+from harness import running
 from playwright.sync_api import sync_playwright
-from rig import running
 
 from exporter import demo
 from exporter.web import Issue
@@ -70,10 +70,10 @@ def violations(page: Page, axe: str) -> list[tuple[str, list[str]]]:
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("page", PAGES)
 def test_page_breaks_no_rule(browser: Browser, addresses: dict[str, str], axe: str, page: str, view: str) -> None:
-    with opened(browser, addresses[page], **VIEWS[view]) as (shown, heard):
+    with opened(browser, addresses[page], **VIEWS[view]) as (shown, events):
         assert violations(shown, axe) == []
         assert shown.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-        assert heard.complaints == []
+        assert events.complaints == []
 
 
 def test_a_broken_rule_would_be_found(browser: Browser, addresses: dict[str, str], axe: str) -> None:

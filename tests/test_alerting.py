@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 import yaml
-from stage import Prometheus, free_address
+from grafana_fixture import Prometheus, free_address
 
 from exporter import demo
 from exporter.alerts import figures
@@ -45,12 +45,12 @@ class Receiver:
     """Takes what Alertmanager sends: (status, alert's name, appid), in the order of its coming."""
 
     url: str = ""
-    told: list[tuple[str, str, str]] = field(default_factory=list)
+    ready: list[tuple[str, str, str]] = field(default_factory=list)
 
     def wait_for(self, holds: Callable[[list[tuple[str, str, str]]], object], seconds: float) -> None:
         deadline = time.monotonic() + seconds
-        while not holds(self.told):
-            assert time.monotonic() < deadline, self.told
+        while not holds(self.ready):
+            assert time.monotonic() < deadline, self.ready
             time.sleep(0.1)
 
 
@@ -64,7 +64,7 @@ def receiving() -> Iterator[Receiver]:
             for alert in message["alerts"]:
                 labels = alert["labels"]
                 name = labels["alertname"].removeprefix(PREFIX)
-                receiver.told.append((alert["status"], name, labels.get("appid", "")))
+                receiver.ready.append((alert["status"], name, labels.get("appid", "")))
             self.send_response(200)
             self.end_headers()
 
@@ -199,13 +199,13 @@ def exporter_of(roles: tuple[demo.DemoApp, ...], base_url: str) -> Iterator[str]
     config = replace(demo.configuration(roles, base_url), fetch=HURRIED)
     stop, listening, addresses = threading.Event(), threading.Event(), list[str]()
 
-    def told(where: tuple[str, ...]) -> None:
+    def ready(where: tuple[str, ...]) -> None:
         addresses.extend(where)
         listening.set()
 
     settings = Settings(("127.0.0.1:0",), "/metrics", MEMORY)
     source = Source(lambda _last: config, lambda _config: None)
-    thread = threading.Thread(target=run, args=(source, settings, time.time, lambda _reload: stop.wait(), told))
+    thread = threading.Thread(target=run, args=(source, settings, time.time, lambda _reload: stop.wait(), ready))
     thread.start()
     try:
         assert listening.wait(10)
@@ -265,13 +265,13 @@ def test_a_drop_is_sent_once_noise_is_not_and_a_revision_ends_it(
             ("Failed", appids["Bike Share"]),
             ("QuotaSpent", appids["Gym Pass"]),
         }
-        receiver.wait_for(lambda told: {(name, appid) for _, name, appid in told} >= {drop, *trouble}, 120)
+        receiver.wait_for(lambda ready: {(name, appid) for _, name, appid in ready} >= {drop, *trouble}, 120)
         time.sleep(8)  # several evaluations, and several chances to say it again
         late = ("firing", "PeriodLate", appids["Night Market"])  # from Tuesday noon on
-        assert sorted(set(receiver.told) - {late}) == sorted(("firing", *what) for what in {drop, *trouble})
-        assert len(receiver.told) == len(set(receiver.told))
+        assert sorted(set(receiver.ready) - {late}) == sorted(("firing", *what) for what in {drop, *trouble})
+        assert len(receiver.ready) == len(set(receiver.ready))
 
         play(wechat, dropping, {newest: 1900})
-        receiver.wait_for(lambda told: ("resolved", *drop) in told, 60)
-        assert [status for status, *what in receiver.told if tuple(what) == drop] == ["firing", "resolved"]
-        assert {appid for _, _, appid in receiver.told} <= set(appids.values()) - {noisy}
+        receiver.wait_for(lambda ready: ("resolved", *drop) in ready, 60)
+        assert [status for status, *what in receiver.ready if tuple(what) == drop] == ["firing", "resolved"]
+        assert {appid for _, _, appid in receiver.ready} <= set(appids.values()) - {noisy}

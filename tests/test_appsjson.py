@@ -182,7 +182,7 @@ def test_every_state_is_documented_and_counted_by_report() -> None:
     assert [state for state in State if f"`{state.value}`" not in TEXT] == []
 
 
-def test_an_app_has_its_figures_as_they_are() -> None:
+def test_app_has_its_state_error_and_figures() -> None:
     (app,) = answer(REFUSED)["apps"]
     counts = ("sessions", "visits", "visitors", "new_visitors")
     assert app == {
@@ -265,7 +265,7 @@ def test_the_trail_covers_the_chart_of_the_status_page(report: str, length: int)
     assert trail == [figures(LIVE[report].before(n))[2] for n in reversed(range(length))]
 
 
-def test_of_an_app_never_fetched_nothing_is_claimed() -> None:
+def test_app_never_fetched_has_a_state_and_no_figures() -> None:
     (app,) = answer(NEW)["apps"]
     facts = app["reports"]["weekly"]
     known = {field for field, value in facts.items() if value is not None and not isinstance(value, dict)}
@@ -278,7 +278,7 @@ def test_of_an_app_never_fetched_nothing_is_claimed() -> None:
     assert set(map(str, daily["derived"].values())) == {"[]"}
 
 
-def test_zero_is_a_figure_and_counts_are_whole() -> None:
+def test_zero_is_a_value_and_counts_are_integers() -> None:
     course = history(stored(W1, *[None] * 2, 5, *[None] * 4), stored(W2, *[0.0] * 7))
     statuses = (with_report(FULL, history=course),)
     body = CachedDocument(AppsJson()).body(lambda: (statuses, PageContext("/", (), NOW)))

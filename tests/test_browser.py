@@ -101,10 +101,10 @@ def shown(browser: Browser, address: str) -> Callable[..., Any]:
 
     @contextmanager
     def show(fragment: str = "", **context: object) -> Iterator[Page]:
-        with opened(browser, f"{address}/{fragment}", **context) as (page, heard):
+        with opened(browser, f"{address}/{fragment}", **context) as (page, events):
             yield page
-            assert heard.complaints == []
-            assert {url for url in heard.requests if not url.startswith(f"{address}/")} == set()
+            assert events.errors == []
+            assert {url for url in events.requests if not url.startswith(f"{address}/")} == set()
 
     return show
 
@@ -119,23 +119,24 @@ def number_of(text: str) -> str:
     return re.findall(r"wx0*([1-9a-f][0-9a-f]*)", text)[-1]
 
 
-def test_nothing_else_than_the_page_is_asked_for(browser: Browser, address: str) -> None:
-    with opened(browser, address) as (_, heard):
-        assert heard.requests == [f"{address}/"]
+def test_browser_requests_only_the_page(browser: Browser, address: str) -> None:
+    with opened(browser, address) as (_, events):
+        assert events.requests == [f"{address}/"]
 
 
-def test_the_policy_is_in_force_and_a_breach_would_be_heard(browser: Browser, address: str) -> None:
-    with opened(browser, address) as (page, heard):
+def test_content_security_policy_is_enforced(browser: Browser, address: str) -> None:
+    """A violation reaches the console, where the other tests would find it."""
+    with opened(browser, address) as (page, events):
         page.evaluate(
             "const script = document.createElement('script'); script.textContent = 'window.ran = true';"
             "document.body.append(script); document.body.setAttribute('style', 'color: red')"
         )
         assert page.evaluate("window.ran") is None
         page.wait_for_timeout(50)
-        assert len([words for words in heard.complaints if "Content Security Policy" in words]) == 2
+        assert len([words for words in events.errors if "Content Security Policy" in words]) == 2
 
 
-def test_hostile_names_are_shown_as_they_are(shown: Callable[..., Any]) -> None:
+def test_hostile_names_are_shown_as_text(shown: Callable[..., Any]) -> None:
     with shown() as page:
         texts = page.locator("tbody th").evaluate_all("heads => heads.map(head => head.firstChild.textContent)")
         assert set(NAMES) < set(texts)
@@ -155,7 +156,7 @@ FILTERS = [
 ]
 
 
-def test_the_text_filters_by_name_and_appid(shown: Callable[..., Any]) -> None:
+def test_text_filters_by_name_and_appid(shown: Callable[..., Any]) -> None:
     with shown() as page:
         box = page.get_by_role("searchbox", name="Filter")
         for words, found in FILTERS:
@@ -168,7 +169,7 @@ def test_the_text_filters_by_name_and_appid(shown: Callable[..., Any]) -> None:
 
 
 @pytest.mark.parametrize("state", State)
-def test_a_total_filters_by_its_state_and_lets_go_when_pressed_again(shown: Callable[..., Any], state: State) -> None:
+def test_total_filters_by_state_until_it_is_pressed_again(shown: Callable[..., Any], state: State) -> None:
     with shown() as page:
         everything = names(page)
         total = page.get_by_role("button", name=state.words)
@@ -180,7 +181,7 @@ def test_a_total_filters_by_its_state_and_lets_go_when_pressed_again(shown: Call
         expect(page.get_by_role("button", name="8 apps")).to_have_attribute("aria-pressed", "true")
 
 
-def test_a_total_shows_what_fell_beyond_its_limit(shown: Callable[..., Any]) -> None:
+def test_total_filters_apps_that_fell_beyond_their_limit(shown: Callable[..., Any]) -> None:
     with shown() as page:
         page.get_by_role("button", name="2 below alert threshold").click()
         assert names(page) == ["6", "2"]
@@ -225,7 +226,7 @@ def in_order(status_key: Callable[[AppStatus], Any], before: list[str], *, desce
     return known + [number for number in before if by_number[number] is None]
 
 
-def test_each_column_sorts_both_ways_and_gives_back_the_first_order(shown: Callable[..., Any]) -> None:
+def test_columns_sort_both_ways_and_restore_the_first_order(shown: Callable[..., Any]) -> None:
     with shown() as page:
         first = names(page)
         for title, key, descending in COLUMNS:
@@ -247,7 +248,7 @@ def test_figures_can_be_sorted_by_their_change(shown: Callable[..., Any]) -> Non
         assert names(page)[:6] == ["8", "4", "5", "1", "6", "2"]
 
 
-def test_everything_can_be_done_with_the_keyboard(shown: Callable[..., Any]) -> None:
+def test_filters_and_sorting_work_with_the_keyboard(shown: Callable[..., Any]) -> None:
     with shown() as page:
         page.get_by_role("link", name="Docs").focus()
         page.keyboard.press("Tab")
@@ -263,7 +264,7 @@ def test_everything_can_be_done_with_the_keyboard(shown: Callable[..., Any]) -> 
         expect(page.get_by_role("columnheader", name="App", exact=True)).to_have_attribute("aria-sort", "ascending")
 
 
-def test_what_is_shown_can_be_shared_as_a_link(shown: Callable[..., Any]) -> None:
+def test_filters_and_order_are_kept_in_the_link(shown: Callable[..., Any]) -> None:
     with shown() as page:
         page.get_by_label("sort by change").check()
         page.get_by_role("button", name="Sessions", exact=True).click()
@@ -292,7 +293,7 @@ def cell_of(page: Page, number: int, title: str) -> Locator:
     return page.locator(f"tbody:has-text('wx{number:016x}') td:nth-child({place + 1})")
 
 
-def test_relative_times_are_right_and_move_on(shown: Callable[..., Any]) -> None:
+def test_relative_times_are_updated(shown: Callable[..., Any]) -> None:
     with shown() as page:
         page.clock.install(time=NOW)
         page.reload()
@@ -307,9 +308,7 @@ def test_relative_times_are_right_and_move_on(shown: Callable[..., Any]) -> None
 
 
 @pytest.mark.parametrize("hours", [-48, 0, 48], ids=["behind", "right", "ahead"])
-def test_whatever_this_machines_clock_says_times_are_relative_to_the_exporters(
-    shown: Callable[..., Any], hours: int
-) -> None:
+def test_relative_times_use_the_clock_of_the_exporter(shown: Callable[..., Any], hours: int) -> None:
     with shown() as page:
         page.clock.install(time=NOW + hours * HOUR)
         page.reload()
@@ -319,7 +318,7 @@ def test_whatever_this_machines_clock_says_times_are_relative_to_the_exporters(
         expect(cell_of(page, 2, "Next fetch").locator("span")).to_have_text("in 70 min")
 
 
-def test_a_page_left_open_says_how_old_it_is_and_that_looks_are_due(shown: Callable[..., Any]) -> None:
+def test_open_page_shows_its_age_and_due_fetches(shown: Callable[..., Any]) -> None:
     with shown() as page:
         page.clock.install(time=NOW)
         page.reload()
@@ -334,19 +333,19 @@ def test_a_page_left_open_says_how_old_it_is_and_that_looks_are_due(shown: Calla
             page.get_by_role("button", name="reload").click()
 
 
-def test_a_trail_is_an_image_with_words(shown: Callable[..., Any]) -> None:
+def test_chart_is_an_image_with_a_text_alternative(shown: Callable[..., Any]) -> None:
     with shown() as page:
         expect(page.get_by_role("img", name=re.compile(r"^Visitors, 7 weeks to .*; 4 unknown$"))).to_have_count(6)
 
 
-def test_every_link_of_the_page_leads_somewhere(shown: Callable[..., Any], address: str) -> None:
+def test_every_link_of_the_page_works(shown: Callable[..., Any], address: str) -> None:
     with shown() as page:
         links = page.get_by_role("link").evaluate_all("links => links.map(link => link.getAttribute('href'))")
         assert links == ["metrics", "api/v1/apps", "-/healthy", "-/ready", "docs/", "docs/alerts", "docs/api"]
         assert {page.request.get(f"{address}/{link}").status for link in links} == {200}
 
 
-def test_without_scripts_the_table_is_whole(shown: Callable[..., Any]) -> None:
+def test_table_is_complete_without_scripts(shown: Callable[..., Any]) -> None:
     with shown(java_script_enabled=False) as page:
         assert len(names(page)) == 8
         expect(page.get_by_role("button")).to_have_count(0)
@@ -388,7 +387,7 @@ CONTRASTS = """() => {
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
-def test_every_text_can_be_read(shown: Callable[..., Any], measured: Measured, scheme: str, width: int) -> None:
+def test_every_text_has_enough_contrast(shown: Callable[..., Any], measured: Measured, scheme: str, width: int) -> None:
     with shown(color_scheme=scheme, viewport={"width": width, "height": 900}) as page:
         found = page.evaluate(CONTRASTS)
         page.locator("tbody").first.hover()
@@ -439,10 +438,8 @@ WIDTHS = (320, 390, 600, 768, 844, 1024, CARDS_TO, CARDS_TO + 1, 1366, 1440, 192
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
 @pytest.mark.parametrize("report", REPORTS)
-def test_no_width_makes_the_page_scroll_sideways(
-    browser: Browser, wide_address: str, scripts: bool, report: str
-) -> None:
-    with opened(browser, f"{wide_address}/?report={report}", java_script_enabled=scripts) as (page, heard):
+def test_page_never_scrolls_horizontally(browser: Browser, wide_address: str, scripts: bool, report: str) -> None:
+    with opened(browser, f"{wide_address}/?report={report}", java_script_enabled=scripts) as (page, events):
         page.evaluate(f"document.body.style.borderRight = '{SCROLL_BAR}px solid'")
         for width in WIDTHS:  # styles alone lay the page out, no script at its start
             page.set_viewport_size({"width": width, "height": 800})
@@ -451,10 +448,10 @@ def test_no_width_makes_the_page_scroll_sideways(
             assert page.locator("tbody").first.evaluate("body => getComputedStyle(body).display") == (
                 "grid" if width <= CARDS_TO else "table-row-group"
             )
-        assert heard.complaints == []
+        assert events.errors == []
 
 
-def test_on_a_phone_each_app_is_a_card_whose_figures_say_what_they_are(shown: Callable[..., Any]) -> None:
+def test_phone_shows_each_app_as_a_card_with_labels(shown: Callable[..., Any]) -> None:
     with shown(viewport={"width": 390, "height": 800}) as page:
         labels = page.locator("tbody:has-text('Corner Bakery') td").evaluate_all(
             "cells => cells.map(cell => getComputedStyle(cell, '::before').content.replaceAll('\"', ''))"
@@ -477,7 +474,7 @@ CUT = """() => [...document.querySelectorAll("main *")].filter(e => e.checkVisib
 
 @pytest.mark.parametrize(("name", "width"), PAPER)
 @pytest.mark.parametrize("report", REPORTS)
-def test_on_paper_every_column_is_whole(
+def test_print_shows_every_column_completely(
     browser: Browser, wide_address: str, name: str, width: float, report: str
 ) -> None:
     inside = int((width - 20) / 25.4 * 96)
@@ -496,7 +493,8 @@ def test_on_paper_every_column_is_whole(
     assert float(across) > float(down)
 
 
-def test_a_filtered_page_is_printed_as_it_is_filtered_and_many_apps_are_printed_all(browser: Browser) -> None:
+def test_print_shows_filtered_apps_or_all_of_many(browser: Browser) -> None:
+    """Without a filter all apps are printed, also those beyond the first 500."""
     many = tuple(replace(APPS[0], appid=f"wx{number:016x}") for number in range(1, 602))
     with served((*many, APPS[2])) as address, opened(browser, address) as (page, _):
         expect(page.locator("tbody:not([hidden])")).to_have_count(500)
@@ -507,7 +505,7 @@ def test_a_filtered_page_is_printed_as_it_is_filtered_and_many_apps_are_printed_
         assert names(page) == ["3"]
 
 
-def test_forced_colours_leave_the_dots_and_what_is_pressed(shown: Callable[..., Any]) -> None:
+def test_forced_colours_keep_dots_and_pressed_buttons_visible(shown: Callable[..., Any]) -> None:
     with shown(forced_colors="active") as page:
         page.get_by_role("button", name=State.FAILED.words).click()
         lines = page.locator("#totals button").evaluate_all(
@@ -522,7 +520,7 @@ def test_forced_colours_leave_the_dots_and_what_is_pressed(shown: Callable[..., 
         assert ground not in dots
 
 
-def test_neither_a_long_name_nor_a_missing_one_spoils_its_row(shown: Callable[..., Any]) -> None:
+def test_long_or_missing_name_keeps_the_row_layout(shown: Callable[..., Any]) -> None:
     with shown(viewport={"width": 1280, "height": 800}) as page:
         named = page.locator("tbody:has-text('wx0000000000000006')")
         name, state, error = (named.locator(cell).first.bounding_box() for cell in ("th", "td", "[colspan]"))
@@ -568,7 +566,7 @@ def demo_address() -> Iterator[str]:
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
 def test_views_are_reached_by_links(browser: Browser, demo_address: str, scripts: bool) -> None:
-    with opened(browser, demo_address, java_script_enabled=scripts) as (page, heard):
+    with opened(browser, demo_address, java_script_enabled=scripts) as (page, events):
         views = page.get_by_role("navigation", name="Reports")
         for title, report, apps in (("Days", "daily", 3), ("Months", "monthly", 3), ("Weeks", "weekly", 8)):
             views.get_by_role("link", name=title).click()
@@ -578,22 +576,22 @@ def test_views_are_reached_by_links(browser: Browser, demo_address: str, scripts
             for head in HEADS[report]:
                 expect(page.get_by_role("columnheader", name=head, exact=True)).to_have_count(1)
             assert len(names(page)) == apps
-        assert heard.complaints == []
-        assert {url for url in heard.requests if not url.startswith(f"{demo_address}/")} == set()
+        assert events.errors == []
+        assert {url for url in events.requests if not url.startswith(f"{demo_address}/")} == set()
 
 
 @pytest.mark.parametrize("report", REPORTS)
 @pytest.mark.parametrize("width", [390, 1440])
 def test_a_view_of_the_demo_is_accessible(browser: Browser, demo_address: str, report: str, width: int) -> None:
     size = {"width": width, "height": 800}
-    with opened(browser, f"{demo_address}/?report={report}", viewport=size) as (page, heard):
+    with opened(browser, f"{demo_address}/?report={report}", viewport=size) as (page, events):
         found = page.evaluate(STRUCTURE)
         contrasts = page.evaluate(CONTRASTS)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         expect(
             page.get_by_role("img", name=re.compile(rf"^Visitors, \d+ {HEADS[report][0].lower()}s to "))
         ).to_have_count(page.locator("svg").count())
-        assert heard.complaints == []
+        assert events.errors == []
     assert (found["lang"], found["once"], found["unnamed"], found["heads"]) == ("en", [1] * 5, 0, 0)
     assert found["navs"] == ["Exporter", "Reports"]
     assert len(found["ids"]) == len(set(found["ids"]))
@@ -603,7 +601,7 @@ def test_a_view_of_the_demo_is_accessible(browser: Browser, demo_address: str, r
 
 
 @pytest.mark.parametrize("report", REPORTS)
-def test_on_a_phone_the_cards_of_a_view_name_its_periods(browser: Browser, demo_address: str, report: str) -> None:
+def test_phone_cards_of_a_view_are_labelled_with_its_periods(browser: Browser, demo_address: str, report: str) -> None:
     size = {"width": 390, "height": 800}
     with opened(browser, f"{demo_address}/?report={report}", viewport=size) as (page, _):
         labels = page.locator("tbody:has-text('Corner Bakery') td").evaluate_all(
@@ -646,7 +644,7 @@ def test_five_thousand_apps_are_filtered_and_sorted(browser: Browser, measured: 
     many = tuple(replace(first, appid=f"wx{number:016x}", name=f"App {number}") for number in range(1, count))
     with (
         served((*many, replace(APPS[2], appid="wx9999", name="Needle"))) as address,
-        opened(browser, address) as (page, heard),
+        opened(browser, address) as (page, events),
     ):
         times = page.evaluate("performance.getEntriesByType('navigation')[0].toJSON()")
         expect(page.locator("tbody:not([hidden])")).to_have_count(500)
@@ -665,7 +663,7 @@ def test_five_thousand_apps_are_filtered_and_sorted(browser: Browser, measured: 
         page.get_by_role("button", name=State.REFUSED.words).click()
         expect(page.locator("tbody:not([hidden])")).to_have_count(1)
         chosen = time.monotonic() - began
-        assert heard.complaints == []
+        assert events.errors == []
     measured(
         "the status page of many apps in Chromium",
         {

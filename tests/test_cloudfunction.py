@@ -132,7 +132,8 @@ def test_calendar_equals_pythons_on_every_day_of_a_leap_cycle() -> None:
         assert actual == wanted, day
 
 
-def test_folder_is_complete_because_it_is_uploaded_alone() -> None:
+def test_function_directory_is_complete() -> None:
+    """The directory is uploaded without the rest of the repository."""
     assert {path.name for path in FOLDER.iterdir()} == {"README.md", "analysis"}
     modules = {path.name for path in FUNCTION.glob("*.js")}
     assert {path.name for path in FUNCTION.iterdir()} == modules | {"config.json", "package.json"}

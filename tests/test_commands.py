@@ -12,7 +12,7 @@ from pathlib import Path
 from socket import create_server
 
 import pytest
-from rig import COMMAND, command, running, samples_of, served
+from harness import COMMAND, command, running, samples_of, served
 
 from exporter import __version__
 from exporter.apps import State
@@ -77,7 +77,7 @@ FLAGS = [
 
 
 @pytest.mark.parametrize(("argv", "options"), FLAGS, ids=[" ".join(row[0]) for row in FLAGS])
-def test_flags_may_stand_before_or_after_the_command(argv: list[str], options: Options) -> None:
+def test_flags_are_accepted_before_or_after_the_command(argv: list[str], options: Options) -> None:
     assert parse(argv) == options
 
 
@@ -127,7 +127,7 @@ def test_wrong_usage_exits_2(argv: list[str], capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err.startswith("usage: wechat-miniprogram-exporter")
 
 
-def test_the_tables_of_flags_are_whole() -> None:
+def test_tables_of_flags_are_complete() -> None:
     assert {options.command for _, options in FLAGS} == {"run", *COMMANDS}
 
 
@@ -177,9 +177,10 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("why", "text", "message"), BROKEN, ids=[row[0] for row in BROKEN])
-def test_a_configuration_that_cannot_be_started_with_exits_2_and_check_says_the_same_with_1(
+def test_invalid_configuration_exits_2_and_check_exits_1(
     tmp_path: Path, why: str, text: str | None, message: str
 ) -> None:
+    """Both print the same messages."""
     assert why
     if text is not None:
         (tmp_path / "config.yaml").write_text(text)
@@ -190,7 +191,7 @@ def test_a_configuration_that_cannot_be_started_with_exits_2_and_check_says_the_
     assert "Traceback" not in run.stderr + check.stderr
 
 
-def test_check_prints_every_problem_at_once_and_success_otherwise(tmp_path: Path) -> None:
+def test_check_prints_every_problem_at_once_or_success(tmp_path: Path) -> None:
     configured(tmp_path, "https://api.weixin.qq.com", GOOD)
     result = command(tmp_path, "check")
     assert (result.returncode, result.stdout) == (0, "SUCCESS: 1 apps\n")
@@ -228,7 +229,7 @@ LIVE = {
 }
 
 
-def test_check_live_asks_wechat_about_each_app_and_says_what_to_do(tmp_path: Path) -> None:
+def test_check_live_fetches_each_app_and_says_what_to_do(tmp_path: Path) -> None:
     apps = [
         SimulatedApp(f"wx00000000000000b{n:x}", f"secret-{n}-{'x' * 10}", faults=(InjectedFault(kind),))
         for n, kind in enumerate(LIVE)
@@ -249,7 +250,7 @@ def test_check_live_asks_wechat_about_each_app_and_says_what_to_do(tmp_path: Pat
     assert "secret-" not in result.stdout + result.stderr
 
 
-def test_check_live_asks_for_a_refused_token_once(tmp_path: Path) -> None:
+def test_check_live_requests_a_refused_token_once(tmp_path: Path) -> None:
     refused = replace(GOOD, faults=(InjectedFault("40164", STABLE_TOKEN),))
     with served([refused]) as (wechat, base_url):
         configured(tmp_path, base_url, refused)
@@ -294,7 +295,7 @@ def test_check_live_can_be_interrupted(tmp_path: Path) -> None:
 # --- fetch -----------------------------------------------------------------------------------------
 
 
-def test_fetch_prints_only_our_families_and_asks_only_what_is_due(tmp_path: Path) -> None:
+def test_fetch_prints_only_our_families_and_requests_what_is_due(tmp_path: Path) -> None:
     with served([GOOD]) as (wechat, base_url):
         configured(tmp_path, base_url, GOOD)
         result = command(tmp_path, "fetch")
@@ -311,7 +312,7 @@ def test_fetch_prints_only_our_families_and_asks_only_what_is_due(tmp_path: Path
         assert len(wechat.calls) == asked
 
 
-def test_fetch_writes_a_whole_file_or_none(tmp_path: Path) -> None:
+def test_fetch_writes_a_complete_file_or_none(tmp_path: Path) -> None:
     output = tmp_path / "textfile" / "wechat.prom"
     with served([GOOD]) as (_, base_url):
         configured(tmp_path, base_url, GOOD)
@@ -358,7 +359,8 @@ def test_an_output_with_a_symlink_loop_is_a_usage_error(tmp_path: Path) -> None:
         assert ended.stderr.splitlines()[-1] == f"--output {output}: too many levels of symbolic links"
 
 
-def test_fetch_writes_through_links_and_into_pipes_and_replaces_neither(tmp_path: Path) -> None:
+def test_fetch_output_follows_links_and_writes_to_pipes(tmp_path: Path) -> None:
+    """Neither a link nor a pipe is replaced; a directory is refused before any request."""
     target, link, pipe = tmp_path / "target", tmp_path / "link", tmp_path / "pipe"
     target.write_text("old")
     link.symlink_to(target)
@@ -377,7 +379,8 @@ def test_fetch_writes_through_links_and_into_pipes_and_replaces_neither(tmp_path
         assert samples_of(text)["weekly_visitors", GOOD.appid, wanted()] > 0
 
 
-def test_fetch_asks_once_even_if_apps_get_due_again_meanwhile(tmp_path: Path) -> None:
+def test_fetch_requests_each_app_once(tmp_path: Path) -> None:
+    """Apps that become due again meanwhile are not fetched twice."""
     failing = [SimulatedApp(f"wx{n:016x}", "s" * 20, faults=(InjectedFault("hang"),)) for n in range(6)]
     with served(failing) as (wechat, base_url):
         configured(tmp_path, base_url, *failing, timeout="500ms", concurrency=1, interval="1s", retry_interval="1s")
@@ -386,7 +389,7 @@ def test_fetch_asks_once_even_if_apps_get_due_again_meanwhile(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "gbk", "ascii"])
-def test_the_exposition_is_utf_8_whatever_the_locale_says(tmp_path: Path, encoding: str) -> None:
+def test_exposition_is_utf_8_in_every_locale(tmp_path: Path, encoding: str) -> None:
     with served([GOOD]) as (_, base_url):
         configured(tmp_path, base_url, GOOD)
         text = (tmp_path / "config.yaml").read_text().replace("App 0", "店铺")
@@ -413,7 +416,7 @@ def test_closed_standard_streams_do_not_end_the_exporter(tmp_path: Path, closed:
     assert process.wait(10) == 0
 
 
-def test_fetch_exits_1_if_an_app_failed_and_still_gives_what_there_is(tmp_path: Path) -> None:
+def test_fetch_exits_1_if_an_app_failed_and_prints_the_others(tmp_path: Path) -> None:
     refused = SimulatedApp("wx00000000000000a1", "x" * 20, faults=(InjectedFault("40164", "stable_token"),))
     with served([GOOD, refused]) as (wechat, base_url):
         configured(tmp_path, base_url, GOOD, refused)
@@ -430,7 +433,7 @@ def test_fetch_exits_1_if_an_app_failed_and_still_gives_what_there_is(tmp_path: 
 # --- healthcheck -----------------------------------------------------------------------------------
 
 
-def test_healthcheck_counts_any_answer_as_alive(tmp_path: Path) -> None:
+def test_healthcheck_succeeds_for_any_response(tmp_path: Path) -> None:
     with running(tmp_path, "demo") as exporter:
         result = command(tmp_path, "healthcheck", f"--web.listen-address={exporter.address}")
         assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
@@ -443,7 +446,7 @@ def test_healthcheck_counts_any_answer_as_alive(tmp_path: Path) -> None:
         assert f"{exporter.address}: no response: " in result.stderr
 
 
-def test_healthcheck_is_not_fooled_by_silence_or_nonsense(tmp_path: Path) -> None:
+def test_healthcheck_fails_without_an_http_response(tmp_path: Path) -> None:
     assert command(tmp_path, "healthcheck", "--web.listen-address=:0").returncode == 2
     assert command(tmp_path, "healthcheck", "--web.listen-address=a..b:80").returncode == 1
     with closing(create_server(("127.0.0.1", 0))) as silent:
@@ -462,7 +465,8 @@ def test_healthcheck_is_not_fooled_by_silence_or_nonsense(tmp_path: Path) -> Non
 # --- demo and simulator ------------------------------------------------------------------------------
 
 
-def test_the_demo_shows_every_state_but_pending_and_complete_figures_within_five_seconds(tmp_path: Path) -> None:
+def test_demo_shows_all_states_and_figures_within_5_seconds(tmp_path: Path) -> None:
+    """It shows every state but pending and stores nothing on disk."""
     began = time.monotonic()
     with running(tmp_path, "demo", "--config.file=none") as exporter:
         states = {str(state) for state in State} - {"pending"}
@@ -488,7 +492,7 @@ def test_the_demo_shows_every_state_but_pending_and_complete_figures_within_five
     assert list(tmp_path.iterdir()) == [], "the demo keeps its store in memory"
 
 
-def test_the_simulator_runs_alone_and_prints_a_configuration_that_fits_it(tmp_path: Path) -> None:
+def test_simulator_prints_a_configuration_that_works(tmp_path: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, "simulator", "--web.listen-address=127.0.0.1:0", "--fault=wx0000000000000001=48001"],
         cwd=tmp_path,
@@ -519,7 +523,7 @@ BAD_FAULTS = {
 
 
 @pytest.mark.parametrize(("fault", "message"), BAD_FAULTS.items())
-def test_a_fault_that_does_not_exist_is_wrong_usage(tmp_path: Path, fault: str, message: str) -> None:
+def test_unknown_fault_is_a_usage_error(tmp_path: Path, fault: str, message: str) -> None:
     result = command(tmp_path, "simulator", f"--fault={fault}")
     assert result.returncode == 2
     assert result.stderr.startswith(message)
@@ -531,7 +535,7 @@ def test_the_simulator_names_its_faults(tmp_path: Path) -> None:
     assert result.stdout.splitlines()[1:] == sorted(KINDS)
 
 
-def test_a_log_whose_reader_went_away_does_not_end_the_exporter(tmp_path: Path) -> None:
+def test_closed_log_pipe_does_not_end_the_exporter(tmp_path: Path) -> None:
     read, write = os.pipe()
     process = subprocess.Popen(
         [*COMMAND, "demo", "--web.listen-address=127.0.0.1:0"], cwd=tmp_path, stderr=write, stdout=subprocess.DEVNULL

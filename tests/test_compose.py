@@ -44,13 +44,13 @@ def document(path: str) -> dict[str, list[dict[str, object]]]:
     return loaded
 
 
-def test_it_fits_the_compose_specification() -> None:
+def test_file_matches_the_compose_specification() -> None:
     check = Path(sys.executable).parent / "check-jsonschema"
     line = [check, "--builtin-schema", "vendor.compose-spec", ROOT / "compose.yaml"]
     subprocess.run(line, check=True, capture_output=True)
 
 
-def test_it_is_the_whole_picture() -> None:
+def test_every_expected_service_is_present() -> None:
     assert set(SERVICES) == set(PORTS)
 
 
@@ -65,19 +65,19 @@ def test_images_are_pinned_and_all_but_ours_are_pulled(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", PORTS)
-def test_only_this_machine_can_reach_a_port(service: str) -> None:
+def test_ports_are_bound_to_localhost_only(service: str) -> None:
     assert SERVICES[service]["ports"] == [f"127.0.0.1:{PORTS[service]}:{PORTS[service]}"]
 
 
 @pytest.mark.parametrize("service", PORTS)
-def test_nothing_has_or_gets_privileges(service: str) -> None:
+def test_services_have_no_privileges(service: str) -> None:
     assert SERVICES[service]["cap_drop"] == ["ALL"]
     assert SERVICES[service]["security_opt"] == ["no-new-privileges:true"]
     assert not {"privileged", "cap_add", "user", "network_mode", "pid"} & set(SERVICES[service])
 
 
 @pytest.mark.parametrize("service", PORTS)
-def test_everything_that_is_mounted_exists_or_is_a_named_volume(service: str) -> None:
+def test_mounts_exist_or_are_named_volumes(service: str) -> None:
     named = set()
     for mount in SERVICES[service]["volumes"]:
         source, _, *mode = mount.split(":")
@@ -90,7 +90,8 @@ def test_everything_that_is_mounted_exists_or_is_a_named_volume(service: str) ->
     assert service in COMPOSE["volumes"]
 
 
-def test_the_exporter_runs_the_demo_where_its_image_listens_and_writes_to_its_volume_alone() -> None:
+def test_exporter_runs_the_demo_on_the_exposed_port() -> None:
+    """Its filesystem is read-only except for its volume."""
     options = parse(SERVICES["exporter"]["command"])
     assert options.command == "demo"
     assert options.addresses() == (LISTEN_ADDRESS,)
@@ -105,7 +106,7 @@ def test_the_configuration_that_a_command_names_is_mounted(service: str) -> None
     assert on_this_side(service, flag.partition("=")[2]).is_file()
 
 
-def test_alertmanager_remembers_longer_than_it_waits_to_repeat() -> None:
+def test_alertmanager_retention_exceeds_its_repeat_interval() -> None:
     (flag,) = [flag for flag in SERVICES["alertmanager"]["command"] if flag.startswith("--data.retention=")]
     text = (ROOT / "prometheus" / "alertmanager.yml").read_text()
     repeats = re.findall(r"^\s*repeat_interval: (\S+)", text, re.MULTILINE)
@@ -113,7 +114,8 @@ def test_alertmanager_remembers_longer_than_it_waits_to_repeat() -> None:
     assert all(parse_duration(repeat) < parse_duration(flag.partition("=")[2]) for repeat in repeats)
 
 
-def test_prometheus_takes_its_configuration_and_scrapes_the_exporter_under_the_job_of_the_rules(promtool: str) -> None:
+def test_prometheus_scrapes_the_exporter_under_the_expected_job(promtool: str) -> None:
+    """The configuration is valid and has the rules and the Alertmanager."""
     path = ROOT / "prometheus" / "prometheus.yml"
     subprocess.run([promtool, "check", "config", path], check=True, capture_output=True)
     loaded = yaml.safe_load(path.read_text())
@@ -126,7 +128,7 @@ def test_prometheus_takes_its_configuration_and_scrapes_the_exporter_under_the_j
     assert managers["static_configs"] == [{"targets": [f"alertmanager:{PORTS['alertmanager']}"]}]
 
 
-def test_grafana_asks_the_services_of_this_file() -> None:
+def test_grafana_data_sources_are_services_of_this_file() -> None:
     sources = document("grafana/provisioning/datasources/prometheus.yml")["datasources"]
     places = [urlsplit(str(source["url"])) for source in sources]
     assert [(place.hostname, place.port) for place in places] == [

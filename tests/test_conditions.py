@@ -131,7 +131,7 @@ CASES: list[tuple[str, AppStatus, dict[str, set[Baseline]]]] = [
 APPS = [replace(found, appid=f"wx{number}", name=why) for number, (why, found, _) in enumerate(CASES)]
 
 
-def test_a_fall_is_beyond_threshold_chance_and_holidays() -> None:
+def test_fall_exceeds_threshold_and_noise_outside_holidays() -> None:
     assert len({why for why, *_ in CASES}) == 30
     for why, app, expected in CASES:
         found: dict[str, set[Baseline]] = {}

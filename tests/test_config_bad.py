@@ -23,7 +23,9 @@ def test_the_table_of_bad_files_is_complete() -> None:
 
 
 @pytest.mark.parametrize("bad", BAD_FILES, ids=lambda bad: bad.name)
-def test_a_bad_file_is_refused_in_exact_words(bad: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_file_is_rejected_with_the_exact_message(
+    bad: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     write(bad.files, tmp_path)
     with pytest.raises(ConfigError) as caught:
@@ -34,7 +36,7 @@ def test_a_bad_file_is_refused_in_exact_words(bad: Bad, tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("bad", BAD_FILES, ids=lambda bad: bad.name)
-def test_the_words_are_the_same_without_libyaml(bad: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_are_the_same_without_libyaml(bad: Bad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(documents, "_LOADER", yaml.BaseLoader)
     write(bad.files, tmp_path)
@@ -43,7 +45,7 @@ def test_the_words_are_the_same_without_libyaml(bad: Bad, tmp_path: Path, monkey
     assert str(caught.value).splitlines() == list(bad.expected)
 
 
-def test_all_problems_come_in_one_run_by_file_and_line(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once_by_file_and_line(tmp_path: Path) -> None:
     app = "- appid: wx0123456789abcdef\n  secret:\n- name: x\n"
     path = write(
         {

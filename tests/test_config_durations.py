@@ -57,7 +57,7 @@ REFUSED = (
 
 
 @pytest.mark.parametrize(("text", "seconds"), DURATIONS)
-def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
+def test_duration_is_parsed_as_seconds(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
@@ -66,24 +66,24 @@ def test_zero_needs_no_unit() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "words"), WRITTEN)
-def test_seconds_are_written_as_prometheus_does(seconds: float, words: str) -> None:
+def test_seconds_are_formatted_as_by_prometheus(seconds: float, words: str) -> None:
     assert format_duration(seconds) == words
 
 
 @pytest.mark.parametrize(("text", "words"), REFUSED)
-def test_what_is_no_duration_is_refused_without_repeating_it(text: str, words: str) -> None:
+def test_invalid_duration_is_rejected_without_quoting_it(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words) as caught:
         parse_duration(text)
     assert not text or text.strip() not in str(caught.value).replace("90s, 15m, 1h30m or 1d", "")
 
 
 @given(st.integers(min_value=0, max_value=9_223_372_036_854))
-def test_what_is_written_reads_the_same(milliseconds: int) -> None:
+def test_formatted_duration_parses_to_the_same_value(milliseconds: int) -> None:
     assert parse_duration(format_duration(milliseconds / 1000)) == milliseconds / 1000
 
 
 @given(st.text())
-def test_any_text_is_a_duration_or_refused(text: str) -> None:
+def test_any_text_is_a_duration_or_rejected(text: str) -> None:
     try:
         seconds = parse_duration(text)
     except ValueError:
@@ -92,6 +92,6 @@ def test_any_text_is_a_duration_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize("seconds", [-1.0, float("inf"), float("nan")])
-def test_impossible_seconds_have_no_words(seconds: float) -> None:
+def test_impossible_seconds_cannot_be_formatted(seconds: float) -> None:
     with pytest.raises(ValueError, match="finite and not negative"):
         format_duration(seconds)

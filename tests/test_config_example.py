@@ -64,7 +64,8 @@ def test_the_sections_are_those_of_the_types() -> None:
     assert SHOWN["app_config_files"] == []
 
 
-def test_an_app_shows_every_option_the_other_ways_in_in_comments() -> None:
+def test_app_shows_every_option_and_access_method() -> None:
+    """The other access methods are in comments."""
     assert {field.name for field in fields(App)} - {"access"} == set(SHOWN["apps"][0]) - {"secret"}
     assert set(APP_OPTIONS) == set(SHOWN["apps"][0]) | set(ACCESS_OPTIONS)
     assert set(SHOWN["apps"][0]["alerts"]) == set()
@@ -80,7 +81,7 @@ def test_an_app_shows_every_option_the_other_ways_in_in_comments() -> None:
     assert [option for option in inner if not re.search(rf"\b{option}\b", TEXT)] == []
 
 
-def test_every_way_in_that_is_shown_in_a_comment_can_be_uncommented(tmp_path: Path) -> None:
+def test_every_commented_access_method_can_be_uncommented(tmp_path: Path) -> None:
     block = TEXT[TEXT.index("    # Or another access method") : TEXT.index("    # Alert thresholds of this app")]
     lines = [
         line.replace("    # ", "    ", 1)

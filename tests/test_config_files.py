@@ -30,7 +30,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert str(caught.value) == f"{path}: the file does not exist"
 
 
-def test_a_folder_in_the_place_of_the_file_is_named(tmp_path: Path) -> None:
+def test_directory_in_place_of_the_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r": the file is a directory$"):
         load(tmp_path, {})
 
@@ -46,7 +46,7 @@ PATTERNS = ("apps.d/**/*.yaml", "apps.d/**", "*/one.yaml", "apps.d/one.yaml", "*
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("pattern", PATTERNS)
-def test_links_that_lead_back_make_no_pattern_endless(tmp_path: Path, pattern: str) -> None:
+def test_symlink_loops_do_not_make_a_pattern_endless(tmp_path: Path, pattern: str) -> None:
     """Each directory is visited once, and a file that is reached twice is one file."""
     (tmp_path / "apps.d" / "deep").mkdir(parents=True)
     for link in ("a", "b"):
@@ -62,7 +62,7 @@ def test_links_that_lead_back_make_no_pattern_endless(tmp_path: Path, pattern: s
     assert [file.name for file in file_signatures(tmp_path / "config.yaml", config)].count("one.yaml") == 1
 
 
-def test_a_pattern_never_names_the_main_file(tmp_path: Path) -> None:
+def test_pattern_never_matches_the_main_file(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(f"app_config_files: ['*.yaml']\napps:\n{APP}")
     (tmp_path / "link.yaml").symlink_to("config.yaml")
     assert [app.appid for app in load(tmp_path / "config.yaml", {}).apps] == ["wx0123456789abcdef"]
@@ -93,7 +93,7 @@ except ConfigError as error:
 """
 
 
-def load_as_nobody(folder: Path) -> str:
+def load_unprivileged(folder: Path) -> str:
     """What a child says that is not root: root reads whatever it likes, which proves nothing."""
     child = subprocess.run(
         [sys.executable, "-c", AS_NOBODY],
@@ -111,52 +111,52 @@ def load_as_nobody(folder: Path) -> str:
 
 
 @pytest.fixture
-def open_folder() -> Iterator[Path]:
+def open_directory() -> Iterator[Path]:
     """A folder that nobody may enter (pytest's own are closed to others)."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
 
 
-def test_an_unreadable_file_is_refused(open_folder: Path) -> None:
-    write({"config.yaml": f"apps:\n{APP}"}, open_folder).chmod(0)
-    assert load_as_nobody(open_folder) == "refused: config.yaml: the file cannot be read: permission denied"
+def test_an_unreadable_file_is_refused(open_directory: Path) -> None:
+    write({"config.yaml": f"apps:\n{APP}"}, open_directory).chmod(0)
+    assert load_unprivileged(open_directory) == "refused: config.yaml: the file cannot be read: permission denied"
 
 
-def test_an_unreadable_secret_is_refused(open_folder: Path) -> None:
+def test_an_unreadable_secret_is_refused(open_directory: Path) -> None:
     main = "apps:\n- {appid: wx0123456789abcdef, secret_file: shop}\n"
-    write({"config.yaml": main, "shop": MARKER}, open_folder)
-    (open_folder / "shop").chmod(0)
+    write({"config.yaml": main, "shop": MARKER}, open_directory)
+    (open_directory / "shop").chmod(0)
     words = "config.yaml:2: apps[0].secret_file: the secret file cannot be read: permission denied"
-    assert load_as_nobody(open_folder) == f"refused: {words}"
+    assert load_unprivileged(open_directory) == f"refused: {words}"
 
 
-def test_an_unreadable_app_file_costs_only_its_own_apps(open_folder: Path) -> None:
+def test_unreadable_app_file_affects_only_its_own_apps(open_directory: Path) -> None:
     main = f"app_config_files: [more.yaml]\napps:\n{APP}"
-    write({"config.yaml": main, "more.yaml": "[]"}, open_folder)
-    (open_folder / "more.yaml").chmod(0)
-    assert load_as_nobody(open_folder) == "broken: more.yaml: the file cannot be read: permission denied"
+    write({"config.yaml": main, "more.yaml": "[]"}, open_directory)
+    (open_directory / "more.yaml").chmod(0)
+    assert load_unprivileged(open_directory) == "broken: more.yaml: the file cannot be read: permission denied"
 
 
-def test_a_closed_folder_is_no_crash(open_folder: Path) -> None:
+def test_unreadable_directory_is_an_error(open_directory: Path) -> None:
     main = f"app_config_files: [closed/a.yaml, closed/*.yaml, closed/sub/*.yaml]\napps:\n{APP}"
-    write({"config.yaml": main, "closed/a.yaml": "[]"}, open_folder)
-    (open_folder / "closed").chmod(0)
+    write({"config.yaml": main, "closed/a.yaml": "[]"}, open_directory)
+    (open_directory / "closed").chmod(0)
     closed = "its directory cannot be read: permission denied"
-    assert load_as_nobody(open_folder).splitlines() == [
+    assert load_unprivileged(open_directory).splitlines() == [
         f"refused: config.yaml:1: app_config_files[0]: {closed}",
         f"config.yaml:1: app_config_files[1]: {closed}",
         f"config.yaml:1: app_config_files[2]: {closed}",
     ]
-    (open_folder / "closed").chmod(0o755)
+    (open_directory / "closed").chmod(0o755)
 
 
-def test_a_file_larger_than_a_mebibyte_is_read_whole(tmp_path: Path) -> None:
+def test_file_larger_than_a_mebibyte_is_read_completely(tmp_path: Path) -> None:
     path = write({"config.yaml": f"apps:\n{APP}" + "# a comment\n" * 100_000}, tmp_path)
     assert len(load(path, {}).apps) == 1
 
 
-def test_a_file_name_that_is_no_text_is_shown_as_text(tmp_path: Path) -> None:
+def test_undecodable_file_name_is_shown_escaped(tmp_path: Path) -> None:
     (tmp_path / "apps.d").mkdir()
     (tmp_path / os.fsdecode(b"apps.d/\xff.yaml")).write_text("nonsense")
     main = "apps:\n- {appid: wx0123456789abcdef, secret: x}\napp_config_files: [apps.d/*.yaml]\n"

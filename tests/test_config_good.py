@@ -62,7 +62,7 @@ def appids(found: Config) -> list[str]:
     return [app.appid for app in found.apps]
 
 
-def test_everything_in_one() -> None:
+def test_all_options_in_one_configuration() -> None:
     main = f"""\
         fetch:
           interval: 1h30m
@@ -103,19 +103,19 @@ def test_everything_in_one() -> None:
     assert not found.broken_files
 
 
-def test_what_is_not_said_has_its_default() -> None:
+def test_missing_options_have_their_defaults() -> None:
     assert config(f"apps: [{{appid: {A}, secret: x}}]\n") == Config(
         apps=(App(A, Datacube(AppSecret(LiteralSecret("x")))),)
     )
 
 
-def test_sections_with_nothing_in_them_count_as_absent() -> None:
+def test_empty_sections_have_their_defaults() -> None:
     main = "fetch:\n  # interval: 6h\napi: ~\napp_config_files: null\n"
     main += f"apps:\n- {{appid: {A}, secret: x, name: }}\n"
     assert config(main) == Config(apps=(App(A, Datacube(AppSecret(LiteralSecret("x")))),))
 
 
-def test_scalars_stay_as_they_are_written() -> None:
+def test_scalars_are_kept_as_text() -> None:
     main = f"apps:\n- {{appid: {A}, secret: 0123, name: 1:30}}\n"
     main += f"- {{appid: {B}, secret: 'null', name: 2026-11-23}}\n"
     assert [(secret_of(app).read(), app.name) for app in config(main).apps] == [
@@ -124,7 +124,7 @@ def test_scalars_stay_as_they_are_written() -> None:
     ]
 
 
-def test_a_byte_order_mark_and_carriage_returns_do_no_harm() -> None:
+def test_byte_order_mark_and_carriage_returns_are_ignored() -> None:
     assert appids(config(f"\ufeffapps:\r\n- appid: {A}\r\n  secret: x\r\n")) == [A]
 
 
@@ -143,7 +143,7 @@ def test_anchors_and_aliases_work() -> None:
     ]
 
 
-def test_app_files_come_by_name_each_once_and_never_the_main_file() -> None:
+def test_each_app_file_is_read_once_and_never_the_main_file() -> None:
     files: dict[str, str | bytes] = {
         "b.yaml": f"- {{appid: {B}, secret: x}}",
         "a/z.yaml": f"- {{appid: {A}, secret: x}}",
@@ -160,7 +160,7 @@ def test_app_files_come_by_name_each_once_and_never_the_main_file() -> None:
     assert sorted(appids(config(main, files))) == sorted([C, A, B])
 
 
-def test_the_main_file_comes_first_then_app_files_by_name() -> None:
+def test_main_file_is_first_then_app_files_by_name() -> None:
     files: dict[str, str | bytes] = {
         f"{name}.yaml": f"- {{appid: {appid}, secret: x}}" for name, appid in (("z", A), ("y", B), ("x", C))
     }
@@ -168,7 +168,7 @@ def test_the_main_file_comes_first_then_app_files_by_name() -> None:
     assert appids(config(main, files)) == [D, C, B, A]
 
 
-def test_a_broken_app_file_costs_only_its_own_apps() -> None:
+def test_invalid_app_file_affects_only_its_own_apps() -> None:
     files: dict[str, str | bytes] = {
         "apps.d/bad.yaml": f"- {{appid: {A}, secret: x}}\n- {{appid: {B}}}\n",
         "apps.d/good.yaml": f"- {{appid: {C}, secret: x}}\n",
@@ -179,7 +179,7 @@ def test_a_broken_app_file_costs_only_its_own_apps() -> None:
     assert found.broken_files == (BrokenFile("apps.d/bad.yaml", (Problem("apps.d/bad.yaml", 2, "[1]", words),)),)
 
 
-def test_a_duplicate_appid_breaks_the_later_file() -> None:
+def test_duplicate_appid_invalidates_the_later_file() -> None:
     files: dict[str, str | bytes] = {
         "apps.d/b.yaml": f"- {{appid: {B}, secret: x}}\n- {{appid: {A}, secret: x}}\n",
         "apps.d/a.yaml": f"- {{appid: {A}, secret: x}}\n",
@@ -191,13 +191,13 @@ def test_a_duplicate_appid_breaks_the_later_file() -> None:
     ]
 
 
-def test_a_configuration_may_consist_of_broken_app_files() -> None:
+def test_configuration_may_consist_of_invalid_app_files() -> None:
     found = config("app_config_files: [a.yaml]\n", {"a.yaml": "{"})
     assert not found.apps
     assert [broken.file for broken in found.broken_files] == ["a.yaml"]
 
 
-def test_a_dangling_link_breaks_only_itself() -> None:
+def test_dangling_link_affects_only_itself() -> None:
     Path("gone.yaml").symlink_to("nowhere")
     found = config(f"app_config_files: [gone.yaml]\napps: [{{appid: {A}, secret: x}}]\n")
     assert [str(problem) for problem in found.broken_files[0].problems] == ["gone.yaml: the file does not exist"]
@@ -219,7 +219,7 @@ def test_too_few_weeks_for_the_median_are_a_warning(option: str, warning: str | 
 
 
 @pytest.mark.parametrize("appid", ["wx0123456789ABCDEF", "wx0123456789abcde", "gh_0123456789ab", "商店"])
-def test_an_appid_of_another_form_is_a_warning(appid: str) -> None:
+def test_unusual_appid_is_a_warning(appid: str) -> None:
     found = config(f"apps:\n- {{appid: {appid}, secret: x}}\n")
     words = "config.yaml:2: apps[0].appid: does not have the usual form: wx and 16 hexadecimal digits"
     assert appids(found) == [appid]
@@ -261,7 +261,7 @@ ADDRESSES = (
 
 
 @pytest.mark.parametrize(("text", "address"), ADDRESSES)
-def test_an_address_has_one_form(text: str, address: str) -> None:
+def test_base_url_is_normalized(text: str, address: str) -> None:
     assert parse_base_url(text) == address
     assert f"{address.split(':', maxsplit=1)[0]}://{Api(address).host}" == address
 
@@ -279,11 +279,11 @@ LIMITS = (
 
 
 @pytest.mark.parametrize(("options", "fetch"), LIMITS)
-def test_the_limits_themselves_are_allowed(options: str, fetch: Fetch) -> None:
+def test_limits_are_inclusive(options: str, fetch: Fetch) -> None:
     assert config(f"fetch: {{{options}}}\napps: [{{appid: {A}, secret: x}}]\n").fetch == fetch
 
 
-def test_an_app_alerts_by_its_own_ratios_else_by_the_defaults(tmp_path: Path) -> None:
+def test_app_uses_its_own_alert_ratios_else_the_defaults(tmp_path: Path) -> None:
     depth = "alerts: {weekly: {visit_depth_min_ratio: 1}}"
     (tmp_path / "more.yaml").write_text(f"- {{appid: {C}, secret: x, {depth}}}\n")
     own = "alerts: {weekly: {visitors_min_ratio: .25}, daily: {visits_min_ratio: .5}}"
@@ -314,7 +314,7 @@ def test_an_app_alerts_by_its_own_ratios_else_by_the_defaults(tmp_path: Path) ->
     ]
 
 
-def test_an_app_fetches_its_own_reports_else_those_of_all() -> None:
+def test_app_fetches_its_own_reports_else_the_default_ones() -> None:
     found = config(
         f"reports: [monthly, weekly]\napps: [{{appid: {A}, secret: x}}, {{appid: {B}, secret: x, reports: [daily]}}]\n"
     )
@@ -325,7 +325,7 @@ def test_an_app_fetches_its_own_reports_else_those_of_all() -> None:
 
 SERVER = """{{url: 'HTTPS://Tokens.Example.org:443/t?app={{appid}}&x=1', method: POST, json_field: data.token,
   expires_in: data.left, headers: {{X-Plain: one, X-File: {{file: key}}, X-Env: {{env: KEY}}}}}}"""
-WAYS_IN = (
+WRITTEN_ACCESS = (
     ("token_file: token", Datacube(TokenFile(FileSecret(Path("token"))))),
     ("token_url: {url: 'http://127.0.0.1:1/t'}", Datacube(TokenUrl("http://127.0.0.1:1/t"))),
     (
@@ -352,14 +352,15 @@ WAYS_IN = (
 )
 
 
-@pytest.mark.parametrize(("option", "way"), WAYS_IN, ids=[option for option, _ in WAYS_IN])
-def test_a_way_in_is_read_as_it_is_written(option: str, way: AccessConfig) -> None:
+@pytest.mark.parametrize(("option", "way"), WRITTEN_ACCESS, ids=[option for option, _ in WRITTEN_ACCESS])
+def test_access_method_is_parsed(option: str, way: AccessConfig) -> None:
     found = config(f"apps:\n- appid: {A}\n  {option}\n", {"token": "T", "key": "K"})
     assert found.apps[0].access == way
     assert found.warnings == ()
 
 
-def test_a_token_server_has_an_address_in_one_form_and_headers_from_three_places() -> None:
+def test_token_url_is_normalized_and_its_headers_are_read() -> None:
+    """Header values may be literal, from a file or from a variable."""
     files: dict[str, str | bytes] = {"key": "of-the-file\n"}
     main = f"apps:\n- appid: {A}\n  token_url: {SERVER.format()}\n"
     (app,) = config(main, files, {"KEY": "of-the-variable"}).apps
@@ -373,7 +374,8 @@ def test_a_token_server_has_an_address_in_one_form_and_headers_from_three_places
     assert "of-the" not in repr(app)
 
 
-def test_a_token_file_that_is_not_there_yet_is_a_warning_and_one_that_changes_no_change_of_configuration() -> None:
+def test_missing_token_file_is_a_warning() -> None:
+    """A changed token file leaves the configuration equal."""
     main = (
         f"apps:\n- {{appid: {A}, token_file: token}}\n- {{appid: {B}, cloud_hosting: {{cloudbase_token_file: none}}}}\n"
     )
@@ -396,7 +398,7 @@ def test_ten_thousand_apps_load_in_seconds() -> None:
     assert len(set(found.apps)) == 10_000
 
 
-def test_the_process_environment_is_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(os.environ, "SHOP", "theirs")
     found = config(f"apps: [{{appid: {A}, secret_env: SHOP}}]\n", environ={"SHOP": "ours"})
     assert secret_of(found.apps[0]).read() == "ours"

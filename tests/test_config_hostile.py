@@ -68,7 +68,7 @@ def mutations(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("bad", BAD_DOCUMENTS + BAD_VALUES + BAD_APPS, ids=lambda bad: bad.name)
-def test_no_message_ever_holds_a_value_of_the_file(
+def test_messages_contain_no_value_of_the_file(
     bad: Bad,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -108,7 +108,7 @@ SNIPPETS = (
     ),
     loader=st.sampled_from(LOADERS),
 )
-def test_whatever_the_file_holds_only_a_config_error_comes_out(
+def test_any_file_content_raises_only_a_config_error(
     content: bytes,
     loader: type[yaml.BaseLoader],
     tmp_path: Path,

@@ -43,11 +43,11 @@ def secret(request: pytest.FixtureRequest, tmp_path: Path) -> Secret:
     return made
 
 
-def test_white_space_around_a_secret_is_not_part_of_it(secret: Secret) -> None:
+def test_white_space_around_a_secret_is_stripped(secret: Secret) -> None:
     assert secret.read() == MARKER
 
 
-def test_a_secret_never_shows_itself(secret: Secret) -> None:
+def test_secret_is_redacted_in_str_and_repr(secret: Secret) -> None:
     app = App(APPID, secret.fingerprinted())
     for shown in (secret, app, Config(apps=(app,)), [secret], {"secret": secret}):
         assert MARKER not in f"{shown} {shown!r} {shown!s:>40}"
@@ -55,17 +55,17 @@ def test_a_secret_never_shows_itself(secret: Secret) -> None:
     assert f"{secret}" == repr(secret) == "<SECRET>"
 
 
-def test_equal_secrets_are_equal_and_other_ways_are_not(tmp_path: Path) -> None:
+def test_secrets_of_different_sources_are_not_equal(tmp_path: Path) -> None:
     first, second = ([way(tmp_path).fingerprinted() for way in WAYS] for _ in range(2))
     assert first == second
     assert len(set(first + second)) == len(WAYS)
 
 
-def test_a_hash_tells_nothing_of_a_secret() -> None:
+def test_hash_does_not_depend_on_the_secret() -> None:
     assert hash(LiteralSecret("one")) == hash(LiteralSecret("two"))
 
 
-def test_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
+def test_file_is_read_again_each_time(tmp_path: Path) -> None:
     file = tmp_path / "shop"
     secret = FileSecret(file)
     read = []
@@ -75,7 +75,7 @@ def test_a_file_is_read_anew_each_time(tmp_path: Path) -> None:
     assert read == ["one", "two"]
 
 
-def test_a_variable_is_read_anew_each_time() -> None:
+def test_variable_is_read_again_each_time() -> None:
     environ = {"SHOP": "one"}
     secret = EnvSecret("SHOP", environ)
     environ["SHOP"] = "two"
@@ -83,7 +83,7 @@ def test_a_variable_is_read_anew_each_time() -> None:
 
 
 @pytest.mark.parametrize("way", ["secret_file: shop", "secret_env: SHOP"])
-def test_a_reload_sees_that_a_secret_changed_behind_the_same_name(way: str, tmp_path: Path) -> None:
+def test_reload_detects_a_changed_secret_of_the_same_name(way: str, tmp_path: Path) -> None:
     def loaded(text: str) -> Config:
         path = write({"config.yaml": f"apps: [{{appid: {APPID}, {way}}}]\n", "shop": text}, tmp_path)
         return load(path, {"SHOP": text})
@@ -92,7 +92,7 @@ def test_a_reload_sees_that_a_secret_changed_behind_the_same_name(way: str, tmp_
     assert loaded("one").apps != loaded("two").apps
 
 
-def test_a_secret_that_went_away_is_said_without_its_place(tmp_path: Path) -> None:
+def test_error_of_a_missing_secret_does_not_name_its_source(tmp_path: Path) -> None:
     with pytest.raises(SecretUnavailable, match=r"^the secret file does not exist$"):
         FileSecret(tmp_path / MARKER).read()
     with pytest.raises(SecretUnavailable, match=r"^the environment variable is not set$"):

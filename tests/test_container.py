@@ -23,7 +23,7 @@ from urllib.request import urlopen
 
 import pytest
 from dockerfile import Stage, context, stages
-from rig import served
+from harness import served
 
 from exporter import __version__
 from exporter.cli.flags import LISTEN_ADDRESS, NAME, RUN, parse
@@ -42,14 +42,14 @@ UID, GID = (int(number) for number in FINAL.one("USER").split(":"))
 # --- what it says --------------------------------------------------------------------------------
 
 
-def test_both_stages_stand_on_one_slim_image_pinned_to_the_patch_release() -> None:
+def test_both_stages_use_one_slim_image_with_a_pinned_version() -> None:
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-[a-z]+", FINAL.base)
     assert (BUILD.base, BUILD.name, FINAL.name) == (FINAL.base, "build", "")
     least = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"].removeprefix(">=")
     assert tuple(map(int, FINAL.base.split(":")[1].split(".")[:2])) >= tuple(map(int, least.split(".")))
 
 
-def test_everything_that_is_copied_is_in_the_context_and_nothing_else_is() -> None:
+def test_build_context_contains_exactly_the_copied_files() -> None:
     copied = {source for words in BUILD.all("COPY") for source in words.split()[:-1]}
     tops = {path.partition("/")[0] for path in CONTEXT}
     assert tops == {source.partition("/")[0] for source in copied}
@@ -62,7 +62,8 @@ def test_everything_that_is_copied_is_in_the_context_and_nothing_else_is() -> No
     assert FINAL.all("COPY") == [f"--from=build {2 * f'/opt/{NAME} '}".strip()]
 
 
-def test_it_runs_the_program_itself_as_nobody_of_the_machine() -> None:
+def test_entrypoint_is_the_program_with_an_unprivileged_user() -> None:
+    """The user is numeric and set before the volume is declared."""
     assert FINAL.exec_form("ENTRYPOINT") == [NAME]
     assert re.fullmatch(r"([1-9]\d*):\1", FINAL.one("USER"))
     order = [instruction for instruction, _ in FINAL.steps]
@@ -70,7 +71,7 @@ def test_it_runs_the_program_itself_as_nobody_of_the_machine() -> None:
     assert order.index("USER") < order.index("VOLUME")
 
 
-def test_its_paths_and_ports_are_those_of_the_program() -> None:
+def test_paths_and_ports_are_those_of_the_program() -> None:
     assert STARTED.command == RUN
     assert STARTED.storage_path == FINAL.one("VOLUME")
     assert STARTED.config_file == Path(FINAL.one("WORKDIR")) / parse([]).config_file, "`check` finds it there"
@@ -78,7 +79,7 @@ def test_its_paths_and_ports_are_those_of_the_program() -> None:
     assert FINAL.one("EXPOSE") == str(parse_address(LISTEN_ADDRESS).port)
 
 
-def test_its_health_is_what_healthcheck_says_of_the_port_that_it_exposes() -> None:
+def test_healthcheck_command_probes_the_exposed_port() -> None:
     program, *arguments = FINAL.exec_form("HEALTHCHECK")
     assert program == NAME
     assert parse(arguments).command == "healthcheck"
@@ -88,7 +89,7 @@ def test_its_health_is_what_healthcheck_says_of_the_port_that_it_exposes() -> No
     assert int(timeout[1]) > 2 * 5, "two probes of five seconds"
 
 
-def test_its_labels_are_the_project_s() -> None:
+def test_labels_are_those_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     labels = dict(re.findall(r'org\.opencontainers\.image\.([a-z]+)="([^"]*)"', FINAL.one("LABEL")))
     assert labels == {
@@ -232,7 +233,7 @@ def healthy(image: Image, port: int) -> None:
         time.sleep(0.1)
 
 
-def test_the_image_has_the_program_and_neither_pip_nor_sources(image: Image) -> None:
+def test_image_has_the_program_but_neither_pip_nor_sources(image: Image) -> None:
     code, said, complained = image.run("--version")
     assert (code, complained) == (0, "")
     assert said.startswith(f"{NAME} {__version__} (Python 3.")
@@ -251,12 +252,12 @@ def test_wheel_carries_shipped_files_and_declares_no_extras(image: Image) -> Non
     assert [line for line in head.splitlines() if "extra" in line.lower()] == []
 
 
-def test_check_finds_the_mounted_configuration_without_being_told(image: Image) -> None:
+def test_check_finds_the_mounted_configuration_by_default(image: Image) -> None:
     configured(image, "https://api.weixin.qq.com", SimulatedApp("wx00000000000000a0", "s" * 32))
     assert image.run("check") == (0, "SUCCESS: 1 apps\n", "")
 
 
-def test_the_demo_answers_is_healthy_writes_nothing_and_ends_on_sigterm(image: Image) -> None:
+def test_demo_is_healthy_writes_nothing_and_stops_on_sigterm(image: Image) -> None:
     before, port = image.files(), free_port()
     process = image.spawn("demo", f"--web.listen-address=:{port}")
     healthy(image, port)
@@ -270,7 +271,8 @@ def test_the_demo_answers_is_healthy_writes_nothing_and_ends_on_sigterm(image: I
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("unshare") is None, reason="only root has process ids to give")
-def test_sigterm_ends_it_as_the_first_process_too(image: Image) -> None:
+def test_sigterm_stops_it_as_process_1(image: Image) -> None:
+    """The kernel delivers to process 1 only signals that it handles."""
     port = free_port()
     identity = [f"--set{kind}={number}" for kind, number in (("uid", UID), ("gid", GID)) if image.identity]
     line = [shutil.which(NAME, path=image.path) or "", "demo", f"--web.listen-address=:{port}"]
@@ -288,7 +290,7 @@ def test_sigterm_ends_it_as_the_first_process_too(image: Image) -> None:
     assert time.monotonic() - began < 2, "the kernel keeps from process 1 what it does not wait for"
 
 
-def test_its_own_command_keeps_the_store_in_the_volume_and_writes_nothing_else(image: Image) -> None:
+def test_default_command_writes_only_to_the_volume(image: Image) -> None:
     with served([app := SimulatedApp("wx00000000000000a0", "s" * 32)]) as (wechat, base_url):
         configured(image, base_url, app)
         before, port = image.files(), free_port()

@@ -13,7 +13,7 @@ import pytest
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
-from rig import command
+from harness import command
 
 from exporter import promql
 from exporter.alerts import operations
@@ -100,7 +100,7 @@ def test_grafanas_own_types_know_everything_in_the_dashboard() -> None:
 
 
 @pytest.mark.parametrize("typo", TYPOS)
-def test_the_round_trip_finds_a_typo(typo: str) -> None:
+def test_round_trip_through_grafana_types_finds_a_typo(typo: str) -> None:
     spoilt = deepcopy(DASHBOARD)
     TYPOS[typo](spoilt)
     (found,) = unknown_to_grafana(spoilt)
@@ -210,13 +210,13 @@ JOBLESS = (f"{catalogue.APP_INFO.name}",)
 """The query of the variable for the job itself."""
 
 
-def test_every_linter_rule_is_kept_or_excluded_with_a_reason() -> None:
+def test_every_linter_rule_is_applied_or_excluded_with_a_reason() -> None:
     assert not RULES.keys() & EXCLUSIONS.keys()
     assert all(EXCLUSIONS.values())
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_the_dashboard_keeps_the_linters_rule(name: str) -> None:
+def test_dashboard_passes_the_linter_rule(name: str) -> None:
     rule = RULES[name]
     assert rule.holds(DASHBOARD)
     spoilt = deepcopy(DASHBOARD)
@@ -282,7 +282,7 @@ def red_from(panel: str, column: str, colour: str = "red") -> float:
     return float(value)
 
 
-def test_every_state_has_its_place_and_its_colour() -> None:
+def test_every_state_has_its_severity_and_its_colour() -> None:
     assert set(SEVERITY) == set(STATE_COLOURS) == set(State)
     assert {state for state in SEVERITY[FIRST_BAD:] if state.up} == set()
     assert [state for state in SEVERITY[:FIRST_BAD] if not state.up] == [State.PENDING]

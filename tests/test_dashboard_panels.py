@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from stage import VARIABLES
+from grafana_fixture import VARIABLES
 
 from exporter import __version__
 from exporter.apps import State
@@ -23,7 +23,7 @@ from exporter.reports import REPORTS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from stage import Stage
+    from grafana_fixture import GrafanaFixture
 
     from exporter.periods import Day, Period, Week
 
@@ -62,15 +62,15 @@ MET_ONLY_NOW = {"45009"}
 
 
 @pytest.fixture(scope="module")
-def look(node: str, stage: Stage) -> Callable[[str], dict[str, Frames]]:
+def render(node: str, grafana: GrafanaFixture) -> Callable[[str], dict[str, Frames]]:
     """Compute the dashboard for the five minutes before a moment just after a new week, with one app in detail."""
 
-    def looked(app: str) -> dict[str, Frames]:
-        moment = stage.moments["switch"]
+    def rendered(app: str) -> dict[str, Frames]:
+        moment = grafana.moments["switch"]
         question = {
             "dashboard": json.loads(dashboard()),
-            "url": stage.prometheus.url,
-            "variables": VARIABLES | {"app": stage.appid(app), "datasource": "prometheus"},
+            "url": grafana.prometheus.url,
+            "variables": VARIABLES | {"app": grafana.appid(app), "datasource": "prometheus"},
             "range": {"from": moment - 300, "to": moment, "step": 1},
             "timeZone": "Asia/Shanghai",
         }
@@ -78,12 +78,12 @@ def look(node: str, stage: Stage) -> Callable[[str], dict[str, Frames]]:
         assert answer.returncode == 0, answer.stderr
         return json.loads(answer.stdout)  # type: ignore[no-any-return]
 
-    return looked
+    return rendered
 
 
 @pytest.fixture(scope="module")
-def shown(look: Callable[[str], dict[str, Frames]]) -> dict[str, Frames]:
-    return look("Corner Bakery")
+def shown(render: Callable[[str], dict[str, Frames]]) -> dict[str, Frames]:
+    return render("Corner Bakery")
 
 
 def row(frames: Frames, name: str, part: str = "text") -> dict[str, Any]:
@@ -105,20 +105,20 @@ def seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 60 else f"{value / 60:.1f} mins"
 
 
-def figures(stage: Stage, name: str, period: Period) -> dict[str, Any]:
-    return dict(stage.wechat.row(stage.appid(name), period))
+def figures(grafana: GrafanaFixture, name: str, period: Period) -> dict[str, Any]:
+    return dict(grafana.wechat.row(grafana.appid(name), period))
 
 
-def typical(stage: Stage, name: str, week: Week, figure: str = "visit_uv") -> float:
+def typical(grafana: GrafanaFixture, name: str, week: Week, figure: str = "visit_uv") -> float:
     """A figure of the typical week: the median of the last four weeks without a holiday among the eight before."""
     before = [week.before(weeks) for weeks in range(1, 9)]
-    return median([figures(stage, name, each)[figure] for each in before if not public_holidays(each)][:4])
+    return median([figures(grafana, name, each)[figure] for each in before if not public_holidays(each)][:4])
 
 
-def changes(stage: Stage, name: str, week: Week) -> tuple[float, float]:
+def changes(grafana: GrafanaFixture, name: str, week: Week) -> tuple[float, float]:
     """How the visitors of an app changed: against the week before, and against the typical week."""
-    now, before = (figures(stage, name, week.before(weeks))["visit_uv"] for weeks in range(2))
-    return now / before - 1, now / typical(stage, name, week) - 1
+    now, before = (figures(grafana, name, week.before(weeks))["visit_uv"] for weeks in range(2))
+    return now / before - 1, now / typical(grafana, name, week) - 1
 
 
 def whole(value: float) -> str:
@@ -147,11 +147,11 @@ def test_this_week_has_a_column_for_everything(shown: dict[str, Frames]) -> None
     assert [column["title"] for column in shown["This week"][0] if column["hidden"]] == ["AppID"]
 
 
-def test_this_week_shows_one_row_for_each_app_the_worst_first(stage: Stage, shown: dict[str, Frames]) -> None:
-    newest = stage.weeks()[-1]
+def test_this_week_shows_one_row_per_app_worst_first(grafana: GrafanaFixture, shown: dict[str, Frames]) -> None:
+    newest = grafana.weeks()[-1]
     well = {
-        name: changes(stage, name, newest)[1] for name in ("Corner Bakery", "Second-hand Books", "Travel Buddy")
-    } | {"Night Market": changes(stage, "Night Market", newest.before())[1], "Tea House (new)": 0}
+        name: changes(grafana, name, newest)[1] for name in ("Corner Bakery", "Second-hand Books", "Travel Buddy")
+    } | {"Night Market": changes(grafana, "Night Market", newest.before())[1], "Tea House (new)": 0}
     in_trouble = ["City Library", "Bike Share", "Gym Pass"]  # refused, failed, quota spent
     assert texts(shown["This week"][0][0]) == in_trouble + sorted(well, key=lambda name: well[name])
 
@@ -166,11 +166,13 @@ ROWS = {
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_a_row_of_this_week_in_words_and_colours(stage: Stage, shown: dict[str, Frames], name: str) -> None:
+def test_row_of_this_week_has_its_texts_and_colours(
+    grafana: GrafanaFixture, shown: dict[str, Frames], name: str
+) -> None:
     weeks_ago, state, colour = ROWS[name]
-    week = stage.weeks()[-1].before(weeks_ago)
-    figure = figures(stage, name, week)
-    against_one, against_typical = changes(stage, name, week)
+    week = grafana.weeks()[-1].before(weeks_ago)
+    figure = figures(grafana, name, week)
+    against_one, against_typical = changes(grafana, name, week)
     days_off = public_holidays(week)
     found = row(shown["This week"], name)
     amount, _, unit = found.pop("Data age").partition(" ")
@@ -178,7 +180,7 @@ def test_a_row_of_this_week_in_words_and_colours(stage: Stage, shown: dict[str, 
     assert found == {
         "App": name,
         "Week": f"{week.first} to {week.last:%m-%d}",
-        "AppID": stage.appid(name),
+        "AppID": grafana.appid(name),
         "State": state.words,
         "Sessions": f"{figure['session_cnt']}",
         "Visits": f"{figure['visit_pv']}",
@@ -203,15 +205,15 @@ def test_an_app_without_figures_still_has_its_row(shown: dict[str, Frames]) -> N
     assert filled["State"] == State.REFUSED.words
 
 
-def test_names_link_to_weeks_and_exporters_to_status_pages(stage: Stage, shown: dict[str, Frames]) -> None:
+def test_names_link_to_weeks_and_exporters_to_status_pages(grafana: GrafanaFixture, shown: dict[str, Frames]) -> None:
     (link,) = row(shown["This week"], "Travel Buddy", "links")["App"]
-    assert link.startswith(f"/d/wechat-miniprogram?var-app={stage.appid('Travel Buddy')}&var-datasource=prometheus&")
+    assert link.startswith(f"/d/wechat-miniprogram?var-app={grafana.appid('Travel Buddy')}&var-datasource=prometheus&")
     (exporter,) = shown["Exporters"][0][0]["cells"]
     assert exporter["links"] == [f"http://{exporter['text']}/"]
     assert requests.get(exporter["links"][0], timeout=5).headers["Content-Type"].startswith("text/html")
 
 
-def test_exporters_table_shows_health_in_words_and_colours(shown: dict[str, Frames]) -> None:
+def test_exporters_table_shows_health_as_text_and_colour(shown: dict[str, Frames]) -> None:
     (exporter,) = texts(shown["Exporters"][0][0])
     found = row(shown["Exporters"], exporter)
     assert list(found) == [
@@ -249,21 +251,21 @@ def test_fetching_table_has_a_row_for_each_report(shown: dict[str, Frames], repo
 
 
 @pytest.mark.parametrize("panel", BARS)
-def test_bars_are_exact_weeks_in_order(stage: Stage, shown: dict[str, Frames], panel: str) -> None:
+def test_bars_are_exact_weeks_in_order(grafana: GrafanaFixture, shown: dict[str, Frames], panel: str) -> None:
     (columns,) = shown[panel]
     assert [column["title"] for column in columns] == BARS[panel]
-    assert texts(columns[0]) == [f"{week.first:%m-%d}" for week in stage.weeks()]
+    assert texts(columns[0]) == [f"{week.first:%m-%d}" for week in grafana.weeks()]
     assert all(text for column in columns for text in texts(column))
 
 
-def test_bars_show_each_week_beside_the_typical_week(stage: Stage, shown: dict[str, Frames]) -> None:
+def test_bars_show_each_week_beside_the_typical_week(grafana: GrafanaFixture, shown: dict[str, Frames]) -> None:
     _, figure, baseline = shown["Visitors per week"][0]
-    weeks = stage.weeks()
-    assert texts(figure) == [whole(figures(stage, "Corner Bakery", week)["visit_uv"]) for week in weeks]
-    assert texts(baseline) == [whole(typical(stage, "Corner Bakery", week)) for week in weeks]
+    weeks = grafana.weeks()
+    assert texts(figure) == [whole(figures(grafana, "Corner Bakery", week)["visit_uv"]) for week in weeks]
+    assert texts(baseline) == [whole(typical(grafana, "Corner Bakery", week)) for week in weeks]
     assert baseline["colour"] == "#8e8e8e"
     assert texts(shown["Stay"][0][2]) == [
-        seconds(figures(stage, "Corner Bakery", week)["stay_time_session"]) for week in weeks
+        seconds(figures(grafana, "Corner Bakery", week)["stay_time_session"]) for week in weeks
     ]
 
 
@@ -271,50 +273,50 @@ def test_bars_show_each_week_beside_the_typical_week(stage: Stage, shown: dict[s
     ("panel", "figure"), [("Visitors per month", "visit_uv"), ("Sessions per month", "session_cnt")]
 )
 def test_bars_show_each_month_beside_the_year_before(
-    stage: Stage, shown: dict[str, Frames], panel: str, figure: str
+    grafana: GrafanaFixture, shown: dict[str, Frames], panel: str, figure: str
 ) -> None:
     assert titles(shown[panel]) == OTHER_BARS[panel]
     months, now, before = shown[panel][0]
-    assert texts(months) == [f"{month.first:%Y-%m}" for month in stage.months()]
-    assert texts(now) == [whole(figures(stage, "Corner Bakery", month)[figure]) for month in stage.months()]
+    assert texts(months) == [f"{month.first:%Y-%m}" for month in grafana.months()]
+    assert texts(now) == [whole(figures(grafana, "Corner Bakery", month)[figure]) for month in grafana.months()]
     assert texts(before) == [
-        whole(figures(stage, "Corner Bakery", month.before(12))[figure]) for month in stage.months()
+        whole(figures(grafana, "Corner Bakery", month.before(12))[figure]) for month in grafana.months()
     ]
     assert before["colour"] == "#8e8e8e"
 
 
 @pytest.mark.parametrize(("panel", "figure"), [("Visitors per day", "visit_uv"), ("Sessions per day", "session_cnt")])
 def test_bars_show_each_day_and_mark_the_holiday(
-    stage: Stage, shown: dict[str, Frames], panel: str, figure: str
+    grafana: GrafanaFixture, shown: dict[str, Frames], panel: str, figure: str
 ) -> None:
     assert titles(shown[panel]) == OTHER_BARS[panel]
     days, ordinary, holiday, baseline = shown[panel][0]
-    irregular = stage.irregular_day()
-    assert texts(days) == [f"{day.first:%m-%d}" for day in stage.days()]
-    values = {day: whole(figures(stage, "Corner Bakery", day)[figure]) for day in stage.days()}
-    assert texts(ordinary) == ["" if day == irregular else values[day] for day in stage.days()]
-    assert texts(holiday) == [values[day] if day == irregular else "" for day in stage.days()]
-    assert texts(baseline) == [whole(typical_weekday(stage, day, figure)) for day in stage.days()]
+    irregular = grafana.irregular_day()
+    assert texts(days) == [f"{day.first:%m-%d}" for day in grafana.days()]
+    values = {day: whole(figures(grafana, "Corner Bakery", day)[figure]) for day in grafana.days()}
+    assert texts(ordinary) == ["" if day == irregular else values[day] for day in grafana.days()]
+    assert texts(holiday) == [values[day] if day == irregular else "" for day in grafana.days()]
+    assert texts(baseline) == [whole(typical_weekday(grafana, day, figure)) for day in grafana.days()]
     assert [column["colour"] for column in (ordinary, holiday, baseline)] == ["blue", "orange", "#8e8e8e"]
 
 
-def typical_weekday(stage: Stage, day: Day, figure: str) -> float:
+def typical_weekday(grafana: GrafanaFixture, day: Day, figure: str) -> float:
     """The median of the last four ordinary days on the same weekday."""
     before = [day.before(7 * weeks) for weeks in range(1, 9)]
-    ordinary = [each for each in before if each != stage.irregular_day()]
-    return median(figures(stage, "Corner Bakery", each)[figure] for each in ordinary[:4])
+    ordinary = [each for each in before if each != grafana.irregular_day()]
+    return median(figures(grafana, "Corner Bakery", each)[figure] for each in ordinary[:4])
 
 
-def test_bars_of_an_app_with_one_week_keep_their_title(look: Callable[[str], dict[str, Frames]]) -> None:
-    assert titles(look("Tea House (new)")["Visitors per week"]) == ["Week", "Visitors"]
+def test_bars_of_an_app_with_one_week_keep_their_title(render: Callable[[str], dict[str, Frames]]) -> None:
+    assert titles(render("Tea House (new)")["Visitors per week"]) == ["Week", "Visitors"]
 
 
 @pytest.mark.parametrize("panel", LINES)
-def test_lines_are_named_in_words(shown: dict[str, Frames], panel: str) -> None:
+def test_lines_have_readable_names(shown: dict[str, Frames], panel: str) -> None:
     assert {frame[1]["title"] for frame in shown[panel]} - MET_ONLY_NOW == LINES[panel]
 
 
-def test_states_have_the_colours_of_their_words(shown: dict[str, Frames]) -> None:
+def test_states_have_their_names_and_colours(shown: dict[str, Frames]) -> None:
     by_words = {frame[1]["title"]: frame[1]["colour"] for frame in shown["States"]}
     assert by_words == {state.words: STATE_COLOURS[state] for state in State if state is not State.PENDING}
 

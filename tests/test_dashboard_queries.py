@@ -17,7 +17,7 @@ from exporter.reports import REPORTS, WEEKLY
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stage import Stage
+    from grafana_fixture import GrafanaFixture
 
 Json = dict[str, Any]
 
@@ -26,7 +26,7 @@ PANELS: dict[str, Json] = {panel["title"]: panel for panel in DASHBOARD["panels"
 
 
 class Situation(NamedTuple):
-    """A moment of the stage, the app in detail, and which queries have no data then."""
+    """A moment of the fixture, the app in detail, and which queries have no data then."""
 
     moment: str
     app: str
@@ -70,34 +70,34 @@ def queries(panel: Json) -> Iterator[tuple[str, Json]]:
         yield f"{panel['title']}: {target.get('legendFormat', column)}", target
 
 
-def ask(stage: Stage, situation: Situation, target: Json) -> list[Json]:
+def ask(grafana: GrafanaFixture, situation: Situation, target: Json) -> list[Json]:
     """Return the result of a query of the dashboard."""
-    return stage.ask(
+    return grafana.query(
         target["expr"],
         situation.moment,
-        app=stage.appid(situation.app),
-        appid=stage.appid(situation.app) if situation.alone else ".+",
+        app=grafana.appid(situation.app),
+        appid=grafana.appid(situation.app) if situation.alone else ".+",
         instant=target.get("instant", False),
     )
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_every_query_returns_data_without_warnings(stage: Stage, name: str) -> None:
+def test_every_query_returns_data_without_warnings(grafana: GrafanaFixture, name: str) -> None:
     assert len(SITUATIONS) == 4
     situation = SITUATIONS[name]
     asked = dict(query for panel in PANELS.values() for query in queries(panel))
     assert len(asked) == sum(len(panel["targets"]) for panel in PANELS.values())
-    empty = {title for title, target in asked.items() if not ask(stage, situation, target)}
-    schedule_known = public_holidays(newest_wanted(Week, stage.now, 0).before()) is not None
+    empty = {title for title, target in asked.items() if not ask(grafana, situation, target)}
+    schedule_known = public_holidays(newest_wanted(Week, grafana.now, 0).before()) is not None
     assert empty - situation.empty <= (set() if schedule_known else {"This week: Days off"})
     assert situation.empty <= empty
 
 
 @pytest.mark.parametrize("name", SITUATIONS)
-def test_table_queries_have_at_most_one_sample_per_row(stage: Stage, name: str) -> None:
+def test_table_queries_have_at_most_one_sample_per_row(grafana: GrafanaFixture, name: str) -> None:
     for title, *keys in (("This week", "appid"), ("Fetching", "appid", "report"), ("Exporters", "instance")):
         for query, target in queries(PANELS[title]):
-            rows = [tuple(sample["metric"][key] for key in keys) for sample in ask(stage, SITUATIONS[name], target)]
+            rows = [tuple(sample["metric"][key] for key in keys) for sample in ask(grafana, SITUATIONS[name], target)]
             assert len(rows) == len(set(rows)), query
 
 
@@ -109,55 +109,55 @@ BARS = [
 
 
 @pytest.mark.parametrize("title", BARS)
-def test_every_query_of_bars_has_one_sample_for_each_period(stage: Stage, title: str) -> None:
+def test_every_query_of_bars_has_one_sample_for_each_period(grafana: GrafanaFixture, title: str) -> None:
     assert len(BARS) == 6
     kind = title.rpartition(" ")[2]
     for query, target in queries(PANELS[title]):
-        samples = ask(stage, SITUATIONS["two exporters disagree"], target)
+        samples = ask(grafana, SITUATIONS["two exporters disagree"], target)
         labels = [sample["metric"] for sample in samples]
         assert {tuple(label) for label in labels} == {(kind,)}, query
         assert len({label[kind] for label in labels}) == len(labels) >= 1, query
 
 
-def test_the_newest_period_is_late_where_the_alert_says_so(stage: Stage) -> None:
+def test_newest_period_is_late_exactly_when_the_alert_fires(grafana: GrafanaFixture) -> None:
     target = dict(queries(PANELS["Fetching"]))["Fetching: Newest period"]
-    answer = ask(stage, SITUATIONS["a week has just switched"], target)
+    answer = ask(grafana, SITUATIONS["a week has just switched"], target)
     late = {(sample["metric"]["appid"], sample["metric"]["report"]): sample["value"][1] for sample in answer}
-    bakery = stage.appid("Corner Bakery")
+    bakery = grafana.appid("Corner Bakery")
     assert [late[bakery, report] for report in REPORTS] == ["0"] * len(REPORTS)
-    week = newest_wanted(Week, stage.now, 0).before()  # Night Market's newest one: it publishes after eight days
-    is_late = stage.moments["switch"] - week.end > promql.late_age(WEEKLY)
-    assert late[stage.appid("Night Market"), "weekly"] == str(int(is_late))
+    week = newest_wanted(Week, grafana.now, 0).before()  # Night Market's newest one: it publishes after eight days
+    is_late = grafana.moments["switch"] - week.end > promql.late_age(WEEKLY)
+    assert late[grafana.appid("Night Market"), "weekly"] == str(int(is_late))
 
 
 @pytest.mark.parametrize("title", ["Visitors as published", "Sessions as published"])
-def test_an_app_is_one_line_that_never_returns_to_an_older_week(stage: Stage, title: str) -> None:
+def test_an_app_is_one_line_that_never_returns_to_an_older_week(grafana: GrafanaFixture, title: str) -> None:
     ((_, target),) = queries(PANELS[title])
     figure = {"Visitors as published": "visit_uv", "Sessions as published": "session_cnt"}[title]
-    lines = ask(stage, SITUATIONS["two exporters disagree"], target)
+    lines = ask(grafana, SITUATIONS["two exporters disagree"], target)
     by_appid = {line["metric"]["appid"]: [float(value) for _, value in line["values"]] for line in lines}
     assert len(by_appid) == len(lines) == 6
-    appid = stage.appid("Corner Bakery")
+    appid = grafana.appid("Corner Bakery")
     steps = list(dict.fromkeys(by_appid[appid]))
-    assert steps == [stage.wechat.row(appid, week)[figure] for week in stage.weeks()]
+    assert steps == [grafana.wechat.row(appid, week)[figure] for week in grafana.weeks()]
 
 
-def test_both_weeks_are_seen_after_a_switch_and_a_restart(stage: Stage) -> None:
-    counted = stage.ask("count by (appid) (wechat_miniprogram_weekly_visitors)", "switch", instant=True)
-    assert {sample["metric"]["appid"]: sample["value"][1] for sample in counted}[stage.appid("Corner Bakery")] == "2"
+def test_both_weeks_are_visible_after_a_switch_and_a_restart(grafana: GrafanaFixture) -> None:
+    counted = grafana.query("count by (appid) (wechat_miniprogram_weekly_visitors)", "switch", instant=True)
+    assert {sample["metric"]["appid"]: sample["value"][1] for sample in counted}[grafana.appid("Corner Bakery")] == "2"
 
 
-def test_a_new_week_is_marked_once_when_it_was_first_seen(stage: Stage) -> None:
+def test_a_new_week_is_marked_once_when_it_was_first_seen(grafana: GrafanaFixture) -> None:
     (annotation,) = DASHBOARD["annotations"]["list"]
-    marks = stage.ask(annotation["expr"], "replicas")
-    assert {mark["metric"]["week"] for mark in marks} >= {week.label for week in stage.weeks()}
-    newest = next(mark for mark in marks if mark["metric"]["week"] == stage.weeks()[-1].label)
+    marks = grafana.query(annotation["expr"], "replicas")
+    assert {mark["metric"]["week"] for mark in marks} >= {week.label for week in grafana.weeks()}
+    newest = next(mark for mark in marks if mark["metric"]["week"] == grafana.weeks()[-1].label)
     (moment,) = {float(value) for _, value in newest["values"]}
-    assert moment == pytest.approx(1000 * stage.now, rel=0, abs=1000)
+    assert moment == pytest.approx(1000 * grafana.now, rel=0, abs=1000)
 
 
 @pytest.mark.parametrize("name", ["job", "appid", "app"])
-def test_every_variable_has_values(stage: Stage, name: str) -> None:
+def test_every_variable_has_values(grafana: GrafanaFixture, name: str) -> None:
     (variable,) = [each for each in DASHBOARD["templating"]["list"] if each["name"] == name]
     expression = variable["query"].partition("(")[2].removesuffix(")").removesuffix(", job")
-    assert len(stage.ask(expression, "replicas", instant=True)) >= 8
+    assert len(grafana.query(expression, "replicas", instant=True)) >= 8

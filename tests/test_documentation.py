@@ -11,7 +11,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import bcrypt
 import pytest
 import requests
-from rig import running
+from harness import running
 
 from exporter.alerts.model import AlertingRule
 from exporter.alerts.rule_files import rules
@@ -22,7 +22,7 @@ from exporter.web.markdown import render
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rig import Running
+    from harness import Running
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(path.stem for path in DOCS.glob("*.md"))

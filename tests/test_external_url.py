@@ -13,7 +13,7 @@ from urllib.parse import urldefrag, urljoin
 import pytest
 import requests
 import yaml
-from rig import command, running
+from harness import command, running
 from test_documentation import Read
 
 if TYPE_CHECKING:

@@ -100,7 +100,7 @@ def ordinary_week(week: Week) -> bool:
     return not any(day in OFF_2026 for day in week.days[:5])
 
 
-def test_the_calendar_of_2026_is_the_published_one() -> None:
+def test_calendar_of_2026_matches_the_published_one() -> None:
     year = [date(2026, 1, 1) + timedelta(number) for number in range(365)]
     assert {day for day in year if day in chinese_calendar.holidays} == OFF_2026
     assert {day for day in year if day.weekday() >= 5 and chinese_calendar.is_workday(day)} == MAKE_UP_2026
@@ -214,7 +214,7 @@ def test_typical_and_lowest_week(why: str, found: History, typical: float | None
     assert (compared(found, "typical_week"), compared(found, "lowest_week")) == (typical, lowest)
 
 
-def test_the_table_of_typical_weeks_is_whole() -> None:
+def test_table_of_typical_weeks_is_complete() -> None:
     assert len({row[0] for row in TYPICAL_WEEKS}) == 22
 
 
@@ -259,7 +259,7 @@ FIGURES = st.none() | st.integers(0, 10**6)
 
 
 @given(MONDAYS, st.dictionaries(st.integers(1, 12), FIGURES))
-def test_weeks_against_a_plain_computation(live: Week, figures: dict[int, int | None]) -> None:
+def test_week_comparisons_match_a_plain_computation(live: Week, figures: dict[int, int | None]) -> None:
     known = {live: 1} | {live.before(number): figure for number, figure in figures.items()}
     found, plain = history(WEEKLY, known), PlainWeeks(known, live)
     assert typical_week(found, VISITORS) == plain.typical
@@ -334,7 +334,7 @@ def test_typical_weekday(why: str, live: date, before: dict[int, float | None], 
     assert compared(history(DAILY, known), "typical_weekday") == typical
 
 
-def test_the_table_of_typical_weekdays_is_whole() -> None:
+def test_table_of_typical_weekdays_is_complete() -> None:
     assert len({row[0] for row in TYPICAL_WEEKDAYS}) == 16
 
 
@@ -473,7 +473,7 @@ def test_noise_is_zero_for_an_app_that_repeats_its_weeks() -> None:
     assert derived(found, "daily_{}_noise_ratio") == {("20260910",): 0}
 
 
-def test_noise_leaves_the_last_three_ordinary_days_out() -> None:
+def test_noise_excludes_the_last_three_ordinary_days() -> None:
     """A fall of today must not widen what counts as noise."""
     live = date(2026, 10, 8)
     window = {date(2026, 10, 8), date(2026, 9, 30), date(2026, 9, 29)}
@@ -554,7 +554,7 @@ def known_days(draw: st.DrawFn) -> tuple[date, dict[date, float | None]]:
 
 
 @given(known_days())
-def test_days_against_a_plain_computation(known: tuple[date, dict[date, float | None]]) -> None:
+def test_day_figures_match_a_plain_computation(known: tuple[date, dict[date, float | None]]) -> None:
     live, figures = known
     found = history(DAILY, {Day.of(day): figure for day, figure in figures.items()})
     plain = PlainDays(figures, live)
@@ -580,7 +580,7 @@ def test_every_count_has_figures_of_its_own(known: tuple[date, dict[date, float 
     assert not any(list(noise_ratio(found, other)) for other in others)
 
 
-def test_the_reach_covers_all_that_is_compared() -> None:
+def test_reach_covers_all_compared_periods() -> None:
     """The oldest day that the noise looks at is in reach: after the longest holiday, 56 days before the 31st day."""
     for live in (date(2026, 2, 24), date(2026, 10, 8), date(2026, 10, 12), date(2026, 3, 2)):
         oldest = PlainDays({}, live).ordinary(31)[-1] - timedelta(weeks=8)

@@ -121,9 +121,7 @@ ALIVE: dict[str, tuple[int, Callable[[Path], ssl.SSLContext] | None]] = {
 
 
 @pytest.mark.parametrize("kind", ALIVE)
-def test_any_answer_is_a_sign_of_life(
-    kind: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_any_response_is_healthy(kind: str, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]) -> None:
     status, tls = ALIVE[kind]
     with serving(status, tls and tls(request.getfixturevalue("certificate"))) as port:
         assert [checked(port) for _ in range(5)] == [0] * 5
@@ -139,22 +137,20 @@ DEAD = {
 
 
 @pytest.mark.parametrize("words", DEAD.values(), ids=DEAD)
-def test_what_speaks_neither_http_nor_tls_is_not_the_exporter(words: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_server_without_http_and_tls_is_unhealthy(words: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     with speaking(words) as port:
         assert checked(port) == 1
     assert capsys.readouterr().err.startswith(f"127.0.0.1:{port}: no response: ")
 
 
-def test_a_port_that_says_nothing_is_given_up(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_silent_port_times_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("exporter.cli.health._SECONDS", 0.2)
     with speaking(None) as port:
         assert checked(port) == 1
     assert capsys.readouterr().err == f"127.0.0.1:{port}: no response: timed out\n"
 
 
-def test_tls_that_carries_no_http_is_not_the_exporter(certificate: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_tls_without_http_is_unhealthy(certificate: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tls = context(certificate, NEW)
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -177,7 +173,7 @@ def test_tls_that_carries_no_http_is_not_the_exporter(certificate: Path, capsys:
     assert "IMAP4" in capsys.readouterr().err
 
 
-def test_every_address_must_answer() -> None:
+def test_every_address_must_respond() -> None:
     with serving(200) as port, socket.create_server(("127.0.0.1", 0)) as closed:
         gone = closed.getsockname()[1]
         closed.close()

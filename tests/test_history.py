@@ -53,7 +53,7 @@ def visitors(history: History) -> dict[Period, float | None]:
     return {period: history.value(period, VISITORS) for period in reversed(history.periods)}
 
 
-def test_a_history_returns_what_it_was_made_of() -> None:
+def test_history_returns_the_readings_it_was_made_of() -> None:
     found = history({0: 3, 3: 0, 1: 2})
     assert visitors(found) == {LIVE.before(3): 0, LIVE.before(2): None, LIVE.before(): 2, LIVE: 3}
     assert list(visitors(found)) == sorted(visitors(found))
@@ -64,7 +64,7 @@ def test_a_history_returns_what_it_was_made_of() -> None:
     assert (found.live, found.live_value(VISITORS)) == (LIVE, 3)
 
 
-def test_an_empty_history_knows_nothing() -> None:
+def test_empty_history_has_no_values() -> None:
     empty = History.of(WEEKLY, [])
     assert empty == History(WEEKLY)
     assert (empty.live, empty.first_seen, empty.periods, course(empty)) == (None, 0.0, [], [])
@@ -123,7 +123,7 @@ def test_a_newer_period_after_a_gap_leaves_unknown_ones() -> None:
 
 
 @pytest.mark.parametrize("gap", [REACH, REACH + 1, 5000])
-def test_a_gap_as_long_as_the_reach_forgets_all_before(gap: int) -> None:
+def test_gap_longer_than_the_reach_drops_older_periods(gap: int) -> None:
     later = history({0: 3, 1: 2}).with_reading(stored(LIVE.before(-gap), 9))
     assert course(later) == ([3, *[None] * (REACH - 1), 9] if gap == REACH else [9])
     assert len(later.packed) == (REACH + 1 if gap == REACH else 1) * ROW_BYTES
@@ -177,7 +177,7 @@ def test_histories_differ_in_figures_and_first_seen() -> None:
     assert found == found.with_reading(stored(LIVE, 3)) == found.with_reading(stored(LIVE.before(), 2))
 
 
-def test_a_course_has_the_newest_and_begins_with_a_known_one() -> None:
+def test_course_starts_with_a_known_value_and_has_the_newest() -> None:
     found = history({0: 3, 1: None, 2: 5, 3: None, 4: 6, 5: None})
     assert found.recent_values(VISITORS, 26) == [6, None, 5, None, 3]
     assert found.recent_values(VISITORS, 4) == [5, None, 3]

@@ -19,19 +19,19 @@ import pytest
 import requests
 from certificates import Authority
 from footprint import Footprint, at_rest, back_at
+from harness import Running, running
 from hostile import (
-    Door,
+    Target,
     body_on_get,
     busy,
     endless_headers,
+    expecting,
     no_records,
     open_ssl,
     pipelined,
     resets,
-    told,
     waiting,
 )
-from rig import Running, running
 from scale import only_in_soak, scaled
 
 from exporter.httpd import Limits
@@ -74,16 +74,16 @@ ATTACKS: dict[str, Attack] = {
     "50 that pipeline and do not read": waiting(50, METRICS * 50),
     "600 silent connections, more than the cap": waiting(600),
     "endless headers": busy(endless_headers),
-    "1 MiB of headers": busy(told(MIB_OF_HEADERS, b"HTTP/1.1 431 ")),
-    "a request line of 70 kB": busy(told(b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n", b"HTTP/1.1 431 ")),
-    "garbage": busy(told(bytes(range(256)) * 256 + b"\r\n\r\n", b"HTTP/1.1 400 ")),
+    "1 MiB of headers": busy(expecting(MIB_OF_HEADERS, b"HTTP/1.1 431 ")),
+    "a request line of 70 kB": busy(expecting(b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n", b"HTTP/1.1 431 ")),
+    "garbage": busy(expecting(bytes(range(256)) * 256 + b"\r\n\r\n", b"HTTP/1.1 400 ")),
     "200 requests of HTTP/0.9, which has no headers": waiting(200, b"GET /\r\n"),
-    "HTTP/0.9": busy(told(b"GET /\r\n\r\n", b"HTTP/1.1 400 ")),
-    "HTTP/9.9": busy(told(b"GET / HTTP/9.9\r\nHost: h\r\n\r\n", b"HTTP/1.1 505 ")),
-    "no Host": busy(told(b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 ")),
-    "a length and a transfer coding": busy(told(BOTH_LENGTHS, b"HTTP/1.1 400 ")),
+    "HTTP/0.9": busy(expecting(b"GET /\r\n\r\n", b"HTTP/1.1 400 ")),
+    "HTTP/9.9": busy(expecting(b"GET / HTTP/9.9\r\nHost: h\r\n\r\n", b"HTTP/1.1 505 ")),
+    "no Host": busy(expecting(b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 400 ")),
+    "a length and a transfer coding": busy(expecting(BOTH_LENGTHS, b"HTTP/1.1 400 ")),
     "a GET with a body": busy(body_on_get),
-    "a body of 1 MiB": busy(told(POST % 1024**2, b"HTTP/1.1 413 ")),
+    "a body of 1 MiB": busy(expecting(POST % 1024**2, b"HTTP/1.1 413 ")),
     "400 that keep the end of a body back": waiting(400, POST % LIMITS.body_bytes + bytes(LIMITS.body_bytes - 1)),
     "pipelined requests": busy(pipelined),
     "500 connections that reset": busy(resets, pause=1),
@@ -92,11 +92,11 @@ HELLO = bytes.fromhex("1603010200010001fc0303")
 """How a TLS handshake begins: a record of 512 bytes."""
 
 ATTACKS_ON_TLS: dict[str, Attack] = {
-    "200 silent before the handshake": waiting(200, enters=False),
-    "200 with half a ClientHello": waiting(200, HELLO + bytes(200), enters=False),
-    "200 that send a ClientHello byte by byte": waiting(200, HELLO, drip=b"\0", enters=False),
-    "plain HTTP": busy(told(METRICS, b"HTTP/1.1 400 ", enters=False)),
-    "garbage in place of a handshake": busy(told(HELLO + bytes(range(256)) * 2, b"\x15\x03", enters=False)),
+    "200 silent before the handshake": waiting(200, handshake=False),
+    "200 with half a ClientHello": waiting(200, HELLO + bytes(200), handshake=False),
+    "200 that send a ClientHello byte by byte": waiting(200, HELLO, drip=b"\0", handshake=False),
+    "plain HTTP": busy(expecting(METRICS, b"HTTP/1.1 400 ", handshake=False)),
+    "garbage in place of a handshake": busy(expecting(HELLO + bytes(range(256)) * 2, b"\x15\x03", handshake=False)),
     "garbage after the handshake": busy(no_records),
     "renegotiation": busy(open_ssl("-tls1_2", b"R", b"RENEGOTIATING")),
     "a hundred new keys": busy(open_ssl("-tls1_3", b"K", b"KEYUPDATE")),
@@ -104,11 +104,11 @@ ATTACKS_ON_TLS: dict[str, Attack] = {
 
 
 @dataclass(frozen=True)
-class Besieged:
+class AttackedExporter:
     """An exporter that looks after many apps, of which WeChat says nothing: a large page, and calls that hang."""
 
     exporter: Running
-    door: Door
+    target: Target
 
     @property
     def pid(self) -> int:
@@ -126,7 +126,7 @@ class Besieged:
 
 
 @contextlib.contextmanager
-def exporting(folder: Path, *, secured: bool) -> Iterator[Besieged]:
+def attacked_exporter(folder: Path, *, secured: bool) -> Iterator[AttackedExporter]:
     apps = [{"appid": f"wx{n:016x}", "name": f"App {n}", "secret": f"secret-{n:04x}-xxxxxxxx"} for n in range(APPS)]
     with socket.create_server(("127.0.0.1", 0)) as mute:
         base_url = f"http://127.0.0.1:{mute.getsockname()[1]}"
@@ -143,16 +143,16 @@ def exporting(folder: Path, *, secured: bool) -> Iterator[Besieged]:
             flags, context = ["--web.config.file=web.yml"], ssl.create_default_context(cafile=authority.cert)
         with running(folder, "--storage.path=:memory:", *flags, session=session) as exporter:
             host, _, port = exporter.address.rpartition(":")
-            besieged = Besieged(exporter, Door(host, int(port), context))
+            attacked = AttackedExporter(exporter, Target(host, int(port), context))
             assert len(exporter.get(headers={"Accept-Encoding": "identity"}).content) > LARGE
             exporter.session.close()
-            with waiting(200)(besieged.door):  # it keeps some memory for its first threads
-                besieged.door.scrape()
-            yield besieged
+            with waiting(200)(attacked.target):  # it keeps some memory for its first threads
+                attacked.target.scrape()
+            yield attacked
             assert exporter.stop() == 0
 
 
-def test_what_is_promised_are_the_limits_of_the_server() -> None:
+def test_documented_limits_are_those_of_the_server() -> None:
     promise = " ".join((Path(__file__).parent.parent / "SECURITY.md").read_text().split())
     for words in (
         f"{LIMITS.connections} connections at once",
@@ -164,47 +164,47 @@ def test_what_is_promised_are_the_limits_of_the_server() -> None:
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
-    with exporting(tmp_path_factory.mktemp("plain"), secured=False) as besieged:
-        yield besieged
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedExporter]:
+    with attacked_exporter(tmp_path_factory.mktemp("plain"), secured=False) as attacked:
+        yield attacked
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
-    with exporting(tmp_path_factory.mktemp("secured"), secured=True) as besieged:
-        yield besieged
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AttackedExporter]:
+    with attacked_exporter(tmp_path_factory.mktemp("secured"), secured=True) as attacked:
+        yield attacked
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", ATTACKS)
-def test_a_scrape_answers_meanwhile_and_afterwards_everything_is_back(
-    plain: Besieged, name: str, measured: Measured
+def test_scrapes_work_during_an_attack_and_resources_are_freed(
+    plain: AttackedExporter, name: str, measured: Measured
 ) -> None:
-    bears(plain, name, ATTACKS[name], measured)
+    check_attack(plain, name, ATTACKS[name], measured)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("name", ATTACKS_ON_TLS | ATTACKS)
-def test_with_tls_it_is_the_same(secured: Besieged, name: str, measured: Measured) -> None:
-    bears(secured, name, (ATTACKS_ON_TLS | ATTACKS)[name], measured)
+def test_scrapes_work_during_an_attack_over_tls(secured: AttackedExporter, name: str, measured: Measured) -> None:
+    check_attack(secured, name, (ATTACKS_ON_TLS | ATTACKS)[name], measured)
 
 
-def bears(besieged: Besieged, name: str, attack: Attack, measured: Measured) -> None:
-    before = at_rest(besieged.pid)
+def check_attack(attacked: AttackedExporter, name: str, attack: Attack, measured: Measured) -> None:
+    before = at_rest(attacked.pid)
     scrapes = []
-    with attack(besieged.door):
+    with attack(attacked.target):
         for _ in range(SCRAPES):
             time.sleep(BETWEEN)
-            scrapes.append(besieged.door.scrape())
-    after = back_at(before, besieged.pid)
-    measured("Hostile clients", row(name, besieged, scrapes, before, after))
+            scrapes.append(attacked.target.scrape())
+    after = back_at(before, attacked.pid)
+    measured("Hostile clients", row(name, attacked, scrapes, before, after))
     assert statistics.median(scrapes) < WITHIN
     assert after.is_back_at(before), (before, after)
     assert after.peak < before.memory + PEAK
-    besieged.assert_quiet()
+    attacked.assert_quiet()
 
 
-SIEGE = {
+LONG_ATTACKS = {
     "200 silent connections": 200,
     "200 that send one header byte a second": 200,
     "50 that read one byte a second": 50,
@@ -213,53 +213,57 @@ SIEGE = {
 
 @only_in_soak
 @pytest.mark.soak
-def test_whoever_does_not_go_is_put_out_at_his_deadline(plain: Besieged, secured: Besieged, measured: Measured) -> None:
+def test_attackers_are_disconnected_at_their_deadline(
+    plain: AttackedExporter, secured: AttackedExporter, measured: Measured
+) -> None:
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda besieged: outlasts(besieged, measured), (plain, secured)))
+        list(pool.map(lambda attacked: check_deadlines(attacked, measured), (plain, secured)))
 
 
-def outlasts(besieged: Besieged, measured: Measured) -> None:
-    before = at_rest(besieged.pid)
+def check_deadlines(attacked: AttackedExporter, measured: Measured) -> None:
+    before = at_rest(attacked.pid)
     scrapes: list[float] = []
     with contextlib.ExitStack() as stack:
         began = time.monotonic()
-        for name in SIEGE:
-            stack.enter_context(ATTACKS[name](besieged.door))
+        for name in LONG_ATTACKS:
+            stack.enter_context(ATTACKS[name](attacked.target))
         inside = time.monotonic()
         most = 0
-        while (clients := Footprint.of(besieged.pid).descriptors - before.descriptors) > 0 or not most:
+        while (clients := Footprint.of(attacked.pid).descriptors - before.descriptors) > 0 or not most:
             most = max(most, clients)
             now = time.monotonic()
             assert now < inside + LIMITS.write_seconds + GRACE
             assert clients <= 50 or now < inside + LIMITS.header_seconds + GRACE
-            scrapes.append(besieged.door.scrape())
+            scrapes.append(attacked.target.scrape())
             time.sleep(1)
-        after = back_at(before, besieged.pid)
+        after = back_at(before, attacked.pid)
     assert time.monotonic() - began > LIMITS.write_seconds
-    measured("Hostile clients", row("the first three together, until put out", besieged, scrapes, before, after))
-    assert most >= sum(SIEGE.values())
+    measured("Hostile clients", row("the first three together, until put out", attacked, scrapes, before, after))
+    assert most >= sum(LONG_ATTACKS.values())
     assert statistics.median(scrapes) < WITHIN
     assert after.is_back_at(before), (before, after)
-    besieged.assert_quiet()
+    attacked.assert_quiet()
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("tls", [False, True])
-def test_it_stops_within_two_seconds_with_all_of_them_in_and_calls_that_hang(tmp_path: Path, *, tls: bool) -> None:
-    with exporting(tmp_path, secured=tls) as besieged, contextlib.ExitStack() as stack:
-        for name in SIEGE:
-            stack.enter_context(ATTACKS[name](besieged.door))
+def test_exporter_stops_within_2_seconds_under_attack(tmp_path: Path, *, tls: bool) -> None:
+    with attacked_exporter(tmp_path, secured=tls) as attacked, contextlib.ExitStack() as stack:
+        for name in LONG_ATTACKS:
+            stack.enter_context(ATTACKS[name](attacked.target))
         began = time.monotonic()
-        assert besieged.exporter.stop() == 0
+        assert attacked.exporter.stop() == 0
         assert time.monotonic() - began < 2
-        besieged.assert_quiet()
+        attacked.assert_quiet()
 
 
-def row(name: str, besieged: Besieged, scrapes: list[float], before: Footprint, after: Footprint) -> dict[str, object]:
+def row(
+    name: str, attacked: AttackedExporter, scrapes: list[float], before: Footprint, after: Footprint
+) -> dict[str, object]:
     """What is printed of an attack."""
     return {
         "attack": name,
-        "TLS": "yes" if besieged.door.tls else "no",
+        "TLS": "yes" if attacked.target.tls else "no",
         "scrape (ms)": round(statistics.median(scrapes) * 1000),
         "worst": round(max(scrapes) * 1000),
         "memory (MiB)": f"{before.memory:.0f} > {after.peak:.0f} > {after.memory:.0f}",

@@ -24,20 +24,20 @@ from sockets import (
     PATIENCE,
     QUICK,
     Act,
-    ask,
     connect,
     descriptors,
     echo,
     eventually,
-    is_cut,
-    next_answer,
+    exchange,
+    fetch,
+    is_closed,
+    next_response,
     nothing_leaks,
     port_of,
     post,
     rest,
     serving,
-    still_answers,
-    talk,
+    still_responds,
 )
 
 from exporter.httpd import Headers, Limits, ListenError, Request, Response, Server, parse_address
@@ -79,7 +79,7 @@ NO_ADDRESSES = [
 
 
 @pytest.mark.parametrize(("text", "host", "port"), ADDRESSES)
-def test_an_address_is_read_as_it_was_written(text: str, host: str, port: int) -> None:
+def test_address_is_parsed_and_formatted_unchanged(text: str, host: str, port: int) -> None:
     address = parse_address(text)
     assert (address.host, address.port, str(address)) == (host, port, text)
 
@@ -110,7 +110,7 @@ def test_a_port_alone_is_served_over_ipv4_and_ipv6() -> None:
         for host in ("127.0.0.1", "::1"):
             with socket.create_connection((host, port_of(server)), PATIENCE) as client:
                 client.sendall(LAST)
-                assert next_answer(client).status == 200
+                assert next_response(client).status == 200
 
 
 @needs_ipv6
@@ -119,7 +119,7 @@ def test_an_ipv6_address_is_served_and_shown_in_brackets() -> None:
         assert server.addresses[0].startswith("[::1]:")
         with socket.create_connection(("::1", port_of(server)), PATIENCE) as client:
             client.sendall(LAST)
-            assert next_answer(client).status == 200
+            assert next_response(client).status == 200
 
 
 @pytest.mark.parametrize("missing", [errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL])
@@ -134,13 +134,13 @@ def test_without_ipv6_a_port_alone_is_served_over_ipv4(missing: int, monkeypatch
     monkeypatch.setattr(_Listener, "server_bind", without_ipv6)
     with serving(address=":0") as server:
         assert server.addresses[0].startswith("0.0.0.0:")
-        assert still_answers(server)
+        assert still_responds(server)
 
 
-def test_a_name_is_looked_up() -> None:
+def test_host_name_is_resolved() -> None:
     with serving(address="localhost:0") as server:
         assert server.addresses[0].startswith("127.0.0.1:")
-        assert still_answers(server)
+        assert still_responds(server)
 
 
 def test_every_address_of_a_server_is_served() -> None:
@@ -151,19 +151,19 @@ def test_every_address_of_a_server_is_served() -> None:
         for text in server.addresses:
             with socket.create_connection(("127.0.0.1", parse_address(text).port), PATIENCE) as client:
                 client.sendall(LAST)
-                assert next_answer(client).status == 200
+                assert next_response(client).status == 200
     finally:
         server.stop()
 
 
-def test_a_taken_address_is_said_and_those_already_bound_are_given_back() -> None:
+def test_address_in_use_is_named_and_bound_ones_are_released() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ListenError, match=f"^cannot listen on 127.0.0.1:{port}: .* already in use$"):
             Server(["127.0.0.1:0", f"127.0.0.1:{port}"], echo)
 
 
-NOT_TO_BE_HAD = [
+UNUSABLE_ADDRESSES = [
     (["192.0.2.1:0"], "not an address of this machine"),
     (["no-such-host.invalid:0"], "unknown host"),
     (["127.0.0.1:0", "nonsense"], "expected host:port"),
@@ -171,8 +171,8 @@ NOT_TO_BE_HAD = [
 ]
 
 
-@pytest.mark.parametrize(("texts", "words"), NOT_TO_BE_HAD)
-def test_an_address_that_cannot_be_had_is_said_in_words(texts: list[str], words: str) -> None:
+@pytest.mark.parametrize(("texts", "words"), UNUSABLE_ADDRESSES)
+def test_unusable_address_is_a_clear_error(texts: list[str], words: str) -> None:
     with pytest.raises(ListenError, match=words):
         Server(texts, echo)
 
@@ -180,7 +180,7 @@ def test_an_address_that_cannot_be_had_is_said_in_words(texts: list[str], words:
 # --- requests that are answered --------------------------------------------------------------------------
 
 
-UNDERSTOOD = [
+ACCEPTED = [
     (b"GET /a%20b?c=%3F&d=?e HTTP/1.1\r\nHost: h\r\n\r\n", b"GET /a%20b?c=%3F&d=?e ;"),
     (b"BREW /pot HTTP/1.1\r\nHost: h\r\n\r\n", b"BREW /pot? ;"),
     (b"M-SEARCH!#$ / HTTP/1.1\r\nHost: h\r\n\r\n", b"M-SEARCH!#$ /? ;"),
@@ -200,12 +200,12 @@ UNDERSTOOD = [
 ]
 
 
-@pytest.mark.parametrize(("sent", "said"), UNDERSTOOD)
-def test_a_request_reaches_the_handler_as_it_was_sent_and_the_connection_stays(sent: bytes, said: bytes) -> None:
+@pytest.mark.parametrize(("sent", "said"), ACCEPTED)
+def test_handler_gets_the_request_and_the_connection_stays_open(sent: bytes, said: bytes) -> None:
     with serving() as server, connect(server) as client:
         for _ in range(2):
             client.sendall(sent)
-            answer = next_answer(client)
+            answer = next_response(client)
             assert (answer.status, answer.body) == (200, said)
             assert answer.headers["Content-Length"] == str(len(said))
             assert answer.headers["Date"].endswith(" GMT")
@@ -222,29 +222,30 @@ CLOSING = [
 
 
 @pytest.mark.parametrize("sent", CLOSING)
-def test_a_client_that_wants_the_end_gets_it_after_the_answer(sent: bytes) -> None:
+def test_connection_is_closed_after_the_response_on_request(sent: bytes) -> None:
+    """The client sends Connection: close or HTTP/1.0."""
     with serving() as server:
-        received = talk(server, sent)
+        received = exchange(server, sent)
     assert received.endswith(b"\r\n\r\nGET /? ;")
     assert b"\r\nConnection: close\r\n" in received
 
 
-def test_the_headers_of_a_request_are_found_in_any_case_and_joined() -> None:
+def test_request_headers_ignore_case_and_are_joined() -> None:
     def tell(request: Request) -> Response:
         return Response(200, (), f"{request.headers['x-ONE']}|{request.headers.get('none')}".encode())
 
     with serving(tell) as server:
         sent = b"GET / HTTP/1.1\r\nHost: h\r\nX-One:  a \r\nx-one: b\r\nConnection: close\r\n\r\n"
-        assert ask(server, sent).body == b"a, b|None"
+        assert fetch(server, sent).body == b"a, b|None"
 
 
-def test_headers_are_a_mapping_without_writing() -> None:
+def test_headers_are_a_read_only_mapping() -> None:
     headers = Headers([("A", "1"), ("b", "2")])
     assert (dict(headers), len(headers)) == ({"a": "1", "b": "2"}, 2)
     assert not hasattr(headers, "__setitem__")
 
 
-def test_a_request_shows_nothing_that_may_be_secret() -> None:
+def test_repr_of_a_request_shows_no_secret() -> None:
     request = Request("GET", "/", "token=hush", Headers([("Authorization", "hush")]), b"hush")
     assert "hush" not in repr(request)
 
@@ -262,7 +263,7 @@ def test_head_gets_the_headers_of_get_and_no_body() -> None:
 def test_pipelined_requests_are_answered_in_order() -> None:
     requests = [f"GET /{number} HTTP/1.1\r\nHost: h\r\n\r\n".encode() for number in range(100)]
     with serving() as server:
-        received = talk(server, b"".join(requests) + LAST)
+        received = exchange(server, b"".join(requests) + LAST)
     answers = [part.split(b"HTTP/1.1")[0] for part in received.split(b"\r\n\r\n")[1:]]
     assert answers == [*(f"GET /{number}? ;".encode() for number in range(100)), b"GET /good? ;"]
 
@@ -271,32 +272,32 @@ def test_a_get_with_a_body_does_not_shift_the_next_request() -> None:
     hidden = b"GET /hidden HTTP/1.1\r\nHost: h\r\n\r\n"
     sent = b"GET /a HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s" % (len(hidden), hidden)
     with serving() as server:
-        received = talk(server, sent + LAST)
+        received = exchange(server, sent + LAST)
     assert received.count(b"HTTP/1.1 200 OK\r\n") == 2
     assert b"GET /a? " + hidden + b";HTTP/1.1" in received
 
 
-def test_a_client_that_expects_continue_gets_it_before_its_body() -> None:
+def test_client_expecting_100_continue_gets_it_before_its_body() -> None:
     with serving() as server, connect(server) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n")
         assert client.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(b"ok")
-        assert next_answer(client).body == b"POST /? ok;"
+        assert next_response(client).body == b"POST /? ok;"
 
 
-def test_a_client_that_expects_continue_for_too_much_is_refused_first() -> None:
+def test_too_large_body_is_rejected_instead_of_100_continue() -> None:
     head = b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 2000000\r\n\r\n"
     with serving() as server:
-        assert talk(server, head).startswith(b"HTTP/1.1 413 ")
+        assert exchange(server, head).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_head_and_a_body_may_come_byte_by_byte() -> None:
+def test_head_and_body_may_arrive_byte_by_byte() -> None:
     with serving() as server, connect(server) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for byte in b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc":
             client.send(bytes([byte]))
             time.sleep(0.0005)
-        assert next_answer(client).body == b"POST /? abc;"
+        assert next_response(client).body == b"POST /? abc;"
 
 
 # --- requests that are refused ---------------------------------------------------------------------------
@@ -347,12 +348,12 @@ REFUSED = [
 ]
 
 
-def test_the_table_of_refused_requests_is_whole() -> None:
+def test_table_of_rejected_requests_is_complete() -> None:
     assert len(REFUSED) == len({name for name, _, _ in REFUSED}) == 41
 
 
 @pytest.mark.parametrize(("sent", "status"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
-def test_a_refused_request_gets_a_short_plain_answer_and_the_end(
+def test_rejected_request_gets_a_plain_error_and_is_closed(
     sent: bytes, status: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     handled: list[Request] = []
@@ -363,9 +364,9 @@ def test_a_refused_request_gets_a_short_plain_answer_and_the_end(
 
     with serving(count) as server:
         whole = sent if b"\r\n\r\n" in sent or len(sent) > 100 else sent + b"\r\n"
-        head, body = talk(server, whole).split(b"\r\n\r\n")
+        head, body = exchange(server, whole).split(b"\r\n\r\n")
         assert not handled
-        assert still_answers(server)
+        assert still_responds(server)
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     assert b"\r\nContent-Type: text/plain; charset=utf-8\r\n" in head
     assert b"\r\nConnection: close" in head
@@ -376,28 +377,28 @@ def test_a_refused_request_gets_a_short_plain_answer_and_the_end(
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_follows_a_refused_request_is_not_read_as_another() -> None:
+def test_data_after_a_rejected_request_is_not_parsed() -> None:
     with serving() as server:
-        received = talk(server, b"GET / HTTP/1.1\r\n\r\n" + GOOD)
+        received = exchange(server, b"GET / HTTP/1.1\r\n\r\n" + GOOD)
     assert received.count(b"HTTP/1.1") == 1
 
 
-def test_the_sender_of_a_refused_body_still_reads_the_answer() -> None:
+def test_sender_of_a_rejected_body_still_reads_the_response() -> None:
     body = b"x" * 5_000_000
     with serving() as server:
-        received = talk(server, post(b"Content-Length: %d" % len(body)) + body)
+        received = exchange(server, post(b"Content-Length: %d" % len(body)) + body)
     assert received.startswith(b"HTTP/1.1 413 ")
 
 
 # --- deadlines -------------------------------------------------------------------------------------------
 
 
-def test_the_table_of_deadlines_is_whole() -> None:
+def test_table_of_deadlines_is_complete() -> None:
     assert {row[1] for row in DEADLINES} == {name for name in Limits.__slots__ if name.endswith("_seconds")}
 
 
 @pytest.mark.parametrize(("limit", "act"), [row[1:] for row in DEADLINES], ids=[row[0] for row in DEADLINES])
-def test_a_slow_client_is_cut_at_its_deadline(limit: str, act: Act, capfd: pytest.CaptureFixture[str]) -> None:
+def test_slow_client_is_disconnected_at_its_deadline(limit: str, act: Act, capfd: pytest.CaptureFixture[str]) -> None:
     large = b"x" * 16_000_000
 
     def drops() -> Iterator[bytes]:
@@ -424,12 +425,12 @@ def test_a_slow_client_is_cut_at_its_deadline(limit: str, act: Act, capfd: pytes
         took = time.monotonic() - begun
         with contextlib.suppress(ConnectionResetError):
             rest(client)
-        assert still_answers(server)
+        assert still_responds(server)
     assert took > 0.25
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_client_is_cut_at_its_deadline_even_while_its_body_does_not_come() -> None:
+def test_client_is_disconnected_while_the_response_body_hangs() -> None:
     release = threading.Event()
 
     def stuck() -> Iterator[bytes]:
@@ -444,33 +445,34 @@ def test_a_client_is_cut_at_its_deadline_even_while_its_body_does_not_come() -> 
         release.set()
 
 
-def test_the_deadline_of_the_first_head_counts_from_the_accept() -> None:
+def test_deadline_of_the_first_head_counts_from_the_accept() -> None:
     with serving(limits=Limits(header_seconds=1.5)) as server, connect(server) as client:
         begun = time.monotonic()
         time.sleep(1.2)
         client.sendall(b"GET / HTTP/1.1\r\n")
-        assert is_cut(client)
+        assert is_closed(client)
         assert time.monotonic() - begun < 2.6
 
 
-def test_a_handler_may_take_longer_than_any_client() -> None:
+def test_handler_may_take_longer_than_any_client_deadline() -> None:
     def slow(_: Request) -> Response:
         time.sleep(0.7)
         return Response(200)
 
     with serving(slow, QUICK) as server:
-        assert still_answers(server)
+        assert still_responds(server)
 
 
-def test_deadlines_begin_anew_with_each_request() -> None:
+def test_deadlines_restart_with_each_request() -> None:
     with serving(limits=QUICK) as server, connect(server) as client:
         for _ in range(6):
             client.sendall(GOOD)
-            assert next_answer(client).status == 200
+            assert next_response(client).status == 200
             time.sleep(0.15)
 
 
-def test_deadlines_are_looked_at_ten_times_within_the_shortest_and_at_least_each_second() -> None:
+def test_deadlines_are_checked_at_a_tenth_of_the_shortest() -> None:
+    """They are checked at least once per second."""
     assert Limits().tick == 1.0
     assert Limits(write_seconds=2.0).tick == pytest.approx(0.2)
 
@@ -489,9 +491,8 @@ CAP = [
 
 
 @pytest.mark.parametrize(("states", "victim"), CAP)
-def test_at_the_cap_the_oldest_without_a_complete_request_goes_and_never_the_newcomer(
-    states: tuple[str, ...], victim: int
-) -> None:
+def test_oldest_incomplete_connection_is_closed_at_the_cap(states: tuple[str, ...], victim: int) -> None:
+    """The newest connection is never closed."""
     entered, release = [], threading.Event()
 
     def handler(request: Request) -> Response:
@@ -510,35 +511,37 @@ def test_at_the_cap_the_oldest_without_a_complete_request_goes_and_never_the_new
             clients.append(client)
             client.sendall(sent.get(state, b"GET /hang HTTP/1.1\r\nHost: h\r\n\r\n"))
             if state == "idle":
-                assert next_answer(client).status == 200
+                assert next_response(client).status == 200
         waiting = sum(state != "busy" for state in states)
         assert eventually(lambda: len(entered) == len(states) - waiting)
         assert eventually(lambda: sum(known.request is None for known in server._connections._open.values()) == waiting)
-        assert still_answers(server)
-        assert [is_cut(client, 0.05) for client in clients] == [number == victim for number in range(len(states))]
+        assert still_responds(server)
+        assert [is_closed(client, 0.05) for client in clients] == [number == victim for number in range(len(states))]
 
 
-def test_a_flood_beyond_the_cap_leaves_only_as_many_open() -> None:
+def test_flood_of_connections_is_limited_to_the_cap() -> None:
     with serving(limits=Limits(connections=20)) as server, contextlib.ExitStack() as stack:
         clients = [stack.enter_context(connect(server)) for _ in range(100)]
-        assert still_answers(server)
+        assert still_responds(server)
         assert eventually(lambda: len(server._connections) <= 20)
-        assert is_cut(clients[0])
-        assert not is_cut(clients[-1], 0.05)
+        assert is_closed(clients[0])
+        assert not is_closed(clients[-1], 0.05)
 
 
 # --- crowds ----------------------------------------------------------------------------------------------
 
 
-def test_200_silent_and_200_half_sent_connections_do_not_delay_an_answer() -> None:
+def test_400_incomplete_requests_do_not_delay_a_response() -> None:
+    """Half of the clients send nothing, half a part of a head."""
     with serving() as server, contextlib.ExitStack() as stack:
         for sent in [b"", b"GET / HTTP/1.1\r\nX"] * 200:
             stack.enter_context(connect(server)).sendall(sent)
         assert eventually(lambda: len(server._connections) == 400)
-        assert still_answers(server)
+        assert still_responds(server)
 
 
-def test_50_clients_that_do_not_read_do_not_delay_an_answer_and_are_gone_after_the_deadline() -> None:
+def test_clients_that_do_not_read_do_not_delay_a_response() -> None:
+    """They are disconnected at the deadline."""
     large = b"x" * 16_000_000
 
     def handler(request: Request) -> Response:
@@ -548,14 +551,14 @@ def test_50_clients_that_do_not_read_do_not_delay_an_answer_and_are_gone_after_t
         for _ in range(50):
             client = stack.enter_context(connect(server, window=4096))
             client.sendall(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n")
-        assert still_answers(server)
+        assert still_responds(server)
         assert eventually(lambda: len(server._connections) == 0)
 
 
 RESETS = [b"", b"GET / HT", GOOD, b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n", b"G\r\n"]
 
 
-def test_500_resets_at_every_stage_leave_no_word_and_no_trace(capfd: pytest.CaptureFixture[str]) -> None:
+def test_resets_at_every_stage_log_nothing_and_leak_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     large = b"x" * 4_000_000
 
     def handler(request: Request) -> Response:
@@ -566,7 +569,7 @@ def test_500_resets_at_every_stage_leave_no_word_and_no_trace(capfd: pytest.Capt
             with connect(server) as client:
                 client.sendall(sent)
                 client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        assert still_answers(server)
+        assert still_responds(server)
         assert eventually(lambda: len(server._connections) == 0)
     assert capfd.readouterr() == ("", "")
 
@@ -587,7 +590,8 @@ def no_descriptor_left() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_lack_of_descriptors_neither_spins_nor_lasts_nor_floods_the_log() -> None:
+def test_missing_descriptors_cause_no_busy_loop_and_one_message() -> None:
+    """Waiting clients are answered once descriptors are free."""
     with serving() as server, contextlib.ExitStack() as stack, structlog.testing.capture_logs() as logs:
         clients = [stack.enter_context(socket.socket()) for _ in range(3)]
         with no_descriptor_left():
@@ -598,20 +602,20 @@ def test_a_lack_of_descriptors_neither_spins_nor_lasts_nor_floods_the_log() -> N
                 client.sendall(LAST)
             time.sleep(0.6)
             spent = time.process_time() - spent
-        assert all(next_answer(client).status == 200 for client in clients)
+        assert all(next_response(client).status == 200 for client in clients)
     assert spent < 0.2
     assert [entry["event"] for entry in logs] == ["connection accept failed"]
 
 
-def test_for_want_of_descriptors_a_waiting_connection_makes_room() -> None:
+def test_idle_connection_is_closed_if_descriptors_run_out() -> None:
     with serving() as server, connect(server) as silent, socket.socket() as client:
         assert eventually(lambda: len(server._connections) == 1)
         with no_descriptor_left(), structlog.testing.capture_logs():
             client.settimeout(PATIENCE)
             client.connect(("127.0.0.1", port_of(server)))
             client.sendall(LAST)
-            assert next_answer(client).status == 200
-            assert is_cut(silent)
+            assert next_response(client).status == 200
+            assert is_closed(silent)
 
 
 # --- answers ---------------------------------------------------------------------------------------------
@@ -628,21 +632,21 @@ ENDS = [
 
 
 @pytest.mark.parametrize(("response", "end", "stays"), [row[1:] for row in ENDS], ids=[row[0] for row in ENDS])
-def test_the_connection_stays_unless_the_answer_says_otherwise(response: Response, end: bytes, stays: bool) -> None:
+def test_connection_stays_open_unless_the_response_closes_it(response: Response, end: bytes, stays: bool) -> None:
     with serving(lambda _: response) as server, connect(server) as client:
         client.sendall(GOOD)
         received = b""
         while not received.endswith(end):
             received += client.recv(65536)
         client.settimeout(0.1)
-        assert is_cut(client, 0.1) is not stays
+        assert is_closed(client, 0.1) is not stays
 
 
-def test_an_answer_shorter_than_announced_does_not_look_whole() -> None:
+def test_body_shorter_than_its_content_length_is_reset() -> None:
     short = Response(200, (("Content-Length", "9"),), CHUNKS)
     with serving(lambda _: short) as server, structlog.testing.capture_logs() as logs:
         with pytest.raises(ConnectionResetError):
-            talk(server, GOOD)
+            exchange(server, GOOD)
         assert eventually(lambda: len(logs) == 1)
 
 
@@ -650,28 +654,28 @@ BODILESS = [204, 304]
 
 
 @pytest.mark.parametrize("status", BODILESS)
-def test_a_status_without_a_body_gets_none(status: int) -> None:
+def test_bodiless_status_is_sent_without_a_body(status: int) -> None:
     with serving(lambda _: Response(status, (), b"not sent")) as server:
-        received = talk(server, LAST)
+        received = exchange(server, LAST)
     assert received.endswith(b"\r\n\r\n")
     assert b"Content-Length" not in received
 
 
-def test_a_status_without_a_name_is_sent() -> None:
+def test_status_without_a_reason_phrase_is_sent() -> None:
     with serving(lambda _: Response(299)) as server:
-        assert talk(server, LAST).startswith(b"HTTP/1.1 299 \r\n")
+        assert exchange(server, LAST).startswith(b"HTTP/1.1 299 \r\n")
 
 
 RAW = [b"", b"garbage", (b"HTTP/1.1 200 OK\r\nConte", b"nt-Length: 99\r\n\r\nshort")]
 
 
 @pytest.mark.parametrize("body", RAW)
-def test_a_raw_answer_is_sent_as_it_is_and_ends_the_connection(body: bytes | tuple[bytes, ...]) -> None:
+def test_raw_response_is_sent_unchanged_and_closes(body: bytes | tuple[bytes, ...]) -> None:
     with serving(lambda _: Response(0, (("not", "sent"),), body, raw=True)) as server:
-        assert talk(server, GOOD) == (body if isinstance(body, bytes) else b"".join(body))
+        assert exchange(server, GOOD) == (body if isinstance(body, bytes) else b"".join(body))
 
 
-def test_chunks_reach_the_client_while_more_are_being_made() -> None:
+def test_chunks_are_sent_while_the_body_is_generated() -> None:
     release = threading.Event()
 
     def chunks() -> Iterator[bytes]:
@@ -690,7 +694,7 @@ def test_chunks_reach_the_client_while_more_are_being_made() -> None:
         assert b"late" in received
 
 
-def test_a_body_being_made_is_closed_when_its_client_leaves() -> None:
+def test_body_iterator_is_closed_when_the_client_disconnects() -> None:
     closed = threading.Event()
 
     def chunks() -> Iterator[bytes]:
@@ -719,9 +723,9 @@ NO_HEADERS = [
 
 
 @pytest.mark.parametrize("header", NO_HEADERS)
-def test_a_header_that_would_break_the_head_is_a_fault_of_the_handler(header: tuple[str, str]) -> None:
+def test_invalid_response_header_is_an_error_of_the_handler(header: tuple[str, str]) -> None:
     with serving(lambda _: Response(200, (header,))) as server, structlog.testing.capture_logs() as logs:
-        assert talk(server, GOOD).startswith(b"HTTP/1.1 500 ")
+        assert exchange(server, GOOD).startswith(b"HTTP/1.1 500 ")
     assert [entry["event"] for entry in logs] == ["request failed"]
 
 
@@ -746,12 +750,10 @@ FAILURES = [
 
 
 @pytest.mark.parametrize("error", FAILURES, ids=lambda error: type(error).__name__)
-def test_a_handler_that_raises_is_answered_500_and_logged_once_without_the_query(
-    error: Exception, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_handler_error_is_a_500_logged_without_the_query(error: Exception, capfd: pytest.CaptureFixture[str]) -> None:
     with serving(fail_with(error)) as server, structlog.testing.capture_logs() as logs:
-        received = talk(server, b"GET /bad?token=hush HTTP/1.1\r\nHost: h\r\nCookie: hush\r\n\r\n")
-        assert still_answers(server)
+        received = exchange(server, b"GET /bad?token=hush HTTP/1.1\r\nHost: h\r\nCookie: hush\r\n\r\n")
+        assert still_responds(server)
     assert received.startswith(b"HTTP/1.1 500 Internal Server Error\r\n")
     assert received.endswith(b"\r\n\r\ninternal error, see the log of the exporter\n")
     assert b"\r\nConnection: close\r\n" in received
@@ -762,7 +764,7 @@ def test_a_handler_that_raises_is_answered_500_and_logged_once_without_the_query
     assert capfd.readouterr() == ("", "")
 
 
-def test_the_same_failure_is_logged_once_a_minute_and_another_at_once() -> None:
+def test_same_error_is_logged_once_a_minute_and_another_at_once() -> None:
     def handler(request: Request) -> Response:
         if request.path == "/a":
             raise ValueError(request.path)
@@ -770,20 +772,20 @@ def test_the_same_failure_is_logged_once_a_minute_and_another_at_once() -> None:
 
     with serving(handler) as server, structlog.testing.capture_logs() as logs:
         for path in (b"/a", b"/a", b"/b", b"/a", b"/b"):
-            assert ask(server, b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path).status == 500
+            assert fetch(server, b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path).status == 500
         assert eventually(lambda: len(logs) == 2)
     assert [entry["path"] for entry in logs] == ["/a", "/b"]
 
 
-def test_a_log_that_cannot_be_written_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_log_does_not_change_the_response(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         def log(self, *_: object, **__: object) -> None:
             raise BrokenPipeError
 
     monkeypatch.setattr("exporter.httpd.server._log", Broken())
     with serving(fail_with(ValueError("a fault"))) as server:
-        assert talk(server, b"GET /bad HTTP/1.1\r\nHost: h\r\n\r\n").startswith(b"HTTP/1.1 500 ")
-        assert still_answers(server)
+        assert exchange(server, b"GET /bad HTTP/1.1\r\nHost: h\r\n\r\n").startswith(b"HTTP/1.1 500 ")
+        assert still_responds(server)
 
 
 def cannot_start(*_: object) -> None:
@@ -795,7 +797,7 @@ def dies_before_it_begins(*_: object) -> None:
 
 
 @pytest.mark.parametrize(("start", "logged"), [(cannot_start, ["thread start failed"]), (dies_before_it_begins, [])])
-def test_a_worker_that_cannot_start_costs_only_its_own_client(
+def test_worker_that_cannot_start_affects_only_its_client(
     monkeypatch: pytest.MonkeyPatch, start: Callable[..., None], logged: list[str]
 ) -> None:
     """Thread.start() would wait for ever for a thread that dies before it reports, and with it the accepting thread."""
@@ -804,21 +806,21 @@ def test_a_worker_that_cannot_start_costs_only_its_own_client(
         with monkeypatch.context() as patched:
             patched.setattr("exporter.httpd.server.start_new_thread", start)
             with connect(server) as client, connect(server) as other:
-                assert is_cut(client)
-                assert is_cut(other)
-        assert still_answers(server)
+                assert is_closed(client)
+                assert is_closed(other)
+        assert still_responds(server)
         assert eventually(lambda: descriptors() <= before)
     assert [entry["event"] for entry in logs] == logged
 
 
-def test_a_failure_on_head_has_no_body() -> None:
+def test_error_response_to_head_has_no_body() -> None:
     with serving(fail_with(ValueError("a fault"))) as server, structlog.testing.capture_logs():
-        received = talk(server, b"HEAD /bad HTTP/1.1\r\nHost: h\r\n\r\n")
+        received = exchange(server, b"HEAD /bad HTTP/1.1\r\nHost: h\r\n\r\n")
     assert received.startswith(b"HTTP/1.1 500 ")
     assert received.endswith(b"\r\n\r\n")
 
 
-def test_a_body_that_fails_half_way_is_logged_and_does_not_look_whole() -> None:
+def test_body_that_fails_half_way_is_logged_and_reset() -> None:
     def chunks() -> Iterator[bytes]:
         yield b"half"
         raise ValueError("a fault")
@@ -834,7 +836,7 @@ def test_a_body_that_fails_half_way_is_logged_and_does_not_look_whole() -> None:
 # --- stopping --------------------------------------------------------------------------------------------
 
 
-def test_stop_returns_at_once_with_hanging_handlers_and_open_connections() -> None:
+def test_stop_is_immediate_with_hanging_handlers() -> None:
     entered, release = threading.Event(), threading.Event()
 
     def hang(_: Request) -> Response:
@@ -848,35 +850,35 @@ def test_stop_returns_at_once_with_hanging_handlers_and_open_connections() -> No
         begun = time.monotonic()
         server.stop()
         assert time.monotonic() - begun < 2
-        assert is_cut(silent)
-        assert is_cut(asking)
+        assert is_closed(silent)
+        assert is_closed(asking)
         with pytest.raises(ConnectionRefusedError):
             connect(server).close()
         release.set()
 
 
-def test_a_stopped_address_can_be_had_again_at_once() -> None:
+def test_address_can_be_bound_again_after_stop() -> None:
     with serving() as server, connect(server) as client:
         client.sendall(GOOD)
-        assert next_answer(client).status == 200
+        assert next_response(client).status == 200
         server.stop()
         with serving(address=server.addresses[0]) as another:
-            assert still_answers(another)
+            assert still_responds(another)
 
 
-def test_stop_before_start_and_stop_twice_do_no_harm() -> None:
+def test_stop_before_start_and_twice_is_allowed() -> None:
     server = Server(["127.0.0.1:0"], echo)
     server.stop()
     server.stop()
 
 
-def test_a_connection_made_before_the_start_is_answered_after_it() -> None:
+def test_connection_made_before_the_start_is_answered() -> None:
     server = Server(["127.0.0.1:0"], echo)
     try:
         with connect(server) as client:
             client.sendall(LAST)
             server.start()
-            assert next_answer(client).status == 200
+            assert next_response(client).status == 200
     finally:
         server.stop()
 
@@ -924,7 +926,7 @@ def test_no_bytes_make_the_server_raise_or_hang(capfd: pytest.CaptureFixture[str
                 client.shutdown(socket.SHUT_WR)
                 received = rest(client)
             assert not received or received.startswith(b"HTTP/1.1 ")
-            assert still_answers(server)
+            assert still_responds(server)
 
         prove()
         assert eventually(lambda: len(server._connections) == 0)

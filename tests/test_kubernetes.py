@@ -12,7 +12,7 @@ import pytest
 import requests
 import yaml
 from dockerfile import stages
-from rig import running
+from harness import running
 
 from exporter import __version__, config
 from exporter.cli.flags import LISTEN_ADDRESS, NAME, RUN, TELEMETRY_PATH, parse
@@ -106,7 +106,7 @@ def test_user_is_that_of_the_image_without_privileges() -> None:
     assert POD["automountServiceAccountToken"] is False
 
 
-def test_it_listens_where_the_container_says() -> None:
+def test_exporter_listens_on_the_container_port() -> None:
     assert CONTAINER["ports"] == [{"name": "http", "containerPort": parse_address(LISTEN_ADDRESS).port}]
     assert OPTIONS.addresses() == (LISTEN_ADDRESS,)
 
@@ -186,7 +186,7 @@ def test_readme_names_image_and_job_and_links_existing_files() -> None:
 # --- selectors --------------------------------------------------------------------------------
 
 
-def test_deployment_service_and_monitor_select_what_they_mean() -> None:
+def test_deployment_service_and_monitor_selectors_match() -> None:
     labels = DEPLOYMENT["spec"]["template"]["metadata"]["labels"]
     assert DEPLOYMENT["spec"]["selector"]["matchLabels"].items() <= labels.items()
     assert SERVICE["spec"]["selector"].items() <= labels.items()
@@ -194,7 +194,7 @@ def test_deployment_service_and_monitor_select_what_they_mean() -> None:
     assert {endpoint["port"] for endpoint in MONITOR["spec"]["endpoints"]} == {SERVICE["spec"]["ports"][0]["name"]}
 
 
-def test_prometheus_knows_the_job_by_the_name_that_the_rules_use() -> None:
+def test_scrape_job_has_the_name_used_by_the_rules() -> None:
     assert SERVICE["metadata"]["labels"][MONITOR["spec"]["jobLabel"]] == JOB
     assert MONITOR["spec"]["endpoints"][0]["path"] == TELEMETRY_PATH
 

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import requests
-from rig import running, served
+from harness import running, served
 from secrets_search import RUN, hidden_in
 from structlog.testing import capture_logs
 
@@ -45,7 +45,7 @@ def test_a_thread_without_progress_ends_the_process() -> None:
     assert "test_liveness.py" in logs[0]["stack"]
 
 
-def test_threads_that_make_progress_are_left_alone() -> None:
+def test_threads_with_progress_do_not_end_the_process() -> None:
     left: list[int] = []
     beats = iter(range(10**6))
     detector = StallDetector(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
-from rig import running, served
+from harness import running, served
 from sources import MODULES
 
 from exporter import logs
@@ -25,7 +25,7 @@ def stream() -> Iterator[io.StringIO]:
     structlog.reset_defaults()
 
 
-def test_a_line_has_the_field_names_of_prometheus_own_logs_in_its_order(stream: io.StringIO) -> None:
+def test_line_has_the_fields_of_prometheus_logs_in_order(stream: io.StringIO) -> None:
     logs.configure("info", "logfmt", stream)
     structlog.get_logger().warning("app failing", appid="wx1", errcode="40164")
     pattern = r'ts=\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z level=warn msg="app failing" appid=wx1 errcode=40164\n'
@@ -52,7 +52,7 @@ def test_only_lines_of_the_level_or_above_are_written(stream: io.StringIO, level
     assert stream.getvalue().count("\n") == lines
 
 
-def test_the_table_of_levels_is_whole() -> None:
+def test_table_of_levels_is_complete() -> None:
     assert tuple(WRITTEN) == logs.LEVELS
 
 
@@ -70,7 +70,7 @@ LEAKS = [
 
 @pytest.mark.parametrize("form", logs.FORMATS)
 @pytest.mark.parametrize("text", LEAKS)
-def test_the_last_filter_hides_what_looks_like_a_token_or_a_secret(stream: io.StringIO, text: str, form: str) -> None:
+def test_tokens_and_secrets_are_redacted_in_every_line(stream: io.StringIO, text: str, form: str) -> None:
     logs.configure("info", form, stream)
     log = structlog.get_logger()
     log.info(text)
@@ -99,7 +99,7 @@ def test_a_hostile_value_stays_one_field_of_one_line(stream: io.StringIO, name: 
     assert set(json.loads(stream.getvalue().splitlines()[-1])) == {"ts", "level", "msg", "name"}
 
 
-def test_a_stream_that_breaks_is_not_the_exporters_end() -> None:
+def test_broken_log_stream_is_ignored() -> None:
     class Broken(io.StringIO):
         def write(self, _text: str) -> int:
             raise BrokenPipeError
@@ -134,9 +134,8 @@ READERS: dict[str, Callable[[str], dict[str, str]]] = {"logfmt": of_logfmt, "jso
 
 
 @pytest.mark.parametrize("form", logs.FORMATS)
-def test_each_line_of_a_whole_run_is_one_fact_and_each_call_is_shown_without_its_token(
-    tmp_path: Path, form: str
-) -> None:
+def test_run_logs_one_line_per_call_without_its_token(tmp_path: Path, form: str) -> None:
+    """Lines at the levels debug, info and warn have the expected fields."""
     assert tuple(READERS) == logs.FORMATS
     with served([GOOD, BAD, MUTE]) as (wechat, base_url):
         entries = [{"appid": app.appid, "secret": app.secret} for app in (GOOD, BAD, MUTE)]

@@ -15,12 +15,12 @@ import chinese_calendar
 import pytest
 import requests
 from browser import served
+from harness import exposed, samples_of, wired
+from harness import served as served_simulator
 from prometheus_client.exposition import generate_latest as text_exposition
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_exposition
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
-from rig import exposed, samples_of, wired
-from rig import served as served_simulator
 from statuses import (
     ALL,
     DAY,
@@ -285,7 +285,7 @@ HOLIDAYS = {
 
 
 @pytest.mark.parametrize(("monday", "expected"), HOLIDAYS.items())
-def test_holidays_are_told_where_the_schedule_is_known(
+def test_holidays_are_exposed_where_the_schedule_is_known(
     monday: date, expected: tuple[int | None, int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = {day: name for day, name in chinese_calendar.holidays.items() if day.year <= 2026}
@@ -308,7 +308,7 @@ def test_holidays_are_told_where_the_schedule_is_known(
         (date(2003, 5, 1), (None, None)),
     ],
 )
-def test_irregular_days_are_told_where_the_schedule_is_known(day: date, expected: tuple[int | None, ...]) -> None:
+def test_irregular_days_are_exposed_where_the_schedule_is_known(day: date, expected: tuple[int | None, ...]) -> None:
     live = Day.of(day)
     daily = replace(EVERY.reports[1], history=history(stored(live, *(1,) * 7, report=DAILY), report=DAILY))
     found = samples(replace(EVERY, reports=(daily,)), reports=ALL)
@@ -564,7 +564,7 @@ def test_a_registered_report_is_exposed_from_fetch_to_page(made_up: Report, prom
     assert '<a href="?report=daily" aria-current="page">Days</a>' in first
 
 
-def test_a_report_that_is_not_registered_any_more_leaves_nothing() -> None:
+def test_unregistered_report_is_not_exposed() -> None:
     assert list(REPORTS) == ["weekly", "daily", "monthly"]
     assert "made_up" not in compose(Renderer().render([EVERY]), meters().registry, Format.TEXT, gzip=False).decode()
 

@@ -48,7 +48,7 @@ CREDENTIALS = [
     ("a password with a colon", basic("bob", "pass:word"), 200),
     ("names and passwords of the world", basic("müller", "geheimnis-日本"), 200),
     ("a password that is no UTF-8", basic("latin", b"caf\xe9"), 200),
-    ("nobody with nothing, for it is configured", basic("", ""), 200),
+    ("an empty user with an empty password, as configured", basic("", ""), 200),
     ("72 bytes", basic("long", "x" * 72), 200),
     ("more than 72 bytes, of which bcrypt knows no more", basic("long", "x" * 72 + "whatever"), 200),
     ("71 bytes", basic("long", "x" * 71), 401),
@@ -77,12 +77,12 @@ CREDENTIALS = [
 
 
 @pytest.mark.parametrize(("said", "expected"), [row[1:] for row in CREDENTIALS], ids=[row[0] for row in CREDENTIALS])
-def test_who_comes_in(said: str, expected: int) -> None:
+def test_only_correct_credentials_are_accepted(said: str, expected: int) -> None:
     guard = Passwords(USERS)
     assert [status(guard, said) for _ in range(2)] == [expected] * 2  # remembered or not
 
 
-def test_a_refusal_says_what_is_needed_and_repeats_nothing() -> None:
+def test_challenge_names_the_scheme_and_quotes_nothing() -> None:
     refused = Passwords(USERS).challenge(basic("alice", "wrong"))
     assert refused is not None
     assert dict(refused.headers)["WWW-Authenticate"] == 'Basic realm="exporter", charset="UTF-8"'
@@ -100,7 +100,8 @@ def seconds(guard: Passwords, *said: str) -> float:
     return statistics.median(map(one, said))
 
 
-def test_an_unknown_user_takes_as_long_as_a_wrong_password_and_a_known_password_no_time() -> None:
+def test_unknown_user_takes_as_long_as_a_wrong_password() -> None:
+    """A cached password takes no time."""
     guard = Passwords([("alice", hash_of(b"right", 9))])
     wrong = seconds(guard, *(basic("alice", f"wrong{n}") for n in range(9)))
     unknown = seconds(guard, *(basic(f"user{n}", "right") for n in range(9)))
@@ -110,7 +111,7 @@ def test_an_unknown_user_takes_as_long_as_a_wrong_password_and_a_known_password_
     assert known < wrong / 20
 
 
-def test_an_unknown_user_is_like_one_of_the_users_and_always_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_user_is_checked_against_a_fixed_existing_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = {hash_of(b"right", cost).encode() for cost in (4, 5, 6)}
     guard = Passwords([(f"user{n}", hash_.decode()) for n, hash_ in enumerate(hashes)])
     asked: list[bytes] = []
@@ -123,7 +124,8 @@ def test_an_unknown_user_is_like_one_of_the_users_and_always_the_same(monkeypatc
     assert set(asked) == hashes
 
 
-def test_only_right_passwords_are_remembered_one_for_each_user_and_not_as_they_are() -> None:
+def test_only_right_passwords_are_cached_and_not_in_plain_text() -> None:
+    """At most one password is cached for each user."""
     guard = Passwords(USERS)
     for user, password in itertools.product(("alice", "mallory", USERS[0][1]), ("wrong", "right", USERS[0][1])):
         guard.challenge(basic(user, password))
@@ -133,7 +135,7 @@ def test_only_right_passwords_are_remembered_one_for_each_user_and_not_as_they_a
     assert b"right" not in b"".join(guard._verified.values())
 
 
-def test_nothing_that_is_asked_can_let_another_in() -> None:
+def test_cache_accepts_no_other_combination_of_credentials() -> None:
     """CVE-2022-46146: a cache keyed by user, hash and password run together took one for the other."""
     stored = USERS[0][1]
     guard = Passwords(USERS)
@@ -148,7 +150,8 @@ def test_nothing_that_is_asked_can_let_another_in() -> None:
         assert status(guard, basic(user, password)) == (200 if user == "alice" else 401)
 
 
-def test_a_flood_of_wrong_passwords_leaves_the_known_ones_alone_and_bounds_those_that_wait() -> None:
+def test_flood_of_wrong_passwords_does_not_delay_cached_ones() -> None:
+    """The queue of waiting checks is limited; others get 503."""
     guard = Passwords([("alice", hash_of(b"right", 8))])
     assert status(guard, basic("alice", "right")) == 200
     over = threading.Event()
@@ -174,7 +177,7 @@ def test_a_flood_of_wrong_passwords_leaves_the_known_ones_alone_and_bounds_those
     assert status(guard, basic("alice", "wrong")) == 401  # there is room in the queue again
 
 
-def test_whoever_waits_for_the_same_right_password_costs_no_second_check(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_concurrent_checks_of_one_password_are_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
     guard = Passwords([("alice", hash_of(b"right", 10))])
     checks: list[bytes] = []
     check = bcrypt.checkpw
@@ -185,7 +188,7 @@ def test_whoever_waits_for_the_same_right_password_costs_no_second_check(monkeyp
     assert len(checks) == 1
 
 
-def test_whoever_keeps_the_same_hash_stays_known_when_others_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cached_password_survives_changes_of_other_users(monkeypatch: pytest.MonkeyPatch) -> None:
     guard = Passwords(USERS)
     assert status(guard, basic("alice", "right")) == status(guard, basic("bob", "pass:word")) == 200
     other = hash_of(b"another")

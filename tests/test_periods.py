@@ -4,9 +4,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from harness import machine_time_zone
 from hypothesis import given
 from hypothesis import strategies as st
-from rig import machine_in
 
 from exporter.periods import (
     BEIJING,
@@ -36,11 +36,11 @@ def beijing(text: str) -> float:
 
 @pytest.fixture(params=ZONES)
 def _zone(request: pytest.FixtureRequest) -> Iterator[None]:
-    with machine_in(request.param):
+    with machine_time_zone(request.param):
         yield
 
 
-RUNNING_WEEKS = [
+CURRENT_WEEKS = [
     ("2026-11-22T23:59:59", "20261116-20261122"),
     ("2026-11-23T00:00:00", "20261123-20261129"),
     ("2026-11-23T00:00:01", "20261123-20261129"),
@@ -59,13 +59,13 @@ RUNNING_WEEKS = [
 
 
 @pytest.mark.usefixtures("_zone")
-@pytest.mark.parametrize(("moment", "label"), RUNNING_WEEKS)
-def test_an_instant_belongs_to_the_week_that_runs_in_beijing(moment: str, label: str) -> None:
+@pytest.mark.parametrize(("moment", "label"), CURRENT_WEEKS)
+def test_instant_belongs_to_the_current_week_in_beijing(moment: str, label: str) -> None:
     assert Week.containing(beijing(moment)).label == label
 
 
-def test_the_table_of_running_weeks_is_whole() -> None:
-    assert len({moment for moment, _ in RUNNING_WEEKS}) == 14
+def test_table_of_current_weeks_is_complete() -> None:
+    assert len({moment for moment, _ in CURRENT_WEEKS}) == 14
 
 
 WANTED_WEEKS = [
@@ -83,11 +83,11 @@ WANTED_WEEKS = [
 
 @pytest.mark.usefixtures("_zone")
 @pytest.mark.parametrize(("moment", "ready_after", "label"), WANTED_WEEKS)
-def test_the_wanted_week_is_the_newest_that_ended_long_enough_ago(moment: str, ready_after: float, label: str) -> None:
+def test_wanted_week_is_the_newest_past_its_ready_time(moment: str, ready_after: float, label: str) -> None:
     assert newest_wanted(Week, beijing(moment), ready_after).label == label
 
 
-def test_the_table_of_wanted_weeks_is_whole() -> None:
+def test_table_of_wanted_weeks_is_complete() -> None:
     assert len(set(WANTED_WEEKS)) == 9
 
 
@@ -113,9 +113,7 @@ def test_a_period_contains_its_instant_and_whole_days(kind: type[Period], instan
 
 
 @given(KINDS, INSTANTS, st.floats(0, 7 * DAY - 1))
-def test_the_wanted_period_is_over_and_not_older_than_it_need_be(
-    kind: type[Period], instant: float, ready_after: float
-) -> None:
+def test_wanted_period_is_over_and_the_newest_possible(kind: type[Period], instant: float, ready_after: float) -> None:
     period = newest_wanted(kind, instant, ready_after)
     assert period.end + ready_after <= instant + 1e-3
     assert period.after().end + ready_after > instant - 1e-3
@@ -129,7 +127,7 @@ def test_the_wanted_period_never_moves_backwards(
 
 
 @given(KINDS, INSTANTS, st.integers(1, 600))
-def test_going_back_and_forth_arrives_where_it_began(kind: type[Period], instant: float, number: int) -> None:
+def test_before_and_after_are_inverse(kind: type[Period], instant: float, number: int) -> None:
     period = kind.containing(instant + 20_000 * DAY)
     assert period.before().after() is period
     assert period.before(number).before(-number) is period
@@ -193,7 +191,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("period", "name", "words", "iso"), NAMES)
-def test_a_period_has_names_for_labels_people_and_machines(period: Period, name: str, words: str, iso: str) -> None:
+def test_period_has_a_kind_readable_name_and_iso_form(period: Period, name: str, words: str, iso: str) -> None:
     assert (period.NAME, period.display_name, period.iso) == (name, words, iso)
 
 
@@ -210,7 +208,7 @@ NO_REF_DATES = [
 
 
 @pytest.mark.parametrize(("kind", "text"), NO_REF_DATES)
-def test_a_ref_date_of_another_form_is_refused(kind: type[Period], text: str) -> None:
+def test_invalid_ref_date_is_rejected(kind: type[Period], text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (the words differ by cause)
         kind.from_ref_date(text)
 
@@ -226,13 +224,13 @@ def test_periods_of_different_kinds_are_never_equal() -> None:
 
 
 @given(MONDAYS, st.sampled_from("-–—~_/ "))
-def test_ref_date_is_read_back_with_any_dash(monday: date, dash: str) -> None:
+def test_ref_date_is_parsed_with_any_dash(monday: date, dash: str) -> None:
     week = Week(monday)
     if dash != "_":  # a word character is no dash
         assert Week.from_ref_date(f"{week.begin_date}{dash}{week.end_date}") == week
 
 
-NO_WEEKS = [
+INVALID_WEEKS = [
     "",
     "20261116",
     "20261116-20261123",
@@ -246,14 +244,14 @@ NO_WEEKS = [
 ]
 
 
-@pytest.mark.parametrize("text", NO_WEEKS)
-def test_what_is_no_natural_week_is_no_ref_date(text: str) -> None:
+@pytest.mark.parametrize("text", INVALID_WEEKS)
+def test_ref_date_that_is_no_natural_week_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (the words differ by cause)
         Week.from_ref_date(text)
 
 
-def test_the_table_of_no_weeks_is_whole() -> None:
-    assert len(set(NO_WEEKS)) == 10
+def test_table_of_invalid_weeks_is_complete() -> None:
+    assert len(set(INVALID_WEEKS)) == 10
 
 
 def test_only_a_monday_begins_a_week() -> None:
@@ -269,12 +267,13 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("monday", "words"), WORDS)
-def test_a_week_says_in_words_which_days_it_has(monday: date, words: str) -> None:
+def test_readable_name_of_a_week_shows_its_days(monday: date, words: str) -> None:
     assert Week(monday).display_name == words
 
 
 @pytest.mark.usefixtures("_zone")
-def test_midnight_and_words_are_beijings_whatever_the_machine_thinks() -> None:
+def test_midnight_and_readable_times_are_in_beijing_time() -> None:
+    """They do not depend on the time zone of the machine."""
     moment = beijing("2026-11-23T14:05:00")
     assert next_midnight(moment) == beijing("2026-11-24T00:00:00")
     assert next_midnight(beijing("2026-11-23T00:00:00")) == beijing("2026-11-24T00:00:00")

@@ -76,7 +76,7 @@ WAITS: list[tuple[str, LastResult, float]] = [
     ("the second failure waits twice that", result(State.FAILED, failures=2), HOUR),
     ("the fourth failure eight times", result(State.FAILED, failures=4), 4 * HOUR),
     ("doubling ends at interval", result(State.FAILED, failures=5), 6 * HOUR),
-    ("doubling ends at interval for good", result(State.FAILED, failures=5000), 6 * HOUR),
+    ("doubling stays at interval", result(State.FAILED, failures=5000), 6 * HOUR),
     ("Retry-After makes a wait longer", result(State.FAILED, failures=1, retry_after=2 * HOUR), 2 * HOUR),
     ("Retry-After makes no wait shorter", result(State.FAILED, failures=2, retry_after=1.0), HOUR),
     ("Retry-After is honoured up to interval", result(State.FAILED, failures=1, retry_after=9e9), 6 * HOUR),
@@ -98,7 +98,7 @@ WAITS: list[tuple[str, LastResult, float]] = [
 
 
 @pytest.mark.parametrize(("why", "last", "seconds"), WAITS, ids=[row[0] for row in WAITS])
-def test_a_report_waits_as_long_as_its_last_result_says(why: str, last: LastResult, seconds: float) -> None:
+def test_wait_of_a_report_follows_from_its_last_result(why: str, last: LastResult, seconds: float) -> None:
     assert why
     due = last.at + seconds * (1 + SPREAD)
     before, after = plan(tracker(last), FETCH, due - 1), plan(tracker(last), FETCH, due)
@@ -107,7 +107,7 @@ def test_a_report_waits_as_long_as_its_last_result_says(why: str, last: LastResu
     assert next_fetch(tracker(last), FETCH, last.at) == near(due)
 
 
-def test_the_table_of_waits_is_whole() -> None:
+def test_table_of_waits_is_complete() -> None:
     assert len({row[0] for row in WAITS}) == 20
 
 
@@ -249,7 +249,7 @@ def test_the_plan_names_the_next_period_and_when(
     assert plan(known, FETCH, now) == expected
 
 
-def test_the_table_of_plans_is_whole() -> None:
+def test_table_of_plans_is_complete() -> None:
     assert len({row[0] for row in PLANS}) == 19
 
 

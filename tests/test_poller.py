@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from rig import Wall, exposed, served, wired
+from harness import FakeClock, exposed, served, wired
 from stores import version_1
 from structlog.testing import capture_logs
 
@@ -86,7 +86,7 @@ def polled() -> Iterator[Callable[..., tuple[Poller, Steps, Store]]]:
 
     def make(  # noqa: PLR0913 (what a test may choose)
         fetcher: Scripted,
-        wall: Wall,
+        clock: FakeClock,
         *,
         apps: int = 3,
         store: Store | None = None,
@@ -94,12 +94,12 @@ def polled() -> Iterator[Callable[..., tuple[Poller, Steps, Store]]]:
         fetch: Fetch = FETCH,
     ) -> tuple[Poller, Steps, Store]:
         steps = Steps()
-        store = store or Store(":memory:", "api.weixin.qq.com", wall)
+        store = store or Store(":memory:", "api.weixin.qq.com", clock)
         poller = Poller(
             configured(apps, reports, fetch),
             fetcher=fetcher,
             store=store,
-            clock=wall,
+            clock=clock,
             heartbeat=steps,
             guard=steps.guard,
             retry=True,
@@ -123,7 +123,7 @@ def configured(apps: int, reports: tuple[Report, ...], fetch: Fetch) -> Config:
 
 def test_newest_weeks_of_all_apps_come_before_any_history(polled: Polled) -> None:
     fetcher = Scripted()
-    poller, _, _ = polled(fetcher, Wall(NOW), apps=10)
+    poller, _, _ = polled(fetcher, FakeClock(NOW), apps=10)
     poller.drain()
     weeks = [week for _, week in fetcher.fetched]
     assert weeks[:8] == [WANTED] * 8
@@ -138,7 +138,7 @@ def test_requests_in_flight_are_limited_in_all_and_per_app(polled: Polled) -> No
         return Outcome(Reading(report, period, VALUES))
 
     fetcher = Scripted(slow)
-    poller, _, _ = polled(fetcher, Wall(NOW), apps=6)
+    poller, _, _ = polled(fetcher, FakeClock(NOW), apps=6)
     poller.drain()
     assert fetcher.most == FETCH.concurrency
     assert fetcher.most_of_app == 1
@@ -150,7 +150,7 @@ def test_an_internal_error_is_counted_and_fails_one_app(polled: Polled) -> None:
             raise ZeroDivisionError("access_token=abc")
         return Outcome(Reading(report, period, VALUES))
 
-    poller, steps, _ = polled(Scripted(buggy), Wall(NOW))
+    poller, steps, _ = polled(Scripted(buggy), FakeClock(NOW))
     with capture_logs() as logs:
         poller.drain()
     assert [status.state for status in poller.statuses()] == [State.OK, State.FAILED, State.OK]
@@ -165,7 +165,7 @@ def test_an_internal_error_fails_one_report_only(polled: Polled) -> None:
             raise ZeroDivisionError
         return Outcome(Reading(report, period, VALUES))
 
-    poller, steps, _ = polled(Scripted(buggy), Wall(NOW), apps=2, reports=ALL)
+    poller, steps, _ = polled(Scripted(buggy), FakeClock(NOW), apps=2, reports=ALL)
     with capture_logs():
         poller.drain()
     for status in poller.statuses():
@@ -175,18 +175,18 @@ def test_an_internal_error_fails_one_report_only(polled: Polled) -> None:
 
 
 def test_an_internal_error_in_a_step_does_not_end_the_loop(polled: Polled) -> None:
-    wall = Wall(NOW)
+    clock = FakeClock(NOW)
     fetcher = Scripted()
-    poller, steps, _ = polled(fetcher, wall)
+    poller, steps, _ = polled(fetcher, clock)
     stopping = threading.Event()
     calls = iter([ZeroDivisionError("once")])
 
-    def clock() -> float:
+    def failing_clock() -> float:
         for error in calls:
             raise error
-        return wall.now
+        return clock.now
 
-    poller._clock = clock
+    poller._clock = failing_clock
     thread = threading.Thread(target=poller.run, args=(stopping,))
     with capture_logs():
         thread.start()
@@ -202,31 +202,31 @@ def test_an_internal_error_in_a_step_does_not_end_the_loop(polled: Polled) -> No
 
 def test_a_clock_set_back_makes_future_results_due(polled: Polled) -> None:
     fetcher = Scripted()
-    wall = Wall(NOW)
-    poller, _, _ = polled(fetcher, wall, apps=1)
+    clock = FakeClock(NOW)
+    poller, _, _ = polled(fetcher, clock, apps=1)
     poller.drain()
     fetched = len(fetcher.fetched)
-    wall.now -= 86_400.0
+    clock.now -= 86_400.0
     poller.drain()
     assert len(fetcher.fetched) == fetched + 1
 
 
-def test_a_failure_is_logged_at_its_begin_and_its_end() -> None:
-    wall = Wall(NOW + 2 * 86_400)
+def test_failure_is_logged_at_its_start_and_its_end() -> None:
+    clock = FakeClock(NOW + 2 * 86_400)
     app = SimulatedApp("wx1", "s" * 20)
     broken = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("http_500"),))
     with (
-        served([app], wall) as (wechat, base_url),
-        wired([app], base_url, wall, history_weeks=2) as rooms,
+        served([app], clock) as (wechat, base_url),
+        wired([app], base_url, clock, history_weeks=2) as engine,
         capture_logs() as logs,
     ):
-        rooms.poller.drain()
+        engine.poller.drain()
         for faulty in (broken, broken, broken, app, app):
             wechat.put(faulty)
-            wall.now += 7 * 3600
-            rooms.poller.drain()
-    told = [(line["log_level"], line["event"]) for line in logs if line["log_level"] != "debug"]
-    assert told == [
+            clock.now += 7 * 3600
+            engine.poller.drain()
+    logged_reports = [(line["log_level"], line["event"]) for line in logs if line["log_level"] != "debug"]
+    assert logged_reports == [
         ("info", "period published"),
         ("warning", "app failing"),
         ("info", "app recovered"),
@@ -235,35 +235,35 @@ def test_a_failure_is_logged_at_its_begin_and_its_end() -> None:
 
 
 def test_another_kind_of_failure_is_logged_too() -> None:
-    wall = Wall(NOW + 2 * 86_400)
+    clock = FakeClock(NOW + 2 * 86_400)
     app = SimulatedApp("wx1", "s" * 20)
     with (
-        served([app], wall) as (wechat, base_url),
-        wired([app], base_url, wall, history_weeks=2) as rooms,
+        served([app], clock) as (wechat, base_url),
+        wired([app], base_url, clock, history_weeks=2) as engine,
         capture_logs() as logs,
     ):
-        rooms.poller.drain()
+        engine.poller.drain()
         for faults in ((InjectedFault("http_500"),), (InjectedFault("48001"),), (InjectedFault("48001"),), ()):
             wechat.put(replace(app, faults=faults))
-            wall.now += 7 * 3600
-            rooms.poller.drain()
-    told = [line.get("state") for line in logs if line["event"] == "app failing"]
-    assert told == ["failed", "refused"]
+            clock.now += 7 * 3600
+            engine.poller.drain()
+    logged_reports = [line.get("state") for line in logs if line["event"] == "app failing"]
+    assert logged_reports == ["failed", "refused"]
     assert next(line["duration_seconds"] for line in logs if line["event"] == "app recovered") == 21 * 3600
 
 
 def test_a_revoked_token_is_replaced_in_the_same_fetch() -> None:
-    wall = Wall(NOW)
+    clock = FakeClock(NOW)
     app = SimulatedApp("wx1", "s" * 20)
     with (
-        served([app], wall) as (wechat, base_url),
-        wired([app], base_url, wall, history_weeks=2, interval=60.0) as rooms,
+        served([app], clock) as (wechat, base_url),
+        wired([app], base_url, clock, history_weeks=2, interval=60.0) as engine,
     ):
-        rooms.poller.drain()
+        engine.poller.drain()
         wechat.revoke_tokens("wx1")
-        wall.now += 120
-        rooms.poller.drain()
-        found = exposed(rooms)
+        clock.now += 120
+        engine.poller.drain()
+        found = exposed(engine)
     assert found["fetch_state", "wx1", "weekly", "ok"] == 1
     assert found["api_errors_total", "wx1", "40001", "weekly"] == 1
     assert found["fetch_failures_total", "wx1", "weekly"] == 0
@@ -271,15 +271,15 @@ def test_a_revoked_token_is_replaced_in_the_same_fetch() -> None:
 
 
 def test_history_without_data_is_requested_once(tmp_path: object) -> None:
-    wall = Wall(NOW)
+    clock = FakeClock(NOW)
     app = SimulatedApp("wx1", "s" * 20, launched=WANTED.before())
-    with served([app], wall) as (wechat, base_url):
+    with served([app], clock) as (wechat, base_url):
         for _ in range(3):
-            with wired([app], base_url, wall, str(tmp_path), history_weeks=5) as rooms:
-                rooms.poller.drain()
-                wall.now += 7 * 3600
-                rooms.poller.drain()
-                found = exposed(rooms)
+            with wired([app], base_url, clock, str(tmp_path), history_weeks=5) as engine:
+                engine.poller.drain()
+                clock.now += 7 * 3600
+                engine.poller.drain()
+                found = exposed(engine)
     fetched = [call.period for call in wechat.calls if call.endpoint == "weekly"]
     assert [fetched.count(WANTED.before(number).label) for number in range(1, 5)] == [1, 1, 1, 1]
     assert found["fetch_state", "wx1", "weekly", "ok"] == 1
@@ -287,42 +287,42 @@ def test_history_without_data_is_requested_once(tmp_path: object) -> None:
 
 
 def test_a_week_without_data_is_requested_again_after_a_month(tmp_path: object) -> None:
-    wall = Wall(NOW)
+    clock = FakeClock(NOW)
     app = SimulatedApp("wx1", "s" * 20, launched=WANTED)
     lost = WANTED.before(3)
     with (
-        served([app], wall) as (wechat, base_url),
-        wired([app], base_url, wall, str(tmp_path), history_weeks=9) as rooms,
+        served([app], clock) as (wechat, base_url),
+        wired([app], base_url, clock, str(tmp_path), history_weeks=9) as engine,
     ):
-        rooms.poller.drain()
+        engine.poller.drain()
         for days in (20, 34):  # a month and a tenth of it is over after the second
-            wall.now = NOW + days * DAY
+            clock.now = NOW + days * DAY
             for _ in range(3):
-                rooms.poller.drain()
-                wall.now += 7 * 3600
+                engine.poller.drain()
+                clock.now += 7 * 3600
             requests = [call.period for call in wechat.calls if call.endpoint == "weekly"].count(lost.label)
             assert requests == (1 if days == 20 else 2)
 
 
 def test_weeks_requested_with_a_clock_ahead_are_not_lost(tmp_path: Path) -> None:
     """The clock is a month ahead at first; WeChat's 61501 for weeks that are not over proves nothing later."""
-    right = Wall(NOW)
-    wrong = Wall(NOW + 30 * DAY)
+    right = FakeClock(NOW)
+    wrong = FakeClock(NOW + 30 * DAY)
     app = SimulatedApp("wx1", "s" * 20)
     with served([app], right) as (_, base_url):
-        with wired([app], base_url, wrong, str(tmp_path), history_weeks=9) as rooms:
-            rooms.poller.drain()
+        with wired([app], base_url, wrong, str(tmp_path), history_weeks=9) as engine:
+            engine.poller.drain()
             wrong.now = right.now
             right.now = wrong.now = NOW + 60
-            rooms.poller.drain()
-            corrected = exposed(rooms)
+            engine.poller.drain()
+            corrected = exposed(engine)
         later = NOW + 28 * DAY
         right.now = wrong.now = later
-        with wired([app], base_url, wrong, str(tmp_path), history_weeks=9) as rooms:
+        with wired([app], base_url, wrong, str(tmp_path), history_weeks=9) as engine:
             for _ in range(3):
-                rooms.poller.drain()
+                engine.poller.drain()
                 right.now = wrong.now = wrong.now + 7 * 3600
-            found = exposed(rooms)
+            found = exposed(engine)
     for samples, week in ((corrected, WANTED), (found, newest_wanted(Week, later, FETCH.ready_after))):
         assert samples["fetch_state", "wx1", "weekly", "ok"] == 1
         assert samples["previous_week_visitors", "wx1", week.label] > 0
@@ -331,87 +331,87 @@ def test_weeks_requested_with_a_clock_ahead_are_not_lost(tmp_path: Path) -> None
 
 def test_a_final_gap_from_a_clock_ahead_is_requested_again(tmp_path: Path) -> None:
     """Where the server does not say its time, the conclusion ends when the clock is set back."""
-    right, ours = Wall(NOW), Wall(NOW + 30 * DAY)
+    right, ours = FakeClock(NOW), FakeClock(NOW + 30 * DAY)
     app = SimulatedApp("wx1", "s" * 20)
-    with served([app], right) as (_, base_url), wired([app], base_url, ours, str(tmp_path), history_weeks=9) as rooms:
+    with served([app], right) as (_, base_url), wired([app], base_url, ours, str(tmp_path), history_weeks=9) as engine:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("exporter.wechat.client.server_time", lambda _reply: None)
-            rooms.poller.drain()
+            engine.poller.drain()
         ours.now = right.now = NOW + 14 * DAY
-        rooms.poller.drain()
-        found = exposed(rooms)
+        engine.poller.drain()
+        found = exposed(engine)
     assert found["typical_week_visitors", "wx1", newest_wanted(Week, right.now, FETCH.ready_after).label] > 0
 
 
 def test_busy_on_any_day_is_retried_after_half_an_hour() -> None:
-    wall = Wall(NOW - 4 * DAY)  # a Wednesday
+    clock = FakeClock(NOW - 4 * DAY)  # a Wednesday
     app = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("-1"),))
-    with served([app], wall) as (wechat, base_url), wired([app], base_url, wall, history_weeks=2) as rooms:
-        rooms.poller.drain()
-        assert exposed(rooms)["fetch_state", "wx1", "weekly", "not_ready"] == 1
+    with served([app], clock) as (wechat, base_url), wired([app], base_url, clock, history_weeks=2) as engine:
+        engine.poller.drain()
+        assert exposed(engine)["fetch_state", "wx1", "weekly", "not_ready"] == 1
         wechat.put(replace(app, faults=()))
-        wall.now += 34 * 60  # the half hour and its jitter
-        rooms.poller.drain()
-        found = exposed(rooms)
+        clock.now += 34 * 60  # the half hour and its jitter
+        engine.poller.drain()
+        found = exposed(engine)
     assert found["fetch_state", "wx1", "weekly", "ok"] == 1
     assert found["fetch_failures_total", "wx1", "weekly"] == 0
     assert [key for key in found if key[0] == "weekly_visitors"]
 
 
 def test_a_busy_wechat_gets_no_requests_for_history() -> None:
-    wall = Wall(NOW)
+    clock = FakeClock(NOW)
     app = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("-1"),))
-    with served([app], wall) as (wechat, base_url), wired([app], base_url, wall, history_weeks=52) as rooms:
-        rooms.poller.drain()
+    with served([app], clock) as (wechat, base_url), wired([app], base_url, clock, history_weeks=52) as engine:
+        engine.poller.drain()
         assert [call.endpoint for call in wechat.calls] == ["stable_token", "weekly"]
 
 
-def test_a_state_begins_now_at_the_latest() -> None:
-    wall = Wall(NOW + 365 * DAY)
+def test_state_never_starts_in_the_future() -> None:
+    clock = FakeClock(NOW + 365 * DAY)
     app = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("48001"),))
-    with served([app], lambda: NOW) as (_, base_url), wired([app], base_url, wall) as rooms:
-        rooms.poller.drain()
-        wall.now = NOW
-        rooms.poller.drain()
-        (status,) = rooms.poller.statuses()
+    with served([app], lambda: NOW) as (_, base_url), wired([app], base_url, clock) as engine:
+        engine.poller.drain()
+        clock.now = NOW
+        engine.poller.drain()
+        (status,) = engine.poller.statuses()
     (weekly,) = status.reports
     assert weekly.last_result is not None
     assert weekly.last_result.since == NOW
 
 
 def test_interrupted_history_continues_after_a_restart(tmp_path: object) -> None:
-    wall = Wall(NOW)
+    clock = FakeClock(NOW)
     app = SimulatedApp("wx1", "s" * 20)
-    with served([app], wall) as (wechat, base_url):
-        with wired([app], base_url, wall, str(tmp_path), history_weeks=3) as rooms:
-            rooms.poller.drain()
+    with served([app], clock) as (wechat, base_url):
+        with wired([app], base_url, clock, str(tmp_path), history_weeks=3) as engine:
+            engine.poller.drain()
         seen = len(wechat.calls)
-        with wired([app], base_url, wall, str(tmp_path), history_weeks=6) as rooms:
-            rooms.poller.drain()
+        with wired([app], base_url, clock, str(tmp_path), history_weeks=6) as engine:
+            engine.poller.drain()
     weeks = [call.period for call in wechat.calls[seen:] if call.endpoint == "weekly"]
     assert weeks == [WANTED.before(number).label for number in (3, 4, 5)]
 
 
 def test_a_spent_quota_stops_the_report_until_next_morning() -> None:
-    wall = Wall(NOW)
+    clock = FakeClock(NOW)
     app = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("45009"),))
-    with served([app], wall) as (wechat, base_url), wired([app], base_url, wall, history_weeks=8) as rooms:
-        rooms.poller.drain()
+    with served([app], clock) as (wechat, base_url), wired([app], base_url, clock, history_weeks=8) as engine:
+        engine.poller.drain()
         assert len(wechat.calls) == 2
         wechat.put(SimulatedApp("wx1", "s" * 20))
-        due = rooms.poller.statuses()[0].reports[0].next_fetch
-        wall.now = due - 1
-        rooms.poller.drain()
+        due = engine.poller.statuses()[0].reports[0].next_fetch
+        clock.now = due - 1
+        engine.poller.drain()
         assert len(wechat.calls) == 2
-        wall.now = due
-        rooms.poller.drain()
-        assert exposed(rooms)["fetch_state", "wx1", "weekly", "ok"] == 1
+        clock.now = due
+        engine.poller.drain()
+        assert exposed(engine)["fetch_state", "wx1", "weekly", "ok"] == 1
     assert NOW + 22 * 3600 <= due <= NOW + 22 * 3600 * 1.1
 
 
 def test_the_heartbeat_is_the_clock_of_every_step(polled: Polled) -> None:
-    wall = Wall(NOW)
-    poller, steps, _ = polled(Scripted(), wall, apps=1)
+    clock = FakeClock(NOW)
+    poller, steps, _ = polled(Scripted(), clock, apps=1)
     poller.drain()
     assert set(steps.ticks) == {NOW}
 
@@ -421,7 +421,7 @@ def test_an_internal_error_with_one_result_loses_no_app(
     polled: Polled, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     errors = iter([ZeroDivisionError("once")])
-    poller, steps, store = polled(Scripted(), Wall(NOW), apps=4)
+    poller, steps, store = polled(Scripted(), FakeClock(NOW), apps=4)
     target, name = (loop, "apply_newest") if place == "apply" else (store, "save")
     whole = getattr(target, name)
 
@@ -453,27 +453,27 @@ def test_an_internal_error_with_a_shared_result_loses_no_report(
         return whole(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(shared_results, "apply_shared", faulty)
-    wall = Wall(NOW)
-    poller, steps, _ = polled(Scripted(script), wall, apps=1, reports=ALL)
+    clock = FakeClock(NOW)
+    poller, steps, _ = polled(Scripted(script), clock, apps=1, reports=ALL)
     with capture_logs():
         poller.drain()
-        wall.now += 7 * 3600
+        clock.now += 7 * 3600
         poller.drain()
     assert steps.errors == ["poller"]
     assert [of.state for of in poller.statuses()[0].reports] == [State.OK] * 3
 
 
 def test_a_slow_store_does_not_delay_statuses(polled: Polled, tmp_path: Path) -> None:
-    wall = Wall(NOW)
-    store = Store(str(tmp_path), "api.weixin.qq.com", wall)
-    told: list[bool] = []
+    clock = FakeClock(NOW)
+    store = Store(str(tmp_path), "api.weixin.qq.com", clock)
+    logged_reports: list[bool] = []
     saved = threading.Event()
-    poller, _, _ = polled(Scripted(), wall, apps=1, store=store)
-    poller.publish_to(lambda _statuses: told.append(saved.is_set()))
+    poller, _, _ = polled(Scripted(), clock, apps=1, store=store)
+    poller.publish_to(lambda _statuses: logged_reports.append(saved.is_set()))
     save = store.save
     store.save = lambda changes: (save(changes), saved.set())  # type: ignore[method-assign,assignment,func-returns-value]
     poller.drain()
-    assert told[:2] == [False, False]  # at first, and before the first save
+    assert logged_reports[:2] == [False, False]  # at first, and before the first save
 
 
 # -- several reports of an app
@@ -489,23 +489,23 @@ def endpoints(wechat: Simulator, since: int = 0) -> Counter[str]:
     return Counter(call.endpoint for call in wechat.calls[since:])
 
 
-def states(rooms: Engine) -> dict[str, State]:
-    (status,) = rooms.poller.statuses()
+def states(engine: Engine) -> dict[str, State]:
+    (status,) = engine.poller.statuses()
     return {of.report.name: of.state for of in status.reports}
 
 
-def told(logs: list[dict[str, object]], event: str) -> list[object]:
+def logged_reports(logs: list[dict[str, object]], event: str) -> list[object]:
     """The reports of which something was logged."""
     return [line["report"] for line in logs if line["event"] == event]
 
 
-def test_a_start_costs_an_exact_number_of_calls(tmp_path: Path) -> None:
+def test_start_makes_an_exact_number_of_calls(tmp_path: Path) -> None:
     """One token, nine weeks, seven times as many days, three months; and nothing after a restart."""
-    wall = Wall(NOW)
-    with served([APP], wall) as (wechat, base_url):
-        with wired([APP], base_url, wall, str(tmp_path), ALL, history_weeks=9) as rooms:
-            rooms.poller.drain()
-            found = exposed(rooms)
+    clock = FakeClock(NOW)
+    with served([APP], clock) as (wechat, base_url):
+        with wired([APP], base_url, clock, str(tmp_path), ALL, history_weeks=9) as engine:
+            engine.poller.drain()
+            found = exposed(engine)
         assert endpoints(wechat) == {STABLE_TOKEN: 1, **PERIODS_IN_NINE_WEEKS}
         assert MONTHLY.periods_in_weeks(9) == 3
         for report, newest in NEWEST.items():
@@ -517,47 +517,47 @@ def test_a_start_costs_an_exact_number_of_calls(tmp_path: Path) -> None:
             assert found[figure] == wechat.row("wx1", newest)["visit_uv"]
         seen = len(wechat.calls)
         for _ in range(2):
-            wall.now += 60
-            with wired([APP], base_url, wall, str(tmp_path), ALL, history_weeks=9) as rooms:
-                rooms.poller.drain()
-                again = exposed(rooms)
+            clock.now += 60
+            with wired([APP], base_url, clock, str(tmp_path), ALL, history_weeks=9) as engine:
+                engine.poller.drain()
+                again = exposed(engine)
         assert len(wechat.calls) == seen
     figures = [key for key in found if key[0].startswith(("weekly_", "daily_", "monthly_", "typical_", "previous_"))]
     assert len(figures) > 50
     assert {key: again[key] for key in figures} == {key: found[key] for key in figures}
 
 
-def test_a_later_fetch_costs_one_call_per_report() -> None:
-    wall = Wall(NOW)
-    with served([APP], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
-        rooms.poller.drain()
+def test_later_fetch_makes_one_call_per_report() -> None:
+    clock = FakeClock(NOW)
+    with served([APP], clock) as (wechat, base_url), wired([APP], base_url, clock, reports=ALL) as engine:
+        engine.poller.drain()
         seen = len(wechat.calls)
-        wall.now += AN_INTERVAL
-        rooms.poller.drain()
+        clock.now += AN_INTERVAL
+        engine.poller.drain()
         assert endpoints(wechat, seen) == {STABLE_TOKEN: 1, "weekly": 1, "daily": 1, "monthly": 1}
 
 
-def test_a_new_day_is_fetched_alone() -> None:
+def test_new_day_fetches_the_daily_report_only() -> None:
     """Between two intervals the day that ended is due, and neither the week nor the month."""
-    wall = Wall(NOW + 18 * 3600)  # Mon 2026-11-23 06:00 Beijing
-    with served([APP], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=(DAILY, MONTHLY)) as rooms:
-        rooms.poller.drain()
+    clock = FakeClock(NOW + 18 * 3600)  # Mon 2026-11-23 06:00 Beijing
+    with served([APP], clock) as (wechat, base_url), wired([APP], base_url, clock, reports=(DAILY, MONTHLY)) as engine:
+        engine.poller.drain()
         seen = len(wechat.calls)
-        wall.now += 4 * 3600 + 200
-        rooms.poller.drain()
+        clock.now += 4 * 3600 + 200
+        engine.poller.drain()
         new = [(call.endpoint, call.period) for call in wechat.calls[seen:] if call.period]
     assert new == [("daily", "20261122")]
 
 
 def test_a_report_added_later_fetches_only_its_own(tmp_path: Path) -> None:
-    wall = Wall(NOW)
-    with served([APP], wall) as (wechat, base_url):
-        with wired([APP], base_url, wall, str(tmp_path), (WEEKLY,), history_weeks=9) as rooms:
-            rooms.poller.drain()
+    clock = FakeClock(NOW)
+    with served([APP], clock) as (wechat, base_url):
+        with wired([APP], base_url, clock, str(tmp_path), (WEEKLY,), history_weeks=9) as engine:
+            engine.poller.drain()
         seen = len(wechat.calls)
-        with wired([APP], base_url, wall, str(tmp_path), ALL, history_weeks=9) as rooms:
-            rooms.poller.drain()
-            assert states(rooms) == STATES
+        with wired([APP], base_url, clock, str(tmp_path), ALL, history_weeks=9) as engine:
+            engine.poller.drain()
+            assert states(engine) == STATES
     assert endpoints(wechat, seen) == {STABLE_TOKEN: 1, "daily": 63, "monthly": 3}
 
 
@@ -567,7 +567,7 @@ def test_an_app_never_has_two_requests_in_flight(polled: Polled) -> None:
         return Outcome(Reading(report, period, VALUES))
 
     fetcher = Scripted(slow)
-    poller, _, _ = polled(fetcher, Wall(NOW), apps=3, reports=ALL, fetch=replace(FETCH, concurrency=8))
+    poller, _, _ = polled(fetcher, FakeClock(NOW), apps=3, reports=ALL, fetch=replace(FETCH, concurrency=8))
     poller.drain()
     assert fetcher.most == 3
     assert fetcher.most_of_app == 1
@@ -577,7 +577,7 @@ def test_an_app_never_has_two_requests_in_flight(polled: Polled) -> None:
 def test_newest_of_all_apps_and_reports_come_before_history(polled: Polled) -> None:
     """Weekly reports first; then the history of all, the newest first."""
     fetcher = Scripted()
-    poller, _, _ = polled(fetcher, Wall(NOW), apps=4, reports=ALL, fetch=replace(FETCH, concurrency=1))
+    poller, _, _ = polled(fetcher, FakeClock(NOW), apps=4, reports=ALL, fetch=replace(FETCH, concurrency=1))
     poller.drain()
     newest, history = fetcher.fetched[:12], fetcher.fetched[12:]
     assert newest == [(f"wx{number}", period) for period in NEWEST.values() for number in range(4)]
@@ -588,7 +588,7 @@ def test_newest_of_all_apps_and_reports_come_before_history(polled: Polled) -> N
 
 def test_weekly_reports_come_first_with_several_workers(polled: Polled) -> None:
     fetcher = Scripted()
-    poller, _, _ = polled(fetcher, Wall(NOW), apps=10, reports=ALL, fetch=replace(FETCH, concurrency=3))
+    poller, _, _ = polled(fetcher, FakeClock(NOW), apps=10, reports=ALL, fetch=replace(FETCH, concurrency=3))
     poller.drain()
     assert {period for _, period in fetcher.fetched[:8]} == {NEWEST[WEEKLY]}
     assert len(set(fetcher.fetched)) == len(fetcher.fetched) == 10 * (3 + 21 + 2)
@@ -597,58 +597,60 @@ def test_weekly_reports_come_first_with_several_workers(polled: Polled) -> None:
 IP_NOT_ALLOWED = replace(APP, faults=(InjectedFault("40164", STABLE_TOKEN),))
 
 
-def test_a_refused_app_costs_one_token_request_per_wait() -> None:
-    wall = Wall(NOW)
+def test_refused_app_makes_one_token_request_per_wait() -> None:
+    clock = FakeClock(NOW)
     with (
-        served([IP_NOT_ALLOWED], wall) as (wechat, base_url),
-        wired([APP], base_url, wall, reports=ALL, history_weeks=9) as rooms,
+        served([IP_NOT_ALLOWED], clock) as (wechat, base_url),
+        wired([APP], base_url, clock, reports=ALL, history_weeks=9) as engine,
         capture_logs() as logs,
     ):
         for number in (1, 2, 3):
             for _ in range(2):
-                rooms.poller.drain()
+                engine.poller.drain()
                 assert endpoints(wechat) == {STABLE_TOKEN: number}
-                assert states(rooms) == dict.fromkeys(STATES, State.REFUSED)
-            wall.now += AN_INTERVAL
-        found = exposed(rooms)
-        assert told(logs, "app failing") == ["weekly"]
+                assert states(engine) == dict.fromkeys(STATES, State.REFUSED)
+            clock.now += AN_INTERVAL
+        found = exposed(engine)
+        assert logged_reports(logs, "app failing") == ["weekly"]
         for report in STATES:
             assert found["up", "wx1", report] == 0
             assert found["fetch_state", "wx1", report, "refused"] == 1
         errors = {key: value for key, value in found.items() if key[0] == "api_errors_total"}
         assert errors == {("api_errors_total", "wx1", "40164", "weekly"): 3}
         wechat.put(APP)
-        rooms.poller.drain()
-        assert states(rooms) == STATES
+        engine.poller.drain()
+        assert states(engine) == STATES
         assert endpoints(wechat) == {STABLE_TOKEN: 4, **PERIODS_IN_NINE_WEEKS}
-    assert told(logs, "app failing") == ["weekly"]
-    assert told(logs, "period published") == ["weekly", "daily", "monthly"]
+    assert logged_reports(logs, "app failing") == ["weekly"]
+    assert logged_reports(logs, "period published") == ["weekly", "daily", "monthly"]
 
 
 def test_the_end_of_a_shared_refusal_is_shared() -> None:
     """What the turn of one report finds accepted again does not leave the others refused for hours."""
-    wall = Wall(NOW + 18 * 3600)  # Mon 2026-11-23 06:00 Beijing: the next day is due at 10:00, the rest after 12:00
-    with served([IP_NOT_ALLOWED], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
-        rooms.poller.drain()
-        due = {of.report.name: of.next_fetch for of in rooms.poller.statuses()[0].reports}
+    clock = FakeClock(
+        NOW + 18 * 3600
+    )  # Mon 2026-11-23 06:00 Beijing: the next day is due at 10:00, the rest after 12:00
+    with served([IP_NOT_ALLOWED], clock) as (wechat, base_url), wired([APP], base_url, clock, reports=ALL) as engine:
+        engine.poller.drain()
+        due = {of.report.name: of.next_fetch for of in engine.poller.statuses()[0].reports}
         assert due["daily"] < due["monthly"] - 3600
         wechat.put(APP)
-        wall.now = due["daily"]
-        rooms.poller.drain()
-        assert states(rooms) == STATES
+        clock.now = due["daily"]
+        engine.poller.drain()
+        assert states(engine) == STATES
 
 
-def test_an_outage_in_history_costs_two_calls_per_report() -> None:
-    wall = Wall(NOW)
+def test_outage_in_history_makes_two_calls_per_report() -> None:
+    clock = FakeClock(NOW)
     older = frozenset(NEWEST[DAILY].before(number) for number in range(1, 63))
     faulty = replace(APP, faults=(InjectedFault("reset", "daily", older),))
-    with served([faulty], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
-        rooms.poller.drain()
-        assert states(rooms) == STATES
+    with served([faulty], clock) as (wechat, base_url), wired([APP], base_url, clock, reports=ALL) as engine:
+        engine.poller.drain()
+        assert states(engine) == STATES
         assert endpoints(wechat)["daily"] == 1 + 2
         wechat.put(APP)
-        wall.now += AN_INTERVAL
-        rooms.poller.drain()
+        clock.now += AN_INTERVAL
+        engine.poller.drain()
         assert endpoints(wechat)["daily"] == 1 + 2 + 63
 
 
@@ -656,60 +658,60 @@ IMPOSED = [("45009", 28 * 3600.0), ("http_429", 3.5 * 3600 + 7200)]
 
 
 @pytest.mark.parametrize(("kind", "until"), IMPOSED, ids=[kind for kind, _ in IMPOSED])
-def test_a_new_day_does_not_end_a_wait_that_wechat_wants(kind: str, until: float) -> None:
+def test_new_day_does_not_end_a_wait_required_by_wechat(kind: str, until: float) -> None:
     """A quota lasts until tomorrow and ``Retry-After`` is kept, although a day is due at 10:00."""
     began = NOW + 18 * 3600  # Mon 2026-11-23 06:00 Beijing
-    wall = Wall(began + (0 if kind == "45009" else 3.5 * 3600))
+    clock = FakeClock(began + (0 if kind == "45009" else 3.5 * 3600))
     faulty = replace(APP, faults=(InjectedFault(kind, "daily"),))
-    with served([faulty], wall) as (_, base_url), wired([APP], base_url, wall, reports=(DAILY,)) as rooms:
-        rooms.poller.drain()
-        (daily,) = rooms.poller.statuses()[0].reports
+    with served([faulty], clock) as (_, base_url), wired([APP], base_url, clock, reports=(DAILY,)) as engine:
+        engine.poller.drain()
+        (daily,) = engine.poller.statuses()[0].reports
     assert began + until <= daily.next_fetch <= began + 1.1 * until
 
 
 def test_a_shared_refusal_logs_one_recovery() -> None:
     """What is logged once when it begins is logged once when it ends."""
-    wall = Wall(NOW)
+    clock = FakeClock(NOW)
     with (
-        served([IP_NOT_ALLOWED], wall) as (wechat, base_url),
-        wired([APP], base_url, wall, reports=ALL) as rooms,
+        served([IP_NOT_ALLOWED], clock) as (wechat, base_url),
+        wired([APP], base_url, clock, reports=ALL) as engine,
         capture_logs() as logs,
     ):
-        rooms.poller.drain()
+        engine.poller.drain()
         wechat.put(APP)
-        wall.now += AN_INTERVAL
-        rooms.poller.drain()
-    assert told(logs, "app failing") == ["weekly"]
-    assert told(logs, "app recovered") == ["weekly"]
+        clock.now += AN_INTERVAL
+        engine.poller.drain()
+    assert logged_reports(logs, "app failing") == ["weekly"]
+    assert logged_reports(logs, "app recovered") == ["weekly"]
 
 
-def test_a_refused_app_is_tried_once_at_every_start(tmp_path: Path) -> None:
-    wall = Wall(NOW)
-    with served([IP_NOT_ALLOWED], wall) as (wechat, base_url):
+def test_refused_app_is_fetched_once_at_every_start(tmp_path: Path) -> None:
+    clock = FakeClock(NOW)
+    with served([IP_NOT_ALLOWED], clock) as (wechat, base_url):
         for number in (1, 2, 3):
-            with wired([APP], base_url, wall, str(tmp_path), ALL) as rooms, capture_logs() as logs:
-                rooms.poller.drain()
-                assert states(rooms) == dict.fromkeys(STATES, State.REFUSED)
+            with wired([APP], base_url, clock, str(tmp_path), ALL) as engine, capture_logs() as logs:
+                engine.poller.drain()
+                assert states(engine) == dict.fromkeys(STATES, State.REFUSED)
             assert endpoints(wechat) == {STABLE_TOKEN: number}
-            assert told(logs, "app failing") == ["weekly"]
+            assert logged_reports(logs, "app failing") == ["weekly"]
         wechat.put(APP)
-        with wired([APP], base_url, wall, str(tmp_path), ALL, history_weeks=9) as rooms:
-            rooms.poller.drain()
-            assert states(rooms) == STATES
+        with wired([APP], base_url, clock, str(tmp_path), ALL, history_weeks=9) as engine:
+            engine.poller.drain()
+            assert states(engine) == STATES
     assert endpoints(wechat) == {STABLE_TOKEN: 4, **PERIODS_IN_NINE_WEEKS}
 
 
 def test_a_refused_app_keeps_the_figures_of_all_reports() -> None:
-    wall = Wall(NOW)
-    with served([APP], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
-        rooms.poller.drain()
-        before = exposed(rooms)
+    clock = FakeClock(NOW)
+    with served([APP], clock) as (wechat, base_url), wired([APP], base_url, clock, reports=ALL) as engine:
+        engine.poller.drain()
+        before = exposed(engine)
         wechat.revoke_tokens("wx1")
         wechat.put(IP_NOT_ALLOWED)
-        wall.now += AN_INTERVAL
-        rooms.poller.drain()
-        found = exposed(rooms)
-        assert states(rooms) == dict.fromkeys(STATES, State.REFUSED)
+        clock.now += AN_INTERVAL
+        engine.poller.drain()
+        found = exposed(engine)
+        assert states(engine) == dict.fromkeys(STATES, State.REFUSED)
     for report, newest in NEWEST.items():
         for key in (
             (f"{report.name}_visitors", "wx1", newest.label),
@@ -728,49 +730,49 @@ TOKEN_FAULTS = [
 
 
 @pytest.mark.parametrize(("kind", "state"), TOKEN_FAULTS, ids=[kind for kind, _ in TOKEN_FAULTS])
-def test_any_fault_of_the_token_costs_one_request(kind: str, state: State) -> None:
+def test_any_token_error_makes_one_request(kind: str, state: State) -> None:
     """Without a token no report can be fetched, whatever the reason: it holds for all of them, and for history."""
-    wall = Wall(NOW)
+    clock = FakeClock(NOW)
     faulty = replace(APP, faults=(InjectedFault(kind, STABLE_TOKEN),))
     with (
-        served([faulty], wall) as (wechat, base_url),
-        wired([APP], base_url, wall, reports=ALL) as rooms,
+        served([faulty], clock) as (wechat, base_url),
+        wired([APP], base_url, clock, reports=ALL) as engine,
         capture_logs() as logs,
     ):
-        rooms.poller.drain()
-        assert states(rooms) == dict.fromkeys(STATES, state)
+        engine.poller.drain()
+        assert states(engine) == dict.fromkeys(STATES, state)
         assert endpoints(wechat) == {STABLE_TOKEN: 1}
-    assert told(logs, "app failing") == ["weekly"]
+    assert logged_reports(logs, "app failing") == ["weekly"]
 
 
 @pytest.mark.parametrize("kind", ["48004", "50002", "50004", "61004"])
 def test_a_refusal_of_a_report_about_the_app_is_shared(kind: str) -> None:
-    wall = Wall(NOW)
+    clock = FakeClock(NOW)
     faulty = replace(APP, faults=tuple(InjectedFault(kind, report.name) for report in ALL))
-    with served([faulty], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
-        rooms.poller.drain()
-        assert states(rooms) == dict.fromkeys(STATES, State.REFUSED)
+    with served([faulty], clock) as (wechat, base_url), wired([APP], base_url, clock, reports=ALL) as engine:
+        engine.poller.drain()
+        assert states(engine) == dict.fromkeys(STATES, State.REFUSED)
         assert endpoints(wechat) == {STABLE_TOKEN: 1, "weekly": 1}
         wechat.put(APP)
-        wall.now += AN_INTERVAL
-        rooms.poller.drain()
-        assert states(rooms) == STATES
+        clock.now += AN_INTERVAL
+        engine.poller.drain()
+        assert states(engine) == STATES
 
 
 def test_a_refusal_in_history_stops_the_history_of_all() -> None:
-    wall = Wall(NOW)
+    clock = FakeClock(NOW)
     refused = InjectedFault("50002", "daily", frozenset({NEWEST[DAILY].before()}))
     faulty = replace(APP, faults=(refused,))
     with (
-        served([faulty], wall) as (wechat, base_url),
-        wired([APP], base_url, wall, reports=ALL, history_weeks=9) as rooms,
+        served([faulty], clock) as (wechat, base_url),
+        wired([APP], base_url, clock, reports=ALL, history_weeks=9) as engine,
     ):
-        rooms.poller.drain()
-        assert states(rooms) == STATES
+        engine.poller.drain()
+        assert states(engine) == STATES
         assert endpoints(wechat) == {STABLE_TOKEN: 1, "weekly": 1, "daily": 2, "monthly": 1}
         wechat.put(APP)
-        wall.now += AN_INTERVAL
-        rooms.poller.drain()
+        clock.now += AN_INTERVAL
+        engine.poller.drain()
         reported = endpoints(wechat)
     assert [reported[report.name] for report in ALL] == [10, 65, 4]  # the newest twice, and one day that was refused
 
@@ -789,78 +791,78 @@ CONCERNING_ONE = [
 
 
 @pytest.mark.parametrize(("kind", "state", "calls"), CONCERNING_ONE, ids=[row[0] for row in CONCERNING_ONE])
-def test_a_fault_of_one_endpoint_concerns_its_report_alone(kind: str, state: State, calls: int) -> None:
+def test_error_of_one_endpoint_affects_its_report_only(kind: str, state: State, calls: int) -> None:
     """What may hold for one period only leaves its report's history to be fetched; the others notice nothing."""
-    wall = Wall(NOW)
+    clock = FakeClock(NOW)
     faulty = replace(APP, faults=(InjectedFault(kind, "daily"),))
     with (
-        served([faulty], wall) as (wechat, base_url),
-        wired([APP], base_url, wall, reports=ALL, history_weeks=9) as rooms,
+        served([faulty], clock) as (wechat, base_url),
+        wired([APP], base_url, clock, reports=ALL, history_weeks=9) as engine,
         capture_logs() as logs,
     ):
-        rooms.poller.drain()
-        assert states(rooms) == {**STATES, "daily": state}
+        engine.poller.drain()
+        assert states(engine) == {**STATES, "daily": state}
         assert endpoints(wechat) == {STABLE_TOKEN: 1, **PERIODS_IN_NINE_WEEKS, "daily": calls}
-        found = exposed(rooms)
+        found = exposed(engine)
         assert {key[-1] for key in found if key[0] == "api_errors_total"} == {"daily"}
         assert not [key for key in found if key[0].startswith(("daily_", "typical_weekday_", "recent_"))]
         assert [key for key in found if key[0] == "typical_week_visitors"]
-    assert told(logs, "app failing") == ([] if state is State.NOT_READY else ["daily"])
+    assert logged_reports(logs, "app failing") == ([] if state is State.NOT_READY else ["daily"])
 
 
 def test_a_spent_quota_of_one_report_ends_next_morning() -> None:
-    wall = Wall(NOW)
+    clock = FakeClock(NOW)
     faulty = replace(APP, faults=(InjectedFault("45009", "daily"),))
-    with served([faulty], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
-        rooms.poller.drain()
+    with served([faulty], clock) as (wechat, base_url), wired([APP], base_url, clock, reports=ALL) as engine:
+        engine.poller.drain()
         wechat.put(APP)
-        due = {of.report.name: of.next_fetch for of in rooms.poller.statuses()[0].reports}
-        for wall.now in (due["weekly"], due["daily"] - 1):
-            rooms.poller.drain()
-            assert states(rooms) == {**STATES, "daily": State.QUOTA_SPENT}
+        due = {of.report.name: of.next_fetch for of in engine.poller.statuses()[0].reports}
+        for clock.now in (due["weekly"], due["daily"] - 1):
+            engine.poller.drain()
+            assert states(engine) == {**STATES, "daily": State.QUOTA_SPENT}
             assert endpoints(wechat)["daily"] == 1
-        wall.now = due["daily"]
-        rooms.poller.drain()
-        assert states(rooms) == STATES
+        clock.now = due["daily"]
+        engine.poller.drain()
+        assert states(engine) == STATES
         assert endpoints(wechat)["daily"] == 1 + 63
     assert NOW + 22 * 3600 <= due["daily"] <= NOW + 22 * 3600 * 1.1
     assert due["weekly"] == due["monthly"] <= NOW + AN_INTERVAL
 
 
-def test_a_quota_spent_in_history_stops_that_report_alone() -> None:
-    wall = Wall(NOW)
+def test_quota_spent_in_history_stops_that_report_only() -> None:
+    clock = FakeClock(NOW)
     spent = InjectedFault("45009", "daily", frozenset({NEWEST[DAILY].before()}))
     with (
-        served([replace(APP, faults=(spent,))], wall) as (wechat, base_url),
-        wired([APP], base_url, wall, reports=ALL, history_weeks=9) as rooms,
+        served([replace(APP, faults=(spent,))], clock) as (wechat, base_url),
+        wired([APP], base_url, clock, reports=ALL, history_weeks=9) as engine,
     ):
-        rooms.poller.drain()
-        assert states(rooms) == STATES
+        engine.poller.drain()
+        assert states(engine) == STATES
         assert endpoints(wechat) == {STABLE_TOKEN: 1, **PERIODS_IN_NINE_WEEKS, "daily": 2}
 
 
-def test_a_busy_report_is_retried_alone() -> None:
-    wall = Wall(NOW)
+def test_only_the_busy_report_is_retried() -> None:
+    clock = FakeClock(NOW)
     faulty = replace(APP, faults=(InjectedFault("-1", "daily"),))
-    with served([faulty], wall) as (wechat, base_url), wired([APP], base_url, wall, reports=ALL) as rooms:
-        rooms.poller.drain()
+    with served([faulty], clock) as (wechat, base_url), wired([APP], base_url, clock, reports=ALL) as engine:
+        engine.poller.drain()
         wechat.put(APP)
         seen = len(wechat.calls)
-        wall.now += 34 * 60  # the half hour and its jitter
-        rooms.poller.drain()
-        assert states(rooms) == STATES
+        clock.now += 34 * 60  # the half hour and its jitter
+        engine.poller.drain()
+        assert states(engine) == STATES
         assert endpoints(wechat, seen) == {"daily": 63}
 
 
-def test_a_fault_of_one_app_never_touches_another() -> None:
-    wall = Wall(NOW)
+def test_error_of_one_app_never_affects_another() -> None:
+    clock = FakeClock(NOW)
     other = SimulatedApp("wx2", "t" * 20)
     with (
-        served([IP_NOT_ALLOWED, other], wall) as (_, base_url),
-        wired([APP, other], base_url, wall, reports=ALL) as rooms,
+        served([IP_NOT_ALLOWED, other], clock) as (_, base_url),
+        wired([APP, other], base_url, clock, reports=ALL) as engine,
     ):
-        rooms.poller.drain()
-        found = [[of.state for of in status.reports] for status in rooms.poller.statuses()]
+        engine.poller.drain()
+        found = [[of.state for of in status.reports] for status in engine.poller.statuses()]
     assert found == [[State.REFUSED] * 3, [State.OK] * 3]
 
 
@@ -874,7 +876,7 @@ def test_a_report_removed_in_flight_leaves_one_request(polled: Polled) -> None:
         return Outcome(Reading(report, period, VALUES))
 
     fetcher = Scripted(script)
-    poller, _, _ = polled(fetcher, Wall(NOW), apps=1, reports=(WEEKLY, DAILY))
+    poller, _, _ = polled(fetcher, FakeClock(NOW), apps=1, reports=(WEEKLY, DAILY))
     poller._step((), lambda: NOW)
     poller._step(poller._wait(), lambda: NOW)
     deadline = time.monotonic() + 10
@@ -894,7 +896,7 @@ def test_a_report_removed_in_flight_leaves_one_request(polled: Polled) -> None:
 
 def test_a_reload_fetches_only_an_added_report(polled: Polled) -> None:
     fetcher = Scripted()
-    poller, _, _ = polled(fetcher, Wall(NOW), apps=2)
+    poller, _, _ = polled(fetcher, FakeClock(NOW), apps=2)
     poller.drain()
     seen = len(fetcher.fetched)
     both = configured(2, (WEEKLY, DAILY), FETCH)
@@ -907,7 +909,7 @@ def test_a_reload_fetches_only_an_added_report(polled: Polled) -> None:
 
 def test_a_reload_without_a_report_keeps_the_others(polled: Polled) -> None:
     fetcher = Scripted()
-    poller, _, _ = polled(fetcher, Wall(NOW), apps=1, reports=ALL)
+    poller, _, _ = polled(fetcher, FakeClock(NOW), apps=1, reports=ALL)
     poller.drain()
     before = {of.report: of for of in poller.statuses()[0].reports}
     seen = len(fetcher.fetched)
@@ -929,7 +931,7 @@ def test_a_changed_secret_fetches_all_reports_at_once(polled: Polled) -> None:
         return refused.pop() if refused else Outcome(Reading(report, period, VALUES))
 
     fetcher = Scripted(script)
-    poller, _, _ = polled(fetcher, Wall(NOW), apps=1, reports=ALL)
+    poller, _, _ = polled(fetcher, FakeClock(NOW), apps=1, reports=ALL)
     with capture_logs():
         poller.drain()
     assert [of.state for of in poller.statuses()[0].reports] == [State.REFUSED] * 3
@@ -945,16 +947,16 @@ def test_a_changed_secret_fetches_all_reports_at_once(polled: Polled) -> None:
 
 def test_a_store_of_version_1_keeps_its_weeks_and_adds_days(tmp_path: Path) -> None:
     """After the upgrade of the exporter no week is requested again, but for the newest when it is due."""
-    wall = Wall(NOW + 2 * DAY)  # the newest week is that of 16 November
-    with served([APP], wall) as (wechat, base_url):
+    clock = FakeClock(NOW + 2 * DAY)  # the newest week is that of 16 November
+    with served([APP], clock) as (wechat, base_url):
         written = version_1(tmp_path, 30, base_url.removeprefix("http://"), "wx1")
         with (
             capture_logs() as logs,
-            wired([APP], base_url, wall, str(tmp_path), (WEEKLY, DAILY), history_weeks=20) as rooms,
+            wired([APP], base_url, clock, str(tmp_path), (WEEKLY, DAILY), history_weeks=20) as engine,
         ):
-            (before,) = rooms.poller.statuses()
-            rooms.poller.drain()
-            (after,) = rooms.poller.statuses()
+            (before,) = engine.poller.statuses()
+            engine.poller.drain()
+            (after,) = engine.poller.statuses()
     weekly, daily = before.reports
     assert [weekly.history.reading(each.period) for each in written[:26]] == [each.reading for each in written[:26]]
     assert (weekly.state, daily.state) == (State.OK, State.PENDING)

@@ -16,8 +16,8 @@ import pytest
 import requests
 import structlog.testing
 from certificates import Authority, Pair
-from rig import Running, command, running
-from stage import JOB, Prometheus
+from grafana_fixture import JOB, Prometheus
+from harness import Running, command, running
 
 from exporter.config import load_web
 from exporter.httpd import Request, Response
@@ -39,7 +39,7 @@ APP = "apps: [{appid: wx0123456789abcdef, secret: 'secret-behind-a-door'}]\n"
 
 
 @dataclass(frozen=True)
-class Place:
+class WebSetup:
     """A folder with an authority, a certificate of the server's and a web configuration."""
 
     folder: Path
@@ -58,21 +58,21 @@ class Place:
 class Session(requests.Session):
     """A client that knows the authority, and says a password."""
 
-    def __init__(self, place: Place, pair: Pair | None, user: str, password: str) -> None:
+    def __init__(self, web_setup: WebSetup, pair: Pair | None, user: str, password: str) -> None:
         super().__init__()
         self.trust_env = False
-        self.verify = str(place.authority.cert)
+        self.verify = str(web_setup.authority.cert)
         self.cert = (str(pair.cert), str(pair.key)) if pair else None
         self.auth = (user, password) if user else None
         self.headers["Connection"] = "close"  # each request is a handshake
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def web_setup(tmp_path: Path) -> WebSetup:
     authority = Authority(tmp_path, "authority")
     server = authority.sign("server", "localhost", "127.0.0.1")
     server.key.chmod(0o600)
-    return Place(tmp_path, authority, server)
+    return WebSetup(tmp_path, authority, server)
 
 
 def status(run: Running, path: str = "/-/healthy", method: str = "GET", **options: object) -> int:
@@ -80,9 +80,9 @@ def status(run: Running, path: str = "/-/healthy", method: str = "GET", **option
     return run.session.request(method, url, timeout=10, **options).status_code  # type: ignore[arg-type]
 
 
-def shown(run: Running, place: Place) -> int:
+def shown(run: Running, web_setup: WebSetup) -> int:
     """The serial number of the certificate that a connection made now is shown."""
-    context = ssl.create_default_context(cafile=str(place.authority.cert))
+    context = ssl.create_default_context(cafile=str(web_setup.authority.cert))
     host, port = run.address.split(":")
     with (
         socket.create_connection((host, int(port)), 10) as raw,
@@ -117,9 +117,9 @@ def eventually(truth: Callable[[], bool], seconds: float = 6) -> bool:
 PATHS = ("/", "/metrics", "/-/healthy", "/-/ready", "/-/reload", "/favicon.ico", "/%00")
 
 
-def test_every_path_needs_the_password_and_the_same_over_tls(place: Place) -> None:
-    place.web(TLS + USERS)
-    with running(place.folder, *DEMO, session=place.session()) as run:
+def test_every_path_requires_the_password_over_tls(web_setup: WebSetup) -> None:
+    web_setup.web(TLS + USERS)
+    with running(web_setup.folder, *DEMO, session=web_setup.session()) as run:
         assert run.scheme == "https"
         for path in PATHS:
             for method in ("GET", "HEAD", "POST", "BREW"):
@@ -138,27 +138,27 @@ def test_every_path_needs_the_password_and_the_same_over_tls(place: Place) -> No
     assert [secret for secret in (HASH[7:], "wrong", ENCODED.rstrip("=")) if secret in everything] == []
 
 
-def test_clients_show_a_certificate_of_the_authority_for_an_allowed_name(place: Place, tmp_path: Path) -> None:
-    place.web(f"{CLIENTS}  client_allowed_sans: [prometheus.example]\n")
-    good = place.authority.sign("good", "prometheus.example")
+def test_clients_need_a_trusted_certificate_for_an_allowed_name(web_setup: WebSetup, tmp_path: Path) -> None:
+    web_setup.web(f"{CLIENTS}  client_allowed_sans: [prometheus.example]\n")
+    good = web_setup.authority.sign("good", "prometheus.example")
     (tmp_path / "elsewhere").mkdir()
     stranger = Authority(tmp_path / "elsewhere", "stranger").sign("other", "prometheus.example")
-    with running(place.folder, *DEMO, session=place.session(good)) as run:
+    with running(web_setup.folder, *DEMO, session=web_setup.session(good)) as run:
         assert status(run) == 200
-        for refused in (None, stranger, place.authority.sign("unnamed", "grafana.example")):
-            with place.session(refused) as session, pytest.raises(requests.ConnectionError):
+        for refused in (None, stranger, web_setup.authority.sign("unnamed", "grafana.example")):
+            with web_setup.session(refused) as session, pytest.raises(requests.ConnectionError):
                 session.get(f"https://{run.address}/-/healthy", timeout=10)
         assert status(run) == 200
         assert "client certificate without an allowed name" in run.logged("allowed")
 
 
-def test_an_intermediate_authority_may_stand_for_itself(place: Place, tmp_path: Path) -> None:
+def test_intermediate_authority_may_be_the_trust_anchor(web_setup: WebSetup, tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
-    below = Authority(tmp_path / "below", "intermediate", above=place.authority)
-    place.web(f"{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: {below.cert}\n")
-    with running(place.folder, *DEMO, session=place.session(below.sign("good", "prometheus.example"))) as run:
+    below = Authority(tmp_path / "below", "intermediate", above=web_setup.authority)
+    web_setup.web(f"{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: {below.cert}\n")
+    with running(web_setup.folder, *DEMO, session=web_setup.session(below.sign("good", "prometheus.example"))) as run:
         assert status(run) == 200
-        with place.session(place.authority.sign("above")) as session, pytest.raises(requests.ConnectionError):
+        with web_setup.session(web_setup.authority.sign("above")) as session, pytest.raises(requests.ConnectionError):
             session.get(f"https://{run.address}/", timeout=10)
 
 
@@ -171,16 +171,16 @@ VERSIONS = [
 
 
 @pytest.mark.parametrize(("option", "spoken"), VERSIONS, ids=[row[0] for row in VERSIONS])
-def test_openssl_speaks_the_versions_and_suites_that_are_allowed_and_no_others(
-    place: Place, option: str, spoken: dict[str, bool]
+def test_only_allowed_tls_versions_and_suites_are_accepted(
+    web_setup: WebSetup, option: str, spoken: dict[str, bool]
 ) -> None:
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not on this machine")
-    place.web(f"{TLS}  {option}\n")
-    with running(place.folder, *DEMO, session=place.session()) as run:
+    web_setup.web(f"{TLS}  {option}\n")
+    with running(web_setup.folder, *DEMO, session=web_setup.session()) as run:
         for version, allowed in spoken.items():
             done = subprocess.run(
-                ["openssl", "s_client", "-connect", run.address, f"-{version}", "-CAfile", place.authority.cert],
+                ["openssl", "s_client", "-connect", run.address, f"-{version}", "-CAfile", web_setup.authority.cert],
                 input=b"",
                 capture_output=True,
                 timeout=20,
@@ -191,12 +191,12 @@ def test_openssl_speaks_the_versions_and_suites_that_are_allowed_and_no_others(
                 assert b"Cipher is ECDHE-ECDSA-CHACHA20-POLY1305" in done.stdout
 
 
-def test_headers_stand_in_every_answer_in_place_of_our_own(place: Place) -> None:
-    place.web(
+def test_configured_headers_replace_those_of_the_exporter(web_setup: WebSetup) -> None:
+    web_setup.web(
         "http_server_config:\n  headers:\n    X-Frame-Options: deny\n"
         "    Content-Security-Policy: default-src 'self'\n" + USERS
     )
-    with running(place.folder, *DEMO, session=place.session()) as run:
+    with running(web_setup.folder, *DEMO, session=web_setup.session()) as run:
         assert run.scheme == "http"
         for path, auth in (("/", None), ("/nothing", run.session.auth), ("/", run.session.auth)):
             run.session.auth = auth
@@ -207,56 +207,57 @@ def test_headers_stand_in_every_answer_in_place_of_our_own(place: Place) -> None
         assert run.stop() == 0
 
 
-def test_a_renewed_certificate_is_shown_without_a_restart_and_a_broken_one_never(place: Place) -> None:
-    place.web(TLS)
-    with running(place.folder, *DEMO, session=place.session()) as run:
-        assert shown(run, place) == place.server.number
-        renewed = place.authority.sign("renewed", "localhost")
+def test_renewed_certificate_is_used_without_a_restart(web_setup: WebSetup) -> None:
+    """An invalid certificate is ignored and the previous one stays in use."""
+    web_setup.web(TLS)
+    with running(web_setup.folder, *DEMO, session=web_setup.session()) as run:
+        assert shown(run, web_setup) == web_setup.server.number
+        renewed = web_setup.authority.sign("renewed", "localhost")
         renewed.key.chmod(0o600)
         # The certificate first, its key after a while: in between they do not fit, and the old ones go on.
-        shutil.move(renewed.cert, place.server.cert)
-        old = shown(run, place)
+        shutil.move(renewed.cert, web_setup.server.cert)
+        old = shown(run, web_setup)
         assert noticed(run, "web configuration reload failed")
         for _ in range(20):
-            assert shown(run, place) == old != renewed_number(place)
+            assert shown(run, web_setup) == old != renewed_number(web_setup)
             time.sleep(0.1)
         broken = [line for line in run.log if "reload failed" in line]
         assert len(broken) == 1
         assert "web.yml:3: tls_server_config.key_file: the key does not match the certificate" in broken[0]
-        shutil.move(renewed.key, place.server.key)
-        assert eventually(lambda: shown(run, place) == renewed_number(place))
+        shutil.move(renewed.key, web_setup.server.key)
+        assert eventually(lambda: shown(run, web_setup) == renewed_number(web_setup))
         assert noticed(run, "web configuration reloaded")
-        place.server.key.unlink()
+        web_setup.server.key.unlink()
         assert noticed(run, "tls_server_config.key_file: no such file")
-        assert shown(run, place) == renewed_number(place)
+        assert shown(run, web_setup) == renewed_number(web_setup)
         assert run.stop() == 0
     assert "Traceback" not in "".join(run.log)
 
 
-def renewed_number(place: Place) -> int:
-    return place.server.number  # of the file as it is now
+def renewed_number(web_setup: WebSetup) -> int:
+    return web_setup.server.number  # of the file as it is now
 
 
-def test_passwords_and_tls_come_and_go_with_the_file(place: Place) -> None:
-    place.web("{}")
-    with running(place.folder, *DEMO, session=place.session(user="")) as run:
+def test_passwords_and_tls_follow_the_web_configuration(web_setup: WebSetup) -> None:
+    web_setup.web("{}")
+    with running(web_setup.folder, *DEMO, session=web_setup.session(user="")) as run:
         assert (run.scheme, status(run)) == ("http", 200)
-        place.web(USERS)
+        web_setup.web(USERS)
         assert eventually(lambda: status(run) == 401)
-        place.web(USERS.replace("prometheus", "promotheus").replace(HASH, "oops"))
+        web_setup.web(USERS.replace("prometheus", "promotheus").replace(HASH, "oops"))
         assert noticed(run, "reload failed")
         run.session.auth = ("prometheus", PASSWORD)
         assert status(run) == 200
-        place.web("")  # as some editors leave it for a moment: the doors stay closed
+        web_setup.web("")  # as some editors leave it for a moment: the doors stay closed
         assert noticed(run, "the file is empty")
         run.session.auth = None
         assert status(run) == 401
-        place.web(TLS)
+        web_setup.web(TLS)
         assert eventually(lambda: status(run) == 400)  # plain HTTP to HTTPS
         run.scheme = "https"
         assert status(run) == 200
         assert noticed(run, 'web configuration reloaded" scheme=https')
-        place.web("{}")
+        web_setup.web("{}")
         run.scheme = "http"
         assert eventually(lambda: _plain(run) == 200)
         assert run.stop() == 0
@@ -269,16 +270,17 @@ def _plain(run: Running) -> int:
         return 0
 
 
-def test_a_removed_user_is_out_and_a_renewed_certificate_costs_nobody_a_check(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+def test_removed_user_is_denied_and_cached_passwords_are_kept(
+    web_setup: WebSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """A renewed certificate causes no new password check."""
     monkeypatch.setattr(protection, "CHECK_INTERVAL", 0.0)
     asked = Request("GET", "/", headers=_headers(ENCODED))
     checks: list[object] = []
     check = bcrypt.checkpw
     monkeypatch.setattr(bcrypt, "checkpw", lambda *args: checks.append(args) or check(*args))
-    place.web(TLS + USERS)
-    web = place.folder / "web.yml"
+    web_setup.web(TLS + USERS)
+    web = web_setup.folder / "web.yml"
     guard = Protection(web, load_web(web))
     site = guard.authenticated(lambda _request: Response(200))
     checks.clear()
@@ -286,12 +288,12 @@ def test_a_removed_user_is_out_and_a_renewed_certificate_costs_nobody_a_check(
     assert len(checks) == 1
     before = guard.tls()
     with structlog.testing.capture_logs() as logged:
-        place.authority.sign("server", "localhost").key.chmod(0o600)
+        web_setup.authority.sign("server", "localhost").key.chmod(0o600)
         assert site(asked).status == 200
         assert guard.tls() is not before
         tries = [password for password, _ in checks if password]  # each reading tries the hashes with an empty one
         assert tries == [PASSWORD.encode()]
-        place.web(TLS + USERS.replace("prometheus:", "other:"))
+        web_setup.web(TLS + USERS.replace("prometheus:", "other:"))
         assert site(asked).status == 401
     again = {"event": "web configuration reloaded", "scheme": "https", "users": 1, "log_level": "info"}
     assert logged == [again, again]
@@ -301,29 +303,30 @@ def _headers(encoded: str) -> dict[str, str]:
     return {"Authorization": f"Basic {encoded}"}
 
 
-def test_a_broken_web_configuration_ends_the_start_with_2_and_check_says_the_same_with_1(place: Place) -> None:
-    (place.folder / "config.yaml").write_text("fetch: {timeout: 0s}\n" + APP)
-    place.web(f"{TLS}  min_version: TLS11\nrate_limit: {{}}\n{USERS}  bob: {HASH[:-1]}\n")
-    run, check = command(place.folder, WEB), command(place.folder, "check", WEB)
+def test_invalid_web_configuration_exits_2_and_check_exits_1(web_setup: WebSetup) -> None:
+    """Both print the same messages."""
+    (web_setup.folder / "config.yaml").write_text("fetch: {timeout: 0s}\n" + APP)
+    web_setup.web(f"{TLS}  min_version: TLS11\nrate_limit: {{}}\n{USERS}  bob: {HASH[:-1]}\n")
+    run, check = command(web_setup.folder, WEB), command(web_setup.folder, "check", WEB)
     lines = check.stdout.splitlines()
     assert (run.returncode, check.returncode) == (2, 1)
     assert run.stderr == check.stdout
     assert [line.split(": ")[0] for line in lines] == ["config.yaml:1", "web.yml:4", "web.yml:5", "web.yml:8"]
-    (place.folder / "config.yaml").write_text(APP)
-    assert command(place.folder, "check", WEB).stdout.splitlines() == lines[1:]
-    assert command(place.folder, "demo", WEB).returncode == 2
-    assert command(place.folder, "check", "--web.config.file=nowhere.yml").stdout == (
+    (web_setup.folder / "config.yaml").write_text(APP)
+    assert command(web_setup.folder, "check", WEB).stdout.splitlines() == lines[1:]
+    assert command(web_setup.folder, "demo", WEB).returncode == 2
+    assert command(web_setup.folder, "check", "--web.config.file=nowhere.yml").stdout == (
         "nowhere.yml: the file does not exist\n"
     )
 
 
-def test_check_reads_a_good_web_configuration_and_warns_of_an_open_key(place: Place) -> None:
-    (place.folder / "config.yaml").write_text(APP)
-    (place.folder / "config.yaml").chmod(0o600)
-    place.web(TLS + USERS)
-    assert command(place.folder, "check", WEB).stdout == "SUCCESS: 1 apps\n"
-    place.server.key.chmod(0o644)
-    done = command(place.folder, "check", WEB)
+def test_check_warns_of_a_world_readable_key(web_setup: WebSetup) -> None:
+    (web_setup.folder / "config.yaml").write_text(APP)
+    (web_setup.folder / "config.yaml").chmod(0o600)
+    web_setup.web(TLS + USERS)
+    assert command(web_setup.folder, "check", WEB).stdout == "SUCCESS: 1 apps\n"
+    web_setup.server.key.chmod(0o644)
+    done = command(web_setup.folder, "check", WEB)
     assert done.returncode == 0
     assert done.stdout.splitlines()[0].startswith("warning: web.yml:3: tls_server_config.key_file: the file is")
 
@@ -338,38 +341,38 @@ WAYS_IN = {
 
 
 @pytest.mark.parametrize("text", WAYS_IN.values(), ids=WAYS_IN)
-def test_the_health_check_knows_the_way_in_from_the_same_flags(place: Place, text: str) -> None:
-    place.web(text)
-    session = place.session(place.authority.sign("client", "localhost"))
-    with running(place.folder, *DEMO, session=session) as run:
+def test_healthcheck_works_with_a_protected_exporter(web_setup: WebSetup, text: str) -> None:
+    web_setup.web(text)
+    session = web_setup.session(web_setup.authority.sign("client", "localhost"))
+    with running(web_setup.folder, *DEMO, session=session) as run:
         ask = ("healthcheck", f"--web.listen-address={run.address}")
-        assert command(place.folder, *ask, WEB).returncode == 0
-        assert command(place.folder, *ask).returncode == 0
-        place.web("[")  # which breaks the way that is known, not the exporter
-        assert command(place.folder, *ask, WEB).returncode == 0
-    assert command(place.folder, *ask, WEB).returncode == 1
+        assert command(web_setup.folder, *ask, WEB).returncode == 0
+        assert command(web_setup.folder, *ask).returncode == 0
+        web_setup.web("[")  # which breaks the way that is known, not the exporter
+        assert command(web_setup.folder, *ask, WEB).returncode == 0
+    assert command(web_setup.folder, *ask, WEB).returncode == 1
 
 
-def test_prometheus_scrapes_over_tls_with_a_password_and_a_certificate(place: Place, prometheus: str) -> None:
-    place.web(CLIENTS + USERS)
-    client = place.authority.sign("client", "prometheus.example")
+def test_prometheus_scrapes_with_password_and_certificate(web_setup: WebSetup, prometheus: str) -> None:
+    web_setup.web(CLIENTS + USERS)
+    client = web_setup.authority.sign("client", "prometheus.example")
     scrape = {
         "job_name": JOB,
         "scheme": "https",
         "basic_auth": {"username": "prometheus", "password": PASSWORD},
         "tls_config": {
-            "ca_file": str(place.authority.cert),
+            "ca_file": str(web_setup.authority.cert),
             "cert_file": str(client.cert),
             "key_file": str(client.key),
         },
     }
-    with running(place.folder, *DEMO, session=place.session(client)) as run:
+    with running(web_setup.folder, *DEMO, session=web_setup.session(client)) as run:
         job = scrape | {"static_configs": [{"targets": [run.address]}]}
-        server = Prometheus(prometheus, place.folder, [], {"scrape_configs": [job]})
+        server = Prometheus(prometheus, web_setup.folder, [], {"scrape_configs": [job]})
         server.start()
         try:
             server.wait_for_scrapes()
-            (apps,) = server.ask("query", query="count(wechat_miniprogram_app_info)")
+            (apps,) = server.query("query", query="count(wechat_miniprogram_app_info)")
         finally:
             server.stop()
     assert apps["value"][1] == "8"

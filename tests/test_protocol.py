@@ -47,7 +47,7 @@ def rows(**changes: object) -> ApiResponse:
     return reply({"list": [row]})
 
 
-def test_the_recorded_answer_gives_exactly_its_figures() -> None:
+def test_recorded_response_gives_exactly_its_figures() -> None:
     reading = parse_rows(reply(RECORDED.encode()), WEEKLY, WEEK, NOW)
     assert reading.values == (2470, 8913, 754, 248, 226.4748, 69.1344, 1.9798)
     assert reading.period == WEEK
@@ -59,7 +59,7 @@ def test_a_week_without_traffic_is_zero_and_not_missing() -> None:
     assert reading.values == (0, 0, 0, 0, 0, 0, 0)
 
 
-def test_the_camel_case_row_of_a_cloud_call_gives_the_same_figures() -> None:
+def test_camel_case_row_of_a_cloud_call_gives_the_same_figures() -> None:
     row = json.loads(RECORDED)["list"][0]
     camel = {field.camel: row[field.wechat] for field in WEEKLY.fields} | {"refDate": row["ref_date"]}
     answer = {"list": [camel], "errMsg": "openapi.analysis.getWeeklyVisitTrend:ok"}
@@ -88,13 +88,13 @@ VISITORS = [
 
 
 @pytest.mark.parametrize(("wire", "value"), VISITORS)
-def test_a_count_may_come_as_integer_float_or_decimal_string(wire: object, value: int | None) -> None:
+def test_count_may_be_an_integer_float_or_decimal_string(wire: object, value: int | None) -> None:
     reading = parse_rows(rows(visit_uv=wire), WEEKLY, WEEK, NOW)
     assert reading.value(WEEKLY.fields[2]) == value
     assert isinstance(reading.value(WEEKLY.fields[2]), int | None)
 
 
-def test_a_missing_field_is_missing_and_the_others_stand() -> None:
+def test_missing_field_leaves_the_others_intact() -> None:
     row = json.loads(RECORDED)["list"][0]
     del row["stay_time_uv"]
     reading = parse_rows(reply({"list": [row]}), WEEKLY, WEEK, NOW)
@@ -102,11 +102,11 @@ def test_a_missing_field_is_missing_and_the_others_stand() -> None:
 
 
 @pytest.mark.parametrize("dash", ["-", "–", "—", "~"])
-def test_any_dash_stands_in_ref_date(dash: str) -> None:
+def test_any_dash_is_accepted_in_ref_date(dash: str) -> None:
     assert parse_rows(rows(ref_date=f"20181119{dash}20181125"), WEEKLY, WEEK, NOW).period == WEEK
 
 
-UNBELIEVABLE: list[tuple[ApiResponse, str]] = [
+INVALID_RESPONSES: list[tuple[ApiResponse, str]] = [
     (reply(b""), "not JSON"),
     (reply(b"<!doctype html>"), "not JSON"),
     (reply(RECORDED.encode()[:-5]), "not JSON"),
@@ -146,15 +146,15 @@ UNBELIEVABLE: list[tuple[ApiResponse, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "words"), UNBELIEVABLE, ids=range(len(UNBELIEVABLE)))
-def test_an_answer_that_cannot_be_believed_is_malformed_and_says_why(answer: ApiResponse, words: str) -> None:
+@pytest.mark.parametrize(("answer", "words"), INVALID_RESPONSES, ids=range(len(INVALID_RESPONSES)))
+def test_invalid_response_is_malformed_with_the_reason(answer: ApiResponse, words: str) -> None:
     with pytest.raises(Failed) as caught:
         parse_rows(answer, WEEKLY, WEEK, NOW)
     assert str(caught.value) == f"invalid response from WeChat: {words}"
     assert caught.value.errcode == "malformed"
 
 
-def test_an_empty_list_is_not_ready_and_never_zero() -> None:
+def test_empty_list_is_not_ready_instead_of_zero() -> None:
     with pytest.raises(NotReady) as caught:
         parse_rows(reply({"list": []}), WEEKLY, WEEK, NOW)
     assert caught.value.no_data
@@ -204,7 +204,7 @@ DECISIONS: dict[int, tuple[type[FetchError], type[FetchError]]] = {
 
 
 @pytest.mark.parametrize(("number", "decisions"), DECISIONS.items())
-def test_every_code_leads_to_its_decision(number: int, decisions: tuple[type[FetchError], type[FetchError]]) -> None:
+def test_every_errcode_has_its_error_class(number: int, decisions: tuple[type[FetchError], type[FetchError]]) -> None:
     answer = reply({"errcode": number, "errmsg": "words rid: 5f5e1000-0-0"})
     with pytest.raises(FetchError) as weekly:
         parse_rows(answer, WEEKLY, WEEK, NOW)
@@ -216,7 +216,7 @@ def test_every_code_leads_to_its_decision(number: int, decisions: tuple[type[Fet
     assert str(number) in str(weekly.value)
 
 
-def test_the_table_of_decisions_knows_every_code_of_ours_and_one_that_is_not() -> None:
+def test_table_of_decisions_has_every_code_and_an_unknown_one() -> None:
     assert set(DECISIONS) - {99999} == set(CODES)
     assert len(CODES) == 36
 
@@ -228,17 +228,17 @@ def test_the_message_of_40164_names_the_address_to_allow() -> None:
 
 
 @pytest.mark.parametrize("code", CODES.values(), ids=lambda code: str(code.number))
-def test_no_advice_looks_to_the_log_like_a_secret(code: Code) -> None:
+def test_advice_of_errcodes_is_not_redacted_in_the_log(code: Code) -> None:
     words = {"error": f"{code.errmsg}: {code.advice} {WRONG_SECRET}"}
     assert redact(None, "", dict(words)) == words
 
 
-def test_an_errcode_in_a_string_is_understood() -> None:
+def test_errcode_may_be_a_string() -> None:
     with pytest.raises(QuotaSpent):
         parse_rows(reply({"errcode": "45009", "errmsg": ""}), WEEKLY, WEEK, NOW)
 
 
-def test_an_errmsg_cannot_forge_lines_or_flood_the_log() -> None:
+def test_errmsg_cannot_forge_or_flood_log_lines() -> None:
     with pytest.raises(Failed) as caught:
         parse_rows(reply({"errcode": 1, "errmsg": "a\nb\x1b[31m" + "x" * 5000}), WEEKLY, WEEK, NOW)
     assert "\n" not in str(caught.value)
@@ -251,7 +251,7 @@ STATUSES += [(204, "malformed"), (302, "malformed"), (101, "malformed")]
 
 
 @pytest.mark.parametrize(("status", "label"), STATUSES)
-def test_another_status_than_200_has_failed_whatever_its_body(status: int, label: str) -> None:
+def test_status_other_than_200_is_a_failure(status: int, label: str) -> None:
     answer = reply(RECORDED.encode(), status, retry_after="120")
     with pytest.raises(Failed) as caught:
         parse_rows(answer, WEEKLY, WEEK, NOW)
@@ -276,18 +276,18 @@ RETRY_AFTER = [
 
 
 @pytest.mark.parametrize(("text", "seconds"), RETRY_AFTER)
-def test_retry_after_is_read_as_seconds_or_as_a_date(text: str, seconds: float) -> None:
+def test_retry_after_is_parsed_as_seconds_or_a_date(text: str, seconds: float) -> None:
     now = 1_794_997_600.0  # Wed, 18 Nov 2026 10:26:40 GMT
     assert retry_after_seconds(text, now) == seconds
 
 
-def test_a_token_comes_with_the_seconds_it_lives() -> None:
+def test_token_has_its_lifetime_in_seconds() -> None:
     token = parse_token(reply({"access_token": "T" * 512, "expires_in": 7200}), NOW)
     assert (token.value, token.expires_in) == ("T" * 512, 7200.0)
     assert "TTT" not in repr(token)
 
 
-NO_TOKENS: list[dict[str, object]] = [
+INVALID_TOKENS: list[dict[str, object]] = [
     {},
     {"access_token": ""},
     {"access_token": 5, "expires_in": 7200},
@@ -301,15 +301,15 @@ NO_TOKENS: list[dict[str, object]] = [
 ]
 
 
-@pytest.mark.parametrize("answer", NO_TOKENS, ids=range(len(NO_TOKENS)))
-def test_what_is_no_token_is_malformed(answer: dict[str, object]) -> None:
+@pytest.mark.parametrize("answer", INVALID_TOKENS, ids=range(len(INVALID_TOKENS)))
+def test_invalid_token_response_is_malformed(answer: dict[str, object]) -> None:
     with pytest.raises(Failed) as caught:
         parse_token(reply(answer), NOW)
     assert caught.value.errcode == "malformed"
 
 
 @given(st.binary(max_size=300))
-def test_no_bytes_at_all_get_past_the_decisions(body: bytes) -> None:
+def test_arbitrary_bytes_raise_only_unanswered(body: bytes) -> None:
     for read in (lambda: parse_rows(reply(body), WEEKLY, WEEK, NOW), lambda: parse_token(reply(body), NOW)):
         with pytest.raises(FetchError):
             read()
@@ -323,7 +323,7 @@ JSON = st.recursive(
 
 
 @given(st.sampled_from([field.wechat for field in WEEKLY.fields]), JSON)
-def test_whatever_stands_in_a_field_is_a_figure_or_malformed(name: str, value: object) -> None:
+def test_any_field_value_is_a_figure_or_malformed(name: str, value: object) -> None:
     try:
         reading = parse_rows(rows(**{name: value}), WEEKLY, WEEK, NOW)
     except FetchError as reason:

@@ -15,7 +15,7 @@ import requests
 import yaml
 from certificates import Authority
 from doc_tables import ROOT
-from rig import running
+from harness import running
 
 from exporter import alerts, config
 

@@ -7,9 +7,9 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
+from harness import running
 from hypothesis import given
 from hypothesis import strategies as st
-from rig import running
 
 from exporter.wechat.protocol.redaction import SHORTEST, redact
 
@@ -25,7 +25,7 @@ def escaped(text: str) -> str:
 
 
 SHOWN = [
-    ("the whole", f"rejected {TOKEN}!", "rejected <SECRET>!"),
+    ("the complete token", f"rejected {TOKEN}!", "rejected <SECRET>!"),
     ("twice", f"{TOKEN} {TOKEN}", "<SECRET> <SECRET>"),
     ("its beginning", f"rejected {TOKEN[:12]}...", "rejected <SECRET>..."),
     ("its end", f"rejected ...{TOKEN[-12:]}", "rejected ...<SECRET>"),
@@ -35,7 +35,7 @@ SHOWN = [
     ("percent-encoded", "token=" + "".join(f"%{ord(char):02X}" for char in TOKEN), "token=<SECRET>"),
     ("percent-encoded twice", "".join(f"%25{ord(char):02X}" for char in TOKEN), "<SECRET>"),
     ("JSON within JSON", '{\\"token\\":\\"' + TOKEN + '\\"}', '{"token":"<SECRET>"}'),
-    ("too short to be told from a word", f"{TOKEN[:7]} {TOKEN[-7:]}", f"{TOKEN[:7]} {TOKEN[-7:]}"),
+    ("too short to differ from a word", f"{TOKEN[:7]} {TOKEN[-7:]}", f"{TOKEN[:7]} {TOKEN[-7:]}"),
     ("nothing of it", "invalid ip 1.2.3.4, 100% of it", "invalid ip 1.2.3.4, 100% of it"),
 ]
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 from footprint import at_rest
-from rig import COMMAND, Running, Samples, running, served
+from harness import COMMAND, Running, Samples, running, served
 from scale import scaled
 from structlog.testing import capture_logs
 
@@ -123,7 +123,7 @@ TRIGGERS: dict[str, Callable[[Running], object]] = {
 
 
 @pytest.mark.parametrize("trigger", TRIGGERS)
-def test_a_reload_takes_new_apps_and_lets_go_of_those_that_left(tmp_path: Path, trigger: str) -> None:
+def test_reload_adds_new_apps_and_drops_removed_ones(tmp_path: Path, trigger: str) -> None:
     with reloadable(tmp_path) as (wechat, files, start):
         files.write(ONE, TWO)
         exporter = start(ONE, TWO)
@@ -139,7 +139,7 @@ def test_a_reload_takes_new_apps_and_lets_go_of_those_that_left(tmp_path: Path, 
         assert exporter.stop() == 0
 
 
-def test_the_answer_of_a_reload_says_what_changed_and_the_next_scrape_shows_it(tmp_path: Path) -> None:
+def test_reload_response_counts_changes_shown_by_the_next_scrape(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (_, files, start):
         files.write(ONE, TWO)
         exporter = start(ONE, TWO)
@@ -153,7 +153,7 @@ def test_the_answer_of_a_reload_says_what_changed_and_the_next_scrape_shows_it(t
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "GET", "DELETE"])
-def test_without_the_flag_nobody_reloads_over_http(tmp_path: Path, method: str) -> None:
+def test_reload_over_http_requires_the_flag(tmp_path: Path, method: str) -> None:
     with served(APPS) as (_, base_url):
         files = Files(tmp_path, base_url)
         files.write(ONE)
@@ -166,7 +166,8 @@ def test_without_the_flag_nobody_reloads_over_http(tmp_path: Path, method: str) 
             assert not any("reloaded" in line for line in exporter.log)
 
 
-def test_an_app_that_stays_keeps_figures_state_waits_counters_and_token(tmp_path: Path) -> None:
+def test_unchanged_app_keeps_figures_state_counters_and_token(tmp_path: Path) -> None:
+    """It keeps its next fetch too."""
     with reloadable(tmp_path) as (wechat, files, start):
         files.write(ONE, TWO)
         exporter = start(ONE, TWO)
@@ -178,7 +179,7 @@ def test_an_app_that_stays_keeps_figures_state_waits_counters_and_token(tmp_path
         assert calls_about(wechat, ONE) == calls == ["stable_token", "weekly", "weekly"]
 
 
-def test_a_renamed_app_is_asked_at_once_with_the_token_that_it_has(tmp_path: Path) -> None:
+def test_renamed_app_is_fetched_at_once_with_its_token(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (wechat, files, start):
         files.write(ONE)
         exporter = start(ONE)
@@ -189,7 +190,7 @@ def test_a_renamed_app_is_asked_at_once_with_the_token_that_it_has(tmp_path: Pat
         assert calls_about(wechat, ONE) == ["stable_token", "weekly", "weekly", "weekly"]
 
 
-def test_an_app_whose_secret_changed_is_asked_at_once_with_the_new_one(tmp_path: Path) -> None:
+def test_app_with_a_changed_secret_is_fetched_at_once(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (wechat, files, start):
         files.put("secret-1", "a-secret-that-is-wrong")
         files.write(ONE, TWO)
@@ -216,7 +217,8 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("fault", BROKEN)
-def test_a_refused_configuration_changes_nothing_and_is_said_everywhere(tmp_path: Path, fault: str) -> None:
+def test_invalid_configuration_is_reported_and_changes_nothing(tmp_path: Path, fault: str) -> None:
+    """It is reported in the response, in the log, in the metrics and on the status page."""
     text, words = BROKEN[fault]
     with reloadable(tmp_path) as (wechat, files, start):
         files.write(ONE, TWO)
@@ -245,7 +247,7 @@ def test_a_refused_configuration_changes_nothing_and_is_said_everywhere(tmp_path
         assert words not in exporter.get("/").text
 
 
-def test_all_problems_of_all_files_are_answered_at_once(tmp_path: Path) -> None:
+def test_response_lists_all_problems_of_all_files(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (_, files, start):
         files.write(ONE)
         exporter = start(ONE)
@@ -257,7 +259,8 @@ def test_all_problems_of_all_files_are_answered_at_once(tmp_path: Path) -> None:
         assert [place for _, place in places] == ["fetch.interval", "fetch.timeout", "apps[0]", "[0]"]
 
 
-def test_a_fetch_under_way_for_an_app_that_left_ends_without_a_trace(tmp_path: Path) -> None:
+def test_result_of_a_removed_app_is_dropped(tmp_path: Path) -> None:
+    """Neither the metrics nor the log nor the store show its request in flight."""
     with reloadable(tmp_path) as (wechat, files, start):
         wechat.put(replace(APPS[0], faults=(InjectedFault("hang"),)))
         files.fetch = {"timeout": "3s", "history_weeks": 2}
@@ -274,7 +277,7 @@ def test_a_fetch_under_way_for_an_app_that_left_ends_without_a_trace(tmp_path: P
             assert db.execute("SELECT appid FROM subject").fetchall() == [(TWO,)]
 
 
-def test_an_app_that_left_and_came_back_does_not_get_the_answer_of_its_former_life(tmp_path: Path) -> None:
+def test_app_added_again_ignores_its_earlier_request(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (wechat, files, start):
         wechat.put(replace(APPS[0], faults=(InjectedFault("hang"),)))
         files.fetch = {"timeout": "3s", "history_weeks": 2}
@@ -293,7 +296,7 @@ def test_an_app_that_left_and_came_back_does_not_get_the_answer_of_its_former_li
         assert not any("trouble" in line for line in exporter.log)
 
 
-def test_a_fetch_under_way_with_a_secret_that_changed_is_not_waited_for(tmp_path: Path) -> None:
+def test_changed_secret_does_not_wait_for_a_request_in_flight(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (wechat, files, start):
         wechat.put(replace(APPS[0], faults=(InjectedFault("hang"),)))
         files.fetch = {"timeout": "60s", "history_weeks": 2}
@@ -309,7 +312,8 @@ def test_a_fetch_under_way_with_a_secret_that_changed_is_not_waited_for(tmp_path
         assert time.monotonic() - began < 2
 
 
-def test_a_broken_app_file_keeps_its_last_good_apps_but_for_those_that_stand_elsewhere_now(tmp_path: Path) -> None:
+def test_invalid_app_file_keeps_its_last_valid_apps(tmp_path: Path) -> None:
+    """Apps that are now in another file are not kept."""
     with reloadable(tmp_path) as (wechat, files, start):
         entry = files.entry
         files.write(ONE, patterns=("apps.d/*.yaml",))
@@ -337,7 +341,7 @@ def test_a_broken_app_file_keeps_its_last_good_apps_but_for_those_that_stand_els
         assert "3 apps, 0 added, 0 changed, 1 removed" in reload(exporter).text, "a file that left is not broken"
 
 
-def test_other_waits_hold_at_once_and_nobody_is_asked_for_it(tmp_path: Path) -> None:
+def test_changed_intervals_apply_at_once_without_requests(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (wechat, files, start):
         files.write(ONE, TWO)
         exporter = start(ONE, TWO)
@@ -353,7 +357,7 @@ def test_other_waits_hold_at_once_and_nobody_is_asked_for_it(tmp_path: Path) -> 
         assert len(wechat.calls) == calls
 
 
-def test_a_longer_history_asks_only_for_the_weeks_that_the_store_lacks(tmp_path: Path) -> None:
+def test_longer_history_requests_only_the_missing_weeks(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (wechat, files, start):
         files.fetch["history_weeks"] = 8
         files.write(ONE)
@@ -372,7 +376,8 @@ def test_a_longer_history_asks_only_for_the_weeks_that_the_store_lacks(tmp_path:
         assert weeks == [WEEK.before(number).label if number else WEEK.label for number in range(10)]
 
 
-def test_another_api_address_shows_its_own_figures_only_and_the_way_back_is_remembered(tmp_path: Path) -> None:
+def test_changed_base_url_exposes_its_own_figures_only(tmp_path: Path) -> None:
+    """After a change back, the stored figures of the first address are exposed."""
     other = replace(APPS[0], audience=Audience(77))
     with reloadable(tmp_path) as (wechat, files, start), served([other]) as (elsewhere, base_url):
         files.write(ONE)
@@ -408,7 +413,7 @@ def link(files: Files, target: str) -> None:
     beside.replace(files.folder / "apps.d" / "linked.yaml")
 
 
-def test_with_an_interval_every_kind_of_changed_file_is_taken_by_itself_and_said_once(tmp_path: Path) -> None:
+def test_auto_reload_applies_every_kind_of_change_once(tmp_path: Path) -> None:
     with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (_, files, start):
         files.write(ONE, patterns=("apps.d/*.yaml",))
         files.put("apps.d/a.yaml", json.dumps([files.entry(FOUR)]))
@@ -432,9 +437,10 @@ def test_with_an_interval_every_kind_of_changed_file_is_taken_by_itself_and_said
         assert len(said()) == len(CHANGES), said()
 
 
-def test_with_an_interval_a_refused_configuration_is_said_once_and_taken_when_it_is_mended_anywhere(
+def test_auto_reload_applies_a_fixed_configuration(
     tmp_path: Path,
 ) -> None:
+    """The error is logged once; the fix may be in any file."""
     with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (_, files, start):
         files.write(ONE)
         exporter = start(ONE)
@@ -486,7 +492,7 @@ def test_auto_reload_waits_until_a_file_is_written(tmp_path: Path) -> None:
         assert exporter.stop() == 0
 
 
-def test_a_file_that_keeps_changing_blocks_no_reload(tmp_path: Path) -> None:
+def test_auto_reload_is_not_blocked_by_a_changing_file(tmp_path: Path) -> None:
     with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (_, files, start):
         files.write(ONE, patterns=("apps.d/*.yaml",))
         files.put("apps.d/a.yaml", json.dumps([files.entry(FOUR)]))
@@ -509,7 +515,7 @@ def test_a_file_that_keeps_changing_blocks_no_reload(tmp_path: Path) -> None:
         assert exporter.stop() == 0
 
 
-def test_with_an_interval_the_end_of_a_refusal_is_said_too(tmp_path: Path) -> None:
+def test_auto_reload_logs_the_end_of_an_error(tmp_path: Path) -> None:
     with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (_, files, start):
         files.write(ONE)
         exporter = start(ONE)
@@ -523,7 +529,7 @@ def test_with_an_interval_the_end_of_a_refusal_is_said_too(tmp_path: Path) -> No
         assert exporter.stop() == 0
 
 
-def test_ten_thousand_problems_are_all_answered_and_fifty_of_them_logged_and_shown(tmp_path: Path) -> None:
+def test_response_lists_10000_problems_and_the_log_50(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (_, files, start):
         files.write(ONE)
         exporter = start(ONE)
@@ -535,7 +541,7 @@ def test_ten_thousand_problems_are_all_answered_and_fifty_of_them_logged_and_sho
         assert len(exporter.get("/").text) < 100_000
 
 
-def test_trouble_at_one_address_ends_at_another(tmp_path: Path) -> None:
+def test_app_recovers_after_a_change_of_the_base_url(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (_, files, start):
         home, files.base_url = files.base_url, "http://127.0.0.1:9"
         files.write(ONE)
@@ -552,7 +558,7 @@ def test_trouble_at_one_address_ends_at_another(tmp_path: Path) -> None:
         exporter.logged('msg="app recovered"')
 
 
-def test_a_log_that_nobody_reads_holds_up_no_stop(tmp_path: Path) -> None:
+def test_blocked_log_does_not_delay_the_stop(tmp_path: Path) -> None:
     with served(APPS) as (_, base_url):
         Files(tmp_path, base_url).write(ONE)
         reader, writer = os.pipe()
@@ -576,7 +582,7 @@ def test_a_log_that_nobody_reads_holds_up_no_stop(tmp_path: Path) -> None:
             os.close(writer)
 
 
-def test_a_fault_of_the_exporter_in_a_reload_is_said_everywhere_until_one_comes_to_its_end() -> None:
+def test_internal_error_in_a_reload_is_reported_until_a_success() -> None:
     app = App(appid=ONE, access=Datacube(AppSecret(LiteralSecret("s" * 20))))
     config = Config(apps=(app,), api=Api(base_url="http://127.0.0.1:9"))
     faults = [OSError(5, "Input/output error")]
@@ -604,7 +610,7 @@ def test_a_fault_of_the_exporter_in_a_reload_is_said_everywhere_until_one_comes_
         engine.close()
 
 
-def test_a_token_file_that_others_renew_is_no_reason_to_reload(tmp_path: Path) -> None:
+def test_renewed_token_file_does_not_cause_a_reload(tmp_path: Path) -> None:
     with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (wechat, files, start):
         files.put("token", wechat.live_token(ONE)[0])
         app = {"appid": ONE, "token_file": str(tmp_path / "token")}
@@ -617,7 +623,7 @@ def test_a_token_file_that_others_renew_is_no_reason_to_reload(tmp_path: Path) -
         assert calls_about(wechat, ONE).count("weekly") == 2
 
 
-def test_a_hundred_who_ask_at_once_are_all_answered(tmp_path: Path) -> None:
+def test_hundred_concurrent_reloads_are_all_answered(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (_, files, start):
         files.write(ONE)
         exporter = start(ONE)
@@ -629,7 +635,7 @@ def test_a_hundred_who_ask_at_once_are_all_answered(tmp_path: Path) -> None:
         assert all("2 apps" in answer.text for answer in answers)
 
 
-def test_a_reload_neither_waits_for_a_hanging_wechat_nor_keeps_the_exporter_from_stopping(tmp_path: Path) -> None:
+def test_reload_neither_waits_for_wechat_nor_delays_the_stop(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (wechat, files, start):
         for app in APPS:
             wechat.put(replace(app, faults=(InjectedFault("hang"),)))
@@ -669,9 +675,9 @@ RELOADS = scaled((20, 40), (100, 500, 500))
 
 @pytest.mark.soak
 @pytest.mark.timeout(scaled(120, 1200))
-def test_a_thousand_reloads_leave_threads_descriptors_connections_and_memory_as_they_were(
-    tmp_path: Path, measured: Measured
-) -> None:
+def test_thousand_reloads_leak_no_resources(tmp_path: Path, measured: Measured) -> None:
+    """Threads, descriptors, connections and memory stay the same."""
+
     def reload_times(exporter: Running, session: requests.Session, times: int) -> None:
         """Each changes something: an app leaves or returns, another one's secret, all waits, requests under way."""
         for index in range(times):
@@ -688,22 +694,22 @@ def test_a_thousand_reloads_leave_threads_descriptors_connections_and_memory_as_
         main.write_text(json.dumps({"api": {"base_url": base_url}, "apps": [{"appid": ONE, "secret": "s"}]}))
         exporter = stack.enter_context(running(tmp_path, "--web.enable-lifecycle"))
         session = stack.enter_context(requests.Session())
-        looks = []
+        footprints = []
         for times in RELOADS:
             reload_times(exporter, session, times)
             exporter.scrape_until(lambda samples: len(states(samples, "ok")) == len(FLEET) - 1)
-            looks.append(at_rest(exporter.process.pid))
+            footprints.append(at_rest(exporter.process.pid))
             measured(
                 "reloads of 50 apps",
                 {
-                    "reloads": sum(RELOADS[: len(looks)]),
-                    "resident MiB": looks[-1].memory,
-                    "threads": looks[-1].threads,
-                    "descriptors": looks[-1].descriptors,
+                    "reloads": sum(RELOADS[: len(footprints)]),
+                    "resident MiB": footprints[-1].memory,
+                    "threads": footprints[-1].threads,
+                    "descriptors": footprints[-1].descriptors,
                     "of them sockets": sockets(exporter.process.pid),
                 },
             )
-        first, last = looks[0], looks[-1]
+        first, last = footprints[0], footprints[-1]
         assert last.memory <= first.memory + FLAT
         assert last.threads <= first.threads + KEPT
         assert last.descriptors <= first.descriptors + KEPT

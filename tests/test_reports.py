@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import chinese_calendar
 import pytest
-from rig import PREFIX, Samples, Wall, exposed, machine_in, running, served, wired
+from harness import PREFIX, FakeClock, Samples, exposed, machine_time_zone, running, served, wired
 
 from exporter.periods import BEIJING, Day, Month, Period, Week, newest_wanted
 from exporter.reports import DAILY, MONTHLY, WEEKLY
@@ -131,30 +131,30 @@ TURNS = [
 
 @pytest.mark.parametrize("zone", ["America/Los_Angeles", "Pacific/Auckland"])
 @pytest.mark.parametrize(("report", "last", "label", "next_day"), TURNS)
-def test_a_period_turns_when_wechat_publishes_it_late(
+def test_period_published_late_replaces_the_older_one(
     report: Report, last: str, label: str, next_day: str, zone: str
 ) -> None:
     """It is requested at 10:00 on the day after, then every half hour until it is there; the older one stays."""
-    clock = Wall(beijing(f"{last}T22:00"))
+    clock = FakeClock(beijing(f"{last}T22:00"))
     app = SimulatedApp("wx1", "s" * 20, published_after=14 * HOUR)
-    with machine_in(zone), served([app], clock) as (wechat, base_url):
+    with machine_time_zone(zone), served([app], clock) as (wechat, base_url):
         rooms_of = wired([app], base_url, clock, reports=(report,), history_weeks=2)
-        with rooms_of as rooms:
-            rooms.poller.drain()
-            (older,) = live_labels(exposed(rooms), report)
+        with rooms_of as engine:
+            engine.poller.drain()
+            (older,) = live_labels(exposed(engine), report)
             assert older == report.period.from_ref_date(label).before().label
             clock.now = beijing(f"{next_day}T09:59")
-            rooms.poller.drain()
+            engine.poller.drain()
             assert label not in [call.period for call in wechat.calls]
             clock.now = beijing(f"{next_day}T10:03:30")
-            rooms.poller.drain()
-            waiting = exposed(rooms)
+            engine.poller.drain()
+            waiting = exposed(engine)
             assert live_labels(waiting, report) == {older}
             assert waiting["fetch_state", "wx1", report.name, "not_ready"] == 1
             for _ in range(8):
                 clock.now += 34 * 60
-                rooms.poller.drain()
-            found = exposed(rooms)
+                engine.poller.drain()
+            found = exposed(engine)
     assert live_labels(found, report) == {label}
     assert found["fetch_state", "wx1", report.name, "ok"] == 1
     assert 6 <= [call.period for call in wechat.calls].count(label) <= 9
@@ -175,7 +175,7 @@ def test_days_of_a_week_add_up_and_visitors_do_not() -> None:
         assert max(people) < int(row["visit_uv"]) < sum(people)  # type: ignore[call-overload]
 
 
-def test_a_drop_that_begins_on_a_day_is_seen_that_day() -> None:
+def test_drop_is_detected_on_its_first_day() -> None:
     began = Day.from_ref_date("20261118")
     app = SimulatedApp("wx1", "s", Audience(4000, drops_from=began))
     wechat = Simulator([app], lambda: beijing("2026-11-24T10:00"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from rig import Samples, Wall, exposed, served, wired
+from harness import FakeClock, Samples, exposed, served, wired
 
 from exporter.periods import Week
 from exporter.wechat.simulator import Audience, SimulatedApp
@@ -68,19 +68,19 @@ def proxied(base_url: str, write: Callable[[BaseHTTPRequestHandler, bytes], None
 
 def exposed_and_right(write: Callable[[BaseHTTPRequestHandler, bytes], None]) -> tuple[Samples, Samples]:
     """The visitors of each app that one round of requests through a proxy exposes, and those that WeChat has."""
-    clock = Wall(TUESDAY)
+    clock = FakeClock(TUESDAY)
     with (
         served(APPS, clock) as (wechat, base_url),
         proxied(base_url, write) as address,
-        wired(APPS, address, clock, concurrency=1, history_weeks=2, timeout=5.0) as rooms,
+        wired(APPS, address, clock, concurrency=1, history_weeks=2, timeout=5.0) as engine,
     ):
-        rooms.poller.drain()
+        engine.poller.drain()
         right = {
             ("weekly_visitors", app.appid, week.label): wechat.row(app.appid, week)["visit_uv"]
             for app in APPS
             for week in (W47, W47.before())
         }
-        return {key: value for key, value in exposed(rooms).items() if key[0] == "weekly_visitors"}, right
+        return {key: value for key, value in exposed(engine).items() if key[0] == "weekly_visitors"}, right
 
 
 @pytest.mark.parametrize("write", [early_hints, processing])
@@ -90,7 +90,7 @@ def test_interim_responses_are_skipped(write: Callable[[BaseHTTPRequestHandler, 
     assert len({*right.values()}) == len(right)
 
 
-def test_a_repeated_response_never_reaches_another_app() -> None:
+def test_surplus_response_never_reaches_another_app() -> None:
     """A surplus response may fail its own app, which is retried; another app's figures never come from it."""
     found, right = exposed_and_right(sent_twice)
     assert found

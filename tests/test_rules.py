@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from rig import command
+from harness import command
 
 from exporter import alerts, promql
 from exporter.alerts import figures, operations
@@ -37,7 +37,7 @@ def checked(promtool: str, *arguments: str | Path) -> str:
     return "" if result.returncode == 0 else result.stdout + result.stderr
 
 
-def test_the_rules_are_what_the_code_writes() -> None:
+def test_rules_file_is_what_the_code_writes() -> None:
     assert RULES.read_text() == alerts.render_rules(), "make generated writes it"
     assert (ROOT / "deploy" / "kubernetes" / "prometheusrule.yaml").read_text() == alerts.render_prometheus_rule(), (
         "make generated"
@@ -152,7 +152,7 @@ def test_each_mutation_of_the_rules_fails_its_scenario(mutation: str, noticed: d
     assert noticed[mutation].startswith("  FAILED:"), noticed[mutation]
 
 
-def test_the_runbook_has_a_chapter_for_each_alert_and_no_other() -> None:
+def test_runbook_has_exactly_one_chapter_for_each_alert() -> None:
     text = (ROOT / "docs" / "alerts.md").read_text()
     chapters = re.split(r"^### ", text, flags=re.MULTILINE)[1:]
     assert [chapter.partition("\n")[0] for chapter in chapters] == NAMES

@@ -52,7 +52,7 @@ def test_a_secret_is_found_in_every_form_and_not_shown(form: str, length: int) -
     assert all("horse" not in find and "<SECRET>" in find for find in finds)
 
 
-def test_what_is_no_secret_is_not_found() -> None:
+def test_text_that_is_no_secret_is_not_found() -> None:
     search = Search()
     search.hide(SECRET, "too short", "-----BEGIN PRIVATE KEY-----")
     search.written("log", f"{SECRET[1:]} {SECRET[:-1]} too short -----BEGIN PRIVATE KEY-----")
@@ -79,7 +79,7 @@ basic_auth_users: {prometheus: $2b$12$hash-of-a-password}
 SECRET_FILES = ("folder/secret", "token", "header", "component", "refresh", "cloudbase", "key")
 
 
-def test_every_secret_that_a_configuration_leads_to_is_looked_for(tmp_path: Path) -> None:
+def test_every_secret_of_a_configuration_is_searched(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for name in SECRET_FILES:
         (tmp_path / name).write_text(f"content of {name}\n")
@@ -100,7 +100,7 @@ PRETENDED_TOKEN = f"{PRETENDED[0]}0123456789abcdef"
 RUN_WITH_PLANTS = """
 import requests, subprocess, sys, threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from rig import Running, running
+from harness import Running, running
 from secrets_search import RUN
 
 RUN.hide("PLANTED")
@@ -207,9 +207,8 @@ PROCESSES = pytest.mark.parametrize("flags", [(), ("--numprocesses=2",)], ids=["
 
 
 @PROCESSES
-def test_a_run_fails_for_a_secret_in_any_kind_of_place_and_says_where_without_showing_it(
-    elsewhere: Path, flags: tuple[str, ...]
-) -> None:
+def test_run_fails_for_a_leaked_secret_without_showing_it(elsewhere: Path, flags: tuple[str, ...]) -> None:
+    """Every kind of place is searched and named."""
     result = run_with(elsewhere, *flags)
     found = {line.partition("::")[2] or line for line in result.stdout.splitlines() if "<SECRET>" in line}
     assert {place for place in PLACES if any(line.startswith(place) for line in found)} == PLACES, result.stdout
@@ -221,9 +220,7 @@ def test_a_run_fails_for_a_secret_in_any_kind_of_place_and_says_where_without_sh
 
 
 @PROCESSES
-def test_a_run_that_wrote_no_secret_succeeds_and_says_how_much_was_searched(
-    elsewhere: Path, flags: tuple[str, ...]
-) -> None:
+def test_run_without_a_leaked_secret_succeeds(elsewhere: Path, flags: tuple[str, ...]) -> None:
     result = run_with(elsewhere, "-k", "given", *flags)
     rows = re.findall(r"^(\d+) +[\d.e-]+ +(\d+)$", result.stdout.partition("Search for secrets")[2], re.MULTILINE)
     assert set(rows) == {("1", "0")}, result.stdout

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from rig import Wall
+from harness import FakeClock
 
 from exporter.httpd import Request, Response
 from exporter.periods import Week, newest_wanted
@@ -39,32 +39,32 @@ def weekly(wechat: Simulator, begin: str, end: str, value: str | None = None) ->
     return decoded(wechat.respond(Request("POST", WEEKLY.path, urlencode({"access_token": value}), body=body)))
 
 
-def test_the_same_token_is_given_while_it_lives_with_the_seconds_left() -> None:
-    wall = Wall(NOW)
-    wechat = Simulator([APP], wall)
+def test_valid_token_is_returned_again_with_its_remaining_time() -> None:
+    clock = FakeClock(NOW)
+    wechat = Simulator([APP], clock)
     first = token(wechat)
     assert first["expires_in"] == 7200
     assert len(first["access_token"]) > 100
-    wall.now += 6000
+    clock.now += 6000
     assert token(wechat) == {"access_token": first["access_token"], "expires_in": 1200}
 
 
-def test_a_token_is_renewed_five_minutes_early_and_both_work_meanwhile() -> None:
-    wall = Wall(NOW)
-    wechat = Simulator([APP], wall)
+def test_token_is_renewed_5_minutes_early_and_both_are_valid() -> None:
+    clock = FakeClock(NOW)
+    wechat = Simulator([APP], clock)
     old = token(wechat)["access_token"]
-    wall.now += 6901
+    clock.now += 6901
     new = token(wechat)["access_token"]
     assert new != old
     for value in (old, new):
         assert "list" in weekly(wechat, WEEK.begin_date, WEEK.end_date, value)
-    wall.now += 299
+    clock.now += 299
     assert weekly(wechat, WEEK.begin_date, WEEK.end_date, old)["errcode"] == 42001
     assert "list" in weekly(wechat, WEEK.begin_date, WEEK.end_date, new)
 
 
-def test_a_forced_refresh_logs_everybody_else_out() -> None:
-    wechat = Simulator([APP], Wall(NOW))
+def test_forced_refresh_invalidates_the_previous_token() -> None:
+    wechat = Simulator([APP], FakeClock(NOW))
     old = token(wechat)["access_token"]
     assert token(wechat, force_refresh=True)["access_token"] != old
     assert weekly(wechat, WEEK.begin_date, WEEK.end_date, old)["errcode"] == 40001
@@ -80,8 +80,8 @@ TOKEN_ERRORS = [
 
 
 @pytest.mark.parametrize(("changes", "code"), TOKEN_ERRORS)
-def test_a_wrong_request_for_a_token_is_refused_with_its_code(changes: dict[str, object], code: int) -> None:
-    assert token(Simulator([APP], Wall(NOW)), **changes)["errcode"] == code
+def test_invalid_token_request_is_rejected_with_its_errcode(changes: dict[str, object], code: int) -> None:
+    assert token(Simulator([APP], FakeClock(NOW)), **changes)["errcode"] == code
 
 
 BODIES = [("GET", b"{}", 43002), ("POST", b"", 44002), ("POST", b"{", 47001), ("POST", b"[]", 47001)]
@@ -89,8 +89,8 @@ BODIES = [("GET", b"{}", 43002), ("POST", b"", 44002), ("POST", b"{", 47001), ("
 
 @pytest.mark.parametrize(("method", "body", "code"), BODIES)
 @pytest.mark.parametrize("path", [STABLE_TOKEN, WEEKLY.path])
-def test_a_call_that_is_no_post_of_an_object_is_refused(path: str, method: str, body: bytes, code: int) -> None:
-    wechat = Simulator([APP], Wall(NOW))
+def test_call_that_is_no_post_of_an_object_is_rejected(path: str, method: str, body: bytes, code: int) -> None:
+    wechat = Simulator([APP], FakeClock(NOW))
     query = urlencode({"access_token": token(wechat)["access_token"]})
     assert decoded(wechat.respond(Request(method, path, query, body=body)))["errcode"] == code
 
@@ -109,15 +109,15 @@ DATES = [
 
 
 @pytest.mark.parametrize(("begin", "end", "code"), DATES)
-def test_only_one_natural_week_that_is_over_can_be_asked_for(begin: str, end: str, code: int | None) -> None:
-    assert weekly(Simulator([APP], Wall(NOW)), begin, end).get("errcode") == code
+def test_only_one_natural_week_that_is_over_can_be_requested(begin: str, end: str, code: int | None) -> None:
+    assert weekly(Simulator([APP], FakeClock(NOW)), begin, end).get("errcode") == code
 
 
-def test_a_week_is_published_when_its_time_has_come_and_empty_before_the_apps_first() -> None:
-    wall = Wall(WEEK.end + 9 * 3600 - 1)
-    wechat = Simulator([APP], wall)
+def test_week_is_published_on_time_and_empty_before_the_first() -> None:
+    clock = FakeClock(WEEK.end + 9 * 3600 - 1)
+    wechat = Simulator([APP], clock)
     assert weekly(wechat, WEEK.begin_date, WEEK.end_date)["errcode"] == 61503
-    wall.now += 1
+    clock.now += 1
     assert set(weekly(wechat, WEEK.begin_date, WEEK.end_date)["list"][0]) == {
         "ref_date",
         *(field.wechat for field in WEEKLY.fields),
@@ -126,8 +126,8 @@ def test_a_week_is_published_when_its_time_has_come_and_empty_before_the_apps_fi
     assert weekly(wechat, older.begin_date, older.end_date) == {"list": []}
 
 
-def test_tokens_that_are_missing_unknown_or_revoked_are_told_apart_as_wechat_does() -> None:
-    wechat = Simulator([APP], Wall(NOW))
+def test_missing_unknown_and_revoked_tokens_have_their_errcodes() -> None:
+    wechat = Simulator([APP], FakeClock(NOW))
     good = token(wechat)["access_token"]
     assert weekly(wechat, WEEK.begin_date, WEEK.end_date, "")["errcode"] == 41001
     assert weekly(wechat, WEEK.begin_date, WEEK.end_date, "other")["errcode"] == 40001
@@ -136,8 +136,9 @@ def test_tokens_that_are_missing_unknown_or_revoked_are_told_apart_as_wechat_doe
 
 
 @pytest.mark.parametrize("number", CODES)
-def test_every_code_can_be_had_on_demand_in_wechats_words_with_a_request_id(number: int) -> None:
-    wechat = Simulator([SimulatedApp("wx1", "right-secret", faults=(InjectedFault(str(number)),))], Wall(NOW))
+def test_every_errcode_can_be_injected_with_wechats_message(number: int) -> None:
+    """The message ends with a request id."""
+    wechat = Simulator([SimulatedApp("wx1", "right-secret", faults=(InjectedFault(str(number)),))], FakeClock(NOW))
     answer = weekly(wechat, WEEK.begin_date, WEEK.end_date)
     assert answer["errcode"] == number
     assert answer["errmsg"].startswith(CODES[number].errmsg.format(ip="203.0.113.7"))
@@ -145,7 +146,7 @@ def test_every_code_can_be_had_on_demand_in_wechats_words_with_a_request_id(numb
 
 
 def test_figures_are_the_same_for_the_same_seed_and_plausible() -> None:
-    one, same, other = (Simulator([APP], Wall(NOW), seed=seed) for seed in (1, 1, 2))
+    one, same, other = (Simulator([APP], FakeClock(NOW), seed=seed) for seed in (1, 1, 2))
     weeks = [WEEK.before(number) for number in range(8)]
     assert [one.row("wx1", week) for week in weeks] == [same.row("wx1", week) for week in weeks]
     assert [one.row("wx1", week) for week in weeks] != [other.row("wx1", week) for week in weeks]
@@ -156,8 +157,8 @@ def test_figures_are_the_same_for_the_same_seed_and_plausible() -> None:
         assert row["stay_time_uv"] == pytest.approx(stay, abs=1e-4)
 
 
-def test_there_is_a_trend_a_holiday_dip_and_the_drop_that_was_asked_for() -> None:
-    wechat = Simulator([APP], Wall(NOW))
+def test_figures_have_a_trend_a_holiday_dip_and_the_drop() -> None:
+    wechat = Simulator([APP], FakeClock(NOW))
 
     def visitors(weeks_ago: int) -> Any:  # noqa: ANN401 (a figure of a row)
         return wechat.row("wx1", WEEK.before(weeks_ago))["visit_uv"]
@@ -170,15 +171,15 @@ def test_there_is_a_trend_a_holiday_dip_and_the_drop_that_was_asked_for() -> Non
 
 
 def test_a_row_without_visitors_has_zeros_everywhere() -> None:
-    wechat = Simulator([SimulatedApp("wx1", "s", Audience(0))], Wall(NOW))
+    wechat = Simulator([SimulatedApp("wx1", "s", Audience(0))], FakeClock(NOW))
     assert {wechat.row("wx1", WEEK)[field.wechat] for field in WEEKLY.fields} == {0}
 
 
 def test_another_path_is_not_found() -> None:
-    assert Simulator([APP], Wall(NOW)).respond(Request("POST", "/else", body=b"{}")).status == 404
+    assert Simulator([APP], FakeClock(NOW)).respond(Request("POST", "/else", body=b"{}")).status == 404
 
 
-def test_a_fault_of_an_unknown_kind_is_refused_by_its_constructor() -> None:
+def test_constructor_rejects_a_fault_of_unknown_kind() -> None:
     with pytest.raises(ValueError, match="unknown fault"):
         InjectedFault("nonsense")
     assert InjectedFault("hang").kind in KINDS

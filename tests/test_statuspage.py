@@ -165,7 +165,7 @@ CHANGES = [
 
 
 @pytest.mark.parametrize(("now", "before", "words", "trend"), CHANGES)
-def test_a_change_has_its_sign_and_needs_a_base(
+def test_change_has_its_sign_and_requires_a_base(
     now: float | None, before: float | None, words: str, trend: str
 ) -> None:
     page = written(with_visitors(now, before))
@@ -194,7 +194,7 @@ HOLIDAY_WEEKS = [
 
 
 @pytest.mark.parametrize(("monday", "words"), HOLIDAY_WEEKS)
-def test_a_week_says_which_holidays_explain_its_figures(monday: date, words: list[str]) -> None:
+def test_week_shows_its_public_holidays(monday: date, words: list[str]) -> None:
     page = written(with_report(with_visitors(500, 1000), history=visitors(500, 1000, newest=Week.of(monday))))
     assert re.findall(r"<small>([^<]*holidays?)</small>", page) == words
     assert ('class="fall"' in page) == (words == [])
@@ -203,7 +203,7 @@ def test_a_week_says_which_holidays_explain_its_figures(monday: date, words: lis
 # --- a document --------------------------------------------------------------------------------------
 
 
-def told(
+def rendered(
     document: CachedDocument,
     statuses: Sequence[AppStatus],
     context: PageContext = CONTEXT,
@@ -230,28 +230,28 @@ class Counting:
 def test_only_changed_apps_are_rendered_again() -> None:
     form = Counting()
     document = CachedDocument(form)
-    assert told(document, (FULL, NEW)).endswith(b"wx1\nwx2\n")
-    assert told(document, (FULL, with_report(NEW, next_fetch=8.0))).endswith(b"wx1\nwx2\n")
-    assert told(document, (FULL,)).endswith(b"\nwx1\n")
-    told(document, (FULL, NEW))
+    assert rendered(document, (FULL, NEW)).endswith(b"wx1\nwx2\n")
+    assert rendered(document, (FULL, with_report(NEW, next_fetch=8.0))).endswith(b"wx1\nwx2\n")
+    assert rendered(document, (FULL,)).endswith(b"\nwx1\n")
+    rendered(document, (FULL, NEW))
     assert form.asked == ["wx1", "wx2", "wx2", "wx2"]
 
 
 def test_document_is_rendered_again_after_a_change_or_a_minute() -> None:
     document = CachedDocument(Counting())
     statuses = (FULL, NEW)
-    first = told(document, statuses)
-    assert told(document, statuses, replace(CONTEXT, now=NOW + 59)) is first
-    assert told(document, statuses, replace(CONTEXT, now=NOW + 60)).startswith(f"{NOW + 60:.0f} ".encode())
-    assert b"full" in told(document, statuses, replace(CONTEXT, now=NOW + 60, issues=(Issue("full", ()),)))
+    first = rendered(document, statuses)
+    assert rendered(document, statuses, replace(CONTEXT, now=NOW + 59)) is first
+    assert rendered(document, statuses, replace(CONTEXT, now=NOW + 60)).startswith(f"{NOW + 60:.0f} ".encode())
+    assert b"full" in rendered(document, statuses, replace(CONTEXT, now=NOW + 60, issues=(Issue("full", ()),)))
 
 
 def test_gzipped_document_is_the_same_and_made_once() -> None:
     document = CachedDocument(StatusPage(WEEKLY))
     statuses = (FULL, NEW)
-    packed = told(document, statuses, gzipped=True)
-    assert gzip.decompress(packed) == told(document, statuses)
-    assert told(document, statuses, gzipped=True) is packed
+    packed = rendered(document, statuses, gzipped=True)
+    assert gzip.decompress(packed) == rendered(document, statuses)
+    assert rendered(document, statuses, gzipped=True) is packed
 
 
 def test_a_reader_that_waited_gets_the_newest_document() -> None:
@@ -286,7 +286,7 @@ DRAWN = [
 
 
 @pytest.mark.parametrize(("why", "values", "drawn", "words"), DRAWN, ids=[row[0] for row in DRAWN])
-def test_a_history_becomes_columns_and_words(
+def test_history_is_drawn_as_columns_with_a_text(
     why: str, values: list[float | None], drawn: tuple[str, str, float | None], words: str
 ) -> None:
     assert why
@@ -299,7 +299,7 @@ def test_a_history_becomes_columns_and_words(
     assert words in chart.description
 
 
-def test_without_a_known_figure_there_is_nothing_to_draw() -> None:
+def test_history_without_a_known_figure_has_no_chart() -> None:
     assert sparkline(History(WEEKLY)) is None
     assert sparkline(history(stored(W2, 1, *[None] * 6))) is None
 
@@ -312,7 +312,7 @@ CHARTS = [
 
 
 @pytest.mark.parametrize(("report", "live", "length", "width", "words"), CHARTS, ids=REPORTS)
-def test_the_chart_of_each_report_covers_its_whole_width(
+def test_chart_of_each_report_covers_its_full_width(
     report: Report, live: Period, length: int, width: float, words: str
 ) -> None:
     """More periods than the chart has are not drawn, and columns do not touch each other."""
@@ -350,7 +350,7 @@ NEWEST = {
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_a_view_speaks_of_its_own_periods(name: str) -> None:
+def test_view_names_its_own_periods(name: str) -> None:
     report = REPORTS[name]
     kind = report.period.NAME
     page = written(EVERY, FULL, report=report)
@@ -376,7 +376,7 @@ def test_a_view_speaks_of_its_own_periods(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_views_link_to_each_other_the_weekly_one_first(name: str) -> None:
+def test_views_link_to_each_other_weekly_first(name: str) -> None:
     page = written(EVERY, FULL, report=REPORTS[name])
     links = re.findall(r'<a href="\?report=(\w+)"( aria-current="page")?>(\w+)</a>', page)
     assert [(report, title) for report, _, title in links] == [
@@ -417,7 +417,7 @@ def test_a_view_shows_figures_and_changes_of_its_report() -> None:
         (date(2026, 11, 24), []),
     ],
 )
-def test_a_day_says_which_holiday_explains_its_figures(day: date, notes: list[str]) -> None:
+def test_day_shows_its_public_holiday(day: date, notes: list[str]) -> None:
     live = DAY.of(day)
     daily = replace(EVERY.reports[1], history=history(stored(live, *(1,) * 7, report=DAILY), report=DAILY))
     page = written(replace(EVERY, reports=(daily,)), report=DAILY)

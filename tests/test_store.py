@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from rig import Wall
+from harness import FakeClock
 from stores import APPID, HOST, W1, W2, W3, reading, version_1
 from structlog.testing import capture_logs
 
@@ -43,7 +43,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Store]]:
     stores = []
 
     def open_store(folder: Path | str = tmp_path, host: str = HOST, clock: Callable[[], float] | None = None) -> Store:
-        stores.append(Store(str(folder), host, clock or Wall(NOW)))
+        stores.append(Store(str(folder), host, clock or FakeClock(NOW)))
         return stores[-1]
 
     yield open_store
@@ -239,18 +239,18 @@ def test_corruption_found_by_a_reader_moves_the_file_aside(opened: Callable[...,
 
 def test_an_unusable_file_is_retried_without_logging(opened: Callable[..., Store], tmp_path: Path) -> None:
     (tmp_path / DATABASE).mkdir()
-    wall = Wall(NOW)
-    store = opened(clock=wall)
+    clock = FakeClock(NOW)
+    store = opened(clock=clock)
     assert "is not a regular file" in store.problem
     store.save([change(reading(W3))])
     with capture_logs() as logs:
         for _ in range(3):
-            wall.now += 61
+            clock.now += 61
             store.reopen_if_due()
     assert logs == []
     assert live(store) == reading(W3)
     (tmp_path / DATABASE).rmdir()
-    wall.now += 61
+    clock.now += 61
     store.reopen_if_due()
     assert store.problem == ""
     assert live(opened()) == reading(W3)
@@ -324,7 +324,7 @@ def test_a_missing_table_is_corruption(opened: Callable[..., Store], tmp_path: P
     assert [line["event"] for line in logs] == ["corrupt store moved aside"]
 
 
-def test_no_broken_byte_of_the_first_page_stops_the_store(opened: Callable[..., Store], tmp_path: Path) -> None:
+def test_no_corrupt_byte_of_the_first_page_stops_the_store(opened: Callable[..., Store], tmp_path: Path) -> None:
     store = opened()
     store.save([change(reading(W3)), change(RESULT)])
     store.close()
@@ -342,12 +342,12 @@ def test_no_broken_byte_of_the_first_page_stops_the_store(opened: Callable[..., 
 
 
 def test_a_file_removed_while_running_is_recreated(opened: Callable[..., Store], tmp_path: Path) -> None:
-    wall = Wall(NOW)
-    store = opened(clock=wall)
+    clock = FakeClock(NOW)
+    store = opened(clock=clock)
     store.save([change(reading(W3)), change(RESULT)])
     for path in tmp_path.iterdir():
         path.unlink()
-    wall.now += 61
+    clock.now += 61
     with capture_logs() as logs:
         store.reopen_if_due()
     assert [line["event"] for line in logs] == ["store reopened"]
@@ -356,13 +356,13 @@ def test_a_file_removed_while_running_is_recreated(opened: Callable[..., Store],
 
 
 def test_a_file_that_cannot_be_recreated_stays_in_memory(opened: Callable[..., Store], tmp_path: Path) -> None:
-    wall = Wall(NOW)
-    store = opened(clock=wall)
+    clock = FakeClock(NOW)
+    store = opened(clock=clock)
     store.save([change(reading(W3))])
     for path in tmp_path.iterdir():
         path.unlink()
     (tmp_path / DATABASE).mkdir()
-    wall.now += 61
+    clock.now += 61
     with capture_logs():
         store.reopen_if_due()
     assert "is not a regular file" in store.problem
@@ -382,8 +382,8 @@ def test_a_closed_store_writes_nothing(opened: Callable[..., Store], tmp_path: P
 def test_a_full_disk_is_logged_once_and_caught_up_later(
     opened: Callable[..., Store],
 ) -> None:
-    wall = Wall(NOW)
-    store = opened(clock=wall)
+    clock = FakeClock(NOW)
+    store = opened(clock=clock)
     store.save([change(reading(W1))])
     pages = store._db.execute("PRAGMA page_count").fetchone()[0]
     store._db.execute(f"PRAGMA max_page_count = {pages}")
@@ -397,7 +397,7 @@ def test_a_full_disk_is_logged_once_and_caught_up_later(
     assert known(store).last_result == RESULT
     store.reopen_if_due()
     assert store.problem != ""
-    wall.now += 61
+    clock.now += 61
     with capture_logs() as logs:
         store.reopen_if_due()
     assert store.problem == ""
@@ -543,7 +543,7 @@ def test_a_damaged_report_leaves_the_others_intact(opened: Callable[..., Store],
 
 def test_unsaved_changes_of_all_reports_reach_the_file(opened: Callable[..., Store], tmp_path: Path) -> None:
     (tmp_path / DATABASE).mkdir()
-    clock = Wall(NOW)
+    clock = FakeClock(NOW)
     store = opened(clock=clock)
     for report, newest in PERIODS.items():
         store.save([Change(APPID, report, each) for each in rows(report, 3)])

@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from rig import Samples, Wall, exposed, served, wired
+from harness import FakeClock, Samples, exposed, served, wired
 from structlog.testing import capture_logs
 
 from exporter.periods import Week
@@ -35,7 +35,7 @@ def reading(week: Week, visitors: float = 754) -> StoredReading:
 
 def readings(folder: Path, *weeks: Week) -> None:
     """Make a store that holds these weeks of one app, closed."""
-    store = Store(str(folder), "api.weixin.qq.com", Wall(NOW))
+    store = Store(str(folder), "api.weixin.qq.com", FakeClock(NOW))
     store.save([Change("wx1", WEEKLY, reading(week, 100)) for week in weeks])
     store.close()
 
@@ -55,8 +55,8 @@ def live(store: Store) -> StoredReading:
 
 
 @pytest.fixture
-def running_store(tmp_path: Path) -> Iterator[tuple[Store, Wall, Lock]]:
-    clock = Wall(NOW)
+def running_store(tmp_path: Path) -> Iterator[tuple[Store, FakeClock, Lock]]:
+    clock = FakeClock(NOW)
     lock = Lock(tmp_path / "data")
     store = Store(str(tmp_path / "data"), "api.weixin.qq.com", clock, lock)
     store.save([Change("wx1", WEEKLY, reading(W47)), Change("wx2", WEEKLY, reading(W47))])
@@ -77,7 +77,7 @@ def folder_exchanged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("restore", [moved_over, folder_exchanged])
 def test_a_restored_backup_is_opened_and_completed(
-    running_store: tuple[Store, Wall, Lock], tmp_path: Path, restore: Callable[[Path], None]
+    running_store: tuple[Store, FakeClock, Lock], tmp_path: Path, restore: Callable[[Path], None]
 ) -> None:
     store, clock, lock = running_store
     older = [W47.before(number) for number in range(24)]
@@ -96,7 +96,7 @@ def test_a_restored_backup_is_opened_and_completed(
 
 
 def test_a_backup_opened_first_by_another_process_is_kept(
-    running_store: tuple[Store, Wall, Lock], tmp_path: Path
+    running_store: tuple[Store, FakeClock, Lock], tmp_path: Path
 ) -> None:
     """SQLite replays a write-ahead log that lies beside a file into it; there must be none between two writes."""
     store, clock, _ = running_store
@@ -111,7 +111,7 @@ def test_a_backup_opened_first_by_another_process_is_kept(
     assert len(stored_in(tmp_path / "data")) == 25
 
 
-def test_nothing_is_written_to_a_replaced_file(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
+def test_nothing_is_written_to_a_replaced_file(running_store: tuple[Store, FakeClock, Lock], tmp_path: Path) -> None:
     store, _, _ = running_store
     readings(tmp_path / "backup", W47.before())
     moved_over(tmp_path)
@@ -121,7 +121,9 @@ def test_nothing_is_written_to_a_replaced_file(running_store: tuple[Store, Wall,
     assert ("wx3", 20261116) in stored_in(tmp_path / "data")
 
 
-def test_a_removed_lock_alone_harms_no_other_exporter(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
+def test_a_removed_lock_alone_harms_no_other_exporter(
+    running_store: tuple[Store, FakeClock, Lock], tmp_path: Path
+) -> None:
     store, clock, _ = running_store
     (tmp_path / "data" / "exporter.lock").unlink()
     lock = Lock(tmp_path / "data")
@@ -139,7 +141,7 @@ def test_a_removed_lock_alone_harms_no_other_exporter(running_store: tuple[Store
 
 
 def test_a_directory_without_a_lock_gets_its_file_back(tmp_path: Path) -> None:
-    clock = Wall(NOW)
+    clock = FakeClock(NOW)
     (tmp_path / "exporter.lock").mkdir()
     with capture_logs():
         store = Store(str(tmp_path), "api.weixin.qq.com", clock, Lock(tmp_path))
@@ -160,7 +162,7 @@ def test_a_directory_without_a_lock_gets_its_file_back(tmp_path: Path) -> None:
     ],
 )
 def test_an_intact_reading_replaces_a_damaged_one(
-    running_store: tuple[Store, Wall, Lock], tmp_path: Path, damage: str
+    running_store: tuple[Store, FakeClock, Lock], tmp_path: Path, damage: str
 ) -> None:
     store, _, _ = running_store
     readings(tmp_path / "backup", W47)
@@ -183,20 +185,22 @@ def test_an_intact_reading_replaces_a_damaged_one(
 )
 def test_invalid_utf8_does_not_stop_the_upgrade(tmp_path: Path, damage: str) -> None:
     readings(tmp_path, W47)
-    store = Store(str(tmp_path), "api.weixin.qq.com", Wall(NOW))
+    store = Store(str(tmp_path), "api.weixin.qq.com", FakeClock(NOW))
     store.save([Change("wx2", WEEKLY, reading(W47, 100))])
     store.close()
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
         db.executescript(f"ALTER TABLE reading DROP COLUMN checksum; PRAGMA user_version = 1; {damage}")
     with capture_logs():
-        store = Store(str(tmp_path), "api.weixin.qq.com", Wall(NOW))
+        store = Store(str(tmp_path), "api.weixin.qq.com", FakeClock(NOW))
     assert store.problem == ""
     found = store.read("wx1", WEEKLY, 9)
     store.close()
     assert found.stored == {W47}
 
 
-def test_a_removed_directory_is_recreated_and_locked(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
+def test_a_removed_directory_is_recreated_and_locked(
+    running_store: tuple[Store, FakeClock, Lock], tmp_path: Path
+) -> None:
     store, clock, _ = running_store
     shutil.rmtree(tmp_path / "data")
     clock.now += 61
@@ -206,7 +210,7 @@ def test_a_removed_directory_is_recreated_and_locked(running_store: tuple[Store,
         Lock(tmp_path / "data")
 
 
-def test_a_removed_lock_is_acquired_again(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
+def test_a_removed_lock_is_acquired_again(running_store: tuple[Store, FakeClock, Lock], tmp_path: Path) -> None:
     store, clock, _ = running_store
     (tmp_path / "data" / "exporter.lock").unlink()
     clock.now += 61
@@ -216,7 +220,7 @@ def test_a_removed_lock_is_acquired_again(running_store: tuple[Store, Wall, Lock
 
 
 def test_a_directory_locked_by_another_exporter_is_left_alone(
-    running_store: tuple[Store, Wall, Lock], tmp_path: Path
+    running_store: tuple[Store, FakeClock, Lock], tmp_path: Path
 ) -> None:
     store, clock, _ = running_store
     shutil.rmtree(tmp_path / "data")
@@ -233,7 +237,7 @@ def test_a_directory_locked_by_another_exporter_is_left_alone(
     assert stored_in(tmp_path / "data") == {("wx1", 20261116), ("wx2", 20261116)}
 
 
-def test_a_corrupt_replacement_is_moved_aside(running_store: tuple[Store, Wall, Lock], tmp_path: Path) -> None:
+def test_a_corrupt_replacement_is_moved_aside(running_store: tuple[Store, FakeClock, Lock], tmp_path: Path) -> None:
     store, clock, _ = running_store
     (tmp_path / "rubbish").write_bytes(b"no database " * 500)
     (tmp_path / "rubbish").rename(tmp_path / "data" / DATABASE)
@@ -253,7 +257,7 @@ def test_the_database_of_another_program_is_unchanged(tmp_path: Path, applicatio
         db.execute("CREATE TABLE recipes (title TEXT)")
     before = (tmp_path / DATABASE).read_bytes()
     with capture_logs() as logs:
-        store = Store(str(tmp_path), "api.weixin.qq.com", Wall(NOW))
+        store = Store(str(tmp_path), "api.weixin.qq.com", FakeClock(NOW))
     store.save([Change("wx1", WEEKLY, reading(W47))])
     assert store.problem == (
         f"{tmp_path / DATABASE} is the database of another program: move it, or set another --storage.path"
@@ -270,39 +274,39 @@ def test_the_database_of_another_program_is_unchanged(tmp_path: Path, applicatio
 def test_a_pipe_in_place_of_the_file_does_not_block(tmp_path: Path, name: str) -> None:
     os.mkfifo(tmp_path / name)
     with capture_logs():
-        store = Store(str(tmp_path), "api.weixin.qq.com", Wall(NOW))
+        store = Store(str(tmp_path), "api.weixin.qq.com", FakeClock(NOW))
     assert "is not a regular file" in store.problem
     store.close()
 
 
 def test_a_restored_backup_is_exposed_without_requests(tmp_path: Path) -> None:
     """History that the backup has is not requested again, and its figures are exposed."""
-    clock = Wall(NOW)
+    clock = FakeClock(NOW)
     with served(APPS, clock) as (wechat, base_url):
-        with wired(APPS, base_url, clock, str(tmp_path / "backup"), history_weeks=9) as rooms:
-            rooms.poller.drain()
+        with wired(APPS, base_url, clock, str(tmp_path / "backup"), history_weeks=9) as engine:
+            engine.poller.drain()
         wechat.put(SimulatedApp("wx9999999999999999", "s"))
-        with wired(APPS, base_url, clock, str(tmp_path / "data"), history_weeks=2) as rooms:
-            rooms.poller.drain()
-            assert ("typical_week_visitors", APPS[0].appid, W47.label) not in exposed(rooms)
+        with wired(APPS, base_url, clock, str(tmp_path / "data"), history_weeks=2) as engine:
+            engine.poller.drain()
+            assert ("typical_week_visitors", APPS[0].appid, W47.label) not in exposed(engine)
             (tmp_path / "backup" / DATABASE).rename(tmp_path / "data" / DATABASE)
             seen = len(wechat.calls)
             clock.now += 61
-            rooms.poller.drain()
-            found = exposed(rooms)
+            engine.poller.drain()
+            found = exposed(engine)
             assert len(wechat.calls) == seen
     assert all(("typical_week_visitors", app.appid, W47.label) in found for app in APPS)
 
 
 def test_flipped_bits_change_no_figure(tmp_path: Path) -> None:
     """Fifty random flips in the pages of the store: every figure is right, some after another request."""
-    clock = Wall(NOW)
+    clock = FakeClock(NOW)
     chance = random.Random(10)  # noqa: S311 (no secret)
     silent = 0
     with served(APPS, clock) as (wechat, base_url):
-        with wired(APPS, base_url, clock, str(tmp_path / "good"), history_weeks=9) as rooms:
-            rooms.poller.drain()
-            right = figures_of(exposed(rooms))
+        with wired(APPS, base_url, clock, str(tmp_path / "good"), history_weeks=9) as engine:
+            engine.poller.drain()
+            right = figures_of(exposed(engine))
             true = {
                 (WEEKLY.metric(field).removeprefix("wechat_miniprogram_"), app.appid, week.label): wechat.row(
                     app.appid, week
@@ -317,13 +321,13 @@ def test_flipped_bits_change_no_figure(tmp_path: Path) -> None:
             folder.mkdir()
             place, bit = chance.randrange(4096, len(good)), 1 << chance.randrange(8)
             (folder / DATABASE).write_bytes(good[:place] + bytes([good[place] ^ bit]) + good[place + 1 :])
-            with capture_logs() as logs, wired(APPS, base_url, clock, str(folder), history_weeks=9) as rooms:
-                stored = figures_of(exposed(rooms))
+            with capture_logs() as logs, wired(APPS, base_url, clock, str(folder), history_weeks=9) as engine:
+                stored = figures_of(exposed(engine))
                 live = {key: value for key, value in stored.items() if key[0].startswith("weekly_")}
                 assert live.items() <= true.items(), f"bit {bit} at {place}"
                 silent += stored.keys() < right.keys() and not [line for line in logs if line["log_level"] == "error"]
-                rooms.poller.drain()
-                assert figures_of(exposed(rooms)) == right, f"bit {bit} at {place}"
+                engine.poller.drain()
+                assert figures_of(exposed(engine)) == right, f"bit {bit} at {place}"
     assert len(right) == len(APPS) * 3 * len(WEEKLY.fields)
     assert silent == 0
 
@@ -338,26 +342,26 @@ def figures_of(samples: Samples) -> Samples:
 
 def test_a_restored_backup_of_all_reports_is_completed(tmp_path: Path) -> None:
     """History that a backup has is not requested again, and what it lacks of any report is added from memory."""
-    clock = Wall(NOW)
+    clock = FakeClock(NOW)
     reports = (WEEKLY, DAILY, MONTHLY)
     with served(APPS, clock) as (wechat, base_url):
-        with wired(APPS, base_url, clock, str(tmp_path / "backup"), reports, history_weeks=9) as rooms:
-            rooms.poller.drain()
-            expected = {status.appid: [of.history for of in status.reports] for status in rooms.poller.statuses()}
-        with wired(APPS, base_url, clock, str(tmp_path / "data"), reports, history_weeks=2) as rooms:
-            rooms.poller.drain()
+        with wired(APPS, base_url, clock, str(tmp_path / "backup"), reports, history_weeks=9) as engine:
+            engine.poller.drain()
+            expected = {status.appid: [of.history for of in status.reports] for status in engine.poller.statuses()}
+        with wired(APPS, base_url, clock, str(tmp_path / "data"), reports, history_weeks=2) as engine:
+            engine.poller.drain()
             (tmp_path / "backup" / DATABASE).rename(tmp_path / "data" / DATABASE)
             seen = len(wechat.calls)
             clock.now += 61
-            rooms.poller.drain()
-            found = {status.appid: [of.history for of in status.reports] for status in rooms.poller.statuses()}
+            engine.poller.drain()
+            found = {status.appid: [of.history for of in status.reports] for status in engine.poller.statuses()}
             assert len(wechat.calls) == seen
     assert found == expected
     assert [len(history.periods) for history in found[APPS[0].appid]] == [9, 63, 3]
 
 
 def test_another_report_in_a_replaced_file_is_added_from_memory(
-    running_store: tuple[Store, Wall, Lock], tmp_path: Path
+    running_store: tuple[Store, FakeClock, Lock], tmp_path: Path
 ) -> None:
     store, _, _ = running_store
     day = DAILY.period.containing(NOW)

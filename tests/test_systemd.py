@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from rig import COMMAND, command, running, served
+from harness import COMMAND, command, running, served
 
 from exporter.cli import EXIT_USAGE
 from exporter.cli.flags import NAME, RUN, parse
@@ -57,19 +57,19 @@ TIMER = FOLDER / f"{NAME}-fetch.timer"
 CONFIGURATION = yaml.safe_load(EXAMPLE)
 
 
-def test_it_starts_the_exporter_with_flags_that_it_has() -> None:
+def test_unit_starts_the_exporter_with_valid_flags() -> None:
     assert OPTIONS.command == RUN
     assert OPTIONS.config_file.is_absolute()
     assert OPTIONS.storage_path == f"/var/lib/{ONE['StateDirectory']}"
     assert Path(PROGRAM).name == NAME
 
 
-def test_a_configuration_that_cannot_be_started_with_is_not_tried_again(tmp_path: Path) -> None:
+def test_invalid_configuration_does_not_restart_the_unit(tmp_path: Path) -> None:
     assert ONE["RestartPreventExitStatus"] == str(EXIT_USAGE)
     assert command(tmp_path).returncode == EXIT_USAGE
 
 
-def test_there_are_tasks_for_every_connection_and_every_request_that_can_be_configured(tmp_path: Path) -> None:
+def test_tasks_max_allows_all_connections_and_requests(tmp_path: Path) -> None:
     too_many = int(ONE["TasksMax"]) - Limits().connections - 32
     (tmp_path / "config.yaml").write_text(json.dumps({"fetch": {"concurrency": too_many}, **CONFIGURATION}))
     assert "fetch.concurrency: " in command(tmp_path, "check").stdout
@@ -129,7 +129,7 @@ def test_timer_starts_the_fetch_unit() -> None:
 
 
 @pytest.mark.parametrize("unit", [UNIT, FETCH_UNIT, TIMER], ids=lambda unit: unit.name)
-def test_systemd_finds_nothing_wrong_with_it(systemd: Systemd, tmp_path: Path, unit: Path) -> None:
+def test_systemd_verifies_the_unit_without_complaints(systemd: Systemd, tmp_path: Path, unit: Path) -> None:
     for each in (UNIT, FETCH_UNIT, TIMER):
         (tmp_path / each.name).write_text(each.read_text().replace(PROGRAM, COMMAND[0]))
     here = tmp_path / unit.name
@@ -145,7 +145,7 @@ def complaints(systemd: Systemd, unit: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("unit", [UNIT, FETCH_UNIT], ids=lambda unit: unit.name)
-def test_the_readme_says_the_exposure_that_systemd_computes(systemd: Systemd, unit: Path) -> None:
+def test_readme_states_the_exposure_level_of_systemd(systemd: Systemd, unit: Path) -> None:
     said = re.search(
         rf"`systemd-analyze security {unit.stem}` \(systemd (\d+)\) prints an exposure level of ([\d.]+) (\w+)",
         " ".join(README.split()),
@@ -160,7 +160,7 @@ def test_the_readme_says_the_exposure_that_systemd_computes(systemd: Systemd, un
     assert computed[1] == said[2]
 
 
-# --- confined ----------------------------------------------------------------------------------------
+# --- in the sandbox ----------------------------------------------------------------------------------
 
 APP = SimulatedApp(CONFIGURATION["apps"][0]["appid"], "secret-that-systemd-hands-over")
 PROBE = """
@@ -234,11 +234,12 @@ def jail(systemd: Systemd, tmp_path: Path) -> Jail:
     for folder in ("given/secrets", f"credentials/{UNIT.name}", f"var/lib/{NAME}"):
         (tmp_path / folder).mkdir(parents=True)
     os.chown(tmp_path / "var" / "lib" / NAME, user, user)
-    confined = (sys.executable, str(Path(__file__).parent / "confined.py"), str(tmp_path / "confinement.json"))
+    confined = (sys.executable, str(Path(__file__).parent / "sandbox.py"), str(tmp_path / "confinement.json"))
     return Jail(tmp_path, ("unshare", "--mount", "sh", "-c", JAIL, "sh", str(tmp_path), *confined), user)
 
 
-def test_what_the_unit_forbids_is_refused_and_the_exporter_does_not_miss_it(jail: Jail) -> None:
+def test_exporter_works_within_the_restrictions_of_the_unit(jail: Jail) -> None:
+    """Each restriction is effective."""
     refused = jail.run(sys.executable, "-c", PROBE)
     assert refused.stdout.split() == re.findall(r'^    "(\w+)": lambda', PROBE, re.MULTILINE), refused.stderr
     credential = jail.folder / "credentials" / UNIT.name / "secret_shop"

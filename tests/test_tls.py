@@ -26,12 +26,12 @@ from sockets import (
     connect,
     echo,
     eventually,
-    is_cut,
-    next_answer,
+    exchange,
+    is_closed,
+    next_response,
     nothing_leaks,
     port_of,
     rest,
-    talk,
 )
 
 from exporter.httpd import Limits, Request, Response, Server, Tls
@@ -92,23 +92,26 @@ def secured(server: Server, context: ssl.SSLContext, window: int = 0) -> Iterato
         yield client
 
 
-def ask(server: Server, context: ssl.SSLContext, sent: bytes = LAST) -> int:
+def fetch_status(server: Server, context: ssl.SSLContext, sent: bytes = LAST) -> int:
     with secured(server, context) as client:
         client.sendall(sent)
-        return next_answer(client).status
+        return next_response(client).status
 
 
-def test_a_connection_stays_for_more_requests_and_ends_as_tls_ends(authority: Authority, tls: Tls) -> None:
+def test_connection_serves_many_requests_and_closes_cleanly(authority: Authority, tls: Tls) -> None:
+    """It ends with a close_notify."""
     with serving(tls) as server, secured(server, client_context(authority)) as client:
         for _ in range(3):
             client.sendall(GOOD)
-            assert next_answer(client).body == b"GET /good? ;"
+            assert next_response(client).body == b"GET /good? ;"
         client.sendall(LAST)
         assert rest(client).endswith(b"GET /good? ;")  # a ragged end would have raised
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_large_answer_and_a_large_body_arrive_whole(authority: Authority, tls: Tls, version: ssl.TLSVersion) -> None:
+def test_large_request_and_response_bodies_arrive_completely(
+    authority: Authority, tls: Tls, version: ssl.TLSVersion
+) -> None:
     def handler(request: Request) -> Response:
         return Response(200, (), request.body * 20)
 
@@ -118,11 +121,11 @@ def test_a_large_answer_and_a_large_body_arrive_whole(authority: Authority, tls:
     roomy = replace(PATIENT, body_bytes=len(body))
     with serving(tls, handler, roomy) as server, secured(server, context, window=4096) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-        assert next_answer(client).body == body * 20
+        assert next_response(client).body == body * 20
         assert client.version() == f"TLSv1.{version.name[-1]}"
 
 
-def test_a_body_that_fails_half_way_does_not_look_whole(authority: Authority, tls: Tls) -> None:
+def test_body_that_fails_half_way_ends_without_close_notify(authority: Authority, tls: Tls) -> None:
     def pieces() -> Iterator[bytes]:
         yield b"a" * 100
         raise RuntimeError
@@ -146,9 +149,9 @@ def test_a_body_that_fails_half_way_does_not_look_whole(authority: Authority, tl
 
 
 @pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\nHost: h\r\n\r\n", b"\x80\x2e\x01", b"\r\n"])
-def test_a_client_without_tls_is_told_in_plain_http(tls: Tls, sent: bytes) -> None:
+def test_client_without_tls_gets_an_error_in_plain_http(tls: Tls, sent: bytes) -> None:
     with serving(tls) as server:
-        answer = talk(server, sent)
+        answer = exchange(server, sent)
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.endswith(b"HTTPS required on this port\n")
 
@@ -163,7 +166,7 @@ SHAKEN = {
 
 
 @pytest.mark.parametrize("sent", SHAKEN.values(), ids=SHAKEN)
-def test_a_handshake_that_fails_is_a_client_that_left(
+def test_failed_handshake_is_not_logged_as_an_error(
     authority: Authority, tls: Tls, sent: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with serving(tls, limits=QUICK) as server, structlog.testing.capture_logs() as logged:
@@ -173,40 +176,40 @@ def test_a_handshake_that_fails_is_a_client_that_left(
                 if end is not None:
                     client.shutdown(end)
                     assert not rest(client).startswith(b"HTTP")
-        assert ask(server, client_context(authority)) == 200
+        assert fetch_status(server, client_context(authority)) == 200
     assert [line for line in logged if line["log_level"] != "debug"] == []
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_failed_handshake_is_said_at_debug_level_once_a_minute(authority: Authority, ours: Pair) -> None:
+def test_failed_handshake_is_logged_at_debug_once_a_minute(authority: Authority, ours: Pair) -> None:
     tls = Tls(server_context(ours, authority.cert))
     with serving(tls) as server, structlog.testing.capture_logs() as logged:
         for _ in range(5):
             with pytest.raises(ssl.SSLError, match="certificate required"):
-                ask(server, client_context(authority))
+                fetch_status(server, client_context(authority))
     reason = "peer did not return a certificate"
     assert logged == [{"event": "TLS handshake failed", "error": reason, "log_level": "debug"}]
 
 
-def test_clients_in_a_handshake_count_for_the_cap_and_are_the_first_to_go(authority: Authority, tls: Tls) -> None:
+def test_handshakes_count_for_the_cap_and_are_closed_first(authority: Authority, tls: Tls) -> None:
     limits = Limits(connections=4)
     with serving(tls, limits=limits) as server, contextlib.ExitStack() as open_:
         silent = [open_.enter_context(connect(server)) for _ in range(6)]
         assert eventually(lambda: len(server._connections) == 4)
-        assert is_cut(silent[0])
-        assert is_cut(silent[1])
-        assert ask(server, client_context(authority)) == 200
-        assert is_cut(silent[2])
+        assert is_closed(silent[0])
+        assert is_closed(silent[1])
+        assert fetch_status(server, client_context(authority)) == 200
+        assert is_closed(silent[2])
 
 
 def test_200_silent_clients_do_not_delay_a_handshake(authority: Authority, tls: Tls) -> None:
     with serving(tls) as server, contextlib.ExitStack() as open_:
         for _ in range(200):
             open_.enter_context(connect(server)).sendall(b"\x16\x03\x01")
-        assert ask(server, client_context(authority)) == 200
+        assert fetch_status(server, client_context(authority)) == 200
 
 
-def test_a_silent_or_slow_handshake_is_cut_at_the_deadline_of_the_first_head(tls: Tls) -> None:
+def test_slow_handshake_is_closed_at_the_header_deadline(tls: Tls) -> None:
     limits = Limits(header_seconds=0.4)
     with serving(tls, limits=limits) as server, connect(server) as silent, connect(server) as slow:
         begun = time.monotonic()
@@ -218,7 +221,7 @@ def test_a_silent_or_slow_handshake_is_cut_at_the_deadline_of_the_first_head(tls
                 hello = hello[1:] or b"\0"
             time.sleep(0.05)
         assert 0.3 < time.monotonic() - begun < 3
-        assert is_cut(silent)
+        assert is_closed(silent)
 
 
 @pytest.mark.parametrize(("limit", "act"), [row[1:] for row in DEADLINES], ids=[row[0] for row in DEADLINES])
@@ -244,7 +247,7 @@ def test_deadlines_are_the_same_with_tls(limit: str, act: Act, authority: Author
         assert time.monotonic() - begun > 0.3
 
 
-def test_stop_returns_at_once_with_handshakes_and_answers_under_way(authority: Authority, tls: Tls) -> None:
+def test_stop_is_immediate_during_handshakes_and_responses(authority: Authority, tls: Tls) -> None:
     def handler(_request: Request) -> Response:
         return Response(200, (), b"x" * 16_000_000)
 
@@ -258,14 +261,14 @@ def test_stop_returns_at_once_with_handshakes_and_answers_under_way(authority: A
             rest(client)
 
 
-def test_every_connection_asks_anew_how_it_is_secured(authority: Authority, ours: Pair, tls: Tls) -> None:
+def test_every_connection_uses_the_current_tls_settings(authority: Authority, ours: Pair, tls: Tls) -> None:
     now: list[Tls | None] = [tls]
     server = Server(["127.0.0.1:0"], echo, PATIENT, lambda: now[0])
     server.start()
     try:
-        assert ask(server, client_context(authority)) == 200
+        assert fetch_status(server, client_context(authority)) == 200
         now[0] = None
-        assert b" 200 " in talk(server, LAST)
+        assert b" 200 " in exchange(server, LAST)
         renewed = authority.sign("renewed", "localhost")
         assert renewed.number != ours.number
         now[0] = Tls(server_context(renewed))
@@ -288,21 +291,19 @@ NAMES = [
 
 
 @pytest.mark.parametrize(("allowed", "borne"), [row[1:] for row in NAMES], ids=[row[0] for row in NAMES])
-def test_a_client_certificate_for_an_allowed_name_is_taken(
+def test_client_certificate_for_an_allowed_name_is_accepted(
     authority: Authority, ours: Pair, allowed: str, borne: str
 ) -> None:
     tls = Tls(server_context(ours, authority.cert), frozenset({allowed, "other.example"}))
     with serving(tls) as server:
-        assert ask(server, client_context(authority, authority.sign("client", *borne.split()))) == 200
+        assert fetch_status(server, client_context(authority, authority.sign("client", *borne.split()))) == 200
 
 
 @pytest.mark.parametrize(
     "borne",
     ["scraper.example.org", "*.example", "https://scraper.example/", "", "192.0.2.1"],
 )
-def test_a_client_certificate_for_no_allowed_name_ends_the_connection_unanswered(
-    authority: Authority, ours: Pair, borne: str
-) -> None:
+def test_client_certificate_for_another_name_gets_no_response(authority: Authority, ours: Pair, borne: str) -> None:
     tls = Tls(server_context(ours, authority.cert), frozenset({"scraper.example"}))
     client = authority.sign("client", *borne.split())
     with serving(tls) as server, secured(server, client_context(authority, client)) as client_socket:
@@ -312,7 +313,7 @@ def test_a_client_certificate_for_no_allowed_name_ends_the_connection_unanswered
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_resumed_session_is_that_of_the_same_client(
+def test_resumed_session_keeps_the_client_certificate(
     authority: Authority, ours: Pair, version: ssl.TLSVersion
 ) -> None:
     tls = Tls(server_context(ours, authority.cert), frozenset({"scraper.example"}))
@@ -321,7 +322,7 @@ def test_a_resumed_session_is_that_of_the_same_client(
     with serving(tls) as server:
         with secured(server, context) as client:
             client.sendall(LAST)
-            assert next_answer(client).status == 200
+            assert next_response(client).status == 200
             session = client.session
         with (
             connect(server) as raw,
@@ -329,12 +330,10 @@ def test_a_resumed_session_is_that_of_the_same_client(
         ):
             client.sendall(LAST)
             assert client.session_reused
-            assert next_answer(client).status == 200
+            assert next_response(client).status == 200
 
 
-def test_a_client_certificate_must_be_of_the_authority_and_in_its_time(
-    tmp_path: Path, authority: Authority, ours: Pair
-) -> None:
+def test_client_certificate_must_be_trusted_and_valid(tmp_path: Path, authority: Authority, ours: Pair) -> None:
     tls = Tls(server_context(ours, authority.cert))
     refused = {
         "unknown ca": Authority(tmp_path, "a stranger").sign("stranger", "localhost"),
@@ -342,14 +341,14 @@ def test_a_client_certificate_must_be_of_the_authority_and_in_its_time(
         "certificate required": None,
     }
     with serving(tls) as server:
-        assert ask(server, client_context(authority, authority.sign("client", "localhost"))) == 200
+        assert fetch_status(server, client_context(authority, authority.sign("client", "localhost"))) == 200
         for alert, pair in refused.items():
             with pytest.raises(ssl.SSLError, match=alert):  # it reaches the client, whose request is still unread
-                ask(server, client_context(authority, pair))
+                fetch_status(server, client_context(authority, pair))
 
 
 @pytest.mark.parametrize("program", ["openssl", "curl"])
-def test_other_peoples_programs_understand_it(program: str, authority: Authority, ours: Pair) -> None:
+def test_openssl_and_curl_can_connect(program: str, authority: Authority, ours: Pair) -> None:
     if shutil.which(program) is None:
         pytest.skip(f"{program} is not on this machine")
     client = authority.sign("client", "localhost")

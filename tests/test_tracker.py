@@ -152,7 +152,7 @@ def test_a_revision_is_counted_and_keeps_first_seen() -> None:
     assert newest(tracker, reading(W3, 120), NOW + 120).counters.revisions == 1
 
 
-def test_a_field_that_a_revision_lacks_is_gone() -> None:
+def test_field_missing_in_a_revision_is_removed() -> None:
     known = newest(FRESH, Reading(WEEKLY, W3, (1, 2, 3, 4, 5, 6, 7)))
     tracker = newest(known, reading(W3, 3))
     assert tracker.history == History.of(WEEKLY, [StoredReading(reading(W3, 3), NOW)])
@@ -199,7 +199,7 @@ def test_a_week_without_data_is_remembered(why: str, reason: FetchError, week: W
     assert (tracker.state, tracker.last_result) == (known.state, known.last_result)
 
 
-def test_the_table_of_unavailable_periods_is_whole() -> None:
+def test_table_of_unavailable_periods_is_complete() -> None:
     assert len({row[0] for row in UNAVAILABLE}) == 6
 
 
@@ -292,7 +292,7 @@ def test_a_replaced_store_adds_history_and_keeps_the_result() -> None:
     assert (after.fetch_at_once, after.counters) == (False, tracker.counters)
 
 
-def test_a_status_is_what_the_tracker_knows() -> None:
+def test_status_has_the_values_of_the_tracker() -> None:
     tracker = newest(FRESH, reading(W3))
     status = tracker.status(next_fetch=NOW + 60)
     assert (status.report, status.state, status.last_result) == (WEEKLY, State.OK, tracker.last_result)

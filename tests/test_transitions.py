@@ -39,21 +39,21 @@ WAITING = after(State.NOT_READY)
 COURSES = [
     ("all is well", (OK, WAITING, OK), []),
     ("once when it breaks, once when it recovers", (OK, FAILED, FAILED, OK), ["app failing", "app recovered"]),
-    ("another kind is said, too", (FAILED, REFUSED, OK), ["app failing", "app failing", "app recovered"]),
+    ("another kind is logged, too", (FAILED, REFUSED, OK), ["app failing", "app failing", "app recovered"]),
     ("waiting for publication ends a failure", (FAILED, WAITING), ["app failing", "app recovered"]),
     ("twice", (SPENT, OK, SPENT, OK), ["app failing", "app recovered"] * 2),
 ]
 
 
 @pytest.mark.parametrize(("course", "steps", "events"), COURSES, ids=[row[0] for row in COURSES])
-def test_trouble_is_logged_when_it_begins_and_when_it_ends(
+def test_failure_is_logged_when_it_starts_and_ends(
     course: str, steps: tuple[ReportTracker, ...], events: list[str]
 ) -> None:
     assert course
     assert [event for event, _ in logged(*steps)] == events
 
 
-def test_what_another_report_has_said_is_not_repeated() -> None:
+def test_failure_logged_for_another_report_is_not_repeated() -> None:
     assert logged(REFUSED, OK, quiet=True) == []
 
 
@@ -61,7 +61,7 @@ def test_a_stored_failure_logs_only_its_recovery() -> None:
     assert logged(OK, start=after(State.FAILED, NOW - 3600)) == [("app recovered", "ok")]
 
 
-def test_the_duration_counts_from_the_first_kind_of_trouble() -> None:
+def test_duration_counts_from_the_first_failure() -> None:
     transitions = TransitionLog()
     transitions.restart([NEW])
     with capture_logs() as lines:
@@ -77,7 +77,7 @@ def test_a_new_period_is_logged_once() -> None:
     assert logged(published, published) == [("period published", "20261116-20261122")]
 
 
-def test_a_report_that_left_is_forgotten() -> None:
+def test_removed_report_is_forgotten() -> None:
     transitions = TransitionLog()
     transitions.restart([NEW])
     with capture_logs():

@@ -21,7 +21,7 @@ import pytest
 import urllib3
 
 from exporter import __version__
-from exporter.wechat import transport as room
+from exporter.wechat import transport as transport_module
 from exporter.wechat.messages import ApiRequest, ApiResponse, TransportError
 from exporter.wechat.transport import MAX_BODY, Transport
 
@@ -130,7 +130,7 @@ def failure(transport: Transport, call: ApiRequest) -> tuple[TransportError, flo
     return caught.value, time.monotonic() - begin
 
 
-def keeps_quiet(error: TransportError, log: str) -> bool:
+def leaks_nothing(error: TransportError, log: str) -> bool:
     told = "".join(traceback.format_exception(error)) + repr(error.args) + repr(error) + log
     chain = (error.__cause__, error.__context__)
     return chain == (None, None) and not any(word in told for word in (TOKEN, SECRET, USERINFO, "/path"))
@@ -151,7 +151,7 @@ def answers(data: bytes) -> Callable[[Peer], None]:
     return script
 
 
-def breaks_off(data: bytes) -> Callable[[Peer], None]:
+def closes_after(data: bytes) -> Callable[[Peer], None]:
     def script(peer: Peer) -> None:
         peer.request()
         peer.say(data)
@@ -200,7 +200,7 @@ def transport() -> Iterator[Transport]:
 
 
 @pytest.fixture
-def loud(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+def debug_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     caplog.set_level(logging.DEBUG)
     for name in ("urllib3", "requests", "urllib3.connectionpool"):
         caplog.set_level(logging.DEBUG, name)
@@ -251,17 +251,17 @@ HOSTILE = (
     Hostile("headers without an end", floods(HEAD, b"A: b\r\n"), "malformed", NOT_HTTP),
     Hostile("one header without an end", floods(HEAD + b"A: ", LARGE), "malformed", NOT_HTTP),
     Hostile("status line without an end", floods(b"HTTP/1.1 200 ", LARGE), "malformed", NOT_HTTP),
-    Hostile("garbage", breaks_off(b"\0\1\2 hello\r\n\r\n"), "malformed", NOT_HTTP),
-    Hostile("an echo of the request", breaks_off(ECHO), "malformed", NOT_HTTP),
+    Hostile("garbage", closes_after(b"\0\1\2 hello\r\n\r\n"), "malformed", NOT_HTTP),
+    Hostile("an echo of the request", closes_after(ECHO), "malformed", NOT_HTTP),
     Hostile("unknown HTTP version", answers(b"HTTP/7.0 200 OK\r\n\r\n"), "malformed", NOT_HTTP),
     Hostile("two lengths", answers(HEAD + b"Content-Length: 1, 2\r\n\r\nxx"), "malformed", NOT_HTTP),
     Hostile("compressed", answers(GZIP), "malformed", COMPRESSED),
-    Hostile("body shorter than promised", breaks_off(LONG + b"x"), "connection", BROKE_OFF),
-    Hostile("no body though promised", breaks_off(LONG), "connection", BROKE_OFF),
-    Hostile("chunks that break off", breaks_off(CHUNKED + b"5\r\nab"), "connection", BROKE_OFF),
-    Hostile("chunk without a size", breaks_off(CHUNKED + ECHO), "connection", BROKE_OFF),
+    Hostile("body shorter than promised", closes_after(LONG + b"x"), "connection", BROKE_OFF),
+    Hostile("no body though promised", closes_after(LONG), "connection", BROKE_OFF),
+    Hostile("chunks that break off", closes_after(CHUNKED + b"5\r\nab"), "connection", BROKE_OFF),
+    Hostile("chunk without a size", closes_after(CHUNKED + ECHO), "connection", BROKE_OFF),
     Hostile("closed at once", lambda _: None, "connection", "connection reset by peer"),
-    Hostile("closed without a response", breaks_off(b""), "connection", NO_ANSWER),
+    Hostile("closed without a response", closes_after(b""), "connection", NO_ANSWER),
     Hostile("plain HTTP where TLS belongs", lambda p: p.say(OK), "connection", "TLS failed: ", "https"),
 )
 
@@ -271,8 +271,8 @@ def test_the_table_of_hostile_servers_is_complete() -> None:
 
 
 @pytest.mark.parametrize("case", HOSTILE, ids=lambda case: case.name)
-def test_a_hostile_server_costs_no_more_than_the_timeout_and_tells_no_secret(
-    case: Hostile, transport: Transport, loud: pytest.LogCaptureFixture
+def test_hostile_server_ends_within_the_timeout_without_a_leak(
+    case: Hostile, transport: Transport, debug_log: pytest.LogCaptureFixture
 ) -> None:
     with closing(Server(case.script)) as server:
         error, took = failure(transport, call_to(server.port, case.scheme))
@@ -283,11 +283,11 @@ def test_a_hostile_server_costs_no_more_than_the_timeout_and_tells_no_secret(
     assert error.kind == case.fault
     assert took < BOUND
     assert case.fault != "timeout" or took > TIMEOUT * 0.9
-    assert keeps_quiet(error, loud.text)
+    assert leaks_nothing(error, debug_log.text)
     gc.collect()  # a socket that was lost is to be found here, not in a later test
 
 
-def test_a_reset_is_a_connection_fault(transport: Transport, loud: pytest.LogCaptureFixture) -> None:
+def test_reset_is_a_connection_error(transport: Transport, debug_log: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def reset() -> None:
@@ -301,7 +301,7 @@ def test_a_reset_is_a_connection_fault(transport: Transport, loud: pytest.LogCap
         error, _ = failure(transport, call_to(listener.getsockname()[1]))
         thread.join()
     assert (error.kind, str(error)) == ("connection", "connection reset by peer")
-    assert keeps_quiet(error, loud.text)
+    assert leaks_nothing(error, debug_log.text)
 
 
 PLAIN = (
@@ -319,19 +319,19 @@ PLAIN = (
 
 
 @pytest.mark.parametrize(("data", "reply"), [case[1:] for case in PLAIN], ids=[case[0] for case in PLAIN])
-def test_an_answer_that_arrives_whole_is_a_reply_and_nothing_is_logged(
-    data: bytes, reply: ApiResponse, transport: Transport, loud: pytest.LogCaptureFixture
+def test_complete_response_is_returned_without_a_log(
+    data: bytes, reply: ApiResponse, transport: Transport, debug_log: pytest.LogCaptureFixture
 ) -> None:
-    with closing(Server(breaks_off(data))) as server:
+    with closing(Server(closes_after(data))) as server:
         got = transport.send(call_to(server.port))
         assert server.accepted == 1
     assert got.status == reply.status
     assert got.retry_after == reply.retry_after
     assert reply.body == got.body or reply.body == got.body[:1]  # after a broken header the framing is lost
-    assert not loud.text
+    assert not debug_log.text
 
 
-def test_the_request_says_who_asks_and_that_it_wants_no_compression(transport: Transport) -> None:
+def test_request_has_a_user_agent_and_no_compression(transport: Transport) -> None:
     with closing(Server(good)) as server:
         call = call_to(server.port)
         transport.send(ApiRequest(call.endpoint, "POST", call.url, call.query, (("X-One", "1"),), call.body))
@@ -357,14 +357,14 @@ def test_a_kept_connection_serves_one_owner_alone(transport: Transport) -> None:
 
 
 HOOKS = (
-    (room._Response, "_read_status"),  # http.client, through response_class
-    (room._Connection, "_new_conn"),  # urllib3, through ConnectionCls; reads _dns_host and socket_options
-    (room._Connection, "request"),
-    (room._Connection, "is_connected"),
-    (room._Pool, "_put_conn"),  # urllib3, through pool_classes_by_scheme
-    (room._Adapter, "init_poolmanager"),  # requests
-    (room._Adapter, "proxy_manager_for"),
-    (room._Session, "get_redirect_target"),
+    (transport_module._Response, "_read_status"),  # http.client, through response_class
+    (transport_module._Connection, "_new_conn"),  # urllib3, through ConnectionCls; reads _dns_host and socket_options
+    (transport_module._Connection, "request"),
+    (transport_module._Connection, "is_connected"),
+    (transport_module._Pool, "_put_conn"),  # urllib3, through pool_classes_by_scheme
+    (transport_module._Adapter, "init_poolmanager"),  # requests
+    (transport_module._Adapter, "proxy_manager_for"),
+    (transport_module._Session, "get_redirect_target"),
 )
 
 
@@ -385,7 +385,7 @@ def test_the_libraries_call_the_hook(owner: type, hook: str, monkeypatch: pytest
         through(monkeypatch, server.port)
         with contextlib.suppress(TransportError):
             transport.send(call_to(server.port, "https", "elsewhere.test"))
-    assert calls, f"{hook} is called no more: see {room.__name__}"
+    assert calls, f"{hook} is called no more: see {transport_module.__name__}"
 
 
 def test_the_attributes_read_by_the_hooks_exist() -> None:
@@ -396,7 +396,7 @@ def test_the_attributes_read_by_the_hooks_exist() -> None:
     assert urllib3.connectionpool.HTTPConnectionPool.ConnectionCls is urllib3.connection.HTTPConnection
 
 
-def test_no_more_connections_are_kept_than_requests_run_at_once() -> None:
+def test_kept_connections_are_limited_to_the_concurrency() -> None:
     barrier = threading.Barrier(4)
 
     def together(peer: Peer) -> None:
@@ -412,7 +412,9 @@ def test_no_more_connections_are_kept_than_requests_run_at_once() -> None:
         assert server.accepted == 4
 
 
-def test_the_deadline_of_a_call_that_is_over_does_not_touch_the_next_on_its_connection() -> None:
+def test_deadline_of_a_call_does_not_affect_the_next_call() -> None:
+    """Both use the same connection."""
+
     def slow(peer: Peer) -> None:
         while True:
             peer.request()
@@ -425,7 +427,7 @@ def test_the_deadline_of_a_call_that_is_over_does_not_touch_the_next_on_its_conn
         assert server.accepted == 1
 
 
-def test_a_connection_that_was_cut_is_not_used_again(transport: Transport) -> None:
+def test_connection_that_timed_out_is_not_reused(transport: Transport) -> None:
     def first_late(peer: Peer) -> None:
         while True:
             peer.request()
@@ -439,7 +441,7 @@ def test_a_connection_that_was_cut_is_not_used_again(transport: Transport) -> No
         assert server.accepted == 2
 
 
-def test_a_kept_connection_is_watched_like_a_new_one(transport: Transport) -> None:
+def test_kept_connection_has_a_deadline_like_a_new_one(transport: Transport) -> None:
     def good_then_slow(peer: Peer) -> None:
         peer.request()
         peer.say(OK)
@@ -455,27 +457,25 @@ def test_a_kept_connection_is_watched_like_a_new_one(transport: Transport) -> No
     assert TIMEOUT * 0.9 < took < BOUND
 
 
-def test_a_connection_that_was_idle_for_long_is_not_used_again(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert room._IDLE_SECONDS == 60
+def test_connection_idle_for_too_long_is_not_reused(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert transport_module._IDLE_SECONDS == 60
     with closing(Server(good)) as server:
         transport.send(call_to(server.port))
-        monkeypatch.setattr(room, "_IDLE_SECONDS", 0.0)
+        monkeypatch.setattr(transport_module, "_IDLE_SECONDS", 0.0)
         transport.send(call_to(server.port))
         assert server.accepted == 2
 
 
-def test_a_connection_that_the_server_closed_meanwhile_is_not_used_again(transport: Transport) -> None:
-    with closing(Server(breaks_off(OK))) as server:
+def test_connection_closed_by_the_server_is_not_reused(transport: Transport) -> None:
+    with closing(Server(closes_after(OK))) as server:
         for _ in range(3):
             assert transport.send(call_to(server.port)).body == b"ok"
             time.sleep(0.1)
         assert server.accepted == 3
 
 
-def test_a_failed_call_is_not_tried_again(transport: Transport) -> None:
-    with closing(Server(breaks_off(b""))) as server:
+def test_failed_call_is_not_retried(transport: Transport) -> None:
+    with closing(Server(closes_after(b""))) as server:
         failure(transport, call_to(server.port))
         time.sleep(0.1)
         assert server.accepted == 1
@@ -522,7 +522,7 @@ def resolve_to(monkeypatch: pytest.MonkeyPatch, *ports: int) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
 
 
-def test_a_connect_that_nobody_answers_ends_at_the_timeout(transport: Transport) -> None:
+def test_connect_without_a_response_ends_at_the_timeout(transport: Transport) -> None:
     with unreachable() as port:
         error, took = failure(transport, call_to(port))
     assert (error.kind, str(error)) == ("timeout", LATE)
@@ -537,15 +537,13 @@ def test_all_addresses_of_a_name_share_one_timeout(transport: Transport, monkeyp
     assert TIMEOUT * 0.9 < took < BOUND
 
 
-def test_an_address_that_does_not_answer_leaves_time_for_the_next(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unresponsive_address_leaves_time_for_the_next(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     with unreachable() as port, closing(Server(good)) as server:
         resolve_to(monkeypatch, port, server.port)
         assert transport.send(call_to(80, host="two.example")).body == b"ok"
 
 
-def test_a_name_without_addresses_is_a_connection_fault(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_name_without_addresses_is_a_connection_error(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     resolve_to(monkeypatch)
     assert failure(transport, call_to(80, host="none.example"))[0].kind == "connection"
 
@@ -565,23 +563,23 @@ UNSENDABLE = (
 
 
 @pytest.mark.parametrize(("url", "words"), UNSENDABLE)
-def test_what_cannot_even_be_sent_is_a_connection_fault_and_tells_no_secret(
-    url: str, words: str, transport: Transport, loud: pytest.LogCaptureFixture
+def test_unsendable_request_is_a_connection_error_without_a_leak(
+    url: str, words: str, transport: Transport, debug_log: pytest.LogCaptureFixture
 ) -> None:
     call = ApiRequest("weekly", "POST", url.format(free_port()), (("access_token", TOKEN),), body=SECRET.encode())
     error, _ = failure(transport, call)
     assert error.kind == "connection"
     assert str(error).startswith(words)
-    assert keeps_quiet(error, loud.text)
+    assert leaks_nothing(error, debug_log.text)
 
 
 def test_a_header_that_cannot_be_sent_is_not_quoted(transport: Transport) -> None:
     error, _ = failure(transport, ApiRequest("x", "GET", "http://127.0.0.1:1/path", (), (("A", f"{SECRET}\n"),)))
     assert str(error) == "the request could not be sent (InvalidHeader)"
-    assert keeps_quiet(error, "")
+    assert leaks_nothing(error, "")
 
 
-def test_what_the_caller_was_busy_with_is_not_taken_for_the_cause(transport: Transport) -> None:
+def test_exception_handled_by_the_caller_is_not_the_cause(transport: Transport) -> None:
     try:
         raise TimeoutError  # noqa: TRY301 - stands for whatever the caller handles
     except TimeoutError:
@@ -633,7 +631,7 @@ def trusting(authority: Authority, timeout: float = 2) -> Iterator[Transport]:
         yield transport
 
 
-def test_a_trusted_server_is_asked_over_one_kept_connection(local: Authority) -> None:
+def test_trusted_server_is_called_over_one_kept_connection(local: Authority) -> None:
     with closing(Server(good, local.tls)) as server, trusting(local) as transport:
         assert [transport.send(call_to(server.port, "https")).body for _ in range(3)] == [b"ok"] * 3
         assert server.accepted == 1
@@ -647,27 +645,27 @@ def test_the_trusted_certificates_may_come_from_the_environment(
         assert transport.send(call_to(server.port, "https")).body == b"ok"
 
 
-def test_a_certificate_that_nobody_vouches_for_is_refused(
-    local: Authority, transport: Transport, loud: pytest.LogCaptureFixture
+def test_untrusted_certificate_is_rejected(
+    local: Authority, transport: Transport, debug_log: pytest.LogCaptureFixture
 ) -> None:
     with closing(Server(good, local.tls)) as server:
         error, _ = failure(transport, call_to(server.port, "https"))
         assert not server.seen
     assert (error.kind, str(error)) == ("connection", "certificate not accepted: self-signed certificate")
-    assert keeps_quiet(error, loud.text)
+    assert leaks_nothing(error, debug_log.text)
 
 
-def test_a_certificate_for_another_host_is_refused(elsewhere: Authority, loud: pytest.LogCaptureFixture) -> None:
+def test_certificate_for_another_host_is_rejected(elsewhere: Authority, debug_log: pytest.LogCaptureFixture) -> None:
     with closing(Server(good, elsewhere.tls)) as server, trusting(elsewhere) as transport:
         error, _ = failure(transport, call_to(server.port, "https", "localhost"))
         assert not server.seen
     assert error.kind == "connection"
     assert str(error).startswith("certificate not accepted: Hostname mismatch")
     assert "localhost" in str(error)
-    assert keeps_quiet(error, loud.text)
+    assert leaks_nothing(error, debug_log.text)
 
 
-def test_trusted_certificates_that_are_missing_are_named_as_the_reason(tmp_path: Path, local: Authority) -> None:
+def test_missing_trusted_certificates_are_named_in_the_error(tmp_path: Path, local: Authority) -> None:
     (tmp_path / "empty.pem").write_text("")
     for name, words in (
         ("none.pem", "the CA certificate file does not exist: check REQUESTS_CA_BUNDLE"),
@@ -713,9 +711,8 @@ def through(monkeypatch: pytest.MonkeyPatch, port: int, scheme: str = "http") ->
         monkeypatch.setenv(name, f"{scheme}://{USERINFO}:{USERINFO}@127.0.0.1:{port}")
 
 
-def test_https_goes_through_the_proxy_of_the_environment_over_one_kept_connection(
-    local: Authority, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_https_uses_the_proxy_over_one_kept_connection(local: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy is that of the environment."""
     with (
         closing(Server(good, local.tls)) as server,
         closing(Server(tunnel)) as proxy,
@@ -729,7 +726,7 @@ def test_https_goes_through_the_proxy_of_the_environment_over_one_kept_connectio
     assert b"\r\nProxy-Authorization: Basic " in proxy.seen[0]
 
 
-def test_a_proxy_may_itself_speak_tls(local: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_may_use_tls(local: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     def relay(peer: Peer) -> None:
         peer.request()
         peer.say(b"HTTP/1.1 407 No\r\n\r\n")
@@ -742,9 +739,7 @@ def test_a_proxy_may_itself_speak_tls(local: Authority, monkeypatch: pytest.Monk
     assert error.kind == "connection"
 
 
-def test_plain_http_is_for_this_machine_and_no_proxy_sees_it(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plain_http_to_this_machine_bypasses_the_proxy(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(Server(good)) as server, closing(Server(good)) as proxy:
         through(monkeypatch, proxy.port)
         monkeypatch.setenv("ALL_PROXY", f"http://127.0.0.1:{proxy.port}")
@@ -752,7 +747,7 @@ def test_plain_http_is_for_this_machine_and_no_proxy_sees_it(
         assert (proxy.accepted, server.accepted) == (0, 1)
 
 
-def test_no_proxy_names_the_hosts_that_are_asked_directly(local: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_lists_the_hosts_that_bypass_the_proxy(local: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(Server(good, local.tls)) as server, closing(Server(good)) as proxy, trusting(local) as transport:
         through(monkeypatch, proxy.port)
         monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
@@ -768,19 +763,19 @@ PROXIES: tuple[tuple[str, Callable[[Peer], None], str, str], ...] = (
     ("silent after CONNECT", answers(b""), "timeout", LATE),
     ("silent after the tunnel", answers(b"HTTP/1.1 200 OK\r\n\r\n"), "timeout", LATE),
     ("trickles headers", trickles(HEAD, b"A: b\r\n"), "timeout", LATE),
-    ("garbage", breaks_off(b"what?\r\n\r\n"), "malformed", "the response is not valid HTTP"),
+    ("garbage", closes_after(b"what?\r\n\r\n"), "malformed", "the response is not valid HTTP"),
 )
 
 
 @pytest.mark.parametrize(("_name", "script", "fault", "words"), PROXIES, ids=[case[0] for case in PROXIES])
-def test_a_hostile_proxy_costs_no_more_than_the_timeout_and_tells_no_secret(  # noqa: PLR0913, PLR0917 - a table's columns
+def test_hostile_proxy_ends_within_the_timeout_without_a_leak(  # noqa: PLR0913, PLR0917 - a table's columns
     _name: str,
     script: Callable[[Peer], None],
     fault: str,
     words: str,
     transport: Transport,
     monkeypatch: pytest.MonkeyPatch,
-    loud: pytest.LogCaptureFixture,
+    debug_log: pytest.LogCaptureFixture,
 ) -> None:
     with closing(Server(script)) as proxy:
         through(monkeypatch, proxy.port)
@@ -788,7 +783,7 @@ def test_a_hostile_proxy_costs_no_more_than_the_timeout_and_tells_no_secret(  # 
     assert error.kind == fault
     assert words in str(error)
     assert took < BOUND
-    assert keeps_quiet(error, loud.text)
+    assert leaks_nothing(error, debug_log.text)
     gc.collect()  # a socket that was lost is to be found here, not in a later test
 
 
@@ -802,17 +797,17 @@ PROXY_ADDRESSES = (
 
 
 @pytest.mark.parametrize(("address", "words"), PROXY_ADDRESSES)
-def test_a_proxy_that_cannot_be_used_is_named_without_its_userinfo(
+def test_unusable_proxy_is_named_without_its_userinfo(
     address: str,
     words: str,
     transport: Transport,
     monkeypatch: pytest.MonkeyPatch,
-    loud: pytest.LogCaptureFixture,
+    debug_log: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", address.format(USERINFO, free_port()))
     error, _ = failure(transport, call_to(1, "https"))
     assert (error.kind, str(error)) == ("connection", words)
-    assert keeps_quiet(error, loud.text)
+    assert leaks_nothing(error, debug_log.text)
 
 
 def test_256_threads_share_one_transport() -> None:
@@ -834,7 +829,7 @@ def assert_no_more_than(before: tuple[int, int]) -> None:
     assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
 
 
-def test_100_failed_calls_leave_neither_a_descriptor_nor_a_thread_behind(local: Authority) -> None:
+def test_failed_calls_leak_neither_descriptors_nor_threads(local: Authority) -> None:
     before = descriptors(), threading.active_count()
     scripts = [case for case in HOSTILE if case.scheme == "http"]
     with closing(Transport(timeout=0.05, concurrency=2)) as transport:
@@ -848,7 +843,7 @@ def test_100_failed_calls_leave_neither_a_descriptor_nor_a_thread_behind(local: 
         assert_no_more_than(before)
 
 
-def test_kept_connections_are_let_go_at_close(local: Authority) -> None:
+def test_close_releases_kept_connections(local: Authority) -> None:
     before = descriptors(), threading.active_count()
     with (
         closing(Server(good)) as plain,
@@ -896,9 +891,10 @@ def test_close_ends_a_hanging_connect_at_once() -> None:
     assert took < BOUND
 
 
-def test_close_may_come_twice_and_before_anything_was_sent_and_nothing_is_sent_after(
+def test_close_twice_is_allowed_and_later_calls_fail(
     transport: Transport,
 ) -> None:
+    """Close is also allowed before anything was sent."""
     with closing(Server(good)) as server:
         transport.close()
         transport.close()
@@ -908,9 +904,7 @@ def test_close_may_come_twice_and_before_anything_was_sent_and_nothing_is_sent_a
     assert took < BOUND
 
 
-def test_urllib3_stays_silent_whatever_logging_is_configured_to(
-    transport: Transport, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_urllib3_never_logs_a_token(transport: Transport, capsys: pytest.CaptureFixture[str]) -> None:
     handler = logging.StreamHandler()
     names = ("", "urllib3", "urllib3.connectionpool", "urllib3.connection", "requests")
     levels: dict[str, Any] = {name: logging.getLogger(name).level for name in names}
@@ -919,7 +913,7 @@ def test_urllib3_stays_silent_whatever_logging_is_configured_to(
             logging.getLogger(name).setLevel(logging.DEBUG)
             logging.getLogger(name).addHandler(handler)
         broken_header = HEAD + b"no header\r\nContent-Length: 1\r\n\r\nx"
-        with closing(Server(breaks_off(broken_header))) as server:
+        with closing(Server(closes_after(broken_header))) as server:
             transport.send(call_to(server.port))
     finally:
         for name in names:

@@ -201,7 +201,7 @@ VIEWS = {"": "Week", "?report=weekly": "Week", "?report=daily": "Day", "?report=
 
 
 @pytest.mark.parametrize(("query", "kind"), VIEWS.items())
-def test_each_report_has_its_view_with_its_own_policy(url: str, pages: Pages, query: str, kind: str) -> None:
+def test_each_report_has_a_view_with_its_own_policy(url: str, pages: Pages, query: str, kind: str) -> None:
     """The style differs from view to view, and so does the hash that the policy allows."""
     pages.render()
     response = requests.get(f"{url}/{query}", timeout=5)
@@ -211,7 +211,7 @@ def test_each_report_has_its_view_with_its_own_policy(url: str, pages: Pages, qu
     assert f"style-src 'sha256-{digest}'" in response.headers["Content-Security-Policy"]
 
 
-def test_unknown_report_is_answered_with_those_there_are(url: str, pages: Pages) -> None:
+def test_unknown_report_is_answered_with_the_known_ones(url: str, pages: Pages) -> None:
     pages.render()
     for query in ("yearly", "DAILY", "%3Cscript%3E", "weekly%00"):
         response = requests.get(f"{url}/?report={query}", timeout=5)
@@ -299,7 +299,7 @@ def test_error_in_one_rendering_does_not_stop_the_next() -> None:
     assert pages.current is not None
 
 
-def test_a_generation_is_not_changed_by_the_next() -> None:
+def test_generation_is_not_changed_by_the_next_one() -> None:
     pages = Pages(Guard(lambda _: None), (FULL,))
     pages.render()
     first = pages.current

@@ -187,7 +187,7 @@ BAD = (
         "web.yml:5: tls_server_config.max_version: must be TLS12 or TLS13",
     ),
     bad(
-        "versions the wrong way round",
+        "minimum version above the maximum",
         f"{TLS}  min_version: TLS13\n  max_version: TLS12\n  cipher_suites: [{ECDSA}]\n",
         "web.yml:5: tls_server_config.max_version: is lower than min_version",
     ),
@@ -231,12 +231,12 @@ BAD = (
         " must be NoClientCert, VerifyClientCertIfGiven or RequireAndVerifyClientCert",
     ),
     bad(
-        "an authority that nobody asks",
+        "an authority that is not used",
         f"{CLIENTS}  client_auth_type: NoClientCert\n",
         "web.yml:4: tls_server_config.client_ca_file: requires client_auth_type, such as RequireAndVerifyClientCert",
     ),
     bad(
-        "verification by nobody",
+        "verification without an authority",
         f"{TLS}  client_auth_type: VerifyClientCertIfGiven\n",
         "web.yml:4: tls_server_config.client_auth_type: requires client_ca_file, the CA that signs client certificates",
     ),
@@ -288,12 +288,12 @@ BAD = (
 )
 
 
-def test_the_table_of_bad_web_configurations_is_whole() -> None:
+def test_table_of_invalid_web_configurations_is_complete() -> None:
     assert len({row.name for row in BAD}) == len(BAD)
 
 
 @pytest.mark.parametrize("row", BAD, ids=lambda row: row.name)
-def test_a_bad_web_configuration_is_refused_in_exact_words_that_hold_nothing_of_it(
+def test_invalid_file_has_the_exact_message_without_its_values(
     row: Bad, made: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(made)
@@ -307,7 +307,7 @@ def test_a_bad_web_configuration_is_refused_in_exact_words_that_hold_nothing_of_
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"web\.yml: the file does not exist$"):
         load_web(tmp_path / "web.yml")
 
@@ -319,13 +319,13 @@ def tls_of(folder: Path, text: str) -> Tls:
 
 
 @pytest.mark.parametrize("text", ["{}", "tls_server_config: {}\nbasic_auth_users:\nhttp_server_config:\n  headers:\n"])
-def test_what_says_nothing_asks_for_nothing(made: Path, text: str) -> None:
+def test_empty_file_configures_nothing(made: Path, text: str) -> None:
     config = load(made, text)
     assert (config.tls, config.headers, config.users) == (None, (), ())
     assert [file.name for file, _ in config.files] == ["web.yml"]
 
 
-def test_the_defaults_are_those_of_the_toolkit(made: Path) -> None:
+def test_tls_defaults_are_those_of_the_exporter_toolkit(made: Path) -> None:
     context = tls_of(made, TLS).context
     assert (context.minimum_version, context.maximum_version) == (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
     assert context.verify_mode == ssl.CERT_NONE
@@ -360,14 +360,12 @@ VALUES: list[tuple[str, Callable[[Tls], object], object]] = [
 
 
 @pytest.mark.parametrize(("text", "found", "expected"), VALUES, ids=[row[0].partition("\n")[0] for row in VALUES])
-def test_each_option_comes_to_what_it_says(
-    made: Path, text: str, found: Callable[[Tls], object], expected: object
-) -> None:
+def test_each_tls_option_is_applied(made: Path, text: str, found: Callable[[Tls], object], expected: object) -> None:
     assert found(tls_of(made, f"{TLS}  {text}\n")) == expected
 
 
 @pytest.mark.parametrize(("go", "openssl"), CIPHERS.items(), ids=CIPHERS)
-def test_every_suite_is_one_that_openssl_has_by_that_name(made: Path, go: str, openssl: str) -> None:
+def test_every_suite_maps_to_the_same_suite_of_openssl(made: Path, go: str, openssl: str) -> None:
     chosen = tls_of(made, f"{TLS}  cipher_suites: [{go}]\n").context.get_ciphers()
     old = [cipher for cipher in chosen if cipher["protocol"] != "TLSv1.3"]
     assert [cipher["name"] for cipher in old] == [openssl]
@@ -383,7 +381,7 @@ def test_every_suite_is_one_that_openssl_has_by_that_name(made: Path, go: str, o
     assert len(CIPHERS) == 10
 
 
-def test_certificates_may_stand_in_the_file_itself(made: Path) -> None:
+def test_certificates_may_be_inline(made: Path) -> None:
     def inline(name: str, file: str) -> str:
         lines = (made / file).read_text().splitlines()
         return f"  {name}: |\n" + "".join(f"    {line}\n" for line in lines)
@@ -396,14 +394,14 @@ def test_certificates_may_stand_in_the_file_itself(made: Path) -> None:
     assert [file.name for file, _ in config.files] == ["web.yml"]
 
 
-def test_an_authority_may_stand_among_remarks_and_others(made: Path) -> None:
+def test_ca_file_may_have_comments_and_several_certificates(made: Path) -> None:
     second = Authority(made, "second").cert.read_text()
     (made / "both.crt").write_text(f"# Émile's\n{(made / 'authority.crt').read_text()}\n# et al.\n{second}")
     tls = tls_of(made, f"{TLS}  client_ca_file: both.crt\n  client_auth_type: VerifyClientCertIfGiven\n")
     assert len(tls.context.get_ca_certs()) == 2
 
 
-def test_paths_begin_in_the_folder_of_the_file(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_are_relative_to_the_file(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
     config = load(made, TLS)
     assert [file for file, _ in config.files] == [made / name for name in ("web.yml", "server.crt", "server.key")]
@@ -420,7 +418,7 @@ def test_a_key_that_others_can_read_is_a_warning(made: Path) -> None:
     assert load(made, TLS).warnings == ()
 
 
-def test_headers_are_taken_in_any_number_and_a_blank_one_is_none(made: Path) -> None:
+def test_several_headers_are_read_and_blank_ones_ignored(made: Path) -> None:
     given = {
         "X-Frame-Options": "deny",
         "X-Content-Type-Options": "nosniff",
@@ -434,7 +432,7 @@ def test_headers_are_taken_in_any_number_and_a_blank_one_is_none(made: Path) -> 
     assert dict(config.headers) == {name: value for name, value in given.items() if value}
 
 
-def test_users_are_names_and_hashes_which_no_repr_shows(made: Path) -> None:
+def test_users_have_hashes_that_no_repr_shows(made: Path) -> None:
     hashes = [HASH.replace("$2b$", f"$2{letter}$") for letter in "aby"]
     config = load(made, "basic_auth_users:\n" + "".join(f"  u{n}: {hash_}\n" for n, hash_ in enumerate(hashes)))
     assert config.users == tuple((f"u{n}", hash_) for n, hash_ in enumerate(hashes))

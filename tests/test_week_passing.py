@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from rig import Wall, exposed, machine_in, served, wired
+from harness import FakeClock, exposed, machine_time_zone, served, wired
 
 from exporter.periods import BEIJING, Week
 from exporter.poller.plan import jitter
@@ -29,30 +29,31 @@ def beijing(text: str) -> float:
 
 @pytest.fixture(params=["America/Los_Angeles", "Pacific/Auckland"])
 def _machine_zone(request: pytest.FixtureRequest) -> Iterator[None]:
-    with machine_in(request.param):
+    with machine_time_zone(request.param):
         yield
 
 
 @pytest.mark.usefixtures("_machine_zone")
-def test_a_week_passes_from_sunday_evening_to_tuesday() -> None:
+def test_new_week_is_fetched_at_the_planned_times() -> None:
+    """The fake clock runs from Sunday evening to Tuesday."""
     start, end, published = beijing("22T20:00"), beijing("24T12:00"), beijing("23T14:05")
     turn = beijing("23T10:00") + 30 * MINUTE * SPREAD
-    wall = Wall(start)
+    clock = FakeClock(start)
     old = Week.containing(beijing("15T12:00"))
     new = old.after()
     live = {}
-    with served([APP], wall) as (wechat, base_url), wired([APP], base_url, wall, history_weeks=2) as rooms:
-        while wall.now < end:
-            rooms.poller.drain()
+    with served([APP], clock) as (wechat, base_url), wired([APP], base_url, clock, history_weeks=2) as engine:
+        while clock.now < end:
+            engine.poller.drain()
             seen = len(wechat.calls)
-            (label,) = [key[2] for key in exposed(rooms) if key[0] == "weekly_visitors"]
-            live.setdefault(label, wall.now)
-            next_fetch = exposed(rooms)["next_fetch_timestamp_seconds", APPID, "weekly"]
-            wall.now = next_fetch - 1
-            rooms.poller.drain()
+            (label,) = [key[2] for key in exposed(engine) if key[0] == "weekly_visitors"]
+            live.setdefault(label, clock.now)
+            next_fetch = exposed(engine)["next_fetch_timestamp_seconds", APPID, "weekly"]
+            clock.now = next_fetch - 1
+            engine.poller.drain()
             assert len(wechat.calls) == seen, "nothing is asked a second too early"
-            wall.now = next_fetch
-        final = exposed(rooms)
+            clock.now = next_fetch
+        final = exposed(engine)
     expected = [(start, old.label), (start, old.before().label)]
     while (due := expected[-1][0] + 6 * HOUR * (1 + SPREAD)) < turn:
         expected.append((due, old.label))
@@ -79,11 +80,11 @@ def test_a_week_passes_from_sunday_evening_to_tuesday() -> None:
     assert final["previous_week_visitors", APPID, new.label] == wechat.row(APPID, old)["visit_uv"]
 
 
-def test_while_the_week_is_not_ready_the_older_one_stays_and_up_is_one() -> None:
-    wall = Wall(beijing("23T11:00"))
-    with served([APP], wall) as (_, base_url), wired([APP], base_url, wall, history_weeks=3) as rooms:
-        rooms.poller.drain()
-        found = exposed(rooms)
+def test_older_week_stays_and_up_is_1_until_the_week_is_ready() -> None:
+    clock = FakeClock(beijing("23T11:00"))
+    with served([APP], clock) as (_, base_url), wired([APP], base_url, clock, history_weeks=3) as engine:
+        engine.poller.drain()
+        found = exposed(engine)
     assert found["fetch_state", APPID, "weekly", "not_ready"] == 1
     assert found["up", APPID, "weekly"] == 1
     assert found["weekly_visitors", APPID, "20261109-20261115"] > 0
@@ -124,35 +125,33 @@ RECORDED = [
 
 
 @pytest.mark.parametrize(("moment", "row"), RECORDED, ids=["traffic", "none"])
-def test_the_recorded_answers_give_exactly_their_figures_and_zero_stays_zero(
-    moment: str, row: dict[str, float]
-) -> None:
-    wall = Wall(datetime.fromisoformat(moment).replace(tzinfo=BEIJING).timestamp())
-    with served([APP], wall) as (wechat, base_url):
+def test_recorded_responses_expose_their_figures_including_zero(moment: str, row: dict[str, float]) -> None:
+    clock = FakeClock(datetime.fromisoformat(moment).replace(tzinfo=BEIJING).timestamp())
+    with served([APP], clock) as (wechat, base_url):
         wechat.publish(APPID, row)
-        with wired([APP], base_url, wall, history_weeks=2) as rooms:
-            rooms.poller.drain()
-            found = exposed(rooms)
+        with wired([APP], base_url, clock, history_weeks=2) as engine:
+            engine.poller.drain()
+            found = exposed(engine)
     figures = {key[0]: value for key, value in found.items() if key[0].startswith("weekly_")}
     assert figures == {f"weekly_{field.metric}": row[field.wechat] for field in WEEKLY.fields}
     assert {key[2] for key in found if key[0].startswith("weekly_")} == {row["ref_date"]}
 
 
-def test_a_revised_week_is_noticed_counted_and_stored(tmp_path: object) -> None:
-    wall = Wall(beijing("24T12:00"))
+def test_revised_week_is_exposed_counted_and_stored(tmp_path: object) -> None:
+    clock = FakeClock(beijing("24T12:00"))
     week = Week(datetime(2026, 11, 16, tzinfo=BEIJING).date())
-    with served([APP], wall) as (wechat, base_url):
-        with wired([APP], base_url, wall, str(tmp_path), history_weeks=2) as rooms:
-            rooms.poller.drain()
+    with served([APP], clock) as (wechat, base_url):
+        with wired([APP], base_url, clock, str(tmp_path), history_weeks=2) as engine:
+            engine.poller.drain()
             wechat.publish(APPID, {**wechat.row(APPID, week), "visit_uv": 4321})
-            wall.now += 7 * HOUR
-            rooms.poller.drain()
-            found = exposed(rooms)
-            wall.now += 7 * HOUR
-            rooms.poller.drain()
-            assert exposed(rooms)["revisions_total", APPID, "weekly"] == 1
-        with wired([APP], base_url, wall, str(tmp_path), history_weeks=2) as rooms:
-            assert exposed(rooms)["weekly_visitors", APPID, week.label] == 4321
+            clock.now += 7 * HOUR
+            engine.poller.drain()
+            found = exposed(engine)
+            clock.now += 7 * HOUR
+            engine.poller.drain()
+            assert exposed(engine)["revisions_total", APPID, "weekly"] == 1
+        with wired([APP], base_url, clock, str(tmp_path), history_weeks=2) as engine:
+            assert exposed(engine)["weekly_visitors", APPID, week.label] == 4321
     assert found["weekly_visitors", APPID, week.label] == 4321
     assert found["revisions_total", APPID, "weekly"] == 1
     assert found["period_first_seen_timestamp_seconds", APPID, "weekly"] == beijing("24T12:00")

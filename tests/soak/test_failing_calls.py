@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 from fleet import APPS, ENVIRON, figures, write_configuration
-from rig import Running, running, served
+from harness import Running, running, served
 
 from exporter.liveness import STALL_SECONDS
 from exporter.reports import WEEKLY
@@ -45,7 +45,7 @@ POINTS = {
 
 @pytest.mark.timeout(200)
 @pytest.mark.parametrize("point", POINTS)
-def test_it_heals_or_ends_with_exit_code_1(tmp_path: Path, point: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_exporter_recovers_or_exits_with_code_1(tmp_path: Path, point: str, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "fiu").mkdir()
     within = ("fiu-run", "-x", "-f", str(tmp_path / "fiu" / "pipe"))
     with served(APPS) as (_, base_url):
@@ -62,20 +62,20 @@ def test_it_heals_or_ends_with_exit_code_1(tmp_path: Path, point: str, capsys: p
                     wrong |= {key: value for key, value in found.items() if right.get(key) != value}
                 time.sleep(0.1)
             fiu_control(tmp_path, exporter, f"disable name=posix/{point}")
-            healed = heals(exporter)
+            recovered = recovers(exporter)
             troubles = sum("level=error" in line or "level=warn" in line for line in exporter.log)
             with capsys.disabled():
-                end = "healed" if healed else f"ended with {exporter.process.poll()}"
+                end = "healed" if recovered else f"ended with {exporter.process.poll()}"
                 print(f"\n{point}: {end}, {troubles} warnings and errors")  # noqa: T201 (a soak says what it saw)
             assert not wrong
-            if healed:
+            if recovered:
                 assert figures(exporter.scrape()) == right
                 exporter.stop()
             else:
                 assert exporter.process.poll() == 1
 
 
-def heals(exporter: Running) -> bool:
+def recovers(exporter: Running) -> bool:
     """Whether it answers again; False once it has ended."""
     end = time.monotonic() + STALL_SECONDS + 20
     while exporter.process.poll() is None and time.monotonic() < end:

@@ -38,7 +38,7 @@ START = 60.0
 Samples = dict[tuple[str, ...], float]
 
 
-class Wall:
+class FakeClock:
     """A clock to be moved by hand."""
 
     def __init__(self, now: float) -> None:
@@ -58,7 +58,7 @@ def samples_of(exposition: str) -> Samples:
 
 
 @contextmanager
-def machine_in(zone: str) -> Iterator[None]:
+def machine_time_zone(zone: str) -> Iterator[None]:
     """The machine's own time zone is another one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", zone)
@@ -99,17 +99,17 @@ def wired(
         fetch=Fetch(**fetch),  # type: ignore[arg-type]
         api=Api(base_url=base_url),
     )
-    rooms = Engine(config, storage, clock)
+    engine = Engine(config, storage, clock)
     try:
-        yield rooms
+        yield engine
     finally:
-        rooms.close()
+        engine.close()
 
 
-def exposed(rooms: Engine) -> Samples:
-    """What a scrape of these rooms would read now."""
-    page = Renderer().render(rooms.poller.statuses())
-    return samples_of(compose(page, rooms.meters.registry, Format.TEXT, gzip=False).decode())
+def exposed(engine: Engine) -> Samples:
+    """Return the samples that a scrape of the engine has now."""
+    page = Renderer().render(engine.poller.statuses())
+    return samples_of(compose(page, engine.meters.registry, Format.TEXT, gzip=False).decode())
 
 
 @dataclass

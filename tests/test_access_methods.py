@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from rig import PREFIX, Running, Samples, command, running, served
+from harness import PREFIX, Running, Samples, command, running, served
 
 from exporter.periods import Week, newest_wanted
 from exporter.reports import REPORTS, WEEKLY
@@ -115,7 +115,7 @@ def assert_nothing_secret(exporter: Running, wechat: Simulator, folder: Path) ->
     assert all(app.appid in given for app in APPS), "the search finds what is there"
 
 
-def test_nine_apps_by_nine_ways_expose_the_same_kind_of_figures_and_nothing_secret(tmp_path: Path) -> None:
+def test_nine_access_methods_expose_all_figures_and_no_secret(tmp_path: Path) -> None:
     with served(APPS, services=SERVICES) as (wechat, base_url):  # type: ignore[arg-type]
         apps = entries(tmp_path, wechat, base_url)
         assert len(apps) == 9
@@ -166,7 +166,7 @@ def test_every_access_method_serves_every_report(tmp_path: Path) -> None:
             assert_nothing_secret(exporter, wechat, tmp_path)
 
 
-def test_check_live_asks_by_every_way(tmp_path: Path) -> None:
+def test_check_live_works_with_every_access_method(tmp_path: Path) -> None:
     with served(APPS, services=SERVICES) as (wechat, base_url):  # type: ignore[arg-type]
         configure(tmp_path, base_url, entries(tmp_path, wechat, base_url))
         result = command(tmp_path, "check", "--live")
@@ -212,7 +212,7 @@ REJECTED = {
 }
 
 
-def test_what_is_rejected_is_refused_in_words_that_say_what_to_do(tmp_path: Path) -> None:
+def test_rejected_credentials_are_refused_with_advice(tmp_path: Path) -> None:
     assert set(REJECTED) == set(WAYS)
     apps = [replace(app, cloud_permission=False) for app in APPS]
     outside = replace(SERVICES, hosting_appid="")
@@ -233,7 +233,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("kind", FAULTS, ids=[name for name, _ in FAULTS.values()])
-def test_every_way_tells_the_same_fault_in_the_same_words(kind: str, tmp_path: Path) -> None:
+def test_every_access_method_reports_a_fault_with_one_message(kind: str, tmp_path: Path) -> None:
     assert set(LAST_CALL) == set(WAYS)
     apps = [replace(app, faults=(InjectedFault(kind, LAST_CALL[way]),)) for way, app in zip(WAYS, APPS, strict=True)]
     with served(apps, services=SERVICES) as (wechat, base_url):  # type: ignore[arg-type]
@@ -242,11 +242,11 @@ def test_every_way_tells_the_same_fault_in_the_same_words(kind: str, tmp_path: P
 
 
 def assert_broken(folder: Path, wechat: Simulator, expected: dict[str, Broken]) -> None:
-    def told(samples: Samples) -> bool:
+    def reported(samples: Samples) -> bool:
         return all(("fetch_state", appid(way), "weekly", broken.state) in samples for way, broken in expected.items())
 
     with running(folder, "--log.level=debug") as exporter:
-        samples = exporter.scrape_until(told)
+        samples = exporter.scrape_until(reported)
         for way, broken in expected.items():
             assert samples["api_errors_total", appid(way), broken.errcode, "weekly"] >= 1, way
             line = exporter.logged(f"appid={appid(way)} report=weekly state={broken.state} errcode={broken.errcode} ")
@@ -255,7 +255,7 @@ def assert_broken(folder: Path, wechat: Simulator, expected: dict[str, Broken]) 
         assert_nothing_secret(exporter, wechat, folder)
 
 
-def test_without_any_listener_a_token_server_is_a_connection_that_failed(tmp_path: Path) -> None:
+def test_token_server_without_a_listener_is_a_connection_error(tmp_path: Path) -> None:
     with served(APPS, services=SERVICES) as (wechat, base_url):  # type: ignore[arg-type]
         written = entries(tmp_path, wechat, base_url)
         written["token_url"]["token_url"]["url"] = "http://127.0.0.1:9/{appid}"

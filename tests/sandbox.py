@@ -1,4 +1,4 @@
-"""Becomes another program, confined as systemd would: ``confined.py CONFINEMENT PROGRAM ARGUMENT...``, as root.
+"""Becomes another program, confined as systemd would: ``sandbox.py CONFINEMENT PROGRAM ARGUMENT...``, as root.
 
 CONFINEMENT is a file of JSON: the system calls and address families that are allowed, and the user to become. All
 capabilities go, no privileges can be had again, and no memory can be both written and executed.

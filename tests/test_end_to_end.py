@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 from fleet import APPS, ENVIRON, HOUR, WEEKS, figures, write_configuration
-from rig import Samples, command, running, served
+from harness import Samples, command, running, served
 
 from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
@@ -44,7 +44,8 @@ def expected_figures(wechat: Simulator) -> Samples:
     return expected
 
 
-def test_every_figure_and_its_twins_are_exposed_exactly_and_wechat_is_asked_no_more_than_needed(tmp_path: Path) -> None:
+def test_all_figures_are_exposed_with_no_more_calls_than_needed(tmp_path: Path) -> None:
+    """Comparison figures are included; a restart exposes the same without a request."""
     with served(APPS) as (wechat, base_url):
         write_configuration(tmp_path, base_url)
         with running(tmp_path, **ENVIRON) as first:
@@ -72,7 +73,8 @@ def test_every_figure_and_its_twins_are_exposed_exactly_and_wechat_is_asked_no_m
         assert len(wechat.calls) == len(APPS) * (1 + WEEKS), "a restart asks nothing early"
 
 
-def test_a_wrong_secret_corrected_in_its_file_is_asked_at_once_after_a_restart(tmp_path: Path) -> None:
+def test_corrected_secret_is_used_at_once_after_a_restart(tmp_path: Path) -> None:
+    """A refusal is not retried early without a restart."""
     app = APPS[0]
     with served([app]) as (wechat, base_url):
         write_configuration(tmp_path, base_url, (app,))
@@ -97,7 +99,7 @@ def test_a_wrong_secret_corrected_in_its_file_is_asked_at_once_after_a_restart(t
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_within_two_seconds_even_with_requests_hanging(tmp_path: Path, number: int) -> None:
+def test_exporter_stops_within_2_seconds_with_hanging_requests(tmp_path: Path, number: int) -> None:
     hanging = tuple(replace(app, faults=(InjectedFault("hang"),)) for app in APPS)
     with served(hanging) as (wechat, base_url):
         write_configuration(tmp_path, base_url, hanging, timeout="1m")
@@ -114,7 +116,7 @@ def test_it_stops_within_two_seconds_even_with_requests_hanging(tmp_path: Path, 
             assert "Traceback" not in "".join(exporter.log)
 
 
-def test_what_one_app_does_delays_no_other(tmp_path: Path) -> None:
+def test_failing_app_does_not_delay_another(tmp_path: Path) -> None:
     kinds = ("hang", "trickled_body", "trickled_head", "endless", "reset", "deep")
     broken = tuple(
         SimulatedApp(f"wx00000000000000a{n}", "s" * 20, faults=(InjectedFault(k),)) for n, k in enumerate(kinds)
@@ -170,7 +172,7 @@ FAULTS = {
 }
 
 
-def test_every_fault_has_its_state_and_its_code_and_gives_no_secret_away(tmp_path: Path) -> None:
+def test_every_fault_has_its_state_and_code_and_leaks_no_secret(tmp_path: Path) -> None:
     assert {kind for kind in FAULTS if not kind.lstrip("-").isdigit()} == set(KINDS)
     apps = {
         kind: SimulatedApp(f"wx00000000000001{n:02x}", f"secret-of-{n:02x}-{'x' * 20}", faults=(InjectedFault(kind),))
@@ -211,7 +213,8 @@ def test_every_fault_has_its_state_and_its_code_and_gives_no_secret_away(tmp_pat
     assert "Traceback" not in log
 
 
-def test_changes_are_visible_within_two_seconds_and_an_apps_values_change_together(tmp_path: Path) -> None:
+def test_changes_are_exposed_within_2_seconds_and_atomically(tmp_path: Path) -> None:
+    """All values of an app change together."""
     app = APPS[0]
     with served([app]) as (wechat, base_url):
         write_configuration(tmp_path, base_url, (app,), interval="1s", retry_interval="1s")
@@ -236,7 +239,8 @@ def test_changes_are_visible_within_two_seconds_and_an_apps_values_change_togeth
             exporter.stop()
 
 
-def test_a_broken_app_file_costs_only_its_own_apps_and_is_said_everywhere(tmp_path: Path) -> None:
+def test_invalid_app_file_affects_only_its_own_apps(tmp_path: Path) -> None:
+    """The error is in the metrics, in the log, on the status page and in the output of check."""
     with served(APPS) as (_, base_url):
         write_configuration(tmp_path, base_url)
         (tmp_path / "apps.d" / "broken.yaml").write_text("- appid: wx00000000000000ff\n  secrte: x\n")
@@ -255,7 +259,8 @@ def test_a_broken_app_file_costs_only_its_own_apps_and_is_said_everywhere(tmp_pa
         assert "apps.d/broken.yaml:2: [0].secrte: unknown option; did you mean secret?" in checked.stdout
 
 
-def test_a_store_that_cannot_be_used_is_said_in_log_metric_and_page_and_the_figures_are_served(tmp_path: Path) -> None:
+def test_unusable_store_is_reported_and_figures_are_served(tmp_path: Path) -> None:
+    """It is reported in the log, in the metrics and on the status page."""
     (tmp_path / "data").mkdir()
     with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as db:
         db.executescript(f"PRAGMA user_version = 999; PRAGMA application_id = {APPLICATION_ID}")
@@ -271,7 +276,8 @@ def test_a_store_that_cannot_be_used_is_said_in_log_metric_and_page_and_the_figu
             exporter.stop()
 
 
-def test_a_second_exporter_on_the_same_storage_is_refused_and_a_fetch_is_not(tmp_path: Path) -> None:
+def test_second_exporter_on_the_same_storage_is_rejected(tmp_path: Path) -> None:
+    """The command fetch works on the same storage."""
     with served(APPS) as (_, base_url):
         write_configuration(tmp_path, base_url)
         with running(tmp_path, **ENVIRON) as exporter:
@@ -283,7 +289,7 @@ def test_a_second_exporter_on_the_same_storage_is_refused_and_a_fetch_is_not(tmp
             exporter.stop()
 
 
-def test_a_taken_port_ends_it_with_a_clear_message(tmp_path: Path) -> None:
+def test_port_in_use_is_a_clear_startup_error(tmp_path: Path) -> None:
     with served(APPS) as (_, base_url), closing(socket.create_server(("127.0.0.1", 0))) as taken:
         write_configuration(tmp_path, base_url)
         port = taken.getsockname()[1]
@@ -293,7 +299,7 @@ def test_a_taken_port_ends_it_with_a_clear_message(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_the_proxy_of_the_environment_is_used(tmp_path: Path) -> None:
+def test_proxy_of_the_environment_is_used(tmp_path: Path) -> None:
     write_configuration(tmp_path, "https://api.weixin.qq.com", APPS[:1])
     with closing(socket.create_server(("127.0.0.1", 0))) as proxy:
         url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
@@ -304,7 +310,7 @@ def test_the_proxy_of_the_environment_is_used(tmp_path: Path) -> None:
             exporter.stop()
 
 
-def test_prometheus_itself_reads_the_exporter(tmp_path: Path, prometheus: str) -> None:
+def test_prometheus_scrapes_the_exporter(tmp_path: Path, prometheus: str) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         port = free.getsockname()[1]
     with served(APPS) as (wechat, base_url):

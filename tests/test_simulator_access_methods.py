@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from rig import Wall
+from harness import FakeClock
 
 from exporter.httpd import Headers, Request, Response
 from exporter.periods import Week, newest_wanted
@@ -39,7 +39,7 @@ def ask(
     headers: dict[str, str] | None = None,
     **query: str,
 ) -> dict[str, Any]:
-    wechat = Simulator([app], Wall(NOW), services=around)
+    wechat = Simulator([app], FakeClock(NOW), services=around)
     if query.get("access_token") == "good":
         query["access_token"] = wechat.live_token(app.appid)[0]
     sent = Headers((headers or {}).items())
@@ -57,11 +57,11 @@ PLATFORM = [
 
 
 @pytest.mark.parametrize(("changes", "token", "code"), PLATFORM)
-def test_a_platform_must_be_the_one_that_the_app_has_authorized(changes: dict[str, str], token: str, code: int) -> None:
+def test_platform_must_be_authorized_by_the_app(changes: dict[str, str], token: str, code: int) -> None:
     assert ask(AUTHORIZER_TOKEN_PATH, AUTHORIZE | changes, component_access_token=token)["errcode"] == code
 
 
-def test_a_platform_gets_a_token_and_perhaps_a_new_refresh_token() -> None:
+def test_platform_gets_a_token_and_optionally_a_refresh_token() -> None:
     good = ask(AUTHORIZER_TOKEN_PATH, AUTHORIZE, component_access_token="COMPONENT")
     assert (good["expires_in"], good["authorizer_refresh_token"]) == (7200, "REFRESH")
     renewed = replace(APP, next_refresh_token="NEXT")
@@ -82,14 +82,14 @@ INVOKED = [
 
 
 @pytest.mark.parametrize(("changes", "app", "code"), INVOKED)
-def test_a_function_is_invoked_where_token_environment_and_name_are_right(
+def test_function_requires_the_right_token_environment_and_name(
     changes: dict[str, str], app: SimulatedApp, code: int
 ) -> None:
     query = {"access_token": "good", "env": "prod-1", "name": "analysis"} | changes
     assert ask(INVOKE_FUNCTION_PATH, EVENT, app, **query)["errcode"] == code
 
 
-def test_a_function_answers_in_text_with_the_names_of_a_cloud_call_or_the_error_that_it_met() -> None:
+def test_function_returns_json_text_in_camel_case_or_an_error() -> None:
     query = {"access_token": "good", "env": "prod-1", "name": "analysis"}
     good = ask(INVOKE_FUNCTION_PATH, EVENT, **query)
     assert (good["errcode"], good["errmsg"]) == (0, "ok")
@@ -105,7 +105,7 @@ def test_a_function_answers_in_text_with_the_names_of_a_cloud_call_or_the_error_
 
 
 @pytest.mark.parametrize("path", [TOKEN_SERVER, HTTP_ACCESS])
-def test_the_services_beside_wechat_demand_their_key_and_know_their_apps(path: str) -> None:
+def test_other_services_require_their_key_and_a_known_app(path: str) -> None:
     assert ask(f"{path}wx1", EVENT) == {"status": 401}
     assert ask(f"{path}wx1", EVENT, headers={KEY_HEADER: "other"}) == {"status": 401}
     assert ask(f"{path}wx2", EVENT, headers={KEY_HEADER: "KEY"}) == {"status": 404}
@@ -125,7 +125,7 @@ HOSTED = [
 
 
 @pytest.mark.parametrize(("query", "around", "outcome"), HOSTED)
-def test_a_container_is_known_without_a_token_and_by_its_own_token_alone(
+def test_container_needs_no_token_or_its_own_one(
     query: dict[str, str], around: SimulatedServices, outcome: object
 ) -> None:
     found = ask(WEEKLY.path, DATES, around=around, **query)

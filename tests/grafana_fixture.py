@@ -1,4 +1,4 @@
-"""A stage for the dashboard: weeks of the demo's apps, exporters that serve them, a Prometheus that scrapes those.
+"""Data for the dashboard's tests: weeks of the demo's apps, exporters that serve them, a Prometheus that scrapes those.
 
 The exporters' clock is moved by hand, a week or a day at a time, and ends at the real time; Prometheus' clock is the
 real one.
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 import requests
-from rig import Wall
+from harness import FakeClock
 
 from exporter import demo
 from exporter.httpd import Server
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 
 JOB = "wechat-miniprogram"
 WEEKS = 5
-"""Weeks that pass on the stage ..."""
+"""Weeks that pass ..."""
 DAYS = 7
 """... and how many of its days, before the last week, pass one by one."""
 FETCHED = replace(demo.FETCH, interval=3600.0, history_weeks=53)
-"""How the exporter of the stage fetches: as far back as the month a year before, and not again while it plays."""
+"""How the exporter fetches: as far back as the month a year before, and not again in the meantime."""
 VARIABLES = {"__rate_interval": "1m", "__range": "1h", "job": ".+", "appid": ".+"}
 """What Grafana puts in place of the dashboard's variables where everything is chosen."""
 
@@ -53,7 +53,7 @@ def free_address() -> str:
         return f"127.0.0.1:{free.getsockname()[1]}"
 
 
-def whole_second() -> float:
+def next_full_second() -> float:
     """Wait for the next one, where Grafana ends a graph, and return it."""
     time.sleep(1 - time.time() % 1)
     return float(round(time.time()))
@@ -98,7 +98,7 @@ class Prometheus:
             self._process.wait(20)
             self._process = None
 
-    def ask(self, path: str, **parameters: object) -> list[Json]:
+    def query(self, path: str, **parameters: object) -> list[Json]:
         """The result of a query, which must succeed without warnings."""
         answer = requests.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=20).json()  # type: ignore[arg-type]
         assert answer["status"] == "success", f"{answer['error']}: {parameters}"
@@ -110,7 +110,7 @@ class Prometheus:
         began = time.time()
         deadline = time.monotonic() + 30
         while True:
-            seen = self.ask("query", query=f'timestamp(up{{job="{JOB}"}}) and up == 1')
+            seen = self.query("query", query=f'timestamp(up{{job="{JOB}"}}) and up == 1')
             if len([sample for sample in seen if float(sample["value"][1]) > began]) == exporters:
                 return
             assert time.monotonic() < deadline, seen
@@ -118,31 +118,31 @@ class Prometheus:
 
 
 class Exporter:
-    """An exporter in this process, on a clock of the stage's, that fetches when told to."""
+    """An exporter in this process, on a fake clock, that fetches on request."""
 
-    def __init__(self, config: Config, clock: Wall, address: str) -> None:
-        self._rooms = Engine(config, ":memory:", clock)
-        self._pages = Pages(self._rooms.guard)
-        self._rooms.poller.publish_to(self._pages.publish)
+    def __init__(self, config: Config, clock: FakeClock, address: str) -> None:
+        self._engine = Engine(config, ":memory:", clock)
+        self._pages = Pages(self._engine.guard)
+        self._engine.poller.publish_to(self._pages.publish)
         context = PageContext("/metrics", (), clock())
-        site = Site("/metrics", self._pages, self._rooms.meters.registry, lambda: context)
+        site = Site("/metrics", self._pages, self._engine.meters.registry, lambda: context)
         self._server = Server((address,), site)
         self.fetch()
         self._server.start()
 
     def fetch(self) -> None:
         """Fetches what is due, and exposes it."""
-        self._rooms.poller.drain()
+        self._engine.poller.drain()
         self._pages.render()
 
     def close(self) -> None:
         """Ends it."""
         self._server.stop()
-        self._rooms.close()
+        self._engine.close()
 
 
 @dataclass
-class Stage:
+class GrafanaFixture:
     """What was played, to be queried afterwards: moments are Unix seconds of queries."""
 
     prometheus: Prometheus
@@ -171,29 +171,29 @@ class Stage:
         return self._live(Day)
 
     def irregular_day(self) -> Day:
-        """The one day that the calendar of the stage calls irregular."""
+        """The one day that the fake calendar calls irregular."""
         return irregular_day(self.now)
 
     def _live(self, kind: type[P]) -> list[P]:
         return list(dict.fromkeys(newest_wanted(kind, at, demo.FETCH.ready_after) for at in self.passed))
 
-    def ask(self, expression: str, moment: str, *, instant: bool = False, **variables: str) -> list[Json]:
+    def query(self, expression: str, moment: str, *, instant: bool = False, **variables: str) -> list[Json]:
         """Return the result of an expression of the dashboard at one of the moments."""
         chosen = VARIABLES | variables
         query = re.sub(r"\$([a-z_]+)", lambda name: chosen[name[1]], expression)
         at = self.moments[moment]
         if instant:
-            return self.prometheus.ask("query", query=query, time=at)
-        return self.prometheus.ask("query_range", query=query, start=at - 60, end=at, step=1)
+            return self.prometheus.query("query", query=query, time=at)
+        return self.prometheus.query("query_range", query=query, start=at - 60, end=at, step=1)
 
 
 def irregular_day(now: float) -> Day:
-    """A day that was live on the stage, whatever the date of the test."""
+    """A day that was live, whatever the date of the test."""
     return newest_wanted(Day, now, demo.FETCH.ready_after).before(9)
 
 
 @contextmanager
-def played(program: str, folder: Path) -> Iterator[Stage]:
+def play_history(program: str, folder: Path) -> Iterator[GrafanaFixture]:
     """Four weeks pass; then a fifth, while Prometheus is restarted; then a second exporter joins.
 
     The last days of the fourth week pass one by one; one of them is a holiday, and there is no other. The second
@@ -204,40 +204,40 @@ def played(program: str, folder: Path) -> Iterator[Stage]:
         patch = undo.enter_context(pytest.MonkeyPatch.context())
         _one_holiday(patch, irregular_day(now))
         roles = demo.demo_apps(now)
-        wall = Wall(now - (WEEKS - 1) * 7 * DAY)
-        wechat = demo.simulator(roles, wall)
+        clock = FakeClock(now - (WEEKS - 1) * 7 * DAY)
+        wechat = demo.simulator(roles, clock)
         server = demo.serve(wechat, "127.0.0.1:0")
         undo.callback(server.stop)
         config = demo.configuration(roles, f"http://{server.addresses[0]}")
         config = replace(config, fetch=FETCHED)
         first, second = free_address(), free_address()
-        exporter = Exporter(config, wall, first)
+        exporter = Exporter(config, clock, first)
         undo.callback(exporter.close)
         prometheus = Prometheus(program, folder, (first, second))
-        stage = Stage(prometheus, wechat, roles, now, passed=[wall.now])
+        fixture = GrafanaFixture(prometheus, wechat, roles, now, passed=[clock.now])
         undo.callback(prometheus.stop)
         prometheus.start()
         prometheus.wait_for_scrapes()
         weeks = [7.0 * ago for ago in range(WEEKS - 2, 1, -1)]
         for days_ago in (*weeks, *(7.0 + ago for ago in reversed(range(DAYS)))):
-            wall.now = now - days_ago * DAY
+            clock.now = now - days_ago * DAY
             exporter.fetch()
             prometheus.wait_for_scrapes()
-            stage.passed.append(wall.now)
-        stage.moments["steady"] = whole_second()
+            fixture.passed.append(clock.now)
+        fixture.moments["steady"] = next_full_second()
         prometheus.stop()
-        wall.now = now
+        clock.now = now
         exporter.fetch()
         prometheus.start()
         prometheus.wait_for_scrapes()
-        stage.passed.append(now)
-        stage.moments["switch"] = whole_second()
-        late = Exporter(_renamed(replace(config, fetch=demo.FETCH)), Wall(now - 7 * DAY), second)
+        fixture.passed.append(now)
+        fixture.moments["switch"] = next_full_second()
+        late = Exporter(_renamed(replace(config, fetch=demo.FETCH)), FakeClock(now - 7 * DAY), second)
         undo.callback(late.close)
         prometheus.wait_for_scrapes(2)
-        stage.moments["replicas"] = whole_second()
+        fixture.moments["replicas"] = next_full_second()
         patch.undo()  # the stage stays for the session, and other tests need the real calendar
-        yield stage
+        yield fixture
 
 
 def _one_holiday(patch: pytest.MonkeyPatch, holiday: Day) -> None:

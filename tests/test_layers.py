@@ -11,7 +11,7 @@ from sources import MODULES
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "exporter"
 
-FLOORS = {
+LAYERS = {
     "exporter": 0,
     "exporter.periods": 1,
     "exporter.guard": 1,
@@ -52,7 +52,7 @@ WECHAT = {
 }
 """The order inside ``wechat/``."""
 
-DOORS = {
+RESTRICTED_IMPORTS = {
     "requests": {"exporter.wechat.transport"},
     "urllib3": {"exporter.wechat"},
     "sqlite3": {"exporter.store"},
@@ -73,9 +73,9 @@ DOORS = {
 """Who may import what leads out of the house."""
 
 
-def room(module: str, rooms: dict[str, int]) -> str:
+def package(module: str, packages: dict[str, int]) -> str:
     """The room a module lies in: the longest name in the table that it begins with."""
-    return max((name for name in rooms if module == name or module.startswith(f"{name}.")), key=len)
+    return max((name for name in packages if module == name or module.startswith(f"{name}.")), key=len)
 
 
 def imports(tree: ast.Module) -> set[str]:
@@ -97,32 +97,32 @@ def named(module: str) -> str:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_imports_look_down(module: str) -> None:
-    here = room(module, FLOORS)
+def test_modules_import_only_lower_layers(module: str) -> None:
+    here = package(module, LAYERS)
     for name in imports(MODULES[module]):
         if not name.startswith("exporter"):
             continue
-        there = room(named(name), FLOORS)
+        there = package(named(name), LAYERS)
         if there == here:
-            if here == "exporter.wechat" and room(named(name), WECHAT) != room(module, WECHAT):
-                assert WECHAT[room(named(name), WECHAT)] < WECHAT[room(module, WECHAT)], f"{module} -> {name}"
+            if here == "exporter.wechat" and package(named(name), WECHAT) != package(module, WECHAT):
+                assert WECHAT[package(named(name), WECHAT)] < WECHAT[package(module, WECHAT)], f"{module} -> {name}"
             continue
-        assert FLOORS[there] < FLOORS[here], f"{module} -> {name}"
+        assert LAYERS[there] < LAYERS[here], f"{module} -> {name}"
 
 
-def test_every_module_has_a_floor_and_every_floor_a_module() -> None:
-    rooms = {room(module, FLOORS) for module in MODULES}
-    assert rooms == set(FLOORS)
-    inside = {room(module, WECHAT) for module in MODULES if module.startswith("exporter.wechat")}
+def test_every_module_has_a_layer_and_every_layer_a_module() -> None:
+    packages = {package(module, LAYERS) for module in MODULES}
+    assert packages == set(LAYERS)
+    inside = {package(module, WECHAT) for module in MODULES if module.startswith("exporter.wechat")}
     assert inside == set(WECHAT)
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_each_door_to_the_world_belongs_to_its_room(module: str) -> None:
+def test_each_external_import_is_allowed_in_its_package_only(module: str) -> None:
     for name in imports(MODULES[module]):
-        for door, rooms in DOORS.items():
-            if name == door or name.startswith(f"{door}."):
-                assert {module, room(module, FLOORS)} & rooms, f"{module} imports {name}"
+        for restricted, packages in RESTRICTED_IMPORTS.items():
+            if name == restricted or name.startswith(f"{restricted}."):
+                assert {module, package(module, LAYERS)} & packages, f"{module} imports {name}"
 
 
 SINGLE_REPORTS = {"WEEKLY", "DAILY", "MONTHLY"}
@@ -130,17 +130,17 @@ SINGLE_REPORTS = {"WEEKLY", "DAILY", "MONTHLY"}
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_single_reports_are_named_where_they_belong(module: str) -> None:
+def test_single_reports_are_named_only_in_allowed_packages(module: str) -> None:
     named_here = {node.id for node in ast.walk(MODULES[module]) if isinstance(node, ast.Name)} & SINGLE_REPORTS
     allowed = {"exporter.reports", "exporter.alerts", "exporter.dashboards"}
-    assert not named_here or room(module, FLOORS) in allowed, named_here
+    assert not named_here or package(module, LAYERS) in allowed, named_here
 
 
 def source(module: str) -> str:
     return ast.unparse(MODULES[module])
 
 
-def test_the_wall_clock_and_the_environment_are_read_in_cli_alone() -> None:
+def test_clock_and_environment_are_read_in_cli_only() -> None:
     readers = {
         module
         for module in MODULES
@@ -150,7 +150,7 @@ def test_the_wall_clock_and_the_environment_are_read_in_cli_alone() -> None:
     assert readers == {"exporter.cli"}
 
 
-def test_there_is_one_broad_handler() -> None:
+def test_only_one_module_catches_every_exception() -> None:
     broad = [
         module
         for module, tree in MODULES.items()
@@ -163,6 +163,6 @@ def test_there_is_one_broad_handler() -> None:
     assert [module for module in MODULES if "suppress(Exception" in source(module)] == []
 
 
-def test_no_module_is_named_for_what_it_is_not() -> None:
+def test_no_module_has_a_catch_all_name() -> None:
     names = {part for module in MODULES for part in module.split(".")}
     assert not names & {"utils", "util", "helpers", "common", "base", "manager", "misc"}
