@@ -1,7 +1,7 @@
 """A search of everything that a test run wrote for every secret that the tests gave to the exporter.
 
-Searched are what processes printed and logged, the responses that ``harness`` read, what tests printed, and each file in a
-test's directory that another process wrote; what the process of the tests wrote there, the exporter was given. Each
+It searches what processes printed and logged, the responses that ``harness`` read, what tests printed, and each file in
+a test's directory that another process wrote. What the process of the tests wrote there is the exporter's input. Each
 process of a test run searches what was written in it; a find is an error of its last test.
 """
 
