@@ -453,7 +453,7 @@ def test_exporter_metrics_are_current_at_each_scrape() -> None:
         return found[0]
 
     assert value("api_request_duration_seconds_count", endpoint="weekly") == 0
-    measured.observe("weekly", 0.3)
+    measured.observe("weekly", 0.3, failed=True)
     measured.tick(123.0)
     measured.internal_error("pages")
     measured.config_loaded(45.0, (), ["apps.d/a.yaml"])
@@ -558,7 +558,7 @@ def test_a_registered_report_is_exposed_from_fetch_to_page(made_up: Report, prom
     assert (facts["derived"], facts["calendar"], facts["trail"]) == ({}, {}, {})
     assert '<a href="?report=made_up" aria-current="page">Shares</a>' in page
     assert "each with its change against one day earlier." in page
-    assert '<td>30<small class="down">−50.0%</small></td>' in page
+    assert '<td>30<small>−50.0%</small></td>' in page
     assert "<td>1.5 s" in page
     assert "<svg" not in page
     assert '<a href="?report=daily" aria-current="page">Days</a>' in first

@@ -72,6 +72,11 @@ REQUEST_DURATION = MetricInfo(
     ("endpoint",),
     "Duration of each call to WeChat, failed ones included.",
 )
+REQUEST_FAILURES = _counter(
+    "exporter_api_request_failures_total",
+    "endpoint",
+    "Calls to WeChat that ended in a timeout, a connection error or an HTTP error.",
+)
 POLLER_LAST_RUN = _gauge("exporter_poller_last_run_timestamp_seconds", "", "Last run of the poller, Unix time.")
 INTERNAL_ERRORS = _counter("exporter_internal_errors_total", "component", "Internal errors; the log has the traceback.")
 STORE_UP = _gauge("exporter_store_up", "", "Whether the store is usable; 0 while data is kept in memory only.")
@@ -129,6 +134,7 @@ OF_APPS = (*OF_STATE, *THRESHOLDS.values())
 
 OF_EXPORTER = (
     REQUEST_DURATION,
+    REQUEST_FAILURES,
     POLLER_LAST_RUN,
     INTERNAL_ERRORS,
     STORE_UP,

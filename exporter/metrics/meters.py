@@ -47,6 +47,7 @@ class Meters:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no type here
         self.registry = CollectorRegistry()
         self._duration = self._create(Histogram, catalogue.REQUEST_DURATION, buckets=_SECONDS)
+        self._failures = self._create(Counter, catalogue.REQUEST_FAILURES)
         self._last_run = self._create(Gauge, catalogue.POLLER_LAST_RUN)
         self._errors = self._create(Counter, catalogue.INTERNAL_ERRORS)
         # A counter that appears only with its first error shows no increase, so that no alert fires.
@@ -64,9 +65,11 @@ class Meters:
             ProcessCollector(registry=self.registry)
             PlatformCollector(registry=self.registry)
 
-    def observe(self, endpoint: str, seconds: float) -> None:
-        """Record the duration of one call to WeChat."""
+    def observe(self, endpoint: str, seconds: float, *, failed: bool) -> None:
+        """Record one call to WeChat: its duration, and whether it failed without a response of WeChat."""
         self._duration.labels(endpoint).observe(seconds)
+        if failed:
+            self._failures.labels(endpoint).inc()
 
     def tick(self, now: float) -> None:
         """Record that the poller ran."""
@@ -86,6 +89,7 @@ class Meters:
         """
         for endpoint in endpoints:
             self._duration.labels(endpoint)
+            self._failures.labels(endpoint)
         self._rejected = False
         self._reload_success_time.set(now)
         self._file_errors.clear()  # files that are valid again, or removed, lose their series

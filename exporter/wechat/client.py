@@ -11,7 +11,6 @@ object except the transport and ``RefreshTokens``, which are safe for use from s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -24,6 +23,8 @@ from exporter.wechat.messages import ApiRequest, ApiResponse, TransportError
 from exporter.wechat.protocol import error_label, server_time
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from exporter.config import AccessConfig, App
     from exporter.periods import Period
     from exporter.reports import Reading, Report
@@ -31,8 +32,16 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 AccessKey = tuple[str, str, "AccessConfig"]
 """What must be equal for an access method, and so its token, to be kept: API address, appid, configuration."""
-Observe = Callable[[str, float], None]
-"""Called after each request with its endpoint and duration in seconds."""
+
+
+class Observe(Protocol):
+    """Records a request."""
+
+    def __call__(self, endpoint: str, seconds: float, *, failed: bool) -> None:
+        """Record its endpoint, its duration, and whether it failed without a response of WeChat."""
+
+
+_HTTP_ERROR = 400
 
 log = structlog.get_logger()
 
@@ -75,7 +84,7 @@ class Client:
         *,
         sender: Sender,
         clock: Callable[[], float],
-        observe: Observe = lambda _endpoint, _seconds: None,
+        observe: Observe = lambda _endpoint, _seconds, *, failed: None,  # noqa: ARG005
         previous: Client | None = None,
     ) -> None:
         self._base_url = base_url
@@ -128,8 +137,10 @@ class Client:
 
     def _send(self, owner: str, app: App, request: ApiRequest, errors: list[str]) -> ApiResponse:
         began = time.perf_counter()
+        failed = True
         try:
             response = self._sender.send(request, owner)
+            failed = response.status >= _HTTP_ERROR
         except TransportError as error:
             if error.kind != MALFORMED:  # counted once, in fetch()
                 errors.append(error.kind)
@@ -137,7 +148,7 @@ class Client:
             raise Failed(str(error), error.kind) from None
         finally:
             seconds = time.perf_counter() - began
-            self._observe(request.endpoint, seconds)
+            self._observe(request.endpoint, seconds, failed=failed)
         label = error_label(response)
         if label and label != MALFORMED:
             errors.append(label)
