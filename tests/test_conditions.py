@@ -1,26 +1,27 @@
-"""When a figure fell too far: the same on the status page and in the alerts, as promtool confirms."""
+"""When a figure fell too far: the same on the status page and in the rules, as promtool confirms."""
 
 from __future__ import annotations
 
-import subprocess
+import importlib.util
+import sys
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from random import Random
+from typing import TYPE_CHECKING, Any
 
-import yaml
+from rule_cases import alerts_of, promtool_agrees, status, stored
 
-from exporter.alerts import figures
-from exporter.alerts.conditions import Baseline, Drop, find_drops
-from exporter.apps import AppStatus, Counters, ReportStatus, State
-from exporter.metrics.families import families
+from exporter.alerts.drops import RULES, find_drops
 from exporter.periods import Day, Week
-from exporter.reports import DAILY, WEEKLY, History, Reading, StoredReading, Thresholds
+from exporter.reports import DAILY, WEEKLY, History, Thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-RULES = Path(__file__).parent.parent / "prometheus" / "rules.yml"
+    from exporter.apps import AppStatus
+
+ROOT = Path(__file__).parent.parent
 QUIET, AFTER_HOLIDAYS, HOLIDAYS = Week(date(2026, 11, 16)), Week(date(2026, 10, 12)), Week(date(2026, 10, 5))
 DECEMBER = Week(date(2026, 12, 14))
 """The eight weeks before it are ordinary."""
@@ -30,20 +31,14 @@ FULL: Figures = (2000, 1000, 90.0, 3.0)
 """Sessions, visitors, stay per visitor, depth."""
 
 
-def status(history: History, thresholds: Thresholds | None = None) -> AppStatus:
-    """An app that fetches one report."""
-    report = ReportStatus(history.report, State.OK, None, history, 7.0, Counters())
-    return AppStatus("wx2", "", (report,), thresholds or Thresholds())
-
-
 def app(weeks: Sequence[Figures], week: Week = QUIET, thresholds: Thresholds | None = None) -> AppStatus:
     """An app with these weeks, the live one first."""
-    stored = [
-        StoredReading(Reading(WEEKLY, week.before(place), (sessions, None, visitors, None, stay, None, depth)), 1.0)
+    readings = [
+        stored(WEEKLY, week.before(place), sessions, None, visitors, None, stay, None, depth)
         for place, (sessions, visitors, stay, depth) in enumerate(weeks)
         if (sessions, visitors, stay, depth) != UNKNOWN
     ]
-    return status(History.of(WEEKLY, stored), thresholds)
+    return status(History.of(WEEKLY, readings), thresholds)
 
 
 def same(live: Figures, before: Figures = FULL, week: Week = QUIET, thresholds: Thresholds | None = None) -> AppStatus:
@@ -60,133 +55,105 @@ DAILY_OFF = Thresholds().with_ratios({("daily", threshold.option): 0.0 for thres
 ALL_OFF = ratios(**{threshold.option: 0.0 for threshold in WEEKLY.alert_thresholds})
 DAYS = History.of(
     DAILY,
-    [
-        StoredReading(Reading(DAILY, Day(QUIET.last).before(back), (20 if back < 3 else 2000,) * 7), 1.0)
-        for back in range(40)
-    ],
+    [stored(DAILY, Day(QUIET.last).before(back), *[20 if back < 3 else 2000] * 7) for back in range(40)],
 )
 """Days of which the last three fell to a hundredth."""
 
-BOTH = {Baseline.PREVIOUS_WEEK, Baseline.TYPICAL_WEEK}
-PREVIOUS, TYPICAL = {Baseline.PREVIOUS_WEEK}, {Baseline.TYPICAL_WEEK}
 HALF: Figures = (1000, 500, 90.0, 3.0)
+FIFTH: Figures = (400, 200, 90.0, 3.0)
 UNKNOWN_YEAR = Week(date(2003, 10, 13))
 COUNTS_AT_HALF = {"visitors_min_ratio": 0.5, "sessions_min_ratio": 0.4}
-CASES: list[tuple[str, AppStatus, dict[str, set[Baseline]]]] = [
-    ("nothing known", status(History(WEEKLY)), {}),
-    ("one week", app([HALF]), {}),
-    ("all the same", same(FULL), {}),
-    ("a little less", same((1500, 750, 70.0, 2.2)), {}),
-    ("half of it", same(HALF), {"visitors": BOTH, "sessions": BOTH}),
-    (
-        "less than the previous week only",
-        app([HALF, FULL, *[HALF] * 7]),
-        {"visitors": PREVIOUS, "sessions": PREVIOUS},
-    ),
-    (
-        "less than the typical week only",
-        app([HALF, HALF, *[FULL] * 4], DECEMBER),
-        {"visitors": TYPICAL, "sessions": TYPICAL},
-    ),
-    ("three weeks before are not typical", app([HALF, *[FULL] * 3]), {"visitors": PREVIOUS, "sessions": PREVIOUS}),
-    (
-        "the previous week is not known",
-        app([HALF, UNKNOWN, *[FULL] * 4], DECEMBER),
-        {"visitors": TYPICAL, "sessions": TYPICAL},
-    ),
-    ("neither is a typical one", app([HALF, UNKNOWN, *[FULL] * 3]), {}),
-    ("chance", same((20, 10, 90.0, 3.0), (40, 20, 90.0, 3.0)), {}),
-    ("hardly chance", same((None, 36, None, None), (None, 72, None, None)), {"visitors": BOTH}),
-    ("few who come often", same((400, 100, 9.0, 1.0), (1000, 120, 90.0, 3.0)), {"sessions": BOTH}),
-    ("fewer who come often", same((80, 20, 90.0, 3.0), (200, 20, 90.0, 3.0)), {}),
-    ("sessions of unknown visitors", same((40, None, None, None), (2000, None, None, None)), {}),
-    ("sessions of no visitors", same((40, 0, None, None), (2000, 0, None, None)), {}),
-    ("averages of enough", same((2000, 1000, 45.0, 1.0)), {"stay_per_visitor": BOTH, "visit_depth": BOTH}),
-    ("averages of few", same((400, 199, 45.0, 1.0), (400, 200, 90.0, 3.0)), {}),
-    ("nothing at all", same((0, 0, 0.0, 0.0)), {"visitors": BOTH, "sessions": BOTH}),
-    ("from nothing", same(HALF, (0, 0, 0.0, 0.0)), {}),
-    ("as much as the app may", same(HALF, thresholds=ratios(**COUNTS_AT_HALF)), {}),
+BELOW, DROPPED = {"VisitorsBelowNormal", "SessionsBelowNormal"}, {"VisitorsDropped", "SessionsDropped"}
+COLLAPSED = {"VisitorsCollapsed", "SessionsCollapsed"}
+AVERAGES = {f"{figure}{kind}" for figure in ("StayPerVisitor", "VisitDepth") for kind in ("Collapsed", "BelowNormal")}
+COUNTS, BOTH = ("Visitors", "NewVisitors", "Sessions", "Visits"), ("Collapsed", "Dropped")
+CASES: list[tuple[str, AppStatus, set[str]]] = [
+    ("nothing known", status(History(WEEKLY)), set()),
+    ("one week", app([HALF]), set()),
+    ("all the same", same(FULL), set()),
+    ("a little less", same((1500, 750, 70.0, 2.2)), set()),
+    ("half of it", same(HALF), BELOW),
+    ("a fifth of it", same(FIFTH), BELOW | COLLAPSED),
+    ("less than the previous week only", app([HALF, FULL, *[HALF] * 7], DECEMBER), set()),
+    ("less than the typical week only", app([HALF, HALF, *[FULL] * 4], DECEMBER), BELOW),
+    ("three weeks before are not typical", app([HALF, *[FULL] * 3]), DROPPED),
+    ("a collapse without a typical week", app([FIFTH, *[FULL] * 3]), DROPPED | COLLAPSED),
+    ("the previous week is not known", app([HALF, UNKNOWN, *[FULL] * 4], DECEMBER), BELOW),
+    ("neither is a typical one", app([HALF, UNKNOWN, *[FULL] * 3]), set()),
+    ("hardly lower than the lowest week", app([HALF, (1100, 550, 90.0, 3.0), *[FULL] * 7], DECEMBER), set()),
+    ("lower than the lowest week", app([HALF, (1120, 560, 90.0, 3.0), *[FULL] * 7], DECEMBER), BELOW),
+    ("five weeks have no lowest one", app([HALF, HALF, *[FULL] * 4], DECEMBER), BELOW),
+    ("chance", same((20, 10, 90.0, 3.0), (40, 20, 90.0, 3.0)), set()),
+    ("hardly chance", same((None, 36, None, None), (None, 72, None, None)), {"VisitorsBelowNormal"}),
+    ("few who come often", same((400, 100, 9.0, 1.0), (1000, 120, 90.0, 3.0)), {"SessionsBelowNormal"}),
+    ("fewer who come often", same((80, 20, 90.0, 3.0), (200, 20, 90.0, 3.0)), set()),
+    ("sessions of unknown visitors", same((40, None, None, None), (2000, None, None, None)), set()),
+    ("sessions of no visitors", same((40, 0, None, None), (2000, 0, None, None)), set()),
+    ("averages of enough", same((2000, 1000, 30.0, 1.0)), AVERAGES),
+    ("averages of few", same((400, 199, 30.0, 1.0), (400, 200, 90.0, 3.0)), set()),
+    ("nothing at all", same((0, 0, 0.0, 0.0)), BELOW | COLLAPSED),
+    ("from nothing", same(HALF, (0, 0, 0.0, 0.0)), set()),
+    ("as much as the app may", same(HALF, thresholds=ratios(**COUNTS_AT_HALF)), set()),
     (
         "more than the app may",
         same(HALF, thresholds=ratios(**COUNTS_AT_HALF | {"visitors_min_ratio": 0.51})),
-        {"visitors": BOTH},
+        {"VisitorsBelowNormal"},
     ),
-    ("thresholds of another report", same(HALF, thresholds=DAILY_OFF), {"visitors": BOTH, "sessions": BOTH}),
-    ("alerts disabled", same((0, 1, 0.0, 0.0), thresholds=ALL_OFF), {}),
-    ("a holiday", same(HALF, week=HOLIDAYS), {}),
-    ("after a holiday", same(HALF, week=AFTER_HOLIDAYS), {"visitors": TYPICAL, "sessions": TYPICAL}),
-    (
-        "holiday weeks are not typical",
-        app([FULL, FULL, *[HALF] * 2, *[FULL] * 5], AFTER_HOLIDAYS),
-        {},
-    ),
-    (
-        "a fall hidden by the holiday weeks",
-        app([HALF, *[HALF] * 3, *[FULL] * 5], AFTER_HOLIDAYS),
-        {"visitors": TYPICAL, "sessions": TYPICAL},
-    ),
-    ("after the holidays of an unknown year", same(HALF, week=UNKNOWN_YEAR), {"visitors": BOTH, "sessions": BOTH}),
-    ("an app without the weekly report", status(DAYS), {}),
+    ("thresholds of another report", same(HALF, thresholds=DAILY_OFF), BELOW),
+    ("alerts disabled", same((0, 1, 0.0, 0.0), thresholds=ALL_OFF), set()),
+    ("a holiday", same(FIFTH, week=HOLIDAYS), set()),
+    ("after a holiday", same(FIFTH, week=AFTER_HOLIDAYS), BELOW | COLLAPSED),
+    ("after a holiday, without a typical week", app([FIFTH, FULL], AFTER_HOLIDAYS), set()),
+    ("holiday weeks are not typical", app([FULL, FULL, *[HALF] * 2, *[FULL] * 5], AFTER_HOLIDAYS), set()),
+    ("a fall hidden by the holiday weeks", app([HALF, *[HALF] * 3, *[FULL] * 5], AFTER_HOLIDAYS), BELOW),
+    ("after the holidays of an unknown year", same(HALF, week=UNKNOWN_YEAR), BELOW),
+    ("an app without the weekly report", status(DAYS), {f"{figure}Daily{kind}" for figure in COUNTS for kind in BOTH}),
 ]
 APPS = [replace(found, appid=f"wx{number}", name=why) for number, (why, found, _) in enumerate(CASES)]
 
 
-def test_fall_exceeds_threshold_and_noise_outside_holidays() -> None:
-    assert len({why for why, *_ in CASES}) == 30
-    for why, app, expected in CASES:
-        found: dict[str, set[Baseline]] = {}
-        for fall in find_drops(app):
-            found.setdefault(fall.field.short_name, set()).add(fall.baseline)
-        assert found == expected, why
+def test_drops_exceed_threshold_chance_and_holidays() -> None:
+    assert {why: alerts_of(app) for why, app, _ in CASES} == {why: expected for why, _, expected in CASES}
 
 
-def test_a_fall_has_its_ratio_to_the_baseline() -> None:
-    fields = {field.metric: field for field in WEEKLY.fields}
-    assert list(find_drops(same((900, 480, 90.0, 3.0)))) == [
-        Drop(WEEKLY, fields[metric], baseline, ratio)
-        for baseline in (Baseline.PREVIOUS_WEEK, Baseline.TYPICAL_WEEK)
-        for metric, ratio in (("visitors", 0.48), ("sessions", 0.45))
-    ]
+def test_drop_has_its_ratio_to_the_baseline() -> None:
+    found = [(fall.rule.name, fall.ratio) for fall in find_drops(same((900, 480, 90.0, 3.0)), WEEKLY)]
+    assert found == [("VisitorsBelowNormal", 0.48), ("SessionsBelowNormal", 0.45)]
 
 
-def test_baselines_are_comparisons_of_the_catalogue() -> None:
-    assert {baseline.value: (baseline.comparison.name, baseline.description) for baseline in Baseline} == {
-        "previous_week": ("previous_week", "the previous week"),
-        "typical_week": ("typical_week", "the typical week"),
-    }
-
-
-def test_the_status_page_and_the_alerts_agree(promtool: str, tmp_path: Path) -> None:
-    """The alerts of the same figures fire for the same falls."""
-    series = [
-        {
-            "series": sample.name + "{" + ",".join(f'{name}="{value}"' for name, value in sample.labels.items()) + "}",
-            "values": f"{float(sample.value)}x9",
+def sampled(number: int) -> Iterator[AppStatus]:
+    """Apps of the benchmark's fleets on random days, whole and fallen, with thresholds of their own."""
+    spec = importlib.util.spec_from_file_location("fleets", ROOT / "benchmarks" / "alerts.py")
+    assert spec is not None
+    assert spec.loader is not None
+    fleets: Any = importlib.util.module_from_spec(spec)
+    sys.modules["fleets"] = fleets
+    spec.loader.exec_module(fleets)
+    random = Random(1)  # noqa: S311 (figures, no secrets)
+    for each in range(number):
+        report = random.choice((WEEKLY, DAILY))
+        kind, visitors = random.choice(("office", "leisure")), random.choice((60, 300, 5000))
+        app = fleets.App(fleets.Fleet(kind, visitors, 0.15, 0.25), each)
+        draw = app.week if report is WEEKLY else app.day
+        first = random.randrange(len(fleets.periods(report)) - 120)
+        history = History(report)
+        lost, fallen = random.choice((0, 0.3, 0.5, 0.8)), random.choice((1, 3))
+        length = random.choice((15, 110) if report is DAILY else (4, 15))
+        for back, period in enumerate(fleets.periods(report)[first : first + length]):
+            left = 1 - lost if back >= length - fallen else 1.0
+            count = draw(period, left)
+            values = (2 * count, 5 * count, count, count // 3, 90.0 * left, 60.0, 3.0 * left)
+            if random.random() > 0.02:
+                history = history.with_reading(stored(report, period, *values))
+        ratios = {
+            (report.name, threshold.option): random.choice((0.7, 0.5, 0.9)) for threshold in report.alert_thresholds
         }
-        for family in families((WEEKLY, DAILY), APPS)
-        for sample in family.samples
-    ]
-    alerts = {Baseline.PREVIOUS_WEEK: "Dropped", Baseline.TYPICAL_WEEK: "BelowNormal"}
-    fallen = [
-        {
-            "labels": f'{{appid="{app.appid}",alert="{figures.alert_name_prefix(fall.field)}{alerts[fall.baseline]}"}}',
-            "value": 1,
-        }
-        for app in APPS
-        for fall in find_drops(app)
-    ]
-    watched = "|".join(figures.alert_name_prefix(threshold.field) for threshold in WEEKLY.alert_thresholds)
-    name = f"WeChatMiniProgram(({watched})({'|'.join(alerts.values())}))"
-    fires = (
-        f'group by (appid, alert) (label_replace(ALERTS{{alertname=~"{name}"}}, "alert", "$1", "alertname", "{name}"))'
-    )
-    tested = {
-        "interval": "5m",
-        "input_series": series,
-        "promql_expr_test": [{"expr": fires, "eval_time": "10m", "exp_samples": fallen}],
-    }
-    test_file = tmp_path / "rules_test.yml"
-    test_file.write_text(yaml.safe_dump({"rule_files": [str(RULES)], "evaluation_interval": "5m", "tests": [tested]}))
-    result = subprocess.run([promtool, "test", "rules", test_file], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stdout + result.stderr
-    assert len(fallen) > 20
+        yield replace(status(history, Thresholds().with_ratios(ratios)), appid=f"wx-{each}")
+
+
+def test_rules_agree_with_conditions(promtool: str, tmp_path: Path) -> None:
+    """For the cases and for apps of the benchmark, the alerts fire that the conditions call for."""
+    apps = [*APPS, *sampled(240)]
+    fallen = {(app.appid, name) for app in apps for name in alerts_of(app)}
+    assert promtool_agrees(promtool, tmp_path, apps, fallen) == ""
+    assert {name for _, name in fallen} == {rule.name for rule in RULES}, "each rule is among them"

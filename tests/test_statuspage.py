@@ -176,7 +176,7 @@ def test_a_fall_below_the_threshold_is_marked_with_its_baselines() -> None:
     status = with_report(with_visitors(500, 1000), history=visitors(500, 1000, 900, 900, 900))
     page = written(status)
     title = "50% of the previous week, 56% of the typical week"
-    assert f'<td class="fall" title="{title}">500<small class="down">−50.0%</small></td>' in page
+    assert f'<td class="fall" title="{title}">500<small>−50.0%</small></td>' in page
     assert '<tbody class="ok fell">' in page
     assert '<li class="fell" data-state="fell">1 below alert threshold</li>' in page
     allowed = written(replace(status, thresholds=Thresholds().with_ratios({("weekly", "visitors_min_ratio"): 0.4})))

@@ -1,117 +1,203 @@
-"""Detect figures that dropped below the thresholds of an app.
+"""Conditions of the alerts about figures, each in two forms side by side: on stored figures, and in PromQL.
 
-The status page evaluates these conditions on stored history; ``figures`` states the same conditions in PromQL. A test
-gives the same apps to both and requires the same result.
+The status page evaluates the first form and Prometheus the second. tests/test_conditions.py lets promtool evaluate
+both on the same apps.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
-from math import sqrt
-from typing import TYPE_CHECKING
+from math import exp, sqrt
+from typing import TYPE_CHECKING, Protocol
 
-from exporter.holidays import public_holidays
-from exporter.periods import Week
-from exporter.reports import Unit
-from exporter.reports.catalogue import VISITORS, WEEKLY
+from exporter import promql
+from exporter.reports import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
-    from exporter.apps import AppStatus
-    from exporter.reports import Comparison, Field, Report
-
-# Without this gate and the holiday check, "below 0.7 of the previous week" raised 3.05 false alerts per app and year on
-# synthetic apps with 1,000 visitors and 8 % weekly noise; with both, 0.10 (docs/alerts.md, "Why these rules").
-NOISE = 3
-"""Minimum significance of a drop: the standard deviations of the difference of two Poisson counts."""
-ENOUGH_VISITORS = 200
-"""Minimum number of visitors behind an average (stay, depth) in both weeks."""
-
-
-class Baseline(Enum):
-    """What a weekly figure is compared with; the value is the name of a comparison of the weekly report."""
-
-    PREVIOUS_WEEK = "previous_week"
-    TYPICAL_WEEK = "typical_week"
-
-    @property
-    def comparison(self) -> Comparison:
-        """The comparison in the catalogue."""
-        return next(each for each in WEEKLY.comparisons if each.name == self.value)
-
-    @property
-    def description(self) -> str:
-        """The baseline in annotations and on the status page: ``the typical week``."""
-        return _DESCRIPTIONS[self]
-
-    def metric(self, field: Field) -> str:
-        """Return the name of the metric that has the baseline of a field."""
-        return WEEKLY.comparison_metric(self.comparison, field)
-
-    def has_holiday(self, week: Week) -> bool:
-        """Return whether a compared week has a public holiday, which would explain a drop."""
-        # The typical week is made of weeks without holidays, so only the live week can have one.
-        compared = (week, week.before()) if self is Baseline.PREVIOUS_WEEK else (week,)
-        return any(public_holidays(week) for week in compared)
-
-
-_DESCRIPTIONS = {Baseline.PREVIOUS_WEEK: "the previous week", Baseline.TYPICAL_WEEK: "the typical week"}
+    from exporter.reports import Field, History, Report
 
 
 @dataclass(frozen=True, slots=True)
-class Drop:
-    """One figure of the live week that is below its threshold."""
+class Operand:
+    """A figure of the live period, or one that it is compared with: the same number as a value and as a metric."""
 
     report: Report
-    field: Field
-    baseline: Baseline
-    ratio: float
-    """The figure divided by its baseline."""
+    metric: str
+    """The full name of the metric."""
+    calculate: Callable[[History], float | None]
+    """The value; None where it is not known, and the metric then has no sample."""
+    matchers: str = ""
+    description: str = ""
+    """For people: ``the typical week``."""
+
+    def value(self, history: History) -> float | None:
+        """Return the number; None where it is not known."""
+        return self.calculate(history)
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What names its subject: the app and the period."""
+        return "appid", self.report.period.NAME
+
+    @property
+    def promql(self) -> str:
+        """One sample for each app and period, however many exporters and instances there are or were."""
+        return promql.per_app_and_period(self.report, promql.selector(self.metric, self.matchers))
 
 
-def find_drops(status: AppStatus) -> Iterator[Drop]:
-    """Yield the figures of an app's live week that alert: below the threshold, significant and not in a holiday week.
+def live(report: Report, field: Field) -> Operand:
+    """Return the figure of the live period."""
+    return Operand(report, report.metric(field), lambda history: history.live_value(field))
 
-    Yields nothing for an app without the weekly report.
+
+def compared(report: Report, name: str, field: Field, description: str = "") -> Operand:
+    """Return a comparison figure, by the name of the comparison in the catalogue."""
+    comparison = next(each for each in report.comparisons if each.name == name)
+    metric = report.comparison_metric(comparison, field)
+    return Operand(report, metric, lambda history: comparison.value(history, field), description=description)
+
+
+def derived(report: Report, pattern: str, field: Field, labels: tuple[str, ...] = (), description: str = "") -> Operand:
+    """Return a derived figure, by its name in the catalogue and the values of its further labels."""
+    entry = next(each for each in report.derived if each.metric == pattern)
+
+    def calculate(history: History) -> float | None:
+        return next((value for _, values, value in entry.values(history, field) if values == labels), None)
+
+    matchers = promql.join_matchers(*(f'{name}="{value}"' for name, value in zip(entry.labels, labels, strict=True)))
+    return Operand(report, PREFIX + pattern.format(field.metric), calculate, matchers, description)
+
+
+class Condition(Protocol):
+    """One condition of a fall."""
+
+    def holds(self, history: History) -> bool:
+        """Whether it holds for the stored figures of an app."""
+        ...
+
+    def clause(self, on: str) -> str:
+        """Return it as a PromQL clause that removes the apps for which it does not hold; ``on`` names the labels."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class BeyondChance:
+    """A count fell by more than chance: ``(base - now) / sqrt(base + now) > z``, for two Poisson counts.
+
+    What one visitor does several times is not several chances. The noise of sessions and page visits is that of the
+    visitors behind them, each worth as many sessions as usual: ``visitors`` is the base of these visitors.
     """
-    weekly = status.of(WEEKLY)
-    if weekly is None or not isinstance(week := weekly.history.live, Week):
-        return
-    history = weekly.history
-    for baseline in Baseline:
-        if baseline.has_holiday(week):
-            continue
-        value = baseline.comparison.value
-        visitors = (history.live_value(VISITORS), value(history, VISITORS))
-        for threshold in WEEKLY.alert_thresholds:
-            field = threshold.field
-            now, before = history.live_value(field), value(history, field)
-            if now is None or not before or now / before >= status.thresholds.of(WEEKLY, threshold):
-                continue
-            if _is_significant(field, now, before, visitors):
-                yield Drop(WEEKLY, field, baseline, now / before)
+
+    now: Operand
+    base: Operand
+    z: float
+    visitors: Operand | None = None
+
+    def holds(self, history: History) -> bool:
+        """Whether the fall is larger than chance; False where a figure is not known."""
+        now, base = self.now.value(history), self.base.value(history)
+        visitors = base if self.visitors is None else self.visitors.value(history)
+        if now is None or not base or not visitors:
+            return False
+        return (base - now) / sqrt((base + now) * base / visitors) > self.z
+
+    def clause(self, on: str) -> str:
+        """Return ``and ((base - now) / sqrt(..) > z)``."""
+        now, base = self.now.promql, self.base.promql
+        each = "" if self.visitors is None else f" * {base} / {self.visitors.promql}"
+        return f"and on ({on})\n(({base} - {now})\n/\nsqrt(({base} + {now}){each}) > {self.z:g})"
 
 
-def _is_significant(field: Field, now: float, before: float, visitors: tuple[float | None, float | None]) -> bool:
-    """Return whether a drop is more than chance.
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """An average is one of enough visitors."""
 
-    Args:
-        field: the field that dropped.
-        now: its value in the live week.
-        before: its baseline.
-        visitors: the visitors of the live week and of the baseline.
-    """
-    if field.unit is not Unit.COUNT:
-        # An average is no Poisson count, so its noise cannot be estimated from the value itself.
-        return all(count is not None and count >= ENOUGH_VISITORS for count in visitors)
-    # Sessions of one visitor are not independent events. Their variance is that of the visitors behind them, each of
-    # whom has `weight` sessions on average; without it, 20 visitors with ten sessions each would count as 200 events.
-    if field.is_primary:
-        weight = 1.0
-    elif visitors[1]:
-        weight = before / visitors[1]
-    else:
-        return False
-    return (before - now) / sqrt((before + now) * weight) > NOISE
+    operand: Operand
+    least: int
+
+    def holds(self, history: History) -> bool:
+        """Whether there are so many; False where it is not known."""
+        value = self.operand.value(history)
+        return value is not None and value >= self.least
+
+    def clause(self, on: str) -> str:
+        """Return ``and (operand >= least)``."""
+        return f"and on ({on})\n({self.operand.promql} >= {self.least})"
+
+
+@dataclass(frozen=True, slots=True)
+class NoHoliday:
+    """No public holiday explains the fall; a year without a published schedule counts as one without holidays."""
+
+    report: Report
+    fact: str
+    """The calendar's metric, without ``PREFIX``."""
+
+    def holds(self, history: History) -> bool:
+        """Whether the calendar has none."""
+        fact = next(each for each in self.report.calendar if each.metric == self.fact)
+        return history.live is None or not fact.value(history.live)
+
+    def clause(self, on: str) -> str:
+        """Return ``unless (holidays > 0)``."""
+        return f"unless on ({on})\n({promql.per_app_and_period(self.report, PREFIX + self.fact)} > 0)"
+
+
+@dataclass(frozen=True, slots=True)
+class BelowIfKnown:
+    """The figure is also below a share of another one, where that is known."""
+
+    now: Operand
+    other: Operand
+    share: float = 1.0
+
+    def holds(self, history: History) -> bool:
+        """Whether it is below, or there is nothing to be below."""
+        now, other = self.now.value(history), self.other.value(history)
+        return now is None or other is None or now < self.share * other
+
+    def clause(self, on: str) -> str:
+        """Return ``unless (now >= share * other)``."""
+        share = "" if self.share == 1.0 else f"{self.share:g} * "
+        return f"unless on ({on})\n({self.now.promql} >= {share}{self.other.promql})"
+
+
+@dataclass(frozen=True, slots=True)
+class NotKnown:
+    """A better base is not known."""
+
+    operand: Operand
+
+    def holds(self, history: History) -> bool:
+        """Whether it is not known."""
+        return self.operand.value(history) is None
+
+    def clause(self, on: str) -> str:
+        """Return ``unless operand``."""
+        return f"unless on ({on})\n{self.operand.promql}"
+
+
+@dataclass(frozen=True, slots=True)
+class BeyondNoise:
+    """The fall is larger than the app's own variation: ``ln(now / base) < -times * max(least, noise)``."""
+
+    now: Operand
+    base: Operand
+    noise: Operand
+    times: float
+    least: float
+
+    def holds(self, history: History) -> bool:
+        """Whether it is larger; True where the variation is not known."""
+        now, base = self.now.value(history), self.base.value(history)
+        if now is None or not base:
+            return False
+        noise = self.noise.value(history)
+        return noise is None or now / base < exp(-self.times * max(self.least, noise))
+
+    def clause(self, on: str) -> str:
+        """Return ``unless (now / base >= exp(..))``."""
+        ratio = promql.ratio(self.now.promql, self.base.promql)
+        return f"unless on ({on})\n({ratio}\n>= exp(-{self.times:g} * clamp_min({self.noise.promql}, {self.least:g})))"

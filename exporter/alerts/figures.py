@@ -1,155 +1,134 @@
-"""Rules about figures: recordings of the ratios to the baselines, and alerts when a figure drops.
-
-The conditions are those of ``conditions``, in PromQL. The measurements behind them are in docs/alerts.md, "Why these
-rules".
-
-A week's figure and its baseline are two metrics with the same labels, so that a ratio is one division. The obvious
-alternatives were tried and fail. ``m / m offset 1w`` never matches, because the ``week`` label differs. Without that
-label, ``offset 1w`` compares with the wrong week when WeChat publishes on another weekday than the week before (a false
-alert of 16 hours), after a missed week and on a new Prometheus.
-"""
+"""The alerts about figures: ``drops.RULES`` in PromQL, with the annotations that people read."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter import promql
-from exporter.alerts.conditions import ENOUGH_VISITORS, NOISE, Baseline
-from exporter.alerts.model import AlertingRule, RecordingRule
+from exporter.alerts.annotations import APP, APPS, LAST_DAY, NUMBER_OF_APPS, PERCENT, RANK, WEEK, found, number
+from exporter.alerts.drops import RULES
+from exporter.alerts.model import KEEP_FIRING_FOR, PREFIX, AlertingRule, RecordingRule
 from exporter.metrics import catalogue
-from exporter.reports import PREFIX, Unit
-from exporter.reports.catalogue import VISITORS, WEEKLY
+from exporter.reports import Unit
+from exporter.reports.catalogue import DAILY, WEEKLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.alerts.model import Severity
-    from exporter.reports import AlertThreshold, Field
+    from exporter.alerts.drops import DropRule
 
-COLLAPSED_FACTOR = "4 / 7"
-"""Factor on the app's threshold for a collapse: 0.4 with the default threshold of 0.7."""
-
-APP_NAME = "appid_name:wechat_miniprogram_app_info:topk"
-"""Recording with the label ``name`` of each app."""
-APP = "{{ with $labels.name }}{{ . }} ({{ $labels.appid }}){{ else }}{{ $labels.appid }}{{ end }}"
-"""Template: name and AppID of the alert's app."""
-WEEK = '{{ $labels.week | reReplaceAll "^(....)(..)(..)-(....)(..)(..)$" "$1-$2-$3 to $4-$5-$6" }}'
-"""Template: first and last day of the alert's week."""
-
-HOLIDAYS, PREVIOUS_HOLIDAYS = (PREFIX + fact.metric for fact in WEEKLY.calendar)
-_HOLIDAYS_OF = {
-    Baseline.PREVIOUS_WEEK: (HOLIDAYS, PREVIOUS_HOLIDAYS),
-    Baseline.TYPICAL_WEEK: (HOLIDAYS,),
-}
-"""The metrics that count the public holidays in the compared weeks; see ``Baseline.has_holiday``."""
-
-
-@dataclass(frozen=True, slots=True)
-class _DropAlert:
-    """One of the alerts that each figure has."""
-
-    suffix: str
-    """The end of the alert name."""
-    severity: Severity
-    baseline: Baseline
-    factor: str
-    """Factor on the app's threshold, in PromQL."""
-
-
-# Ordered by strength: Alertmanager's inhibitions send only the first that fires for a figure of an app and week.
-# BelowNormal is stronger than Dropped because it is more often right: 0.01 false alerts per app and year against 0.10.
-_DROP_ALERTS = (
-    _DropAlert("Collapsed", "critical", Baseline.PREVIOUS_WEEK, f" * {COLLAPSED_FACTOR}"),
-    _DropAlert("BelowNormal", "warning", Baseline.TYPICAL_WEEK, ""),
-    _DropAlert("Dropped", "warning", Baseline.PREVIOUS_WEEK, ""),
-)
-
-
-def per_app_and_week(metric: str) -> str:
-    """Return an expression with one value for each app and week (see ``promql`` for why it is ``max``)."""
-    return promql.per_app_and_period(WEEKLY, metric)
+KEEP_DAILY_FIRING_FOR = "36h"
+"""Daily figures change once a day: an event with one better day in it stays one alert."""
+REPORTED = "appid_figure_severity:wechat_miniprogram_daily_fall:last_timestamp"
+"""A recording: when a daily alert about a figure was last pending or firing, Unix seconds."""
+_DAILY_ALERTS = f'ALERTS{{alertname=~"{PREFIX}.*Daily.*", report="{DAILY.name}"}}'
+_COUNTS = tuple(threshold.field for threshold in WEEKLY.alert_thresholds if threshold.field.unit is Unit.COUNT)
+"""In the order of what explains what."""
 
 
 def recordings() -> Iterator[RecordingRule]:
-    """Yield the ratio of each figure to each baseline, and the name of each app."""
-    for field in WEEKLY.fields:
-        for baseline in Baseline:
-            current = per_app_and_week(WEEKLY.metric(field))
-            yield RecordingRule(
-                _ratio(field, baseline), promql.ratio(current, per_app_and_week(baseline.metric(field)))
-            )
-    # An app that was just renamed, or that two replicas know under different names, has two app_info series. `topk`
-    # keeps one of them; two would break every many-to-one join on appid.
-    name = f"group by (appid, name) ({catalogue.APP_INFO.name})"
-    yield RecordingRule(APP_NAME, f"topk by (appid) (1, {name})")
+    """Return what alerts of this group and annotations read."""
+    yield RecordingRule(APPS, f"count(count by (appid) ({catalogue.APP_INFO.name}))")
 
 
-def alerts() -> Iterator[AlertingRule]:
-    """Yield the alerts of each figure that has a threshold, the strongest first."""
-    for threshold in WEEKLY.alert_thresholds:
-        for drop_alert in _DROP_ALERTS:
-            yield _alert(threshold, drop_alert)
+def daily_alerts() -> Iterator[AlertingRule]:
+    """Return the alerts about days, the strongest of each figure first."""
+    for rule in RULES:
+        if rule.report is DAILY:
+            yield _daily(rule)
 
 
-def with_app_name(expr: str) -> str:
-    """Return the expression with the app's name as the label ``name``; it must have the label ``appid``."""
-    return f"({_indent(expr)}\n)\n* on (appid) group_left (name)\n{APP_NAME}"
+def reported() -> RecordingRule:
+    """Return when which fall was last reported by a daily alert.
 
-
-def alert_name_prefix(field: Field) -> str:
-    """Return the part of an alert name that stands for a field: ``StayPerVisitor``."""
-    return "".join(word.capitalize() for word in field.short_name.split("_"))
-
-
-def _alert(threshold: AlertThreshold, drop_alert: _DropAlert) -> AlertingRule:
-    baseline, field = drop_alert.baseline, threshold.field
-    metric = promql.selector(catalogue.THRESHOLDS[threshold.option].name, promql.report_matcher(WEEKLY))
-    # A threshold of 0 disables the alert without a condition of its own: no ratio is below 0.
-    limit = f"max by (appid) ({metric}){drop_alert.factor}"
-    below_limit = f"{_ratio(field, baseline)}\n< on (appid) group_left ()\n({limit})"
-    gates = [f"and on (appid, week)\n{_significant(field, baseline)}"]
-    # `unless` and not `and .. == 0`: a year whose schedule is not published has no sample, and must still alert.
-    gates += [f"unless on (appid, week)\n({per_app_and_week(holidays)} > 0)" for holidays in _HOLIDAYS_OF[baseline]]
-    current, before = _value(WEEKLY.metric(field), field), _value(baseline.metric(field), field)
-    return AlertingRule(
-        name=alert_name_prefix(field) + drop_alert.suffix,
-        severity=drop_alert.severity,
-        expr=with_app_name("\n".join((below_limit, *gates))),
-        labels={"figure": field.short_name},
-        summary=f"{APP}: {field.title} at {{{{ $value | humanizePercentage }}}} of {baseline.description}",
-        description=(
-            f"{field.title} of {APP} in the week {WEEK}: {current}, compared with {before} in {baseline.description}"
-            " ({{ $value | humanizePercentage }})."
-        ),
+    It reads its own last value, so that it outlives the alert, and a restart of Prometheus: a fall that was reported
+    and has ended on Saturday must not be reported again on Monday, when the week's figures arrive.
+    """
+    return RecordingRule(
+        REPORTED,
+        f"max by (appid, figure, severity) (timestamp({_DAILY_ALERTS}))\n"
+        f"or\nlast_over_time({REPORTED}[1d]) > time() - 15 * 86400",
     )
 
 
-def _ratio(field: Field, baseline: Baseline) -> str:
-    """Return the name of the recording of a figure's ratio to a baseline."""
-    return f"appid_week:{WEEKLY.metric(field)}:ratio_{baseline.value}"
+def weekly_alerts() -> Iterator[AlertingRule]:
+    """Return the alerts about weeks, the strongest of each figure first."""
+    for rule in RULES:
+        if rule.report is WEEKLY:
+            yield _weekly(rule)
 
 
-def _significant(field: Field, baseline: Baseline) -> str:
-    """Return the expression of ``conditions._is_significant``."""
-    visitors = (WEEKLY.metric(VISITORS), baseline.metric(VISITORS))
-    if field.unit is not Unit.COUNT:
-        return "\nand on (appid, week)\n".join(
-            f"({per_app_and_week(metric)} >= {ENOUGH_VISITORS})" for metric in visitors
+def alerts() -> Iterator[AlertingRule]:
+    """Return every alert about a figure."""
+    yield from daily_alerts()
+    yield from weekly_alerts()
+
+
+def _weekly(rule: DropRule) -> AlertingRule:
+    expr = _any(rule, *_not_reported(rule))
+    return _alert(rule, expr, f"week from {WEEK}")
+
+
+def _daily(rule: DropRule) -> AlertingRule:
+    # Without the day: an event is one alert from its first day until it ends, not one alert for each day.
+    expr = f"max by (appid) ({_indented(_any(rule))}\n)"
+    return _alert(rule, expr, f"ordinary days until {LAST_DAY}", KEEP_DAILY_FIRING_FOR)
+
+
+def _alert(rule: DropRule, expr: str, period: str, keep_firing_for: str = KEEP_FIRING_FOR) -> AlertingRule:
+    title = rule.field.title
+    now = number(rule.field, rule.baselines[0].now)
+    base = number(rule.field, *(each.base for each in rule.baselines))
+    return AlertingRule(
+        name=rule.name,
+        severity=rule.severity,
+        expr=expr,
+        labels={"figure": rule.field.short_name, "report": rule.report.name},
+        summary=f"{APP}: {title} at {PERCENT}% of {_base(rule)}, {now} against {base}",
+        description=f"{title}, AppID {{{{ $labels.appid }}}}, {period}.",
+        notification={"rank": RANK, "apps": NUMBER_OF_APPS},
+        keep_firing_for=keep_firing_for,
+    )
+
+
+def _any(rule: DropRule, *further: str) -> str:
+    """Return the apps that fell against any baseline, with the ratio as the value."""
+    threshold = promql.selector(catalogue.THRESHOLDS[rule.threshold.option].name, promql.report_matcher(rule.report))
+    share = "" if rule.share == 1 else f" * {rule.share.numerator} / {rule.share.denominator}"
+    return "\nor\n".join(
+        "\n".join(
+            (
+                f"{promql.ratio(each.now.promql, each.base.promql)}",
+                f"< on (appid) group_left ()\n(max by (appid) ({threshold}){share})",
+                *(condition.clause(", ".join(each.now.labels)) for condition in each.conditions),
+                *further,
+            )
         )
-    now, before = per_app_and_week(WEEKLY.metric(field)), per_app_and_week(baseline.metric(field))
-    weight = "" if field is VISITORS else f" * {before} / {per_app_and_week(baseline.metric(VISITORS))}"
-    return f"(({before} - {now})\n/\nsqrt(({before} + {now}){weight}) > {NOISE})"
+        for each in rule.baselines
+    )
 
 
-def _value(metric: str, field: Field) -> str:
-    """Return a template of a metric's value for the alert's app and week, with its unit."""
-    number, unit = {Unit.COUNT: ("%.0f", ""), Unit.SECONDS: ("%.1f", " s"), Unit.PAGES: ("%.2f", " pages")}[field.unit]
-    query = f'printf "max({metric}{{appid=%q,week=%q}})" $labels.appid $labels.week | query'
-    # `with` and not `query | first`: once the exporter is down the query is empty, and `first` of nothing is an error
-    # that replaces the whole annotation.
-    return f'{{{{ with {query} }}}}{{{{ . | first | value | printf "{number}" }}}}{unit}{{{{ end }}}}'
+def _not_reported(rule: DropRule) -> tuple[str, ...]:
+    """Return the clause that leaves out what a daily alert reported since the week began.
+
+    The daily alert was about the same figure or one that explains it, and not less severe.
+    """
+    if rule.field not in _COUNTS:
+        return ()
+    explaining = "|".join(field.short_name for field in _COUNTS[: _COUNTS.index(rule.field) + 1])
+    severity = ', severity="critical"' if rule.severity == "critical" else ""
+    last = f'max by (appid) ({REPORTED}{{figure=~"{explaining}"{severity}}})'
+    week_end = f"max by (appid) ({catalogue.end_metric(WEEKLY)})"
+    return (f"unless on (appid)\n({last}\n> on (appid) {week_end} - 7 * 86400)",)
 
 
-def _indent(expr: str) -> str:
+def _base(rule: DropRule) -> str:
+    """Return a template of what the figure is compared with, in words."""
+    first, *others = (each.base for each in rule.baselines)
+    if not others:
+        return first.description
+    return f"{{{{ if {found(first)} }}}}{first.description}{{{{ else }}}}{others[0].description}{{{{ end }}}}"
+
+
+def _indented(expr: str) -> str:
     return "".join(f"\n  {line}" for line in expr.split("\n"))

@@ -51,6 +51,10 @@ class AlertingRule:
     summary: str
     description: str
     labels: dict[str, str] = field(default_factory=dict)
+    notification: dict[str, str] = field(default_factory=dict)
+    """Further annotations, from which prometheus/templates/ makes one short text for many alerts."""
+    wait: str = FOR
+    keep_firing_for: str = KEEP_FIRING_FOR
     is_per_app: bool = True
     """Whether its series have an ``appid`` label, so that the link opens the dashboard for that app."""
 
@@ -66,13 +70,14 @@ class AlertingRule:
         return {
             "alert": self.full_name,
             "expr": self.expr,
-            "for": FOR,
-            "keep_firing_for": KEEP_FIRING_FOR,
+            "for": self.wait,
+            "keep_firing_for": self.keep_firing_for,
             "labels": {"severity": self.severity, **self.labels},
             "annotations": {
                 "summary": self.summary,
                 "description": self.description,
                 "dashboard_url": links.dashboard + app_query,
                 "runbook_url": f"{links.runbook}#{self.full_name.lower()}",
+                **self.notification,
             },
         }

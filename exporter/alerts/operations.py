@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter import promql
-from exporter.alerts.conditions import Baseline
-from exporter.alerts.figures import APP, HOLIDAYS, WEEK, per_app_and_week, with_app_name
+from exporter.alerts.annotations import APP
+from exporter.alerts.conditions import compared, live
 from exporter.alerts.model import AlertingRule
 from exporter.apps import State
 from exporter.metrics import catalogue
 from exporter.promql import per_app_and_report
-from exporter.reports.catalogue import WEEKLY
+from exporter.reports import PREFIX
+from exporter.reports.catalogue import DAILY, WEEKLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,8 @@ _FIRST_PERIOD_WITHIN = "36h"
 # The end of a period is midnight in Beijing, 16:00 UTC of its last day. Prometheus' templates format times in UTC only,
 # so adding this shows the last day: 23:59:59 UTC.
 _LAST_DAY_IN_UTC = 8 * 3600 - 1
+_MIN_FAILED_CALLS = 3
+"""A single failing app makes one or two failing calls in half an hour; that is no outage."""
 _INSTANCE = "{{ $labels.instance }}"
 
 
@@ -50,7 +53,7 @@ def _periods() -> Iterator[AlertingRule]:
     yield AlertingRule(
         name="PeriodLate",
         severity="warning",
-        expr=with_app_name(f"{promql.late()}\nor\n{never_published}"),
+        expr=f"{promql.late()}\nor\n{never_published}",
         summary=f"{APP}: {{{{ $labels.report }}}} figures are late",
         description=(
             f"{{{{ with printf {newest} | query }}}}The newest {{{{ $labels.report }}}} period of {APP} ended on"
@@ -62,19 +65,22 @@ def _periods() -> Iterator[AlertingRule]:
 
 
 def _field_missing() -> AlertingRule:
-    # Only a field that the previous week had can be missing: an app that never had one must not alert.
+    # Only a field that the previous period had can be missing: an app that never had one must not alert.
     missing = "\nor\n".join(
-        f"label_replace(\n  {per_app_and_week(Baseline.PREVIOUS_WEEK.metric(field))}\n  unless on (appid, week)\n"
-        f'  {per_app_and_week(WEEKLY.metric(field))},\n  "figure", "{field.short_name}", "", ""\n)'
-        for field in WEEKLY.fields
+        f"label_replace(label_replace(max by (appid) (\n  {compared(report, previous, field).promql}\n"
+        f"  unless on (appid, {report.period.NAME})\n  {live(report, field).promql}\n),"
+        f' "figure", "{field.short_name}", "", ""), "report", "{report.name}", "", "")'
+        for report, previous in ((WEEKLY, "previous_week"), (DAILY, "previous_day"))
+        for field in report.fields
     )
     return AlertingRule(
         name="FieldMissing",
         severity="info",
-        expr=with_app_name(missing),
-        summary=f"{APP}: WeChat no longer sends {{{{ $labels.figure }}}}",
+        expr=missing,
+        summary=f"{APP}: WeChat no longer sends {{{{ $labels.figure }}}} ({{{{ $labels.report }}}})",
         description=(
-            f"WeChat sent no {{{{ $labels.figure }}}} of {APP} for the week {WEEK}, but did for the previous week."
+            "WeChat sent no {{ $labels.figure }} for the newest {{ $labels.report }} period, but did for the previous"
+            " one."
         ),
     )
 
@@ -103,18 +109,31 @@ def _apps() -> Iterator[AlertingRule]:
         " a day for each report, so another client of this AppID uses up the quota.",
         severity="info",
     )
-    # A single app is never "most apps": its own alert says more. `_failing` already needs a second failure, so one
-    # failed round of requests is no outage.
-    yield AlertingRule(
+    yield _unreachable()
+
+
+def _unreachable() -> AlertingRule:
+    """Most calls fail, of whichever apps.
+
+    Each app is requested every six hours, so counting apps that fail took 2.4 to 4.4 hours to notice an outage, and up
+    to seven apps alerted before. The calls of all apps tell within minutes.
+    """
+    failed = f"sum(increase({catalogue.REQUEST_FAILURES.name}[30m]))"
+    calls = f"sum(increase({catalogue.REQUEST_DURATION.name}_count[30m]))"
+    return AlertingRule(
         name="WeChatUnreachable",
         severity="warning",
-        expr=f"(count({_failing()}) > 1)\n/\ncount(max by (appid) ({catalogue.APP_INFO.name}))\n> 0.5",
-        summary="WeChat is unreachable: requests fail for {{ $value | humanizePercentage }} of the apps",
+        expr=f"({failed} >= {_MIN_FAILED_CALLS})\n/\n({calls} > 0)\n> 0.5",
+        summary="WeChat is unreachable: {{ $value | humanizePercentage }} of the requests fail",
         description=(
-            "Requests for most apps fail at the same time: check the network, the proxy and whether WeChat is down."
-            " The exporter retries automatically."
+            "Most requests of the last half hour failed: check the network, the proxy and whether WeChat is down. The"
+            " exporter retries automatically."
         ),
         is_per_app=False,
+        wait="5m",
+        # The last app is retried up to `interval` and its jitter (6.6 hours) after WeChat responds again. Until then
+        # this alert must inhibit the alert of that app.
+        keep_firing_for="7h",
     )
 
 
@@ -167,19 +186,25 @@ def _degraded() -> Iterator[AlertingRule]:
         " page has the error.",
     )
     # By week and not by app: the calendar is that of the installation, so one alert is enough for all apps.
+    unknown = "\nor\n".join(
+        f"label_replace(count(\n  {promql.per_app_and_period(report, catalogue.end_metric(report))}\n"
+        f"  unless on (appid, {report.period.NAME})\n"
+        f"  {promql.per_app_and_period(report, PREFIX + report.calendar[0].metric)}\n),"
+        f' "report", "{report.name}", "", "")'
+        for report in (WEEKLY, DAILY)
+    )
     yield _of_exporter(
         "HolidayCalendarOutdated",
-        f"count by (week) (\n  {per_app_and_week(catalogue.end_metric(WEEKLY))}\n  unless on (appid, week)\n"
-        f"  {per_app_and_week(HOLIDAYS)}\n)",
+        unknown,
         "The calendar of public holidays is outdated",
-        f"The public holidays in the week {WEEK} are unknown, so a holiday may raise false alerts about figures."
-        " Upgrade the package chinesecalendar.",
+        "The public holidays in the newest {{ $labels.report }} periods are unknown, so a holiday may raise false"
+        " alerts about figures. Upgrade the package chinesecalendar.",
         severity="info",
     )
 
 
 def _of_app(name: str, expr: str, summary: str, description: str, severity: Severity = "warning") -> AlertingRule:
-    return AlertingRule(name, severity, with_app_name(expr), f"{APP}: {summary}", description)
+    return AlertingRule(name, severity, expr, f"{APP}: {summary}", description)
 
 
 def _of_exporter(name: str, expr: str, summary: str, description: str, severity: Severity = "warning") -> AlertingRule:

@@ -49,8 +49,8 @@ VISIT_DEPTH = Field("visit_depth", "visit_depth_pages", "Visit depth", "Average 
 
 VISIT_FIELDS = (SESSIONS, VISITS, VISITORS, NEW_VISITORS, STAY_PER_VISITOR, STAY_PER_SESSION, VISIT_DEPTH)
 """The seven figures of the three visit trends."""
-_DAILY_COUNTS = (VISITORS, NEW_VISITORS, SESSIONS, VISITS)
-_COUNTS = tuple(figure.wechat for figure in _DAILY_COUNTS)
+_WATCHED_COUNTS = (VISITORS, NEW_VISITORS, SESSIONS, VISITS)
+_COUNTS = tuple(figure.wechat for figure in _WATCHED_COUNTS)
 
 
 def _days_off(week: object) -> float | None:
@@ -86,9 +86,7 @@ WEEKLY = Report(
             "previous week: {number} holiday{s}",
         ),
     ),
-    alert_thresholds=tuple(
-        AlertThreshold(figure, 0.7) for figure in (VISITORS, SESSIONS, STAY_PER_VISITOR, VISIT_DEPTH)
-    ),
+    alert_thresholds=tuple(AlertThreshold(figure, 0.7) for figure in (*_WATCHED_COUNTS, STAY_PER_VISITOR, VISIT_DEPTH)),
     # Half a year for the chart; the comparisons need eight weeks.
     lookback=25,
     chart_periods=26,
@@ -128,7 +126,7 @@ DAILY = Report(
     ),
     # 0.65 and not 0.7 as for weeks, because daily figures vary more. Three days below 0.65 of their typical weekdays
     # gave 0.03 to 0.05 false alerts per year for synthetic apps with 1,000 visitors a week.
-    alert_thresholds=tuple(AlertThreshold(figure, 0.65) for figure in _DAILY_COUNTS),
+    alert_thresholds=tuple(AlertThreshold(figure, 0.65) for figure in _WATCHED_COUNTS),
     # The noise ratio needs 31 ordinary days (plus up to 20 irregular ones) and eight weeks before each of them.
     lookback=111,
     chart_periods=56,

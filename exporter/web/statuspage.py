@@ -17,7 +17,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from exporter import __version__
-from exporter.alerts.conditions import Baseline, find_drops
+from exporter.alerts.drops import RULES, find_drops
 from exporter.apps import SEVERITY
 from exporter.reports import REPORTS, Unit
 from exporter.web import sparkline
@@ -26,7 +26,7 @@ from exporter.web.rendering import TEMPLATES, content_hash
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from exporter.alerts.conditions import Drop
+    from exporter.alerts.drops import Drop
     from exporter.apps import AppStatus, ReportStatus
     from exporter.reports import Field, Report
     from exporter.web.documents import PageContext
@@ -37,8 +37,6 @@ _STYLE = TEMPLATES.get_template("status.css")
 _SCRIPT = (files("exporter.web") / "templates" / "status.js").read_text()
 _HEAD = "</thead>"
 """The apps are inserted after it. Escaped text cannot contain it."""
-_MIN_TREND = 0.01
-"""Smaller changes have no colour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +45,6 @@ class _Cell:
 
     figure: str
     change: str
-    trend: str
-    """CSS class of the change: ``up``, ``down`` or empty."""
     fall: str
     """The ratios to the baselines, if the figure is below its alert threshold; otherwise empty."""
 
@@ -75,7 +71,7 @@ class StatusPage:
         of = status.of(self.report)
         if of is None:
             return None
-        fallen = tuple(find_drops(status)) if _baselines(self.report) else ()
+        fallen = tuple(find_drops(status, self.report))
         html = _APP.render(
             app=status,
             status=of,
@@ -153,7 +149,8 @@ def _trail(report: Report) -> str:
 @lru_cache(maxsize=8)
 def _baselines(report: Report) -> tuple[str, ...]:
     """Return the names of the baselines of the report's alerts; empty if it has none."""
-    return tuple(each.comparison.description for each in Baseline if each.comparison in report.comparisons)
+    bases = (each.base.description for rule in RULES if rule.report is report for each in rule.baselines)
+    return tuple(dict.fromkeys(bases))
 
 
 def _facts(status: ReportStatus) -> list[str]:
@@ -175,15 +172,13 @@ def _change(now: float | None, before: float | None) -> float | None:
 def _cells(status: ReportStatus, fallen: Sequence[Drop]) -> list[_Cell]:
     fell: dict[Field, list[str]] = {}
     for fall in fallen:
-        fell.setdefault(fall.field, []).append(f"{fall.ratio:.0%} of {fall.baseline.description}")
+        fell.setdefault(fall.rule.field, []).append(f"{fall.ratio:.0%} of {fall.baseline.base.description}")
     history, comparisons = status.history, status.report.comparisons
     cells = []
     for field in status.report.fields:
         now = history.live_value(field)
         change = _change(now, comparisons[0].value(history, field) if comparisons else None)
-        cells.append(
-            _Cell(_figure(now, field.unit), _percentage(change), _trend(change), ", ".join(fell.get(field, ())))
-        )
+        cells.append(_Cell(_figure(now, field.unit), _percentage(change), ", ".join(fell.get(field, ()))))
     return cells
 
 
@@ -204,9 +199,3 @@ def _percentage(change: float | None) -> str:
     if change is None:
         return ""
     return f"{change:+.1%}".replace("-", "−") if round(change, 3) else "0.0%"  # noqa: RUF001
-
-
-def _trend(change: float | None) -> str:
-    if change is None or abs(change) < _MIN_TREND:
-        return ""
-    return "up" if change > 0 else "down"

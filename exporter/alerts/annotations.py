@@ -1,0 +1,62 @@
+"""Fragments of annotations, in the template language of Prometheus.
+
+Queries in annotations run only for alerts that fire. The app's name is such a query, and not a label joined to every
+expression: with ten thousand apps the join cost more than the rest of the rules, and a renamed app was a new alert.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from exporter.metrics import catalogue
+from exporter.reports import Unit
+
+if TYPE_CHECKING:
+    from exporter.alerts.conditions import Operand
+    from exporter.reports import Field
+
+APPS = "apps:wechat_miniprogram_app_info:count"
+"""A recording: how many apps there are."""
+_NAME = (
+    "{{ $name := $labels.appid }}"
+    f'{{{{ with printf "{catalogue.APP_INFO.name}{{appid=%q}}" $labels.appid | query }}}}'
+    '{{ with . | first | label "name" }}{{ $name = . }}{{ end }}{{ end }}'
+)
+APP = _NAME + "{{ $name }}"
+"""The name of the alert's app; its AppID where it has none."""
+WEEK = '{{ $labels.week | reReplaceAll "^(....)(..)(..)-(....)(..)(..)$" "Monday $1-$2-$3 to Sunday $4-$5-$6" }}'
+_PERCENT = r'$value | humanizePercentage | reReplaceAll "[.%].*" ""'
+PERCENT = f"{{{{ {_PERCENT} }}}}"
+"""The alert's ratio in whole percent, rounded down."""
+RANK = f'{{{{ {_PERCENT} | reReplaceAll "^(.)$" "0$1" }}}}'
+"""The same with two digits, by which a notification sorts."""
+LAST_DAY = (
+    '{{ with printf "max by (day) (wechat_miniprogram_recent_visitors{appid=%q})" $labels.appid | query }}'
+    '{{ . | first | label "day" | reReplaceAll "^(....)(..)(..)$" "$1-$2-$3" }}{{ end }}'
+)
+
+_THOUSANDS = r' | reReplaceAll "(\\d)(\\d{3})$" "$1,$2"' + r' | reReplaceAll "(\\d)(\\d{3})," "$1,$2,"' * 2
+NUMBER_OF_APPS = f'{{{{ with query "{APPS}" }}}}{{{{ . | first | value | printf "%.0f"{_THOUSANDS} }}}}{{{{ end }}}}'
+_FORMS = {
+    Unit.COUNT: (f'printf "%.0f"{_THOUSANDS}', ""),
+    Unit.SECONDS: ('printf "%.1f"', " s"),
+    Unit.PAGES: ('printf "%.2f"', " pages"),
+}
+
+
+def found(*operands: Operand) -> str:
+    """Return a template pipeline: the sample of the first operand that has one, for the alert's app (and week)."""
+    labels = ("appid", "week") if "week" in operands[0].labels else ("appid",)
+    selectors = []
+    for operand in operands:
+        matchers = ",".join((*(f"{label}=%q" for label in labels), *filter(None, (operand.matchers,))))
+        selectors.append(f"max({operand.metric}{{{matchers}}})")
+    query = " or ".join(selectors).replace('"', '\\"')
+    values = " ".join(f"$labels.{label}" for label in labels * len(operands))
+    return f'printf "{query}" {values} | query'
+
+
+def number(field: Field, *operands: Operand) -> str:
+    """Return a template of the value of the first operand that has one, with the unit of a field."""
+    form, unit = _FORMS[field.unit]
+    return f"{{{{ with {found(*operands)} }}}}{{{{ . | first | value | {form} }}}}{unit}{{{{ end }}}}"

@@ -1,0 +1,184 @@
+"""What counts as a fall: for each threshold figure the rules, with the conditions of each.
+
+docs/alerts.md, "Why these rules", has what benchmarks/alerts.py measured about them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from exporter.alerts.conditions import (
+    AtLeast,
+    BelowIfKnown,
+    BeyondChance,
+    BeyondNoise,
+    NoHoliday,
+    NotKnown,
+    compared,
+    derived,
+    live,
+)
+from exporter.reports import Unit
+from exporter.reports.catalogue import DAILY, NEW_VISITORS, VISITORS, WEEKLY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.alerts.conditions import Condition, Operand
+    from exporter.alerts.model import Severity
+    from exporter.apps import AppStatus
+    from exporter.reports import AlertThreshold, Field, History, Report
+
+COLLAPSED = Fraction(4, 10)
+"""Of the baseline, where the app has the default threshold; it scales with the app's own threshold."""
+CHANCE, CHANCE_OF_DAYS, CHANCE_OF_TWO_DAYS = 3, 3.5, 4
+"""How many standard deviations of chance a count must fall: a week, three days, two days."""
+ENOUGH_VISITORS = 200
+"""An average (stay, depth) over fewer visitors says nothing."""
+BELOW_LOWEST = 0.9
+"""Of the lowest ordinary week: a week no lower than that is within the app's own variation."""
+NOISE_TIMES, NOISE_LEAST = 2, 0.05
+"""How many times the app's own daily variation, and at least which variation, a daily fall must exceed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a figure is compared with, and under which conditions the comparison means something."""
+
+    now: Operand
+    base: Operand
+    conditions: tuple[Condition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DropRule:
+    """One kind of alert about one figure."""
+
+    kind: str
+    """What follows the figure in the alert's name: ``Collapsed``."""
+    severity: Severity
+    report: Report
+    threshold: AlertThreshold
+    share: Fraction
+    """Of the app's threshold."""
+    baselines: tuple[Baseline, ...]
+    """At most one of them applies to an app at a time."""
+
+    @property
+    def field(self) -> Field:
+        """The figure."""
+        return self.threshold.field
+
+    @property
+    def name(self) -> str:
+        """The alert's name without the common prefix: ``VisitorsCollapsed``."""
+        return camel(self.field) + self.kind
+
+    def drop(self, history: History, threshold: float) -> Drop | None:
+        """Return the fall that the rule finds in stored figures; None where it finds none."""
+        for each in self.baselines:
+            now, base = each.now.value(history), each.base.value(history)
+            if now is None or not base or now / base >= threshold * self.share.numerator / self.share.denominator:
+                continue
+            if all(condition.holds(history) for condition in each.conditions):
+                return Drop(self, each, now, base)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """One figure of the live period that is too low."""
+
+    rule: DropRule
+    baseline: Baseline
+    now: float
+    base: float
+
+    @property
+    def ratio(self) -> float:
+        """What is left of the baseline."""
+        return self.now / self.base
+
+
+def find_drops(status: AppStatus, report: Report) -> Iterator[Drop]:
+    """Yield every fall of an app's report, the strongest of each figure first."""
+    of = status.of(report)
+    if of is None:
+        return
+    for rule in RULES:
+        if rule.report is report:
+            fall = rule.drop(of.history, status.thresholds.of(report, rule.threshold))
+            if fall is not None:
+                yield fall
+
+
+def camel(field: Field) -> str:
+    """Return the field as alerts are named after it: ``StayPerVisitor``."""
+    return "".join(word.capitalize() for word in field.short_name.split("_"))
+
+
+def _weekly(threshold: AlertThreshold) -> Iterator[DropRule]:
+    field = threshold.field
+    now = live(WEEKLY, field)
+    typical = compared(WEEKLY, "typical_week", field, "the typical week")
+    previous = compared(WEEKLY, "previous_week", field, "the previous week")
+    this_week, week_before = (NoHoliday(WEEKLY, fact.metric) for fact in WEEKLY.calendar)
+    to_typical = Baseline(now, typical, (*_significant(now, typical, field, "typical_week"), this_week))
+    significant = _significant(now, previous, field, "previous_week")
+    to_previous = Baseline(now, previous, (*significant, this_week, week_before))
+    counts = field.unit is Unit.COUNT
+    lowest = (BelowIfKnown(now, compared(WEEKLY, "lowest_week", field, ""), BELOW_LOWEST),) if counts else ()
+    share = COLLAPSED / Fraction(str(threshold.min_ratio))
+    yield DropRule(
+        "Collapsed", "critical", WEEKLY, threshold, share, (to_typical, _with(to_previous, NotKnown(typical)))
+    )
+    yield DropRule("BelowNormal", "warning", WEEKLY, threshold, Fraction(1), (_with(to_typical, *lowest),))
+    # With a typical week, a fall from the previous week alone is chance or the end of a rise: with 15 % variation it
+    # made 1.9 false alerts for each app and year and found 1 % more of real falls.
+    yield DropRule("Dropped", "warning", WEEKLY, threshold, Fraction(1), (_with(to_previous, NotKnown(typical)),))
+
+
+def _significant(now: Operand, base: Operand, field: Field, comparison: str) -> tuple[Condition, ...]:
+    visitors = compared(WEEKLY, comparison, VISITORS, "")
+    if field.unit is not Unit.COUNT:
+        return AtLeast(live(WEEKLY, VISITORS), ENOUGH_VISITORS), AtLeast(visitors, ENOUGH_VISITORS)
+    return (BeyondChance(now, base, CHANCE, _behind(field, visitors)),)
+
+
+def _with(baseline: Baseline, *conditions: Condition) -> Baseline:
+    return Baseline(baseline.now, baseline.base, (*baseline.conditions, *conditions))
+
+
+def _behind(field: Field, visitors: Operand) -> Operand | None:
+    """The visitors who make a count; None where each of its units is a visitor."""
+    return None if field in (VISITORS, NEW_VISITORS) else visitors
+
+
+def _daily(threshold: AlertThreshold) -> Iterator[DropRule]:
+    noise = derived(DAILY, "daily_{}_noise_ratio", threshold.field)
+    three = _days(threshold.field, 3, CHANCE_OF_DAYS)
+    beyond = BeyondNoise(three.now, three.base, noise, NOISE_TIMES, NOISE_LEAST)
+    share = COLLAPSED / Fraction(str(threshold.min_ratio))
+    yield DropRule(
+        "DailyCollapsed", "critical", DAILY, threshold, share, (_days(threshold.field, 2, CHANCE_OF_TWO_DAYS),)
+    )
+    yield DropRule("DailyDropped", "warning", DAILY, threshold, Fraction(1), (_with(three, beyond),))
+
+
+def _days(field: Field, days: int, z: float) -> Baseline:
+    labels = (str(days),)
+    now = derived(DAILY, "recent_{}", field, labels)
+    base = derived(DAILY, "typical_recent_{}", field, labels, f"what is typical of the last {days} ordinary days")
+    visitors = derived(DAILY, "typical_recent_{}", VISITORS, labels)
+    return Baseline(now, base, (BeyondChance(now, base, z, _behind(field, visitors)),))
+
+
+RULES = tuple(
+    rule
+    for report, of_figure in ((DAILY, _daily), (WEEKLY, _weekly))
+    for threshold in report.alert_thresholds
+    for rule in of_figure(threshold)
+)
+"""Every rule: days before weeks, then by figure, the strongest of each figure first."""

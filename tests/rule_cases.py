@@ -1,0 +1,67 @@
+"""Apps in states of their own, and whether Prometheus' rules call for the alerts that are expected of them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+
+from exporter.alerts.drops import RULES, find_drops
+from exporter.apps import AppStatus, Counters, ReportStatus, State
+from exporter.metrics.families import families
+from exporter.reports import DAILY, WEEKLY, Reading, StoredReading, Thresholds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from exporter.periods import Period
+    from exporter.reports import History, Report
+
+RULES_FILE = Path(__file__).parent.parent / "prometheus" / "rules.yml"
+
+
+def stored(report: Report, period: Period, *values: float | None) -> StoredReading:
+    """A period's figures, in the order of the report's fields."""
+    return StoredReading(Reading(report, period, values), 1.0)
+
+
+def status(history: History, thresholds: Thresholds | None = None, appid: str = "wx2") -> AppStatus:
+    """An app that fetches one report."""
+    report = ReportStatus(history.report, State.OK, None, history, 7.0, Counters())
+    return AppStatus(appid, "", (report,), thresholds or Thresholds())
+
+
+def alerts_of(app: AppStatus) -> set[str]:
+    """The alerts that the conditions call for, of all reports."""
+    return {fall.rule.name for report in (WEEKLY, DAILY) for fall in find_drops(app, report)}
+
+
+def promtool_agrees(promtool: str, folder: Path, apps: Sequence[AppStatus], expected: Iterable[tuple[str, str]]) -> str:
+    """Evaluate the rules on what the exporter exposes for these apps, once.
+
+    Returns:
+        What promtool says; empty if exactly the expected alerts, (appid, name), are pending.
+    """
+    series = [
+        {
+            "series": sample.name + "{" + ",".join(f'{name}="{value}"' for name, value in sample.labels.items()) + "}",
+            "values": f"{float(sample.value)!r}x1",
+        }
+        for family in families((WEEKLY, DAILY), apps)
+        for sample in family.samples
+    ]
+    samples = [{"labels": f'{{appid="{appid}",alert="{name}"}}', "value": 1} for appid, name in expected]
+    names = "|".join(sorted({rule.name for rule in RULES}))
+    alerts = f'ALERTS{{alertname=~"WeChatMiniProgram({names})"}}'
+    query = f'group by (appid, alert) (label_replace({alerts}, "alert", "$1", "alertname", "WeChatMiniProgram(.*)"))'
+    tested = {
+        "interval": "5m",
+        "input_series": series,
+        "promql_expr_test": [{"expr": query, "eval_time": "0m", "exp_samples": samples}],
+    }
+    file = folder / "rules_test.yml"
+    file.write_text(yaml.safe_dump({"rule_files": [str(RULES_FILE)], "evaluation_interval": "5m", "tests": [tested]}))
+    result = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False)
+    return "" if result.returncode == 0 else result.stdout + result.stderr

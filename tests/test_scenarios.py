@@ -1,0 +1,147 @@
+"""Courses of weeks and days, and the alerts that each period calls for, from the exporter's figures to Prometheus."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+from rule_cases import alerts_of, promtool_agrees, status, stored
+
+from exporter.periods import Day, Week
+from exporter.reports import DAILY, WEEKLY, History
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from exporter.apps import AppStatus
+    from exporter.periods import Period
+    from exporter.reports import Report
+
+QUIET = Week(date(2026, 12, 14))
+"""No public holiday in the eight weeks before it."""
+AFTER_HOLIDAYS = Week(date(2026, 10, 12))
+BELOW, COLLAPSED, DROPPED = "BelowNormal", "Collapsed", "Dropped"
+Expected = tuple[set[str], ...]
+N: set[str] = set()
+"""No alert."""
+
+
+def counts(*kinds: str, of: tuple[str, ...] = ("Visitors", "NewVisitors", "Sessions", "Visits")) -> set[str]:
+    """The alerts of all four counts."""
+    return {figure + kind for figure in of for kind in kinds}
+
+
+@dataclass(frozen=True)
+class Course:
+    """An app's periods, and the alerts at the newest ones; every count follows the visitors unless one is given."""
+
+    why: str
+    visitors: tuple[int | None, ...]
+    expected: Expected
+    """For as many periods as are given, the newest last."""
+    newest: Period = QUIET
+    new_visitors: tuple[int | None, ...] = ()
+    visits: tuple[int | None, ...] = ()
+    sessions: tuple[int | None, ...] = ()
+
+    @property
+    def report(self) -> Report:
+        """The report whose periods these are."""
+        return WEEKLY if isinstance(self.newest, Week) else DAILY
+
+    def apps(self) -> Iterator[tuple[AppStatus, set[str]]]:
+        """The app as it was at each of the newest periods, and its alerts."""
+        history, length = History(self.report), len(self.visitors)
+        for place in range(length):
+            now = self.newest.before(length - 1 - place)
+            visitors = self.visitors[place]
+            if visitors is not None:
+                new = self.new_visitors[place] if self.new_visitors else visitors // 2
+                visits = self.visits[place] if self.visits else 6 * visitors
+                sessions = self.sessions[place] if self.sessions else 2 * visitors
+                row = stored(self.report, now, sessions, visits, visitors, new, 90.0, 60.0, 3.0)
+                history = history.with_reading(row)
+            after = len(self.expected) - (length - place)
+            if after >= 0 and visitors is not None:
+                yield status(history, appid=f"{self.why}, {now.label}"), self.expected[after]
+
+
+STEADY = (1000,) * 9
+ALL_BELOW, ALL_COLLAPSED = counts(BELOW), counts(BELOW, COLLAPSED)
+SUNDAY = Day(date(2026, 11, 22))
+DAYS = (150, 150, 150, 150, 150, 80, 80) * 10
+"""Ten weeks of days until a Sunday, with a holiday week in October."""
+DAILY_DROPPED, DAILY_BOTH = counts("DailyDropped"), counts("DailyDropped", "DailyCollapsed")
+COURSES = (
+    Course("nothing changes", STEADY, (N,)),
+    Course("a fall to a half", (*STEADY, 500), (N, ALL_BELOW)),
+    Course("a fall to a half that stays", (*STEADY, 500, 500, 500), (ALL_BELOW, N, N)),
+    Course("a fall to a fifth", (*STEADY, 200), (N, ALL_COLLAPSED)),
+    Course("a rise, and back", (*STEADY, 2000, 1000), (N, N)),
+    Course("a rise over weeks, and back", (*STEADY, 1500, 2000, 2500, 1200), (N, N, N, N)),
+    Course("bots for one week", (*STEADY, 20000, 1000, 1000), (N, N, N)),
+    Course("a campaign of two weeks", (*STEADY, 3000, 3000, 1000), (N, N, N)),
+    Course("slow decline", tuple(round(1000 * 0.95**week) for week in range(12)), (N, N, N)),
+    Course("a week that is never published, then a half", (*STEADY, None, 500, 500), (ALL_BELOW, N)),
+    Course("a fall that begins within a week", (*STEADY, 630, 350, 350), (ALL_BELOW, ALL_COLLAPSED, N)),
+    Course("a fall to 300", (*STEADY, 300, 300, 300), (ALL_COLLAPSED, counts(COLLAPSED), N)),
+    Course(
+        "a fall that begins in a holiday week",
+        (*STEADY, 20, 20, 20),
+        (N, ALL_COLLAPSED, ALL_COLLAPSED),
+        Week(date(2026, 10, 19)),
+    ),
+    Course("a holiday week, and back", (*STEADY, 400, 1000), (N, N), AFTER_HOLIDAYS),
+    Course("a fall after a holiday week", (*STEADY, 400, 500), (N, ALL_BELOW), AFTER_HOLIDAYS),
+    Course("a new app", (1000, 500), (N, counts(DROPPED))),
+    Course("a new app that collapses", (1000, 300), (N, counts(DROPPED, COLLAPSED))),
+    Course("a first week", (1000,), (N,)),
+    Course("natural variation", (1000, 850, 1150, 900, 1200, 800, 1100, 950, 1000, 780, 1150, 820), (N, N, N)),
+    Course("an app of twenty visitors", (20, 22, 18, 20, 21, 19, 20, 22, 20, 9), (N, N)),
+    Course(
+        "an app of sixty visitors",
+        (60, 62, 58, 60, 61, 59, 60, 62, 60, 25),
+        (N, {"VisitorsBelowNormal"} | {"SessionsBelowNormal", "VisitsBelowNormal"}),
+    ),
+    Course(
+        "new visitors alone",
+        (*STEADY, 760),
+        (N, {"NewVisitorsBelowNormal", "NewVisitorsCollapsed"}),
+        new_visitors=(*[500] * 9, 10),
+    ),
+    Course("page visits alone", (*STEADY, 1000), (N, {"VisitsBelowNormal"}), visits=(*[6000] * 9, 2400)),
+    Course("sessions alone", (*STEADY, 1000), (N, {"SessionsBelowNormal"}), sessions=(*[2000] * 9, 1200)),
+    Course(
+        "a field that was missing for one week",
+        (*STEADY, 1000, 1000),
+        (N, {"NewVisitorsBelowNormal"}),
+        new_visitors=(*[500] * 9, None, 250),
+    ),
+    Course("days without a fall", DAYS, (N, N, N), SUNDAY),
+    Course(
+        "a drop from a Wednesday",
+        (*DAYS[:-5], *(round(0.5 * count) for count in DAYS[-5:])),
+        (N, N, DAILY_DROPPED, DAILY_DROPPED, DAILY_DROPPED),
+        SUNDAY,
+    ),
+    Course(
+        "a collapse from a Friday",
+        (*DAYS[:-3], *(round(0.1 * count) for count in DAYS[-3:])),
+        (N, DAILY_BOTH, DAILY_BOTH),
+        SUNDAY,
+    ),
+    Course("a day at a half", (*DAYS[:-3], 75, 80, 80), (N, N, N), SUNDAY),
+)
+
+
+def test_each_course_raises_its_alerts() -> None:
+    found = {app.appid: alerts_of(app) for course in COURSES for app, _ in course.apps()}
+    assert found == {app.appid: expected for course in COURSES for app, expected in course.apps()}
+
+
+def test_rules_fire_for_each_course(promtool: str, tmp_path: Path) -> None:
+    cases = [case for course in COURSES for case in course.apps()]
+    expected = {(app.appid, name) for app, names in cases for name in names}
+    assert promtool_agrees(promtool, tmp_path, [app for app, _ in cases], expected) == ""
