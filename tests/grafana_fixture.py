@@ -147,7 +147,7 @@ class GrafanaFixture:
 
     prometheus: Prometheus
     wechat: Simulator
-    roles: tuple[demo.Role, ...]
+    roles: tuple[demo.DemoApp, ...]
     now: float
     """Where the exporters' clock ended."""
     moments: dict[str, float] = field(default_factory=dict)
