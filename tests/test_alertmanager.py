@@ -1,0 +1,211 @@
+"""The routes and inhibitions: one notification for one cause, short, and few of them."""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+import yaml
+from notifications import PREFIX, PROMETHEUS_FILES, Labels, alertmanager_with, post, receiving, seconds
+
+from exporter.alerts.drops import RULES
+from exporter.reports import DAILY, WEEKLY, Unit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from exporter.alerts.drops import DropRule
+
+WEEK = "20261116-20261122"
+COUNTS = ("visitors", "new_visitors", "sessions", "visits")
+"""Each explains those after it."""
+AVERAGES = ("stay_per_visitor", "visit_depth")
+QUARTER_OF_AN_HOUR = 0.5
+"""Seconds that fifteen minutes take in a scaled test."""
+SCALE = QUARTER_OF_AN_HOUR / 900
+
+
+def labels_of(rule: DropRule, appid: str, **others: str) -> Labels:
+    """Return the labels of an alert about a figure."""
+    week = {"week": WEEK} if rule.report is WEEKLY else {}
+    figure = {"figure": rule.field.short_name, "report": rule.report.name, "severity": rule.severity}
+    return {"alertname": PREFIX + rule.name, "appid": appid, **figure, **week, **others}
+
+
+def of_app(name: str, appid: str, severity: str = "warning", **others: str) -> Labels:
+    """Return the labels of an alert about fetching."""
+    return {"alertname": PREFIX + name, "appid": appid, "severity": severity, **others}
+
+
+def explains(stronger: DropRule, weaker: DropRule) -> bool:
+    """Return whether one alert makes another one of the same app and report superfluous."""
+    if stronger is weaker or stronger.report is not weaker.report:
+        return False
+    order = [rule.kind.removeprefix("Daily") for rule in (stronger, weaker)]
+    figures = [rule.field.short_name for rule in (stronger, weaker)]
+    if figures[0] == figures[1]:  # BelowNormal and Dropped exclude each other
+        return order[0] == "Collapsed" != order[1]
+    for chain in (COUNTS, AVERAGES):
+        if set(figures) <= set(chain) and chain.index(figures[0]) < chain.index(figures[1]):
+            return order[0] == "Collapsed" or order[1] != "Collapsed"
+    return False
+
+
+def suppressed(address: str, alerts: list[Labels]) -> set[tuple[str, ...]]:
+    """Post alerts, and return which of them Alertmanager does not send, without those posted before."""
+    post(address, [{"labels": labels} for labels in alerts])
+    found = requests.get(f"http://{address}/api/v2/alerts", timeout=10).json()
+    silent = [each["labels"] for each in found if each["status"]["state"] == "suppressed"]
+    return {key(labels) for labels in silent if labels in alerts}
+
+
+def key(labels: Labels) -> tuple[str, ...]:
+    """Return what a test names an alert by."""
+    cluster = (labels["cluster"],) if "cluster" in labels else ()
+    return labels["alertname"].removeprefix(PREFIX), labels.get("appid", ""), *cluster
+
+
+@pytest.fixture
+def address(tmp_path: Path, alertmanager: str) -> Iterator[str]:
+    """Alertmanager with our file."""
+    with receiving() as receiver, alertmanager_with(alertmanager, tmp_path, receiver, SCALE) as address:
+        yield address
+
+
+def test_alertmanager_retains_alerts_longer_than_it_repeats_them(amtool: str) -> None:
+    file = PROMETHEUS_FILES / "alertmanager.yml"
+    subprocess.run([amtool, "check-config", file], check=True, capture_output=True)
+    figures = yaml.safe_load(file.read_text())["route"]["routes"][0]
+    (retention,) = re.findall(r"--data\.retention=(\d+)h", file.read_text())
+    assert seconds(figures["repeat_interval"]) < int(retention) * 3600
+    assert f"--data.retention={retention}h" in (PROMETHEUS_FILES.parent / "compose.yaml").read_text()
+
+
+def test_every_grouping_and_inhibition_keeps_clusters_apart() -> None:
+    config = yaml.safe_load((PROMETHEUS_FILES / "alertmanager.yml").read_text())
+    routes = (config["route"], *config["route"]["routes"])
+    assert all("cluster" in route["group_by"] for route in routes)
+    assert all("cluster" in rule["equal"] for rule in config["inhibit_rules"])
+
+
+def test_only_the_strongest_alert_of_one_cause_is_sent(address: str) -> None:
+    """Every pair of alerts about figures of one app, and both in two clusters."""
+    pairs = [(first, second) for first in RULES for second in RULES if first is not second]
+    alerts, expected = [], set()
+    for number, (first, second) in enumerate(pairs):
+        appid = f"app-{number}"
+        alerts += [labels_of(first, appid), labels_of(second, appid)]
+        for stronger, weaker in ((first, second), (second, first)):
+            if explains(stronger, weaker):
+                expected.add((weaker.name, appid))
+    assert suppressed(address, alerts) == expected
+    collapse = next(rule for rule in RULES if rule.name == "VisitorsCollapsed")
+    fall = next(rule for rule in RULES if rule.name == "SessionsBelowNormal")
+    clusters = [labels_of(collapse, "shop", cluster="east"), labels_of(fall, "shop", cluster="west")]
+    assert suppressed(address, clusters) == set()
+    assert suppressed(address, [labels_of(fall, "shop", cluster="east")]) == {(fall.name, "shop", "east")}
+
+
+def test_another_week_is_another_cause(address: str) -> None:
+    collapse = next(rule for rule in RULES if rule.name == "VisitorsCollapsed")
+    assert suppressed(address, [labels_of(collapse, "a"), labels_of(collapse, "a", week="20261109-20261115")]) == set()
+
+
+def test_outage_explains_failures_and_late_periods_only(address: str) -> None:
+    trouble = [of_app("Refused", "a"), of_app("Failed", "b"), of_app("QuotaSpent", "c", "info")]
+    late = [of_app("PeriodLate", appid, report="weekly") for appid in "abcd"]
+    assert suppressed(address, [*trouble, *late]) == {("PeriodLate", "a"), ("PeriodLate", "b")}
+    outage = {"alertname": f"{PREFIX}WeChatUnreachable", "severity": "warning"}
+    silent = {("Failed", "b"), *(("PeriodLate", appid) for appid in "abcd")}
+    assert suppressed(address, [*trouble, *late, outage]) == silent
+    refused = [of_app("Refused", "e", cluster="west"), of_app("Failed", "f", cluster="west")]
+    assert suppressed(address, refused) == set(), "the outage is in no cluster"
+
+
+def fallen(number: int, ratio: float, apps: int, name: str = "") -> dict[str, Labels]:
+    """Return an app's alert as Prometheus sends it."""
+    kind = "Collapsed" if ratio < 0.4 else "BelowNormal"
+    rule = next(rule for rule in RULES if rule.name == f"Visitors{kind}")
+    name = name or f"Shop {number}"
+    summary = f"{name}: Visitors at {int(100 * ratio)}% of the typical week, {int(ratio * 1000)} against 1,000"
+    dashboard = f"http://grafana.example.com/d/wechat-miniprogram?var-appid=wx{number}"
+    annotations = {
+        "summary": summary,
+        "rank": f"{int(100 * ratio):02}",
+        "apps": f"{apps:,}",
+        "dashboard_url": dashboard,
+    }
+    return {"labels": labels_of(rule, f"wx{number:016x}"), "annotations": annotations}
+
+
+@pytest.mark.timeout(180)
+def test_a_monday_is_at_most_three_short_notifications(tmp_path: Path, alertmanager: str) -> None:
+    """Fifty of 500 apps fall; WeChat publishes over four hours, in which Prometheus sends what fires every minute."""
+    chance = random.Random(1)  # noqa: S311 (figures, no secrets)
+    alerts = [fallen(number, chance.uniform(0.1, 0.7), 500) for number in range(50)]
+    hours = 4
+    with receiving() as receiver, alertmanager_with(alertmanager, tmp_path, receiver, SCALE) as address:
+        for quarter in range(4 * hours):
+            post(address, alerts[: round(len(alerts) * (quarter + 1) / (4 * hours))])
+            time.sleep(QUARTER_OF_AN_HOUR)
+        for _ in range(12):  # three more hours
+            post(address, alerts)
+            time.sleep(QUARTER_OF_AN_HOUR)
+    assert 1 <= len(receiver.texts) <= 3
+    assert all(len(text.encode()) < 2000 for text in receiver.texts)
+    collapsed = sum(each["labels"]["severity"] == "critical" for each in alerts)
+    head, *lines, more, link = receiver.texts[-1].splitlines()
+    assert head == f"50 of 500 apps below normal, {collapsed} collapsed (2026-11-16 to 2026-11-22)"
+    assert (len(lines), more) == (10, "... 50 alerts in all")
+    assert link == "http://grafana.example.com/d/wechat-miniprogram"
+    depths = [int(percent) for percent in re.findall(r"at (\d+)%", "\n".join(lines))]
+    assert all(first <= second for first, second in pairwise(depths))
+    assert depths == sorted(int(each["annotations"]["rank"]) for each in alerts)[:10]
+
+
+@pytest.mark.timeout(120)
+def test_five_hundred_falls_with_long_names_fit_into_one_message(tmp_path: Path, alertmanager: str) -> None:
+    """WeCom takes 2,048 bytes; a Chinese character takes three of them."""
+    name = "一个名字特别特别特别特别长的小程序用来测试消息的长度限制"
+    alerts = [fallen(number, 0.1 + number / 1000, 12_345, name) for number in range(504)]
+    with receiving() as receiver, alertmanager_with(alertmanager, tmp_path, receiver, SCALE) as address:
+        post(address, alerts)
+        receiver.wait_for(lambda received: received.texts, 30)
+    (text,) = receiver.texts
+    assert len(text.encode()) < 2000
+    assert text.startswith("504 of 12,345 apps below normal, 300 collapsed")
+    assert text.count(name[:24]) == 10
+    assert name not in text
+
+
+def test_operations_have_a_text_of_their_own(tmp_path: Path, alertmanager: str) -> None:
+    links = {"runbook_url": "http://exporter/docs/alerts#wechatminiprogramrefused"}
+    alerts = [
+        {
+            "labels": of_app("Refused", f"wx{number}"),
+            "annotations": {"summary": f"Shop {number}: WeChat refuses requests, action required", **links},
+        }
+        for number in range(12)
+    ]
+    with receiving() as receiver, alertmanager_with(alertmanager, tmp_path, receiver, SCALE) as address:
+        post(address, alerts)
+        receiver.wait_for(lambda received: received.texts, 30)
+    head, *lines, more, link = receiver.texts[0].splitlines()
+    assert head == "12 firing: WeChatMiniProgramRefused"
+    assert (len(lines), more, link) == (10, "... 12 alerts in all", links["runbook_url"])
+
+
+def test_figures_are_those_of_the_rules() -> None:
+    """The order of explanation names every figure that alerts."""
+    weekly = {rule.field for rule in RULES if rule.report is WEEKLY}
+    daily = {rule.field for rule in RULES if rule.report is DAILY}
+    counts = {field.short_name for field in weekly if field.unit is Unit.COUNT}
+    assert counts == {field.short_name for field in daily} == set(COUNTS)
+    assert {field.short_name for field in weekly} - counts == set(AVERAGES)
