@@ -1,202 +1,50 @@
-"""Real Prometheus and Alertmanager with our files: what people are told, and that they are told it once."""
+"""Exporter, Prometheus and Alertmanager together: who is notified of what, and how often."""
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
 import yaml
-from grafana_fixture import Prometheus, free_address
+from grafana_fixture import Exporter, Prometheus, free_address
+from harness import FakeClock
+from notifications import PROMETHEUS_FILES, Receiver, alertmanager_with, receiving
+from scale import only_in_soak
 
 from exporter import demo
-from exporter.alerts import figures
+from exporter.alerts.drops import RULES
 from exporter.cli.run import Settings, run
 from exporter.config import Fetch
-from exporter.periods import Week, newest_wanted
-from exporter.reports import WEEKLY
+from exporter.periods import Day, Week, newest_wanted
+from exporter.reports import DAILY, WEEKLY, Thresholds
 from exporter.runtime.reload import Source
 from exporter.store import MEMORY
+from exporter.wechat.simulator import Audience, SimulatedApp
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
+    from exporter.reports import Report
     from exporter.wechat.simulator import Simulator
 
-ROOT = Path(__file__).parent.parent
-PREFIX = "WeChatMiniProgram"
-LADDER = [alert.name for alert in figures.alerts()]
-"""The alerts about figures, the strongest first: one silences all that follow, of the same app and week."""
-WEEK = "20261116-20261122"
-Labels = dict[str, str]
-
-
-@dataclass
-class Receiver:
-    """Takes what Alertmanager sends: (status, alert's name, appid), in the order of its coming."""
-
-    url: str = ""
-    ready: list[tuple[str, str, str]] = field(default_factory=list)
-
-    def wait_for(self, holds: Callable[[list[tuple[str, str, str]]], object], seconds: float) -> None:
-        deadline = time.monotonic() + seconds
-        while not holds(self.ready):
-            assert time.monotonic() < deadline, self.ready
-            time.sleep(0.1)
-
-
-@contextmanager
-def receiving() -> Iterator[Receiver]:
-    receiver = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            for alert in message["alerts"]:
-                labels = alert["labels"]
-                name = labels["alertname"].removeprefix(PREFIX)
-                receiver.ready.append((alert["status"], name, labels.get("appid", "")))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver.url = f"http://127.0.0.1:{server.server_port}/"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield receiver
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-@contextmanager
-def alertmanager_with(program: str, folder: Path, webhook: str) -> Iterator[str]:
-    """Alertmanager with our file, its waits shortened, its people reached by a webhook; gives its address."""
-    config = yaml.safe_load((ROOT / "prometheus" / "alertmanager.yml").read_text())
-    for route in (config["route"], *config["route"]["routes"]):
-        route |= {"group_wait": "2s", "group_interval": "2s"}
-    (receiver,) = config["receivers"]
-    receiver["webhook_configs"] = [{"url": webhook}]
-    (folder / "alertmanager.yml").write_text(yaml.safe_dump(config))
-    address = free_address()
-    process = subprocess.Popen(
-        [
-            program,
-            f"--config.file={folder}/alertmanager.yml",
-            f"--storage.path={folder}/alertmanager",
-            f"--web.listen-address={address}",
-            "--cluster.listen-address=",
-            "--data.retention=240h",
-            "--log.level=error",
-        ]
-    )
-    try:
-        deadline = time.monotonic() + 30
-        while not answers(f"http://{address}/-/ready"):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def answers(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=5).ok
-    except requests.ConnectionError:
-        return False
-
-
-def test_alertmanager_retains_alerts_longer_than_it_repeats_them(amtool: str) -> None:
-    file = ROOT / "prometheus" / "alertmanager.yml"
-    subprocess.run([amtool, "check-config", file], check=True, capture_output=True)
-    route = yaml.safe_load(file.read_text())["route"]
-    assert route["group_by"] == ["alertname", "report", "week"]
-    (retention,) = re.findall(r"--data\.retention=(\d+)h", file.read_text())
-    assert int(route["repeat_interval"].removesuffix("d")) * 24 < int(retention)
-    assert f"--data.retention={retention}h" in (ROOT / "compose.yaml").read_text()
-
-
-def of_figure(name: str, appid: str, week: str = WEEK) -> Labels:
-    figure = next(
-        each.field for each in WEEKLY.alert_thresholds if name.startswith(figures.alert_name_prefix(each.field))
-    )
-    return {"alertname": PREFIX + name, "appid": appid, "week": week, "figure": figure.short_name}
-
-
-def of_app(name: str, appid: str) -> Labels:
-    return {"alertname": PREFIX + name, "appid": appid}
-
-
-def late_report(appid: str, report: str) -> Labels:
-    return of_app("PeriodLate", appid) | {"report": report}
-
-
-def silenced(address: str, alerts: list[Labels]) -> set[tuple[str, str, str]]:
-    """Posts alerts, and says which of all that there are Alertmanager keeps to itself."""
-    posted = requests.post(f"http://{address}/api/v2/alerts", json=[{"labels": labels} for labels in alerts], timeout=5)
-    assert posted.ok, posted.text
-    found = requests.get(f"http://{address}/api/v2/alerts", timeout=5).json()
-    return {key(alert["labels"]) for alert in found if alert["status"]["state"] == "suppressed"}
-
-
-def key(labels: Labels) -> tuple[str, str, str]:
-    return labels["alertname"].removeprefix(PREFIX), labels.get("appid", ""), labels.get("week", "")
-
-
-def explains(stronger: str, weaker: str) -> bool:
-    """Whether one alert about a figure makes another one of the same app and week superfluous."""
-    if LADDER.index(stronger) >= LADDER.index(weaker):
-        return False
-    same_figure = LADDER.index(stronger) // 3 == LADDER.index(weaker) // 3
-    return same_figure or stronger.endswith("Collapsed") or not weaker.endswith("Collapsed")
-
-
-def test_only_the_strongest_alert_of_one_cause_is_sent(tmp_path: Path, alertmanager: str) -> None:
-    assert len(LADDER) == 12
-    rungs = {f"app-{n}": LADDER[n:] for n in range(len(LADDER))}
-    alerts = [of_figure(name, appid) for appid, names in rungs.items() for name in names]
-    weaker = {
-        key(of_figure(name, appid))
-        for appid, names in rungs.items()
-        for name in names
-        if any(explains(stronger, name) for stronger in names)
-    }
-    assert {name for name, appid, _ in weaker if appid == "app-0"} == set(LADDER[1:])
-    assert {name for name, appid, _ in weaker if appid == "app-2"} == set(LADDER[4:]), "SessionsCollapsed speaks, too"
-    with receiving() as receiver, alertmanager_with(alertmanager, tmp_path, receiver.url) as address:
-        assert silenced(address, alerts) == weaker
-        others = [of_figure("VisitorsDropped", "app-0", "20261109-20261115"), of_figure("SessionsDropped", "another")]
-        assert silenced(address, others) == weaker, "another week, another app: another cause"
-        trouble = [of_app(name, "app-1") for name in ("Refused", "Failed", "QuotaSpent")]
-        late = [late_report(appid, report) for appid in ("app-1", "app-2") for report in ("weekly", "daily")]
-        assert silenced(address, [*trouble, *late]) == weaker | {("PeriodLate", "app-1", "")}
-        of_apps = {key(labels) for labels in (*trouble, *late)}
-        assert silenced(address, [{"alertname": f"{PREFIX}WeChatUnreachable"}]) == weaker | of_apps
-
-
+HOUR = 3600.0
 HURRIED = Fetch(interval=3.0, retry_interval=1.0, timeout=2.0)
+FIGURES = re.compile("|".join(rule.name for rule in RULES))
+SCALE = 0.001
+"""Alertmanager's half hour takes two seconds."""
 
 
 @contextmanager
-def exporter_of(roles: tuple[demo.DemoApp, ...], base_url: str) -> Iterator[str]:
-    """The whole exporter in this process, asking every few seconds; gives its address."""
-    config = replace(demo.configuration(roles, base_url), fetch=HURRIED)
+def exporter_of(apps: tuple[demo.DemoApp, ...], base_url: str) -> Iterator[str]:
+    """Run the whole exporter in this process, fetching every few seconds; gives its address."""
+    config = replace(demo.configuration(apps, base_url), fetch=HURRIED)
     stop, listening, addresses = threading.Event(), threading.Event(), list[str]()
 
     def ready(where: tuple[str, ...]) -> None:
@@ -208,70 +56,203 @@ def exporter_of(roles: tuple[demo.DemoApp, ...], base_url: str) -> Iterator[str]
     thread = threading.Thread(target=run, args=(source, settings, time.time, lambda _reload: stop.wait(), ready))
     thread.start()
     try:
-        assert listening.wait(10)
+        assert listening.wait(60)
         yield addresses[0]
     finally:
         stop.set()
         thread.join()
 
 
-def hurried(rules: dict[str, Any]) -> dict[str, Any]:
-    """The rules with their waiting times shortened, for this test only."""
-    (group,) = rules["groups"]
-    group["interval"] = "1s"
-    for rule in group["rules"]:
-        if "alert" in rule:
-            rule |= {"for": "3s", "keep_firing_for": "3s"}
-    return rules
+def hurried(folder: Path, wait: str, interval: str = "1s") -> None:
+    """Write the rules with their waits shortened; a daily alert keeps firing, since days pass in seconds."""
+    rules: dict[str, Any] = yaml.safe_load((PROMETHEUS_FILES / "rules.yml").read_text())
+    for group in rules["groups"]:
+        group["interval"] = interval
+        for rule in group["rules"]:
+            if "alert" in rule:
+                rule |= {"for": wait, "keep_firing_for": wait}
+    (folder / "rules.yml").write_text(yaml.safe_dump(rules))
 
 
-def play(wechat: Simulator, appid: str, visitors: dict[Week, int]) -> None:
-    """Publishes weeks in which everything but the number of people is the same."""
+@contextmanager
+def watching(
+    folder: Path, programs: tuple[str, str], targets: Sequence[str], scale: float
+) -> Iterator[tuple[Receiver, Prometheus]]:
+    """Run Prometheus with the rules in the folder, and Alertmanager, which notifies the receiver."""
+    prometheus, alertmanager = programs
+    with ExitStack() as undo:
+        receiver = undo.enter_context(receiving())
+        address = undo.enter_context(alertmanager_with(alertmanager, folder, receiver, scale))
+        alerting = {"alertmanagers": [{"static_configs": [{"targets": [address]}]}]}
+        server = Prometheus(prometheus, folder, targets, {"rule_files": ["rules.yml"], "alerting": alerting})
+        undo.callback(server.stop)
+        server.start()
+        yield receiver, server
+
+
+@pytest.fixture
+def _no_holidays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No public holiday, whatever the date of the test: neither in the exporter nor in the simulator."""
+    for module in ("exporter.reports.catalogue", "exporter.reports.comparisons"):
+        monkeypatch.setattr(f"{module}.public_holidays", lambda _week: 0)
+        monkeypatch.setattr(f"{module}.is_irregular", lambda _day: False)
+    monkeypatch.setattr("exporter.wechat.simulator.figures.is_day_off", lambda day: day.weekday() > 4)
+
+
+def publish(wechat: Simulator, appid: str, visitors: dict[Week, int]) -> None:
+    """Publish weeks in which everything but the number of people is the same."""
     for week, number in visitors.items():
         row = {"session_cnt": 2.5 * number, "visit_pv": 8 * number, "visit_uv": number, "visit_uv_new": number // 4}
         wechat.publish(appid, {"ref_date": week.label, "stay_time_uv": 150.5, "visit_depth": 2.5, **row})
 
 
-@pytest.mark.timeout(180)
-def test_a_drop_is_sent_once_noise_is_not_and_a_revision_ends_it(
-    tmp_path: Path, prometheus: str, alertmanager: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # A holiday in one of the weeks would silence the alert, or leave no four ordinary weeks.
-    monkeypatch.setattr("exporter.reports.catalogue.public_holidays", lambda _week: 0)
-    monkeypatch.setattr("exporter.reports.comparisons.public_holidays", lambda _week: 0)
-    roles = demo.demo_apps(time.time())
-    appids = {role.name: role.app.appid for role in roles}
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("_no_holidays")
+def test_drop_is_sent_once_and_noise_is_not(tmp_path: Path, prometheus: str, alertmanager: str) -> None:
+    apps = demo.demo_apps(time.time())
+    appids = {app.name: app.app.appid for app in apps}
     dropping, noisy = appids["Travel Buddy"], appids["Second-hand Books"]
     newest, *before = (newest_wanted(Week, time.time(), HURRIED.ready_after).before(weeks) for weeks in range(5))
-    rules = hurried(yaml.safe_load((ROOT / "prometheus" / "rules.yml").read_text()))
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump(rules))
+    apps = tuple(replace(app, reports=(WEEKLY,)) for app in apps)
+    hurried(tmp_path, "3s")
     with ExitStack() as undo:
-        wechat = demo.simulator(roles, time.time)
-        play(wechat, dropping, {newest: 900, **dict.fromkeys(before, 2000)})
-        play(wechat, noisy, {newest: 12, **dict.fromkeys(before, 28)})
+        wechat = demo.simulator(apps, time.time)
+        publish(wechat, dropping, {newest: 900, **dict.fromkeys(before, 2000)})
+        publish(wechat, noisy, {newest: 12, **dict.fromkeys(before, 28)})
         served = demo.serve(wechat, "127.0.0.1:0")
         undo.callback(served.stop)
-        target = undo.enter_context(exporter_of(roles, f"http://{served.addresses[0]}"))
-        receiver = undo.enter_context(receiving())
-        address = undo.enter_context(alertmanager_with(alertmanager, tmp_path, receiver.url))
-        alerting = {"alertmanagers": [{"static_configs": [{"targets": [address]}]}]}
-        watching = Prometheus(prometheus, tmp_path, (target,), {"rule_files": ["rules.yml"], "alerting": alerting})
-        undo.callback(watching.stop)
-        watching.start()
-
+        target = undo.enter_context(exporter_of(apps, f"http://{served.addresses[0]}"))
+        receiver, _ = undo.enter_context(watching(tmp_path, (prometheus, alertmanager), (target,), SCALE))
         drop = ("VisitorsBelowNormal", dropping)
         trouble = {
             ("Refused", appids["City Library"]),
             ("Failed", appids["Bike Share"]),
             ("QuotaSpent", appids["Gym Pass"]),
         }
-        receiver.wait_for(lambda ready: {(name, appid) for _, name, appid in ready} >= {drop, *trouble}, 120)
-        time.sleep(8)  # several evaluations, and several chances to say it again
+        receiver.wait_for(lambda received: {(name, appid) for _, name, appid in received.sent} >= {drop, *trouble}, 120)
+        time.sleep(8)  # several evaluations, and several chances to notify again
         late = ("firing", "PeriodLate", appids["Night Market"])  # from Tuesday noon on
-        assert sorted(set(receiver.ready) - {late}) == sorted(("firing", *what) for what in {drop, *trouble})
-        assert len(receiver.ready) == len(set(receiver.ready))
+        assert sorted(set(receiver.sent) - {late}) == sorted(("firing", *what) for what in {drop, *trouble})
+        assert len(receiver.sent) == len(set(receiver.sent))
+        (text,) = [text for text in receiver.texts if "below normal" in text]
+        assert text.startswith("1 of 8 apps below normal")
+        assert "\nTravel Buddy: Visitors at 45% of the typical week, 900 against 2,000\n" in text
 
-        play(wechat, dropping, {newest: 1900})
-        receiver.wait_for(lambda ready: ("resolved", *drop) in ready, 60)
-        assert [status for status, *what in receiver.ready if tuple(what) == drop] == ["firing", "resolved"]
-        assert {appid for _, _, appid in receiver.ready} <= set(appids.values()) - {noisy}
+        publish(wechat, dropping, {newest: 1900})
+        time.sleep(8)
+        assert [what for what in receiver.sent if what[1:] == drop] == [("firing", *drop)], "no news that it has ended"
+        assert {appid for _, _, appid in receiver.sent} <= set(appids.values()) - {noisy}
+
+
+@dataclass(frozen=True)
+class Passing:
+    """Days that pass in seconds: exporters on a fake clock, Prometheus on the real one."""
+
+    week: Week
+    """The week in which figures fall; it ended at least eleven hours before now."""
+
+    @classmethod
+    def until_now(cls) -> Passing:
+        """The newest week that has ended so long ago."""
+        return cls(newest_wanted(Week, time.time() - HOUR, 10 * HOUR))
+
+    def day(self, weekday: int) -> Day:
+        """A day of the week; 0 is Monday."""
+        return Day(self.week.first + timedelta(days=weekday))
+
+    def after(self, day: date) -> float:
+        """Eleven o'clock in Beijing on the day after a day: its figures are published."""
+        return Day(day).end + 11 * HOUR
+
+
+def app(number: int, name: str, audience: Audience, *reports: Report) -> demo.DemoApp:
+    """Return an app of the simulator."""
+    simulated = SimulatedApp(f"wx{number:016x}", f"demo-secret-of-{number:016x}", audience)
+    return demo.DemoApp(name, simulated, reports or (WEEKLY,))
+
+
+def figures_of(receiver: Receiver) -> list[tuple[str, str]]:
+    """What was sent about figures: alert name, last digit of the appid.
+
+    Alerts about fetching fire too, because the exporter's clock is not that of Prometheus.
+    """
+    return [(name, appid[-1]) for _, name, appid in receiver.sent if FIGURES.match(name)]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("_no_holidays")
+def test_drop_from_a_wednesday_is_sent_on_saturday_only(tmp_path: Path, prometheus: str, alertmanager: str) -> None:
+    """The weekly figures of Monday repeat nothing; an app without the daily report gets the weekly alert."""
+    passing = Passing.until_now()
+    audience = Audience(20_011, drops_from=passing.day(2))
+    apps = (
+        app(1, "Daily", audience, WEEKLY, DAILY),
+        app(2, "Weekly", audience, WEEKLY),
+        app(3, "Steady", Audience(20_011), WEEKLY, DAILY),
+    )
+    clock = FakeClock(passing.after(passing.day(1).first))
+    hurried(tmp_path, "2s")
+    with ExitStack() as undo:
+        served = demo.serve(demo.simulator(apps, clock), "127.0.0.1:0")
+        undo.callback(served.stop)
+        config = demo.configuration(apps, f"http://{served.addresses[0]}")
+        # The simulator's drop is to 45 %, which two of three days already bring below the default of 0.65.
+        ratios = Thresholds().with_ratios({("daily", each.option): 0.6 for each in DAILY.alert_thresholds})
+        watched = tuple(replace(each, alerts=ratios) for each in config.apps)
+        address = free_address()
+        exporter = Exporter(replace(config, apps=watched, fetch=Fetch(history_weeks=9)), clock, address)
+        undo.callback(exporter.close)
+        receiver, server = undo.enter_context(watching(tmp_path, (prometheus, alertmanager), (address,), SCALE))
+        sent_by_day = {}
+        for weekday in range(1, 7):
+            clock.now = passing.after(passing.day(weekday).first)
+            exporter.fetch()
+            server.wait_for_scrapes()
+            time.sleep(8)  # the rules wait two seconds, Alertmanager two more
+            sent_by_day[weekday] = figures_of(receiver)
+    friday, sunday = 4, 6
+    assert sent_by_day[friday - 1] == []
+    assert sent_by_day[friday] == [("VisitorsDailyDropped", "1")], "on Saturday, when Friday is published"
+    assert sent_by_day[sunday - 1] == sent_by_day[friday]
+    assert sent_by_day[sunday] == [*sent_by_day[friday], ("VisitorsBelowNormal", "2")], "on Monday"
+    daily, weekly = (text for text in receiver.texts if "below normal" in text)
+    assert daily.startswith("1 of 3 apps below normal")
+    assert "Daily: Visitors at " in daily
+    assert "Weekly: Visitors at " in weekly
+
+
+@only_in_soak
+@pytest.mark.soak
+@pytest.mark.timeout(900)
+@pytest.mark.usefixtures("_no_holidays")
+def test_monday_with_500_apps_is_three_notifications(tmp_path: Path, prometheus: str, alertmanager: str) -> None:
+    """WeChat publishes over four hours, in which fifty apps turn out to have fallen; a minute takes 0.1 seconds."""
+    passing = Passing.until_now()
+    apps = []
+    for number in range(500):
+        fell = passing.week if number % 10 == 0 else None
+        entry = app(number + 1, f"Shop {number}", Audience(20_017 + number, drops_in=fell))
+        published = 10 * HOUR + (number % 97) / 97 * 4 * HOUR
+        apps.append(replace(entry, app=replace(entry.app, published_after=published)))
+    scale = 1 / 600
+    hurried(tmp_path, "3s")
+    clock = FakeClock(passing.week.end + 9 * HOUR)
+    with ExitStack() as undo:
+        served = demo.serve(demo.simulator(tuple(apps), clock), "127.0.0.1:0")
+        undo.callback(served.stop)
+        config = replace(demo.configuration(tuple(apps), f"http://{served.addresses[0]}"), fetch=Fetch(history_weeks=9))
+        address = free_address()
+        exporter = Exporter(config, clock, address)
+        undo.callback(exporter.close)
+        receiver, server = undo.enter_context(watching(tmp_path, (prometheus, alertmanager), (address,), scale))
+        server.wait_for_scrapes()
+        began = time.monotonic()
+        while clock.now < passing.week.end + 17 * HOUR:
+            clock.now = passing.week.end + 9.9 * HOUR + (time.monotonic() - began) / scale
+            exporter.fetch()
+            time.sleep(0.5)
+    texts = [text for text in receiver.texts if "below normal" in text]
+    assert 1 <= len(texts) <= 3, texts
+    assert all(len(text.encode()) < 2000 for text in texts)
+    assert texts[-1].startswith("50 of 500 apps below normal")
+    assert len({appid for _, name, appid in receiver.sent if name.startswith("Visitors")}) == 50
