@@ -1,7 +1,7 @@
 """Fragments of annotations, in the template language of Prometheus.
 
 Queries in annotations run only for alerts that fire. The app's name is such a query, and not a label joined to every
-expression: with ten thousand apps the join cost more than the rest of the rules, and a renamed app was a new alert.
+expression: the join had a sample of every app in every rule, and a renamed app was a new alert.
 """
 
 from __future__ import annotations

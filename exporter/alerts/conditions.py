@@ -71,7 +71,7 @@ def derived(report: Report, pattern: str, field: Field, labels: tuple[str, ...] 
 
 
 class Condition(Protocol):
-    """One condition of a fall."""
+    """One condition of a drop."""
 
     def holds(self, history: History) -> bool:
         """Whether it holds for the stored figures of an app."""
@@ -84,7 +84,7 @@ class Condition(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BeyondChance:
-    """A count fell by more than chance: ``(base - now) / sqrt(base + now) > z``, for two Poisson counts.
+    """A count dropped by more than chance: ``(base - now) / sqrt(base + now) > z``, for two Poisson counts.
 
     What one visitor does several times is not several chances. The noise of sessions and page visits is that of the
     visitors behind them, each worth as many sessions as usual: ``visitors`` is the base of these visitors.
@@ -96,7 +96,7 @@ class BeyondChance:
     visitors: Operand | None = None
 
     def holds(self, history: History) -> bool:
-        """Whether the fall is larger than chance; False where a figure is not known."""
+        """Whether the drop is larger than chance; False where a figure is not known."""
         now, base = self.now.value(history), self.base.value(history)
         visitors = base if self.visitors is None else self.visitors.value(history)
         if now is None or not base or not visitors:
@@ -129,7 +129,7 @@ class AtLeast:
 
 @dataclass(frozen=True, slots=True)
 class NoHoliday:
-    """No public holiday explains the fall; a year without a published schedule counts as one without holidays."""
+    """No public holiday explains the drop; a year without a published schedule counts as one without holidays."""
 
     report: Report
     fact: str
@@ -181,7 +181,7 @@ class NotKnown:
 
 @dataclass(frozen=True, slots=True)
 class BeyondNoise:
-    """The fall is larger than the app's own variation: ``ln(now / base) < -times * max(least, noise)``."""
+    """The drop is larger than the app's own variation: ``ln(now / base) < -times * max(least, noise)``."""
 
     now: Operand
     base: Operand

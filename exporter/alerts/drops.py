@@ -1,4 +1,4 @@
-"""What counts as a fall: for each threshold figure the rules, with the conditions of each.
+"""The rules about figures that drop: their baselines, shares of the threshold and conditions.
 
 docs/alerts.md, "Why these rules", has what benchmarks/alerts.py measured about them.
 """
@@ -34,18 +34,18 @@ if TYPE_CHECKING:
 COLLAPSED = Fraction(4, 10)
 """Of the baseline, where the app has the default threshold; it scales with the app's own threshold."""
 CHANCE, CHANCE_OF_DAYS, CHANCE_OF_TWO_DAYS = 3, 3.5, 4
-"""How many standard deviations of chance a count must fall: a week, three days, two days."""
+"""Standard deviations of chance by which a count must drop: a week, three days, two days."""
 ENOUGH_VISITORS = 200
-"""An average (stay, depth) over fewer visitors says nothing."""
+"""Minimum number of visitors behind an average (stay, depth), now and in its baseline."""
 BELOW_LOWEST = 0.9
 """Of the lowest ordinary week: a week no lower than that is within the app's own variation."""
 NOISE_TIMES, NOISE_LEAST = 2, 0.05
-"""How many times the app's own daily variation, and at least which variation, a daily fall must exceed."""
+"""A drop of days must exceed so many times the variation of the app, which counts as at least so much."""
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What a figure is compared with, and under which conditions the comparison means something."""
+    """A figure, what it is compared with, and the conditions under which a low ratio is a drop."""
 
     now: Operand
     base: Operand
@@ -77,7 +77,7 @@ class DropRule:
         return camel(self.field) + self.kind
 
     def drop(self, history: History, threshold: float) -> Drop | None:
-        """Return the fall that the rule finds in stored figures; None where it finds none."""
+        """Return the drop that the rule finds in stored figures; None if it finds none."""
         for each in self.baselines:
             now, base = each.now.value(history), each.base.value(history)
             if now is None or not base or now / base >= threshold * self.share.numerator / self.share.denominator:
@@ -103,15 +103,15 @@ class Drop:
 
 
 def find_drops(status: AppStatus, report: Report) -> Iterator[Drop]:
-    """Yield every fall of an app's report, the strongest of each figure first."""
+    """Yield every drop of an app's report, the most severe of each figure first."""
     of = status.of(report)
     if of is None:
         return
     for rule in RULES:
         if rule.report is report:
-            fall = rule.drop(of.history, status.thresholds.of(report, rule.threshold))
-            if fall is not None:
-                yield fall
+            drop = rule.drop(of.history, status.thresholds.of(report, rule.threshold))
+            if drop is not None:
+                yield drop
 
 
 def camel(field: Field) -> str:
@@ -135,8 +135,8 @@ def _weekly(threshold: AlertThreshold) -> Iterator[DropRule]:
         "Collapsed", "critical", WEEKLY, threshold, share, (to_typical, _with(to_previous, NotKnown(typical)))
     )
     yield DropRule("BelowNormal", "warning", WEEKLY, threshold, Fraction(1), (_with(to_typical, *lowest),))
-    # With a typical week, a fall from the previous week alone is chance or the end of a rise: with 15 % variation it
-    # made 1.9 false alerts for each app and year and found 1 % more of real falls.
+    # With a typical week, a drop from the previous week alone is chance or the end of a rise: with 15 % variation it
+    # raised 1.9 false alerts per app and year, and found 1 % more of the real drops.
     yield DropRule("Dropped", "warning", WEEKLY, threshold, Fraction(1), (_with(to_previous, NotKnown(typical)),))
 
 
@@ -152,7 +152,7 @@ def _with(baseline: Baseline, *conditions: Condition) -> Baseline:
 
 
 def _behind(field: Field, visitors: Operand) -> Operand | None:
-    """The visitors who make a count; None where each of its units is a visitor."""
+    """Return the visitors behind a count; None if each of its units is one visitor."""
     return None if field in (VISITORS, NEW_VISITORS) else visitors
 
 
@@ -181,4 +181,4 @@ RULES = tuple(
     for threshold in report.alert_thresholds
     for rule in of_figure(threshold)
 )
-"""Every rule: days before weeks, then by figure, the strongest of each figure first."""
+"""Every rule: days before weeks, then by figure, the most severe of each figure first."""

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from exporter.alerts.drops import DropRule
 
 KEEP_DAILY_FIRING_FOR = "36h"
-"""Daily figures change once a day: an event with one better day in it stays one alert."""
-REPORTED = "appid_figure_severity:wechat_miniprogram_daily_fall:last_timestamp"
+"""Daily figures change once a day: one better day must not split an event into two alerts."""
+REPORTED = "appid_figure_severity:wechat_miniprogram_daily_drop:last_timestamp"
 """A recording: when a daily alert about a figure was last pending or firing, Unix seconds."""
 _DAILY_ALERTS = f'ALERTS{{alertname=~"{PREFIX}.*Daily.*", report="{DAILY.name}"}}'
 _COUNTS = tuple(threshold.field for threshold in WEEKLY.alert_thresholds if threshold.field.unit is Unit.COUNT)
@@ -27,22 +27,24 @@ _COUNTS = tuple(threshold.field for threshold in WEEKLY.alert_thresholds if thre
 
 
 def recordings() -> Iterator[RecordingRule]:
-    """Return what alerts of this group and annotations read."""
+    """Yield what annotations read."""
     yield RecordingRule(APPS, f"count(count by (appid) ({catalogue.APP_INFO.name}))")
 
 
 def daily_alerts() -> Iterator[AlertingRule]:
-    """Return the alerts about days, the strongest of each figure first."""
+    """Yield the alerts about days, the most severe of each figure first."""
     for rule in RULES:
         if rule.report is DAILY:
             yield _daily(rule)
 
 
 def reported() -> RecordingRule:
-    """Return when which fall was last reported by a daily alert.
+    """Return when a daily alert about each figure of each app was last active.
 
-    It reads its own last value, so that it outlives the alert, and a restart of Prometheus: a fall that was reported
-    and has ended on Saturday must not be reported again on Monday, when the week's figures arrive.
+    The rule reads its own last value, so that it outlives the alert and a restart of Prometheus: a drop that was reported
+    and ended on Saturday must not be reported again on Monday, when the figures of the week arrive. Keeping the daily
+    alert firing for so long was the alternative; a restart ends it, a second drop would not be reported, and people would
+    see an alert of an app that has recovered.
     """
     return RecordingRule(
         REPORTED,
@@ -52,14 +54,14 @@ def reported() -> RecordingRule:
 
 
 def weekly_alerts() -> Iterator[AlertingRule]:
-    """Return the alerts about weeks, the strongest of each figure first."""
+    """Yield the alerts about weeks, the most severe of each figure first."""
     for rule in RULES:
         if rule.report is WEEKLY:
             yield _weekly(rule)
 
 
 def alerts() -> Iterator[AlertingRule]:
-    """Return every alert about a figure."""
+    """Yield every alert about a figure."""
     yield from daily_alerts()
     yield from weekly_alerts()
 
@@ -92,7 +94,7 @@ def _alert(rule: DropRule, expr: str, period: str, keep_firing_for: str = KEEP_F
 
 
 def _any(rule: DropRule, *further: str) -> str:
-    """Return the apps that fell against any baseline, with the ratio as the value."""
+    """Return the apps whose figure dropped against any baseline; the value is the ratio."""
     threshold = promql.selector(catalogue.THRESHOLDS[rule.threshold.option].name, promql.report_matcher(rule.report))
     share = "" if rule.share == 1 else f" * {rule.share.numerator} / {rule.share.denominator}"
     return "\nor\n".join(
@@ -109,9 +111,10 @@ def _any(rule: DropRule, *further: str) -> str:
 
 
 def _not_reported(rule: DropRule) -> tuple[str, ...]:
-    """Return the clause that leaves out what a daily alert reported since the week began.
+    """Return the clause that leaves out what a daily alert about days of this week has reported.
 
-    The daily alert was about the same figure or one that explains it, and not less severe.
+    That alert was about the same figure or one that explains it, and not less severe. About days of a week it is active
+    on the Wednesday at the earliest, when Monday and Tuesday are published; before, it was about the previous week.
     """
     if rule.field not in _COUNTS:
         return ()
@@ -119,11 +122,11 @@ def _not_reported(rule: DropRule) -> tuple[str, ...]:
     severity = ', severity="critical"' if rule.severity == "critical" else ""
     last = f'max by (appid) ({REPORTED}{{figure=~"{explaining}"{severity}}})'
     week_end = f"max by (appid) ({catalogue.end_metric(WEEKLY)})"
-    return (f"unless on (appid)\n({last}\n> on (appid) {week_end} - 7 * 86400)",)
+    return (f"unless on (appid)\n({last}\n> on (appid) {week_end} - 5 * 86400)",)
 
 
 def _base(rule: DropRule) -> str:
-    """Return a template of what the figure is compared with, in words."""
+    """Return a template that names what the figure is compared with."""
     first, *others = (each.base for each in rule.baselines)
     if not others:
         return first.description
