@@ -251,6 +251,7 @@ def test_monday_with_500_apps_is_three_notifications(tmp_path: Path, prometheus:
             clock.now = passing.week.end + 9.9 * HOUR + (time.monotonic() - began) / scale
             exporter.fetch()
             time.sleep(0.5)
+        receiver.wait_for(lambda received: any(text.startswith("50 of 500") for text in received.texts), 60)
     texts = [text for text in receiver.texts if "below normal" in text]
     assert 1 <= len(texts) <= 3, texts
     assert all(len(text.encode()) < 2000 for text in texts)

@@ -41,10 +41,10 @@ def daily_alerts() -> Iterator[AlertingRule]:
 def reported() -> RecordingRule:
     """Return when a daily alert about each figure of each app was last active.
 
-    The rule reads its own last value, so that it outlives the alert and a restart of Prometheus: a drop that was reported
-    and ended on Saturday must not be reported again on Monday, when the figures of the week arrive. Keeping the daily
-    alert firing for so long was the alternative; a restart ends it, a second drop would not be reported, and people would
-    see an alert of an app that has recovered.
+    The rule reads its own last value, so that it outlives the alert and a restart of Prometheus: a drop that was
+    reported and ended on Saturday must not be reported again on Monday, when the figures of the week arrive. Keeping
+    the daily alert firing for so long was the alternative; a restart of Prometheus ends it, a second drop would not be
+    reported, and people would see an alert about an app that has recovered.
     """
     return RecordingRule(
         REPORTED,
