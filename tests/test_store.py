@@ -441,11 +441,30 @@ Lock(Path(sys.argv[1]))
 """
 
 
-def test_a_read_only_directory_is_read_and_kept_in_memory(opened: Callable[..., Store], tmp_path: Path) -> None:
+def leave_journal(folder: Path) -> None:
+    """Leave the journal of a transaction, as after a crash in its middle."""
+    copies = {}
+    with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as db:
+        db.execute("PRAGMA cache_size = 1")  # pages reach the file before the commit
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany("INSERT INTO subject (host, appid) VALUES ('h', ?)", [(f"{n}{'x' * 200}",) for n in range(3000)])
+        copies = {path: path.read_bytes() for path in folder.iterdir()}
+        db.execute("ROLLBACK")
+    assert f"{DATABASE}-journal" in {path.name for path in copies}
+    for path, content in copies.items():
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("crashed", [False, True], ids=["", "with the journal of a crash"])
+def test_a_read_only_directory_is_read_and_kept_in_memory(
+    opened: Callable[..., Store], tmp_path: Path, crashed: bool
+) -> None:
     folder = tmp_path / "store"
     store = opened(folder)
     store.save([change(reading(W3))])
     store.close()
+    if crashed:
+        leave_journal(folder)
     for path in folder.iterdir():
         path.chmod(0o444)
     folder.chmod(0o555)
@@ -463,6 +482,19 @@ def test_a_read_only_directory_is_read_and_kept_in_memory(opened: Callable[..., 
     assert current == f"{W3} {(*expected.reading.values[:-1], 0.0)} {expected.first_seen}"
     assert 'msg="storage lock unsupported"' in result.stderr
     assert 'msg="store unavailable, continuing in memory"' in result.stderr
+
+
+def test_a_locked_file_loses_nothing_that_was_stored(opened: Callable[..., Store], tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    store = opened(folder)
+    store.save([change(reading(W2))])
+    with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as other, capture_logs() as logs:
+        other.execute("BEGIN EXCLUSIVE")
+        store.save([change(reading(W3))])
+        assert "database is locked" in store.problem
+        assert store.read(APPID, WEEKLY, 9).stored == {W2, W3}
+        assert opened(folder).read(APPID, WEEKLY, 9).stored == {W2}
+    assert {entry["event"] for entry in logs} == {"store unavailable, continuing in memory"}
 
 
 def test_only_one_exporter_runs_on_a_directory(tmp_path: Path) -> None:

@@ -188,7 +188,8 @@ class Store:
             self._write_unsaved(self._db)
             self._reopen(self._folder, error)
         else:
-            self._copy_to_memory()
+            self._db.close()
+            self._db = read_only_copy(self._folder)
             self._write_unsaved(self._db)
             self._report(error, self._folder)
 

@@ -105,12 +105,18 @@ def recreate(folder: Path, now: float, reason: sqlite3.Error) -> sqlite3.Connect
 
 
 def read_only_copy(folder: Path) -> sqlite3.Connection:
-    """Return a database in memory with the content of a file that cannot be written; empty if it cannot be read."""
+    """Return a database in memory with the content of a file that cannot be written; empty if it cannot be read.
+
+    If the file is locked by another process, or has a journal that cannot be replayed in a read-only directory, it is
+    read without locks and without its journal. Its pages may then be of different moments; the checksum of each period
+    tells which can be used.
+    """
     uri = f"{(folder / DATABASE).absolute().as_uri()}?mode=ro"
-    with suppress(sqlite3.Error, UnusableDatabase, UnicodeDecodeError):
-        _require_regular_files(folder)
-        with closing(connect(uri, _COPY_BUSY_SECONDS)) as source:
-            return copy_to_memory(source)
+    for mode in ("", "&immutable=1"):
+        with suppress(sqlite3.Error, UnusableDatabase, UnicodeDecodeError):
+            _require_regular_files(folder)
+            with closing(connect(uri + mode, _COPY_BUSY_SECONDS)) as source:
+                return copy_to_memory(source)
     return open_memory()
 
 
