@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from config_bad_row import MARKER, write
 
-from exporter.config import ConfigError, Problem, file_signatures, load
+from exporter.config import ConfigError, Problem, file_signatures, load, write_atomically
 from exporter.config.document import documents
 
 if TYPE_CHECKING:
@@ -154,6 +155,19 @@ def test_unreadable_directory_is_an_error(open_directory: Path) -> None:
 def test_file_larger_than_a_mebibyte_is_read_completely(tmp_path: Path) -> None:
     path = write({"config.yaml": f"apps:\n{APP}" + "# a comment\n" * 100_000}, tmp_path)
     assert len(load(path, {}).apps) == 1
+
+
+def test_file_is_written_where_its_owner_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a user namespace (PrivateUsers=yes) the owner of a file may have no number: fchown fails with EINVAL."""
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr("os.fchown", fails)
+    (tmp_path / "file").write_text("old")
+    write_atomically(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_undecodable_file_name_is_shown_escaped(tmp_path: Path) -> None:
