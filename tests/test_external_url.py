@@ -129,7 +129,11 @@ def test_a_runbook_of_your_own_is_kept(tmp_path: Path) -> None:
     assert "runbook_url: http://localhost:10717/docs/alerts#" in command(tmp_path, "rules").stdout
 
 
-def test_prefix_that_hides_a_page_is_a_usage_error(tmp_path: Path) -> None:
-    result = command(tmp_path, "--web.external-url=https://a.example/metrics")
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [("/metrics", "/metrics"), ("/-/healthy", "/-"), ("/docs/alerts", "/docs"), ("/api", "/api/v1/apps")],
+)
+def test_prefix_that_hides_a_page_is_a_usage_error(path: str, page: str, tmp_path: Path) -> None:
+    result = command(tmp_path, f"--web.external-url=https://a.example{path}")
     assert result.returncode == 2
-    assert result.stderr.endswith("--web.external-url: its path hides the exporter's page /metrics\n")
+    assert result.stderr.endswith(f"--web.external-url: its path hides the exporter's page {page}\n")
