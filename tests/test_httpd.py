@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import gc
+import math
 import os
 import resource
 import socket
@@ -41,6 +42,7 @@ from sockets import (
 )
 
 from exporter.httpd import Headers, Limits, ListenError, Request, Response, Server, parse_address
+from exporter.httpd.connections import Connection
 from exporter.httpd.server import _Listener
 
 if TYPE_CHECKING:
@@ -398,7 +400,17 @@ def test_table_of_deadlines_is_complete() -> None:
 
 
 @pytest.mark.parametrize(("limit", "act"), [row[1:] for row in DEADLINES], ids=[row[0] for row in DEADLINES])
-def test_slow_client_is_disconnected_at_its_deadline(limit: str, act: Act, capfd: pytest.CaptureFixture[str]) -> None:
+def test_slow_client_is_disconnected_at_its_deadline(
+    limit: str, act: Act, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadlines: set[float] = set()
+    set_deadline = Connection.set_deadline
+
+    def recorded(connection: Connection, seconds: float = math.inf) -> None:
+        deadlines.add(seconds)
+        set_deadline(connection, seconds)
+
+    monkeypatch.setattr(Connection, "set_deadline", recorded)
     large = b"x" * 16_000_000
 
     def drops() -> Iterator[bytes]:
@@ -427,6 +439,8 @@ def test_slow_client_is_disconnected_at_its_deadline(limit: str, act: Act, capfd
             rest(client)
         assert still_responds(server)
     assert took > 0.25
+    assert 0.3 in deadlines
+    assert deadlines <= {0.3, 60.0, math.inf}, "the limits themselves"
     assert capfd.readouterr() == ("", "")
 
 
