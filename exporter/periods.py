@@ -297,7 +297,7 @@ class Month(Period):
 
 def newest_wanted(kind: type[P], now: float, ready_after: float) -> P:
     """Return the newest period that ended at least ``ready_after`` seconds before ``now`` (Unix seconds)."""
-    # A period that ended `ready_after` ago is the one before the period that contained that instant.
+    # A period that ended `ready_after` ago directly precedes the period that contained that instant.
     return kind.containing(now - ready_after).before()
 
 

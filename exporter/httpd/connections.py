@@ -55,7 +55,7 @@ class Limits:
     write_seconds: float = 30.0
     """For a complete response, from the return of the handler."""
     linger_seconds: float = 1.0
-    """For reading on after the last response; see ``ConnectionHandler.lingering_close``."""
+    """For reading after the last response; see ``ConnectionHandler.lingering_close``."""
     header_bytes: int = 32 * 1024
     """Request line and headers together."""
     body_bytes: int = 16 * 1024
@@ -204,7 +204,7 @@ class Connections:
             for connection in self._active():
                 if connection.deadline <= now:
                     connection.abort()
-            # Nobody else closes these. The list is made first because the loop changes the dictionary.
+            # No other thread closes these. The list is made first because the loop changes the dictionary.
             for accepted in [
                 each for each, connection in self._open.items() if connection.aborted and not connection.has_worker
             ]:

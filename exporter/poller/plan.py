@@ -74,7 +74,7 @@ def wait(result: LastResult, fetch: Fetch) -> float:
 
 
 def _backoff(result: LastResult, fetch: Fetch) -> float:
-    doublings = min(max(result.failures - 1, 0), 64)  # a float has no room for more than 1,023
+    doublings = min(max(result.failures - 1, 0), 64)  # a float cannot represent 2**1024
     return min(max(fetch.retry_interval * 2.0**doublings, result.retry_after), fetch.interval)
 
 

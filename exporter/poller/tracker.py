@@ -133,7 +133,7 @@ def apply_history(tracker: ReportTracker, period: Period, outcome: Outcome, now:
     tracker = replace(tracker, unavailable=MappingProxyType({**tracker.unavailable, period: unavailable}))
     changes = (Change(tracker.app.appid, tracker.report, unavailable),)
     given_up = reason.about_app or isinstance(reason, QuotaSpent | Refused | Busy)
-    # One failed period may be bad luck; a second one in a row says that the others will fail too.
+    # One failure may concern its period only; after a second one in a row the others are likely to fail too.
     if not final and (given_up or (not _others_may_succeed(reason) and _has_just_failed(tracker, period.after()))):
         tracker, stopped = stop_history(tracker)
         changes += stopped

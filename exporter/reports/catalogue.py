@@ -81,7 +81,7 @@ WEEKLY = Report(
         CalendarFact("week_public_holidays", _HOLIDAYS.format("the live week"), _days_off, "{number} holiday{s}"),
         CalendarFact(
             "previous_week_public_holidays",
-            _HOLIDAYS.format("the week before the live week"),
+            _HOLIDAYS.format("the previous week"),
             lambda week: _days_off(week.before()),
             "previous week: {number} holiday{s}",
         ),

@@ -40,7 +40,7 @@ def open_database(folder: Path) -> sqlite3.Connection:
 
     Raises:
         OSError: the directory or file cannot be created.
-        sqlite3.Error: the file cannot be used (``is_corrupt`` tells why).
+        sqlite3.Error: the file cannot be used (``is_corrupt`` distinguishes the causes).
         UnusableDatabase: it belongs to another program or version.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -136,7 +136,7 @@ def copy_to_memory(source: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def connect(uri: str, busy_seconds: float = _BUSY_SECONDS) -> sqlite3.Connection:
-    """Return a connection that begins transactions only when told, and that several threads may use in turn."""
+    """Return a connection that begins no transaction by itself, and that several threads may use in turn."""
     db = sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     db.text_factory = lambda text: text.decode(
         "utf-8", "replace"
@@ -198,7 +198,7 @@ def _require_regular_files(folder: Path) -> None:
 
 
 def is_corrupt(error: BaseException) -> bool:
-    """Whether an error says that the content of the file is broken; a busy file or a failed read does not."""
+    """Whether an error means that the content of the file is broken, unlike that of a busy file or a failed read."""
     code = getattr(error, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_ERROR:
         return str(error).startswith("no such")  # a missing table or column; anything else is a bug of ours

@@ -81,7 +81,7 @@ class Lock:
             os.close(file)
             if error.errno in {errno.EAGAIN, errno.EACCES}:
                 raise Locked(
-                    f"another exporter runs on {self._path.parent}: stop it, or give one another --storage.path"
+                    f"another exporter runs on {self._path.parent}: stop it, or set another --storage.path"
                 ) from None
             raise
         self.close()

@@ -34,5 +34,5 @@ def with_prefix(prefix: str, site: Handler) -> Handler:
 
 
 def hides_page(prefix: str, path: str) -> bool:
-    """Return whether a path of the site could not be told from one below the prefix."""
+    """Return whether a path of the site could not be distinguished from one below the prefix."""
     return bool(prefix) and f"{path}/".startswith(f"{prefix}/")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 WIDTH = 104
 """Of the drawing, in SVG units."""
 HEIGHT = 28
-"""Of the highest figure. Columns begin at zero, so that a fall of 10 % looks like 10 %."""
+"""Of the highest figure. Columns begin at zero, so that a drop of 10 % is drawn as 10 %."""
 _FILL = 0.75
 """Share of its slot that a column fills, so that columns do not touch."""
 BOX = f"0 0 {WIDTH} {HEIGHT}"

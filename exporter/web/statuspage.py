@@ -157,7 +157,7 @@ def _baselines(report: Report) -> tuple[str, ...]:
 
 
 def _facts(status: ReportStatus) -> list[str]:
-    """Return notes about public holidays in the live period, which may explain a fall."""
+    """Return notes about public holidays in the live period, which may explain a drop."""
     live = status.history.live
     facts = [(fact, fact.value(live)) for fact in status.report.calendar] if live else []
     return [_fact(fact.note, number) for fact, number in facts if number]
@@ -189,7 +189,7 @@ def _cells(status: ReportStatus, fallen: Sequence[Drop]) -> list[_Cell]:
 
 def _figure(value: float | None, unit: Unit) -> str:
     if value is None:
-        return "–"  # noqa: RUF001 (an en dash stands for an unknown figure)
+        return "–"  # noqa: RUF001 (an en dash for an unknown figure)
     match unit:
         case Unit.COUNT:
             return f"{value:,}"

@@ -173,5 +173,5 @@ class EnvSecret(Secret):
 
 
 def _fingerprint(secret: str) -> bytes:
-    """Return a keyed hash: it tells two secrets apart within this process and is worthless outside of it."""
+    """Return a keyed hash: it distinguishes two secrets within this process and is worthless outside of it."""
     return hashlib.blake2b(secret.encode(), key=_KEY, digest_size=16).digest()
