@@ -172,7 +172,7 @@ def test_text_filters_by_name_and_appid(shown: Callable[..., Any]) -> None:
 def test_total_filters_by_state_until_it_is_pressed_again(shown: Callable[..., Any], state: State) -> None:
     with shown() as page:
         everything = names(page)
-        total = page.get_by_role("button", name=state.words)
+        total = page.get_by_role("button", name=state.text)
         total.click()
         assert sorted(names(page)) == [number_of(app.appid) for app in APPS if app.state is state]
         expect(total).to_have_attribute("aria-pressed", "true")
@@ -268,7 +268,7 @@ def test_filters_and_order_are_kept_in_the_link(shown: Callable[..., Any]) -> No
     with shown() as page:
         page.get_by_label("sort by change").check()
         page.get_by_role("button", name="Sessions", exact=True).click()
-        page.get_by_role("button", name=State.OK.words).click()
+        page.get_by_role("button", name=State.OK.text).click()
         page.get_by_role("searchbox", name="Filter").fill("er")
         expect(page.locator("output")).to_have_text("2 of 8 apps")
         fragment, found = page.evaluate("location.hash"), names(page)
@@ -351,7 +351,7 @@ def test_table_is_complete_without_scripts(shown: Callable[..., Any]) -> None:
         expect(page.get_by_role("button")).to_have_count(0)
         expect(page.get_by_role("searchbox")).to_have_count(0)
         text = page.locator("body").inner_text()
-        assert [state for state in State if state.words not in text] == []
+        assert [state for state in State if state.text not in text] == []
         assert format_beijing_minute(NOW - 2 * HOUR) in text
         assert "Beijing" in text
         assert " ago" not in text
@@ -500,14 +500,14 @@ def test_print_shows_filtered_apps_or_all_of_many(browser: Browser) -> None:
         expect(page.locator("tbody:not([hidden])")).to_have_count(500)
         page.pdf()
         expect(page.locator("tbody:not([hidden])")).to_have_count(602)
-        page.get_by_role("button", name=State.REFUSED.words).click()
+        page.get_by_role("button", name=State.REFUSED.text).click()
         page.pdf()
         assert names(page) == ["3"]
 
 
 def test_forced_colours_keep_dots_and_pressed_buttons_visible(shown: Callable[..., Any]) -> None:
     with shown(forced_colors="active") as page:
-        page.get_by_role("button", name=State.FAILED.words).click()
+        page.get_by_role("button", name=State.FAILED.text).click()
         lines = page.locator("#totals button").evaluate_all(
             "all => all.map(e => [e.getAttribute('aria-pressed'), getComputedStyle(e).textDecorationLine])"
         )
@@ -660,7 +660,7 @@ def test_five_thousand_apps_are_filtered_and_sorted(browser: Browser, measured: 
         page.get_by_role("button", name=f"Show {count - 500} more").click()
         expect(page.locator("tbody:not([hidden])")).to_have_count(count)
         began = time.monotonic()
-        page.get_by_role("button", name=State.REFUSED.words).click()
+        page.get_by_role("button", name=State.REFUSED.text).click()
         expect(page.locator("tbody:not([hidden])")).to_have_count(1)
         chosen = time.monotonic() - began
         assert events.errors == []

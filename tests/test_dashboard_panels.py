@@ -50,7 +50,7 @@ PUBLISHED = {"Corner Bakery", "Travel Buddy", "Second-hand Books", "Tea House (n
 LINES = {
     "Visitors as published": PUBLISHED,
     "Sessions as published": PUBLISHED,
-    "States": {state.words for state in State if state is not State.PENDING},
+    "States": {state.text for state in State if state is not State.PENDING},
     "Calls to WeChat per hour": {"stable_token", *REPORTS},
     "Errors per hour": {"40164", "61503", "http_5xx"},
     "Duration of calls": {"median", "90th percentile", "99th percentile"},
@@ -181,7 +181,7 @@ def test_row_of_this_week_has_its_texts_and_colours(
         "App": name,
         "Week": f"{week.first} to {week.last:%m-%d}",
         "AppID": grafana.appid(name),
-        "State": state.words,
+        "State": state.text,
         "Sessions": f"{figure['session_cnt']}",
         "Visits": f"{figure['visit_pv']}",
         "Visitors": f"{figure['visit_uv']}",
@@ -202,7 +202,7 @@ def test_row_of_this_week_has_its_texts_and_colours(
 def test_an_app_without_figures_still_has_its_row(shown: dict[str, Frames]) -> None:
     filled = {title: text for title, text in row(shown["This week"], "City Library").items() if text}
     assert filled.keys() == {"App", "AppID", "State"}
-    assert filled["State"] == State.REFUSED.words
+    assert filled["State"] == State.REFUSED.text
 
 
 def test_names_link_to_weeks_and_exporters_to_status_pages(grafana: GrafanaFixture, shown: dict[str, Frames]) -> None:
@@ -245,7 +245,7 @@ def test_fetching_table_has_a_row_for_each_report(shown: dict[str, Frames], repo
     (columns,) = shown["Fetching"]
     rows = [dict(zip(titles(shown["Fetching"]), row, strict=True)) for row in zip(*map(texts, columns), strict=True)]
     (found,) = [row for row in rows if (row["App"], row["Report"]) == ("Corner Bakery", report)]
-    assert (found["State"], found["Newest period"]) == (State.OK.words, "on time")
+    assert (found["State"], found["Newest period"]) == (State.OK.text, "on time")
     assert found["Next fetch"].startswith("in ")
     assert found["Last success"].endswith(" ago")
 
@@ -318,7 +318,7 @@ def test_lines_have_readable_names(shown: dict[str, Frames], panel: str) -> None
 
 def test_states_have_their_names_and_colours(shown: dict[str, Frames]) -> None:
     by_words = {frame[1]["title"]: frame[1]["colour"] for frame in shown["States"]}
-    assert by_words == {state.words: STATE_COLOURS[state] for state in State if state is not State.PENDING}
+    assert by_words == {state.text: STATE_COLOURS[state] for state in State if state is not State.PENDING}
 
 
 def test_every_panel_is_covered(shown: dict[str, Frames]) -> None:

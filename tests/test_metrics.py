@@ -555,7 +555,7 @@ def test_a_registered_report_is_exposed_from_fetch_to_page(made_up: Report, prom
     assert facts["day"] == DAY.label
     assert facts["figures"] == {"shares": 30, "sharers": 20, "response_seconds": 1.5}
     assert facts["comparison"] == {"day_before": {"shares": 60, "sharers": 0, "response_seconds": 0.5}}
-    assert (facts["derived"], facts["calendar"], facts["trail"]) == ({}, {}, {})
+    assert (facts["derived"], facts["calendar"], facts["history"]) == ({}, {}, {})
     assert '<a href="?report=made_up" aria-current="page">Shares</a>' in page
     assert "each with its change against one day earlier." in page
     assert '<td>30<small class="down">−50.0%</small></td>' in page

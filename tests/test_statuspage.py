@@ -62,7 +62,7 @@ def test_page_shows_figures_changes_state_error_and_next_fetch() -> None:
         "226.5 s",
         "1.98",
         "+37600.0%",
-        State.REFUSED.words,
+        State.REFUSED.text,
         "40164 add the IP",
         '<time datetime="1970-01-01T08:00:05+08:00">1970-01-01 08:00</time>',
         f"wechat-miniprogram-exporter {__version__}",
@@ -72,9 +72,9 @@ def test_page_shows_figures_changes_state_error_and_next_fetch() -> None:
         'href="-/healthy"',
         'href="-/ready"',
         ">3 apps<",
-        f">1 {State.PENDING.words}<",
+        f">1 {State.PENDING.text}<",
         ">1 up to date<",
-        f">1 {State.REFUSED.words}<",
+        f">1 {State.REFUSED.text}<",
     ):
         assert text in page, text
     assert ">0 " not in page
@@ -82,7 +82,7 @@ def test_page_shows_figures_changes_state_error_and_next_fetch() -> None:
 
 def test_page_explains_every_state() -> None:
     page = written(NEW)
-    assert [state for state in State if state.words not in page or state.meaning not in page] == []
+    assert [state for state in State if state.text not in page or state.meaning not in page] == []
 
 
 def test_the_worst_state_comes_first_then_the_largest_fall() -> None:
@@ -398,7 +398,7 @@ def test_a_view_has_only_apps_that_fetch_its_report() -> None:
     assert re.findall(r'<th scope="row"[^>]*>([^<]+)', page) == ["Everything"]
     assert ">1 app<" in page
     assert ">1 up to date<" in page
-    assert f"{State.PENDING.words}</li>" not in page
+    assert f"{State.PENDING.text}</li>" not in page
 
 
 def test_a_view_shows_figures_and_changes_of_its_report() -> None:

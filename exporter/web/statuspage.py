@@ -104,7 +104,7 @@ class StatusPage:
             context=context,
             report=report,
             kind=report.period.NAME,
-            trail=_trail(report),
+            chart_title=_chart_title(report),
             baselines=_baselines(report),
             facts=[fact.help[0].lower() + fact.help[1:].partition(";")[0] for fact in report.calendar],
             style=_style(report),
@@ -138,14 +138,14 @@ def _style(report: Report) -> str:
     return _STYLE.render(
         fields=report.fields,
         kind=report.period.NAME,
-        trail=_trail(report),
+        chart_title=_chart_title(report),
         column=f"{sparkline.column_width(report):g}",
         first=first,
         last=first + len(report.fields) - 1,
     )
 
 
-def _trail(report: Report) -> str:
+def _chart_title(report: Report) -> str:
     """Return the title of the chart column; empty if the report has no leading figure."""
     return f"{report.primary_field.title}, {report.chart_periods} {report.period.NAME}s" if report.primary_field else ""
 

@@ -31,7 +31,7 @@
         return cell.textContent.toLowerCase();
       case "state":
         return severity.indexOf(state);
-      case "trail":
+      case "chart":
         return number(cell.dataset.share ?? "");
       case "period":
       case "success":
