@@ -24,7 +24,7 @@ _REF_MONTH = re.compile(r"\d{6}", re.ASCII)
 
 @dataclass(frozen=True, order=True, slots=True)
 class Period(ABC):
-    """A range of whole Beijing days with one figure of each field, identified by its first day.
+    """A range of Beijing days with one figure of each field, identified by its first day.
 
     Periods of one kind are ordered by time; comparing periods of different kinds raises ``TypeError``.
     """

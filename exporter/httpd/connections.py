@@ -3,8 +3,8 @@
 Each connection has a worker thread that blocks in ``recv`` and ``send`` without a socket timeout. Instead the
 connection has one deadline, which the accepting thread checks (``Connections.reap``); it shuts the socket down, which
 wakes the worker, and the worker closes it. A socket timeout would start again with every byte, so that a client
-sending one byte a second could hold a connection forever; this deadline is for a whole head, body or response. It also
-ends a connection whose worker waits for a body that is being produced, and it works the same way under TLS.
+sending one byte a second could hold a connection forever; this deadline is for a complete head, body or response. It
+also ends a connection whose worker waits for a body that is being produced, and it works the same way under TLS.
 
 Only the worker reads, writes and closes its socket; other threads may only shut it down, under the lock of the
 register and only while the connection is in it. Closing from elsewhere could hit another connection that got the same

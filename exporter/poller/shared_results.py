@@ -47,6 +47,6 @@ def retried_with(
 
 
 def _others_of(trackers: Mapping[Key, ReportTracker], found: ReportTracker) -> list[ReportTracker]:
-    """A list, since the caller replaces trackers meanwhile."""
+    """Return a list, since the caller replaces trackers meanwhile."""
     appid = found.app.appid
     return [trackers[appid, report.name] for report in found.app.reports if report.name != found.report.name]

@@ -218,12 +218,12 @@ def _count(counters: Counters, outcome: Outcome) -> Counters:
 
 
 def _has_just_failed(tracker: ReportTracker, period: Period) -> bool:
-    """Whether a request for a period failed since the last fetch of the newest one."""
+    """Return whether a request for a period failed since the last fetch of the newest one."""
     unavailable, last = tracker.unavailable.get(period), tracker.last_result
     return unavailable is not None and last is not None and unavailable.at >= last.at
 
 
 def _others_may_succeed(reason: FetchError) -> bool:
-    """Whether requests for other periods of the report may succeed before the next fetch."""
+    """Return whether requests for other periods of the report may succeed before the next fetch."""
     is_alone = reason.about_period and not reason.about_app
     return isinstance(reason, NotReady | Failed) and not isinstance(reason, Busy) and is_alone

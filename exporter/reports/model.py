@@ -193,7 +193,7 @@ class Reading:
     period: Period
     values: tuple[float | None, ...]
     by_dimension: tuple[tuple[str, str, float], ...] = ()
-    """Figures with a value for each entrance, retention week or the like: field, dimension, value."""
+    """Figures with a value for each entrance, retention week or similar dimension: field, dimension, value."""
 
     def value(self, figure: Field) -> float | None:
         """Return the figure of a field; None if WeChat did not send it."""

@@ -142,7 +142,7 @@ class Reloader:
             return waiting
 
     def _is_due(self) -> bool:
-        """Whether files changed and were the same at the last two checks, or an invalid configuration is due again."""
+        """Return whether changed files were equal at two checks, or an invalid configuration is due again."""
         before, self._seen = self._seen, self._source.signatures(self._engine.config)
         self._unsettled = self._unsettled + 1 if before != self._seen else 0
         if 0 < self._unsettled < _MOST_UNSETTLED:
@@ -153,7 +153,7 @@ class Reloader:
         return self._seen != self._loaded or (bool(self.issues) and time.monotonic() - self._read_at > rest)
 
     def _is_still(self, before: Config, config: Config) -> bool:
-        """Whether no file changed while it was read, including those that are new in this configuration."""
+        """Return whether no file changed while it was read, including those that are new in this configuration."""
         if self._unsettled:
             return True  # they keep changing: waiting any longer would prevent reloads
         if self._source.signatures(before) != self._seen:

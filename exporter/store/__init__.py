@@ -169,7 +169,7 @@ class Store:
         self._unsaved.clear()
 
     def _is_replaced(self) -> bool:
-        """Whether the file at the path is not the one that was opened."""
+        """Return whether the file at the path is not the one that was opened."""
         return self._folder is not None and identity(self._folder) != self._identity
 
     def _leave_replaced_file(self) -> None:

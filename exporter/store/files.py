@@ -140,7 +140,7 @@ def connect(uri: str, busy_seconds: float = _BUSY_SECONDS) -> sqlite3.Connection
     db = sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     db.text_factory = lambda text: text.decode(
         "utf-8", "replace"
-    )  # the checksum finds it; an error would end a whole query
+    )  # the checksum finds it; an error would end the query
     db.execute("PRAGMA foreign_keys = ON")
     return db
 
@@ -190,7 +190,7 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _require_regular_files(folder: Path) -> None:
-    """Refuse pipes and the like: SQLite would wait on them for ever."""
+    """Refuse pipes and devices: SQLite would wait on them forever."""
     for path in (folder / DATABASE, *_companions_of(folder)):
         with suppress(FileNotFoundError):
             if not stat.S_ISREG(path.stat().st_mode):
@@ -198,7 +198,7 @@ def _require_regular_files(folder: Path) -> None:
 
 
 def is_corrupt(error: BaseException) -> bool:
-    """Whether an error means that the content of the file is broken, unlike that of a busy file or a failed read."""
+    """Return whether an error means that the content of the file is broken, unlike a busy file or a failed read."""
     code = getattr(error, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_ERROR:
         return str(error).startswith("no such")  # a missing table or column; anything else is a bug of ours

@@ -2,7 +2,7 @@
 
 There is no thread for this. ``_current`` is called for every connection and every request; at most once a second one
 caller compares the files with those that were read (``WebConfig.outdated``) and reads them again if they differ. The
-lock is taken without waiting, so all other callers continue with the current settings, and a slow disk delays one
+lock is acquired without waiting, so all other callers continue with the current settings, and a slow disk delays one
 request at a time. The settings are one immutable object that is replaced by one assignment; a request uses the object
 that it started with.
 

@@ -1,4 +1,4 @@
-"""One deadline for a whole exchange, enforced by shutting down its socket from another thread.
+"""One deadline for a complete exchange, enforced by shutting down its socket from another thread.
 
 A socket timeout limits a single ``recv``: a server that sends one byte at a time, or interim responses without end,
 keeps a request going for hours without ever reaching it. requests and urllib3 offer nothing else. So each exchange

@@ -1,4 +1,4 @@
-"""Send one HTTP request and return its whole response, or the reason why there is none.
+"""Send one HTTP request and return its complete response, or the reason why there is none.
 
 The only module that imports requests. ``send`` puts the request under the watchdog (``deadline``), notes it in
 ``_SENDING`` for the current thread, and calls requests. urllib3 then calls the classes below, which hand every socket
@@ -199,14 +199,14 @@ class _Session(requests.Session):
         self.mount("http://", adapter)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Never follow a redirect. To find its target, requests would read the whole body first."""
+        """Never follow a redirect. To find its target, requests would read the entire body first."""
 
 
 class Transport:
     """Sends requests over one pool of kept-alive connections. Safe for use from several threads.
 
     Args:
-        timeout: seconds for one whole request: connecting (to all addresses of a name together), proxy, TLS,
+        timeout: seconds for one complete request: connecting (to all addresses of a name together), proxy, TLS,
             headers and body. Resolving a name counts but cannot be interrupted, so it may take longer.
         concurrency: idle connections kept per host.
 

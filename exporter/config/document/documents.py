@@ -74,7 +74,7 @@ Node = ScalarNode | SequenceNode | MappingNode
 
 
 class DocumentError(Exception):
-    """A file that cannot be parsed; the message says why."""
+    """A file that cannot be parsed; the message is the reason."""
 
     def __init__(self, line: int | None, message: str) -> None:
         super().__init__(message)
