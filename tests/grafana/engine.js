@@ -26,7 +26,7 @@ export function interpolated(text, variables, scope = {}) {
 /** What Grafana makes of a panel: its frames, transformed, with configuration, ready to be drawn. */
 export async function computed(grafana, rxjs, panel, { url, variables, range, theme, timeZone }) {
   const replaced = (text, scope) => interpolated(text, variables, scope);
-  const answers = await Promise.all(panel.targets.map((target) => asked(url, target, replaced, range)));
+  const answers = await Promise.all(panel.targets.map((target) => fetchResult(url, target, replaced, range)));
   const answered = answers.filter(({ series }) => series.length > 0);
   const frames = answered.flatMap((answer) =>
     answer.target.format === "table"
@@ -55,7 +55,7 @@ export function prepare(grafana) {
   );
 }
 
-async function asked(url, target, replaced, { from, to, step }) {
+async function fetchResult(url, target, replaced, { from, to, step }) {
   const [path, times] = target.instant
     ? ["query", { time: to }]
     : ["query_range", { start: Math.ceil(from / step) * step, end: Math.floor(to / step) * step, step }];
