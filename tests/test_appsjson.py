@@ -1,4 +1,4 @@
-"""The JSON of all apps, and that docs/api.md describes it: no field more, no field less, each of the type it says."""
+"""The JSON of all apps, and that docs/api.md describes it: the same fields, each of the documented type."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_tables_of_the_document_are_those_of_the_catalogue() -> None:
     assert rows("comparisons") == [
         [each.name, comparison.name, comparison.description] for each in reports for comparison in each.comparisons
     ]
-    assert [[name, labels.replace("`", ""), words] for name, labels, words in rows("derived")] == [
+    assert [[name, labels.replace("`", ""), meaning] for name, labels, meaning in rows("derived")] == [
         [each.metric.format("<figure>"), ", ".join(("day", *each.labels)), each.description] for each in DAILY.derived
     ]
     assert all(not each.derived for each in (WEEKLY, MONTHLY))

@@ -287,7 +287,7 @@ def test_the_queue_orders_newest_then_newer_history() -> None:
 
 
 def test_the_queue_orders_equal_entries_by_rank() -> None:
-    """Due at one moment, the weekly reports of all apps come first, those of one report as they were entered."""
+    """If all are due at once, the weekly reports come first; equal reports keep the order of their entries."""
     queue = FetchQueue()
     newest = [(appid, report) for report in ("weekly", "daily", "monthly") for appid in ("wx1", "wx2")]
     for appid, report in reversed(newest):
@@ -362,11 +362,11 @@ def test_an_unavailable_period_from_the_future_does_not_count() -> None:
 MONDAY_24, OCTOBER = Day.of(W47.first).before(-7), Month.of(W47.first.replace(month=10, day=1))
 NEWEST: list[tuple[str, Report, float, Period]] = [
     ("a day is wanted ten hours after its end", DAILY, beijing("11-24T10:00"), MONDAY_24),
-    ("until then the day before it", DAILY, beijing("11-24T09:59:59"), MONDAY_24.before()),
+    ("until then the previous day", DAILY, beijing("11-24T09:59:59"), MONDAY_24.before()),
     ("a week on Monday at ten", WEEKLY, beijing("11-23T10:00"), W47),
-    ("until then the week before it", WEEKLY, beijing("11-23T09:59:59"), W46),
+    ("until then the previous week", WEEKLY, beijing("11-23T09:59:59"), W46),
     ("a month on the first at ten", MONTHLY, beijing("11-01T10:00"), OCTOBER),
-    ("until then the month before it", MONTHLY, beijing("11-01T09:59:59"), OCTOBER.before()),
+    ("until then the previous month", MONTHLY, beijing("11-01T09:59:59"), OCTOBER.before()),
 ]
 
 
