@@ -59,7 +59,7 @@ def samples_of(exposition: str) -> Samples:
 
 @contextmanager
 def machine_time_zone(zone: str) -> Iterator[None]:
-    """Set a time zone other than Beijing's on the machine."""
+    """Set the time zone of this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", zone)
         time.tzset()

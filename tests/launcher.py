@@ -61,7 +61,7 @@ def _launcher() -> socket.socket:
 
 
 def serve(requests: socket.socket) -> int:
-    """Answer each request with the number of a new process; return in that process, and after the last request."""
+    """Answer each request with the PID of a new process; return in that process, and after the last request."""
     from exporter.cli import main  # noqa: PLC0415 (the process of the tests needs it not)
 
     while True:

@@ -34,8 +34,8 @@ def encodings(secret: str) -> set[bytes]:
     forms |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     for shift, cut in enumerate((0, 2, 3)):  # base64 depends on the bytes before and after
         coded = base64.b64encode(b"\0" * shift + plain).decode()
-        whole = coded[cut : len(coded) // 4 * 4 - 4]
-        forms |= {whole, whole.replace("+", "-").replace("/", "_")}
+        inner = coded[cut : len(coded) // 4 * 4 - 4]
+        forms |= {inner, inner.replace("+", "-").replace("/", "_")}
     return {form.encode() for form in forms}
 
 

@@ -60,10 +60,10 @@ TYPES = {
 
 def answer(*statuses: AppStatus, issues: tuple[Issue, ...] = ()) -> dict[str, Any]:
     context = PageContext("/metrics", issues, NOW)
-    whole = json.loads(CachedDocument(AppsJson()).body(lambda: (statuses, context)))
-    assert whole.keys() == {"status", "data"}
-    assert whole["status"] == "success"
-    return whole["data"]
+    document = json.loads(CachedDocument(AppsJson()).body(lambda: (statuses, context)))
+    assert document.keys() == {"status", "data"}
+    assert document["status"] == "success"
+    return document["data"]
 
 
 def rows(table: str) -> list[list[str]]:

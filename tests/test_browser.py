@@ -424,7 +424,7 @@ def wide_history(report: Report) -> History:
 
 @pytest.fixture(scope="module")
 def wide_address() -> Iterator[str]:
-    """Of apps whose figures are as wide as they may become, with their changes."""
+    """The apps have the widest possible figures, with their changes."""
     with served(tuple(map(wide, APPS)), clock=lambda: NOW) as address:
         yield address
 

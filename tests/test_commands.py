@@ -471,12 +471,12 @@ def test_demo_shows_all_states_and_figures_within_5_seconds(tmp_path: Path) -> N
     with running(tmp_path, "demo", "--config.file=none") as exporter:
         states = {str(state) for state in State} - {"pending"}
 
-        def whole(samples: dict[tuple[str, ...], float]) -> bool:
+        def is_complete(samples: dict[tuple[str, ...], float]) -> bool:
             shown = {key[3] for key in samples if key[0] == "fetch_state"}
             figures = [key for key in samples if key[0] == "previous_week_visitors"]
             return shown == states and len(figures) == 4
 
-        samples = exporter.scrape_until(whole, 5)
+        samples = exporter.scrape_until(is_complete, 5)
         assert time.monotonic() - began < 5, "contract: complete figures within 5 seconds"
         ratios = {
             key[1]: value / samples["previous_week_visitors", *key[1:]]

@@ -289,11 +289,11 @@ def test_every_state_has_its_severity_and_its_colour() -> None:
 
 
 def test_panels_neither_overlap_nor_leave_the_grid() -> None:
-    taken: dict[tuple[int, int], str] = {}
+    positions: dict[tuple[int, int], str] = {}
     for panel in DASHBOARD["panels"]:
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24
         for x in range(place["x"], place["x"] + place["w"]):
             for y in range(place["y"], place["y"] + place["h"]):
-                assert taken.setdefault((x, y), panel["title"]) == panel["title"]
+                assert positions.setdefault((x, y), panel["title"]) == panel["title"]
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])

@@ -290,9 +290,9 @@ def test_second_exporter_on_the_same_storage_is_rejected(tmp_path: Path) -> None
 
 
 def test_port_in_use_is_a_clear_startup_error(tmp_path: Path) -> None:
-    with served(APPS) as (_, base_url), closing(socket.create_server(("127.0.0.1", 0))) as taken:
+    with served(APPS) as (_, base_url), closing(socket.create_server(("127.0.0.1", 0))) as occupied:
         write_configuration(tmp_path, base_url)
-        port = taken.getsockname()[1]
+        port = occupied.getsockname()[1]
         result = command(tmp_path, f"--web.listen-address=127.0.0.1:{port}", **ENVIRON)
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == f"cannot listen on 127.0.0.1:{port}: address already in use"

@@ -72,7 +72,7 @@ ATTACKS: dict[str, Attack] = {
     "50 that do not read": waiting(50, METRICS),
     "50 that do not read the status page": waiting(50, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
     "50 that pipeline and do not read": waiting(50, METRICS * 50),
-    "600 silent connections, more than the cap": waiting(600),
+    "600 silent connections, more than the limit": waiting(600),
     "endless headers": busy(endless_headers),
     "1 MiB of headers": busy(expecting(MIB_OF_HEADERS, b"HTTP/1.1 431 ")),
     "a request line of 70 kB": busy(expecting(b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n", b"HTTP/1.1 431 ")),

@@ -157,8 +157,8 @@ def test_every_address_of_a_server_is_served() -> None:
 
 
 def test_address_in_use_is_named_and_bound_ones_are_released() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = occupied.getsockname()[1]
         with pytest.raises(ListenError, match=f"^cannot listen on 127.0.0.1:{port}: .* already in use$"):
             Server(["127.0.0.1:0", f"127.0.0.1:{port}"], echo)
 
@@ -363,8 +363,8 @@ def test_rejected_request_gets_a_plain_error_and_is_closed(
         return echo(request)
 
     with serving(count) as server:
-        whole = sent if b"\r\n\r\n" in sent or len(sent) > 100 else sent + b"\r\n"
-        head, body = exchange(server, whole).split(b"\r\n\r\n")
+        request = sent if b"\r\n\r\n" in sent or len(sent) > 100 else sent + b"\r\n"
+        head, body = exchange(server, request).split(b"\r\n\r\n")
         assert not handled
         assert still_responds(server)
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
@@ -480,7 +480,7 @@ def test_deadlines_are_checked_at_a_tenth_of_the_shortest() -> None:
 # --- the limit of connections
 # ---------------------------------------------------------------------------------------------
 
-CAP = [
+EVICTIONS = [
     (("silent", "half", "idle"), 0),
     (("half", "silent", "busy"), 0),
     (("idle", "busy", "silent"), 0),
@@ -491,7 +491,7 @@ CAP = [
 ]
 
 
-@pytest.mark.parametrize(("states", "victim"), CAP)
+@pytest.mark.parametrize(("states", "victim"), EVICTIONS)
 def test_oldest_incomplete_connection_is_closed_at_the_cap(states: tuple[str, ...], victim: int) -> None:
     """The newest connection is never closed."""
     entered, release = [], threading.Event()
@@ -621,14 +621,14 @@ def test_idle_connection_is_closed_if_descriptors_run_out() -> None:
 
 # --- answers ---------------------------------------------------------------------------------------------
 
-WHOLE = (b"one ", b"", b"two")
-CHUNKS = list(WHOLE)
+BODY = (b"one ", b"", b"two")
+CHUNKS = list(BODY)
 ENDS = [
     ("bytes", Response(200, (), b"one two"), b"\r\n\r\none two", True),
     ("bytes and Connection: close", Response(200, (("Connection", "close"),), b"one two"), b"\r\n\r\none two", False),
-    ("pieces", Response(200, (), CHUNKS), b"\r\n\r\n4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n", True),
-    ("pieces with their length", Response(200, (("Content-Length", "7"),), CHUNKS), b"\r\n\r\none two", True),
-    ("pieces that are all there", Response(200, (), WHOLE), b"\r\nContent-Length: 7\r\n\r\none two", True),
+    ("chunks", Response(200, (), CHUNKS), b"\r\n\r\n4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n", True),
+    ("chunks with their length", Response(200, (("Content-Length", "7"),), CHUNKS), b"\r\n\r\none two", True),
+    ("chunks that are all there", Response(200, (), BODY), b"\r\nContent-Length: 7\r\n\r\none two", True),
 ]
 
 
@@ -886,7 +886,7 @@ def test_connection_made_before_the_start_is_answered() -> None:
 
 # --- random input -------------------------------------------------------------------------------------
 
-PIECES = [
+FRAGMENTS = [
     b"GET",
     b"HEAD",
     b"POST",
@@ -901,17 +901,17 @@ PIECES = [
     b"\r\n",
     b"\r\n\r\n",
 ]
-PIECES += [
+FRAGMENTS += [
     b"Host: h\r\n",
     b"Content-Length: ",
     b"7",
     b"Transfer-Encoding: chunked\r\n",
     b"Expect: 100-continue\r\n",
 ]
-PIECES += [b"Connection: keep-alive\r\n", b":", b"\t", b"\0", b"\xff", GOOD, b"GET / HTTP/1.1\r\nHost: h\r\n"]
+FRAGMENTS += [b"Connection: keep-alive\r\n", b":", b"\t", b"\0", b"\xff", GOOD, b"GET / HTTP/1.1\r\nHost: h\r\n"]
 ANYTHING = st.one_of(
     st.binary(max_size=300),
-    st.lists(st.sampled_from(PIECES) | st.binary(max_size=3), max_size=40).map(b"".join),
+    st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=3), max_size=40).map(b"".join),
 )
 
 

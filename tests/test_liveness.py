@@ -99,7 +99,7 @@ def test_a_locked_store_does_not_delay_listening(tmp_path: Path) -> None:
         answers: dict[str, int] = {}
 
         def probe() -> None:
-            """As a supervisor would, from the first moment."""
+            """Send requests as a supervisor does, from the start on."""
             while not (line := next((line for line in list(log) if "listening" in line), "")):
                 time.sleep(0.01)
             address = line.split("addresses=")[1].split()[0]

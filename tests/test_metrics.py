@@ -520,7 +520,7 @@ def made_up() -> Iterator[Report]:
 
 
 def test_a_registered_report_is_exposed_from_fetch_to_page(made_up: Report, promtool: str) -> None:
-    """Through the simulator, the store, a scrape over HTTP, the JSON and the status page, beside the daily report."""
+    """It works in the simulator, the store, a scrape, the JSON and the status page, beside the daily report."""
     simulated = SimulatedApp("wx1", "secret-of-the-made-up-app")
     with served_simulator([simulated], lambda: NOON) as (wechat, url):
         for day, row in ((DAY, (30, 20, 1.5)), (DAY.before(), (60, 0, 0.5))):

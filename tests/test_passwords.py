@@ -140,7 +140,7 @@ def test_cache_accepts_no_other_combination_of_credentials() -> None:
     stored = USERS[0][1]
     guard = Passwords(USERS)
     parts = ["alice", stored, "right", "fakepassword", ""]
-    poison = {"".join(pieces) for n in range(1, 4) for pieces in itertools.product(parts, repeat=n)}
+    poison = {"".join(chosen) for n in range(1, 4) for chosen in itertools.product(parts, repeat=n)}
     for user in ("alice", "mallory", *poison):
         for password in ("fakepassword", stored, "wrong"):
             assert status(guard, basic(user, password)) == 401

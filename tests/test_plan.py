@@ -281,8 +281,8 @@ def test_the_queue_orders_newest_then_newer_history() -> None:
         ("new", FetchPlan(2.0, W46, history=True), 99.0),
     ):
         queue.put((name, "weekly"), next_plan, newest_at, 0)
-    taken = [queue.take_due(5.0) for _ in range(5)]
-    assert taken == [("soon", "weekly"), ("new", "weekly"), ("older week", "weekly"), ("old", "weekly"), None]
+    due = [queue.take_due(5.0) for _ in range(5)]
+    assert due == [("soon", "weekly"), ("new", "weekly"), ("older week", "weekly"), ("old", "weekly"), None]
     assert queue.take_due(9.0) == ("later", "weekly")
 
 
@@ -292,8 +292,8 @@ def test_the_queue_orders_equal_entries_by_rank() -> None:
     newest = [(appid, report) for report in ("weekly", "daily", "monthly") for appid in ("wx1", "wx2")]
     for appid, report in reversed(newest):
         queue.put((appid, report), FetchPlan(5.0, W47), 5.0, ["weekly", "daily", "monthly"].index(report))
-    taken = [queue.take_due(5.0) for _ in range(7)]
-    assert taken == [
+    due = [queue.take_due(5.0) for _ in range(7)]
+    assert due == [
         ("wx2", "weekly"),
         ("wx1", "weekly"),
         ("wx2", "daily"),
@@ -309,8 +309,8 @@ def test_the_queue_orders_history_of_all_reports_by_end() -> None:
     queue.put(("wx1", "daily"), FetchPlan(1.0, Day.of(W46.last), history=True), 99.0, 1)
     queue.put(("wx2", "daily"), FetchPlan(1.0, Day.of(W47.first), history=True), 99.0, 1)
     queue.put(("wx1", "weekly"), FetchPlan(1.0, W46, history=True), 99.0, 0)
-    taken = [queue.take_due(5.0) for _ in range(4)]
-    assert taken == [("wx1", "monthly"), ("wx2", "daily"), ("wx1", "weekly"), ("wx1", "daily")]
+    due = [queue.take_due(5.0) for _ in range(4)]
+    assert due == [("wx1", "monthly"), ("wx2", "daily"), ("wx1", "weekly"), ("wx1", "daily")]
 
 
 def test_a_later_entry_of_the_queue_replaces_the_earlier() -> None:
@@ -330,9 +330,9 @@ def test_replaced_entries_do_not_pile_up() -> None:
     for number in range(1000):
         for key in keys:
             queue.put(key, FetchPlan(1.0, W47.before(number), history=True), 99.0 + number, 0)
-        taken = queue.take_due(5.0)
-        assert taken is not None
-        keys = [taken, *(key for key in keys if key != taken)]
+        due = queue.take_due(5.0)
+        assert due is not None
+        keys = [due, *(key for key in keys if key != due)]
     assert len(queue._newest) + len(queue._history) < 50
     assert queue.take_due(5.0) is not None
 

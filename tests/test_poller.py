@@ -423,12 +423,12 @@ def test_an_internal_error_with_one_result_loses_no_app(
     errors = iter([ZeroDivisionError("once")])
     poller, steps, store = polled(Scripted(), FakeClock(NOW), apps=4)
     target, name = (loop, "apply_newest") if place == "apply" else (store, "save")
-    whole = getattr(target, name)
+    original = getattr(target, name)
 
     def faulty(*arguments: object) -> object:
         for error in errors:
             raise error
-        return whole(*arguments)
+        return original(*arguments)
 
     monkeypatch.setattr(target, name, faulty)
     with capture_logs():
@@ -442,7 +442,7 @@ def test_an_internal_error_with_a_shared_result_loses_no_report(
 ) -> None:
     refused = iter([Outcome(Refused("x", "40164", about_app=True), ("40164",))])
     errors = iter([ZeroDivisionError("once")])
-    whole = shared_results.apply_shared
+    original = shared_results.apply_shared
 
     def script(_app: App, report: Report, period: Period) -> Outcome:
         return next(refused, Outcome(Reading(report, period, VALUES)))
@@ -450,7 +450,7 @@ def test_an_internal_error_with_a_shared_result_loses_no_report(
     def faulty(*arguments: object) -> object:
         for error in errors:
             raise error
-        return whole(*arguments)  # type: ignore[arg-type]
+        return original(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(shared_results, "apply_shared", faulty)
     clock = FakeClock(NOW)

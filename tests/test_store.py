@@ -139,10 +139,10 @@ def test_the_directory_is_created_and_its_files_are_private(opened: Callable[...
 
 def test_figures_by_dimension_are_kept(opened: Callable[..., Store], tmp_path: Path) -> None:
     by_dimension = tuple(("retained", str(key), 10 - key) for key in range(5))
-    whole = StoredReading(replace(reading(W3).reading, by_dimension=by_dimension), 1.0)
-    opened().save([change(whole)])
+    complete = StoredReading(replace(reading(W3).reading, by_dimension=by_dimension), 1.0)
+    opened().save([change(complete)])
     found = opened().read(APPID, WEEKLY, 9)
-    assert found.newest == whole
+    assert found.newest == complete
     assert found.history == History.of(WEEKLY, [reading(W3)])
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db, db:
         db.execute("UPDATE figure SET value = 11 WHERE dimension = '0'")

@@ -135,7 +135,7 @@ def test_body_that_fails_half_way_ends_without_close_notify(authority: Authority
     def handler(_request: Request) -> Response:
         return Response(200, (), (b"a" * 100,) if is_complete.is_set() else chunks())
 
-    # HTTP/1.0 has no chunks: the end of the connection is the end of the answer, and only TLS marks it as complete.
+    # HTTP/1.0 has no chunks: the end of the connection is the end of the response, and only TLS marks it as complete.
     request = b"GET / HTTP/1.0\r\n\r\n"
     with serving(tls, handler) as server:
         with secured(server, client_context(authority)) as client:
