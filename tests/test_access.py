@@ -75,14 +75,14 @@ def error(code: int, message: str = "message") -> ApiResponse:
 REJECTED = error(40001, "invalid credential")
 
 
-def exchange(conversation: object, *replies: ApiResponse) -> tuple[list[ApiRequest], object]:
+def exchange(flow: object, *replies: ApiResponse) -> tuple[list[ApiRequest], object]:
     """Act as the server; return the requests that were made and the result."""
     calls = []
     answers = iter(replies)
     try:
-        calls.append(next(conversation))  # type: ignore[call-overload]
+        calls.append(next(flow))  # type: ignore[call-overload]
         for answer in answers:
-            calls.append(conversation.send(answer))  # type: ignore[attr-defined]  # noqa: PERF401 (it may end in the middle)
+            calls.append(flow.send(answer))  # type: ignore[attr-defined]  # noqa: PERF401 (it may end in the middle)
     except StopIteration as end:
         assert next(answers, None) is None, "more replies than requests"
         return calls, end.value
@@ -234,10 +234,10 @@ def test_rejected_token_file_is_read_once_more_then_refused(tmp_path: Path) -> N
     assert isinstance(reason, Refused)
     assert len(calls) == 1
     assert str(reason).endswith("the token file is unchanged: the program that writes it must renew the token")
-    conversation = open_access(app(Datacube(by_file(file))), AccessContext(BASE, FakeClock(NOW))).fetch(WEEKLY, WEEK)
-    next(conversation)
+    flow = open_access(app(Datacube(by_file(file))), AccessContext(BASE, FakeClock(NOW))).fetch(WEEKLY, WEEK)
+    next(flow)
     file.write_text("T2")
-    call = conversation.send(REJECTED)
+    call = flow.send(REJECTED)
     assert call.query == (("access_token", "T2"),)
 
 
@@ -529,11 +529,11 @@ def test_a_refresh_token_of_another_platform_is_not_used(platform: Authorizer) -
 
 def test_refresh_token_file_changed_meanwhile_is_not_replaced(platform: Authorizer) -> None:
     path = platform.refresh_token.path
-    conversation = open_access(app(Datacube(platform)), AccessContext(BASE, FakeClock(NOW))).fetch(WEEKLY, WEEK)
-    next(conversation)
+    flow = open_access(app(Datacube(platform)), AccessContext(BASE, FakeClock(NOW))).fetch(WEEKLY, WEEK)
+    next(flow)
     path.write_text("REFRESH-OF-A-NEW-AUTHORIZATION")
     with structlog.testing.capture_logs() as logs:
-        conversation.send(authorized("T1", "REFRESH-TWO"))
+        flow.send(authorized("T1", "REFRESH-TWO"))
     assert path.read_text() == "REFRESH-OF-A-NEW-AUTHORIZATION"
     assert [entry["event"] for entry in logs] == ["refresh token not saved"]
 

@@ -293,7 +293,7 @@ def test_app_added_again_ignores_its_earlier_request(tmp_path: Path) -> None:
         samples = exporter.scrape()
         assert samples["fetch_state", ONE, "weekly", "ok"] == 1
         assert samples["fetch_failures_total", ONE, "weekly"] == 0
-        assert not any("trouble" in line for line in exporter.log)
+        assert not any("app failing" in line for line in exporter.log)
 
 
 def test_changed_secret_does_not_wait_for_a_request_in_flight(tmp_path: Path) -> None:

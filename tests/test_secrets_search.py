@@ -191,7 +191,7 @@ def run_with(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """Start a test run with the search."""
     test = folder / "test_planted.py"
     test.write_text(RUN_WITH_PLANTS)
-    plugins = ("-pmeasured", "-pwhole_run", "-pno:cacheprovider")
+    plugins = ("-pmeasured", "-psecret_scan", "-pno:cacheprovider")
     own = (f"-c{os.devnull}", *plugins, f"--basetemp={folder / 'left'}", "--show-capture=no", "-q")
     return subprocess.run(
         [sys.executable, "-m", "pytest", *own, test, *flags],
