@@ -147,7 +147,7 @@ class GrafanaFixture:
 
     prometheus: Prometheus
     wechat: Simulator
-    roles: tuple[demo.Role, ...]
+    roles: tuple[demo.DemoApp, ...]
     now: float
     """The end of the exporters' clock."""
     moments: dict[str, float] = field(default_factory=dict)
