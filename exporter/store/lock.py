@@ -37,13 +37,13 @@ class Lock:
         Locked: another process holds it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / LOCK
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / LOCK
         self._file: int | None = None
         try:
             self._acquire()
         except OSError as error:
-            log.warning("storage lock unsupported", path=str(folder), error=error.strerror)
+            log.warning("storage lock unsupported", path=str(directory), error=error.strerror)
 
     @property
     def is_current(self) -> bool:
