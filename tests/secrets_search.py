@@ -84,7 +84,7 @@ def place(what: str) -> str:
 
 
 def hidden_in(folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    """Return every secret that the configurations in a folder contain or lead to."""
+    """Return every secret that the configurations in a directory contain or lead to."""
     for file in files(folder):
         if file.suffix in {".yaml", ".yml", ".json"}:
             with contextlib.suppress(OSError, yaml.YAMLError, ValueError, RecursionError):

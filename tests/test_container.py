@@ -1,6 +1,6 @@
 """The image: its Dockerfile, and its commands, run in a directory in place of the container's root.
 
-No container engine is needed: the paths of the image are put below that folder, and its user is the process's own.
+No container engine is needed: the paths of the image are put below that directory, and its user is the process's own.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def test_labels_are_those_of_the_project() -> None:
 
 @dataclass(frozen=True)
 class Image:
-    """The image's file system below a folder, and how its program starts."""
+    """The image's file system below a directory, and how its program starts."""
 
     root: Path
     path: str
@@ -156,7 +156,7 @@ def python() -> tuple[str, dict[str, object]]:
 
 
 def build(image: Image, stage: Stage, source: Path) -> None:
-    """Execute a stage's COPY, WORKDIR and RUN below the image's folder."""
+    """Execute a stage's COPY, WORKDIR and RUN below the image's directory."""
     here = image.root
     for instruction, line in stage.steps:
         *sources, target = line.split()
