@@ -104,10 +104,10 @@ def with_stored(tracker: ReportTracker, known: StoredState) -> ReportTracker:
 
 def apply_newest(tracker: ReportTracker, period: Period, outcome: Outcome, now: float) -> Applied:
     """Return the tracker after an outcome about the newest wanted period."""
-    was = tracker
+    previous = tracker
     tracker, changes = _apply(tracker, outcome, now)
     reason = outcome.result if isinstance(outcome.result, FetchError) else None
-    after = _with_result(was, tracker, period, reason, now)
+    after = _with_result(previous, tracker, period, reason, now)
     return after, (*changes, _result_change(after))
 
 
@@ -149,9 +149,9 @@ def stop_history(tracker: ReportTracker) -> Applied:
 
 
 def _with_result(
-    was: ReportTracker, tracker: ReportTracker, period: Period, reason: FetchError | None, now: float
+    previous: ReportTracker, tracker: ReportTracker, period: Period, reason: FetchError | None, now: float
 ) -> ReportTracker:
-    before = was.last_result
+    before = previous.last_result
     state = State.OK if reason is None else STATES[type(reason)]
     result = LastResult(
         period=period,
@@ -166,7 +166,7 @@ def _with_result(
         succeeded=now if reason is None else before.succeeded if before else None,
     )
     # The state that is shown decides, not the one of the result: "not ready" about a stored period is "ok".
-    if before is not None and replace(tracker, last_result=result).state is was.state:
+    if before is not None and replace(tracker, last_result=result).state is previous.state:
         result = replace(result, since=min(before.since, now))
     return replace(tracker, last_result=result, fetch_at_once=False)
 

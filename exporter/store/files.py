@@ -123,7 +123,7 @@ def copy_to_memory(source: sqlite3.Connection) -> sqlite3.Connection:
     """
     with ExitStack() as undo:
         memory = undo.enter_context(closing(connect("file::memory:")))
-        # The read transaction fails on a busy file; `backup` alone would retry it for ever.
+        # The read transaction fails on a busy file; `backup` alone would retry it forever.
         source.execute("BEGIN")
         try:
             check_owner(source)
@@ -201,7 +201,7 @@ def is_corrupt(error: BaseException) -> bool:
     """Return whether an error means that the content of the file is broken, unlike a busy file or a failed read."""
     code = getattr(error, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_ERROR:
-        return str(error).startswith("no such")  # a missing table or column; anything else is a bug of ours
+        return str(error).startswith("no such")  # a missing table or column; anything else is a bug
     return code is not None and code & 0xFF in _CORRUPT
 
 
