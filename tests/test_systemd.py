@@ -146,18 +146,18 @@ def complaints(systemd: Systemd, unit: Path) -> list[str]:
 
 @pytest.mark.parametrize("unit", [UNIT, FETCH_UNIT], ids=lambda unit: unit.name)
 def test_readme_states_the_exposure_level_of_systemd(systemd: Systemd, unit: Path) -> None:
-    printed = re.search(
+    stated = re.search(
         rf"`systemd-analyze security {unit.stem}` \(systemd (\d+)\) prints an exposure level of ([\d.]+) (\w+)",
         " ".join(README.split()),
     )
-    assert printed is not None
+    assert stated is not None
     printed = systemd.analyze("security", "--offline=true", "--no-pager", str(unit)).stdout
     computed = re.search(r"Overall exposure level for \S+: ([\d.]+) (\w+)", printed)
     assert computed is not None, printed
-    assert computed[2] == printed[3]
-    if systemd.version != printed[1]:
+    assert computed[2] == stated[3]
+    if systemd.version != stated[1]:
         pytest.skip(f"systemd {systemd.version} counts otherwise: {computed[1]}")
-    assert computed[1] == printed[2]
+    assert computed[1] == stated[2]
 
 
 # --- in the sandbox ----------------------------------------------------------------------------------
