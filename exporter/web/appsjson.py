@@ -122,9 +122,9 @@ def _derived(history: History) -> Facts:
 
 
 def _recent_values(history: History) -> Facts:
-    """Return the leading figure period by period, the live one last."""
-    leading = history.report.primary_field
-    return {} if leading is None else {leading.metric: history.recent_values(leading, history.report.chart_periods)}
+    """Return the primary figure period by period, the live one last."""
+    primary = history.report.primary_field
+    return {} if primary is None else {primary.metric: history.recent_values(primary, history.report.chart_periods)}
 
 
 def _key(info: MetricInfo) -> str:

@@ -31,7 +31,7 @@ class Sparkline:
 
 
 def sparkline(history: History) -> Sparkline | None:
-    """Draw the leading figure of a history; return None if there is none or it is unknown for all periods."""
+    """Draw the primary figure of a history; return None if there is none or it is unknown for all periods."""
     report = history.report
     field = report.primary_field
     if field is None or history.live is None:

@@ -146,7 +146,7 @@ def _style(report: Report) -> str:
 
 
 def _chart_title(report: Report) -> str:
-    """Return the title of the chart column; empty if the report has no leading figure."""
+    """Return the title of the chart column; empty if the report has no primary figure."""
     return f"{report.primary_field.title}, {report.chart_periods} {report.period.NAME}s" if report.primary_field else ""
 
 
