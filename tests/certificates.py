@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority, and what it signs."""
+"""Certificates for tests: a CA, and the certificates that it signs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Pair:
 
     @property
     def number(self) -> int:
-        """The serial number: by it a test knows a certificate again."""
+        """The serial number, by which a test identifies a certificate."""
         return x509.load_pem_x509_certificate(self.cert.read_bytes()).serial_number
 
 
@@ -47,7 +47,7 @@ class Authority:
         self.cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
     def sign(self, file: str, *names: str, expired: bool = False) -> Pair:
-        """Makes ``file``.crt and ``file``.key for names: DNS, IP, e-mail and URI are told apart by their looks."""
+        """Create ``file``.crt and ``file``.key for names; their form decides: DNS, IP, e-mail or URI."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file)])
         builder = _builder(subject, self, key, ca=False, expired=expired)

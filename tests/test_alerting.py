@@ -1,4 +1,4 @@
-"""Real Prometheus and Alertmanager with our files: what people are told, and that they are told it once."""
+"""Real Prometheus and Alertmanager with the shipped files: which notifications are sent, each once."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Labels = dict[str, str]
 
 @dataclass
 class Receiver:
-    """Takes what Alertmanager sends: (status, alert's name, appid), in the order of its coming."""
+    """Receives notifications of Alertmanager: (status, alert's name, appid), in order of arrival."""
 
     url: str = ""
     ready: list[tuple[str, str, str]] = field(default_factory=list)
@@ -85,7 +85,7 @@ def receiving() -> Iterator[Receiver]:
 
 @contextmanager
 def alertmanager_with(program: str, folder: Path, webhook: str) -> Iterator[str]:
-    """Alertmanager with our file, its waits shortened, its people reached by a webhook; gives its address."""
+    """Run Alertmanager with the shipped file, shorter waits and a webhook; yield its address."""
     config = yaml.safe_load((ROOT / "prometheus" / "alertmanager.yml").read_text())
     for route in (config["route"], *config["route"]["routes"]):
         route |= {"group_wait": "2s", "group_interval": "2s"}
@@ -148,7 +148,7 @@ def late_report(appid: str, report: str) -> Labels:
 
 
 def silenced(address: str, alerts: list[Labels]) -> set[tuple[str, str, str]]:
-    """Posts alerts, and says which of all that there are Alertmanager keeps to itself."""
+    """Post alerts; return which of all active ones Alertmanager suppresses."""
     posted = requests.post(f"http://{address}/api/v2/alerts", json=[{"labels": labels} for labels in alerts], timeout=5)
     assert posted.ok, posted.text
     found = requests.get(f"http://{address}/api/v2/alerts", timeout=5).json()
@@ -160,7 +160,7 @@ def key(labels: Labels) -> tuple[str, str, str]:
 
 
 def explains(stronger: str, weaker: str) -> bool:
-    """Whether one alert about a figure makes another one of the same app and week superfluous."""
+    """Return whether one alert about a figure inhibits another one of the same app and week."""
     if LADDER.index(stronger) >= LADDER.index(weaker):
         return False
     same_figure = LADDER.index(stronger) // 3 == LADDER.index(weaker) // 3
@@ -178,15 +178,15 @@ def test_only_the_strongest_alert_of_one_cause_is_sent(tmp_path: Path, alertmana
         if any(explains(stronger, name) for stronger in names)
     }
     assert {name for name, appid, _ in weaker if appid == "app-0"} == set(LADDER[1:])
-    assert {name for name, appid, _ in weaker if appid == "app-2"} == set(LADDER[4:]), "SessionsCollapsed speaks, too"
+    assert {name for name, appid, _ in weaker if appid == "app-2"} == set(LADDER[4:]), "SessionsCollapsed is sent, too"
     with receiving() as receiver, alertmanager_with(alertmanager, tmp_path, receiver.url) as address:
         assert silenced(address, alerts) == weaker
         others = [of_figure("VisitorsDropped", "app-0", "20261109-20261115"), of_figure("SessionsDropped", "another")]
         assert silenced(address, others) == weaker, "another week, another app: another cause"
-        trouble = [of_app(name, "app-1") for name in ("Refused", "Failed", "QuotaSpent")]
+        failures = [of_app(name, "app-1") for name in ("Refused", "Failed", "QuotaSpent")]
         late = [late_report(appid, report) for appid in ("app-1", "app-2") for report in ("weekly", "daily")]
-        assert silenced(address, [*trouble, *late]) == weaker | {("PeriodLate", "app-1", "")}
-        of_apps = {key(labels) for labels in (*trouble, *late)}
+        assert silenced(address, [*failures, *late]) == weaker | {("PeriodLate", "app-1", "")}
+        of_apps = {key(labels) for labels in (*failures, *late)}
         assert silenced(address, [{"alertname": f"{PREFIX}WeChatUnreachable"}]) == weaker | of_apps
 
 
@@ -195,7 +195,7 @@ HURRIED = Fetch(interval=3.0, retry_interval=1.0, timeout=2.0)
 
 @contextmanager
 def exporter_of(roles: tuple[demo.DemoApp, ...], base_url: str) -> Iterator[str]:
-    """The whole exporter in this process, asking every few seconds; gives its address."""
+    """Run the exporter in this process, fetching every few seconds; yield its address."""
     config = replace(demo.configuration(roles, base_url), fetch=HURRIED)
     stop, listening, addresses = threading.Event(), threading.Event(), list[str]()
 
@@ -216,7 +216,7 @@ def exporter_of(roles: tuple[demo.DemoApp, ...], base_url: str) -> Iterator[str]
 
 
 def hurried(rules: dict[str, Any]) -> dict[str, Any]:
-    """The rules with their waiting times shortened, for this test only."""
+    """Write the rules with shorter waits."""
     (group,) = rules["groups"]
     group["interval"] = "1s"
     for rule in group["rules"]:
@@ -226,7 +226,7 @@ def hurried(rules: dict[str, Any]) -> dict[str, Any]:
 
 
 def play(wechat: Simulator, appid: str, visitors: dict[Week, int]) -> None:
-    """Publishes weeks in which everything but the number of people is the same."""
+    """Publish weeks that differ in the number of visitors only."""
     for week, number in visitors.items():
         row = {"session_cnt": 2.5 * number, "visit_pv": 8 * number, "visit_uv": number, "visit_uv_new": number // 4}
         wechat.publish(appid, {"ref_date": week.label, "stay_time_uv": 150.5, "visit_depth": 2.5, **row})
@@ -260,15 +260,15 @@ def test_a_drop_is_sent_once_noise_is_not_and_a_revision_ends_it(
         watching.start()
 
         drop = ("VisitorsBelowNormal", dropping)
-        trouble = {
+        failures = {
             ("Refused", appids["City Library"]),
             ("Failed", appids["Bike Share"]),
             ("QuotaSpent", appids["Gym Pass"]),
         }
-        receiver.wait_for(lambda ready: {(name, appid) for _, name, appid in ready} >= {drop, *trouble}, 120)
-        time.sleep(8)  # several evaluations, and several chances to say it again
+        receiver.wait_for(lambda ready: {(name, appid) for _, name, appid in ready} >= {drop, *failures}, 120)
+        time.sleep(8)  # several evaluations, each of which could notify again
         late = ("firing", "PeriodLate", appids["Night Market"])  # from Tuesday noon on
-        assert sorted(set(receiver.ready) - {late}) == sorted(("firing", *what) for what in {drop, *trouble})
+        assert sorted(set(receiver.ready) - {late}) == sorted(("firing", *what) for what in {drop, *failures})
         assert len(receiver.ready) == len(set(receiver.ready))
 
         play(wechat, dropping, {newest: 1900})

@@ -1,4 +1,4 @@
-"""When a figure fell too far: the same on the status page and in the alerts, as promtool confirms."""
+"""Drops of figures: the status page and the alerts have the same conditions, as promtool confirms."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 RULES = Path(__file__).parent.parent / "prometheus" / "rules.yml"
 QUIET, AFTER_HOLIDAYS, HOLIDAYS = Week(date(2026, 11, 16)), Week(date(2026, 10, 12)), Week(date(2026, 10, 5))
 DECEMBER = Week(date(2026, 12, 14))
-"""The eight weeks before it are ordinary."""
+"""The eight previous weeks are ordinary."""
 Figures = tuple[float | None, float | None, float | None, float | None]
 UNKNOWN: Figures = (None, None, None, None)
 FULL: Figures = (2000, 1000, 90.0, 3.0)
@@ -31,13 +31,13 @@ FULL: Figures = (2000, 1000, 90.0, 3.0)
 
 
 def status(history: History, thresholds: Thresholds | None = None) -> AppStatus:
-    """An app that fetches one report."""
+    """Return an app that fetches one report."""
     report = ReportStatus(history.report, State.OK, None, history, 7.0, Counters())
     return AppStatus("wx2", "", (report,), thresholds or Thresholds())
 
 
 def app(weeks: Sequence[Figures], week: Week = QUIET, thresholds: Thresholds | None = None) -> AppStatus:
-    """An app with these weeks, the live one first."""
+    """Return an app with these weeks, the live one first."""
     stored = [
         StoredReading(Reading(WEEKLY, week.before(place), (sessions, None, visitors, None, stay, None, depth)), 1.0)
         for place, (sessions, visitors, stay, depth) in enumerate(weeks)
@@ -47,12 +47,12 @@ def app(weeks: Sequence[Figures], week: Week = QUIET, thresholds: Thresholds | N
 
 
 def same(live: Figures, before: Figures = FULL, week: Week = QUIET, thresholds: Thresholds | None = None) -> AppStatus:
-    """The same as in each of the eight weeks before, but for the live one."""
+    """Return the same figures in each of the eight previous weeks, other ones in the live week."""
     return app([live, *[before] * 8], week, thresholds)
 
 
 def ratios(**options: float) -> Thresholds:
-    """The thresholds with other ratios of the weekly report."""
+    """Return the thresholds with other ratios of the weekly report."""
     return Thresholds().with_ratios({("weekly", option): ratio for option, ratio in options.items()})
 
 
@@ -121,7 +121,7 @@ CASES: list[tuple[str, AppStatus, dict[str, set[Baseline]]]] = [
         {},
     ),
     (
-        "a fall hidden by the holiday weeks",
+        "a drop hidden by the holiday weeks",
         app([HALF, *[HALF] * 3, *[FULL] * 5], AFTER_HOLIDAYS),
         {"visitors": TYPICAL, "sessions": TYPICAL},
     ),
@@ -157,7 +157,7 @@ def test_baselines_are_comparisons_of_the_catalogue() -> None:
 
 
 def test_the_status_page_and_the_alerts_agree(promtool: str, tmp_path: Path) -> None:
-    """The alerts of the same figures fire for the same falls."""
+    """The alerts of the same figures fire for the same drops."""
     series = [
         {
             "series": sample.name + "{" + ",".join(f'{name}="{value}"' for name, value in sample.labels.items()) + "}",

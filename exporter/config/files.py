@@ -1,7 +1,7 @@
 """Read and replace files that an operator names.
 
 A path in a configuration can lead anywhere, so a read never blocks and never exhausts memory: only regular files are
-opened (opening a pipe without a writer blocks for ever, reading /dev/zero never ends), and at most a given number of
+opened (opening a pipe without a writer blocks forever, reading /dev/zero never ends), and at most a given number of
 bytes is read. A change is noticed by the file's signature (device, inode, size, mtime, ctime) without reading it: the
 inode because editors and Kubernetes replace files, ctime because a copy can set the mtime back.
 
