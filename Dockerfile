@@ -15,13 +15,13 @@ LABEL org.opencontainers.image.title="wechat-miniprogram-exporter" \
       org.opencontainers.image.version="${VERSION}"
 COPY --from=build /opt/wechat-miniprogram-exporter /opt/wechat-miniprogram-exporter
 ENV PATH=/opt/wechat-miniprogram-exporter/bin:$PATH
-# Nothing is installed here any more, and the store has its owner. The first run proves the program and compiles
+# pip is removed, since nothing is installed later. The first run tests the program and compiles
 # what it imports of the standard library, which a read-only root cannot do at every start.
 RUN python -m pip uninstall --yes pip \
  && install -d -o 10717 -g 10717 -m 700 /var/lib/wechat-miniprogram-exporter \
  && wechat-miniprogram-exporter --version
 ENV PYTHONDONTWRITEBYTECODE=1
-# Here `check` finds config.yaml without being told.
+# In this directory `check` finds config.yaml by its default path.
 WORKDIR /etc/wechat-miniprogram-exporter
 USER 10717:10717
 VOLUME /var/lib/wechat-miniprogram-exporter

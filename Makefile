@@ -12,7 +12,7 @@ PYTEST = pytest --numprocesses=$(WORKERS) --dist=loadscope $(PYTEST_FLAGS)
 define GET_PROGRAMS
 tests/get-debian-packages
 tests/get-node-packages $(BIN)
-tests/get-chromium || echo "so the tests in a browser are skipped"
+tests/get-chromium || echo "the browser tests are skipped"
 endef
 
 .PHONY: demo test soak lint format generated docs pictures clean
@@ -35,7 +35,7 @@ else
 	$(BIN)/$(PYTEST)
 endif
 
-## What takes long by nature, and prints what it measured: thousands of reloads and apps, clients that stay until their
+## The long tests, which print what they measured: thousands of reloads and apps, clients that stay until their
 ## deadlines, many more generated examples, and system calls that fail at random (with Debian's fiu-utils).
 soak: $(INSTALLED_DEV)
 	$(GET_PROGRAMS)
@@ -51,7 +51,7 @@ format: $(INSTALLED_DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-## Writes from the code what stands in the repository for those who do not run it.
+## Writes the generated files of the repository: rules, PrometheusRule and dashboard.
 generated: $(INSTALLED)
 	mkdir -p deploy/kubernetes
 	$(BIN)/wechat-miniprogram-exporter rules > prometheus/rules.yml

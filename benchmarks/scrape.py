@@ -76,12 +76,12 @@ def _figures(chance: random.Random, visitors: float) -> tuple[float, ...]:
 
 def seconds(action: Callable[[], object], runs: int = 5) -> float:
     """Return the median duration of an action in seconds."""
-    taken = []
+    durations = []
     for _ in range(runs):
         start = time.perf_counter()
         action()
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+        durations.append(time.perf_counter() - start)
+    return statistics.median(durations)
 
 
 def main() -> None:
@@ -100,11 +100,11 @@ def main() -> None:
     uncached = UncachedCollector(reports, statuses)
     plain = compose(page, live, Format.TEXT, gzip=False)
     print(f"{len(statuses)} apps, {plain.count(b'wx')} series, {len(plain):,} bytes")
-    whole = seconds(lambda: Renderer().render(statuses), 3)
+    first_time = seconds(lambda: Renderer().render(statuses), 3)
     changes = iter([replace(statuses[0], name=f"Other {number}") for number in range(3)])
     one = seconds(lambda: renderer.render((next(changes), *statuses[1:])), 3)
     print(
-        f"rendering the page (both formats, plain and gzip): first time {whole:.2f} s, after a change of one app"
+        f"rendering the page (both formats, plain and gzip): first time {first_time:.2f} s, after a change of one app"
         f" {one:.2f} s"
     )
     # The cached page still composes the live metrics of the exporter, which change at every scrape.

@@ -1,4 +1,4 @@
-"""The demo: a simulated WeChat over HTTP, and apps that between them show every state."""
+"""The demo: a simulated WeChat over HTTP, and apps that together show every state."""
 
 from __future__ import annotations
 

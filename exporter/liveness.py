@@ -55,7 +55,7 @@ class StallDetector:
         )  # opened early: memory or descriptors may be used up later
 
     def run(self, stopping: threading.Event) -> None:
-        """Check until told to stop, or until a thread has stalled; then log it and end the process."""
+        """Check until ``stopping`` is set; if a thread has stalled, log it and end the process."""
         seen: dict[str, int] = {}
         unchanged = dict.fromkeys(self._rounds, 0)
         while not stopping.wait(self._seconds / _CHECKS):

@@ -24,7 +24,7 @@ _REF_MONTH = re.compile(r"\d{6}", re.ASCII)
 
 @dataclass(frozen=True, order=True, slots=True)
 class Period(ABC):
-    """A range of whole Beijing days with one figure of each field, identified by its first day.
+    """A range of Beijing days with one figure of each field, identified by its first day.
 
     Periods of one kind are ordered by time; comparing periods of different kinds raises ``TypeError``.
     """
@@ -297,7 +297,7 @@ class Month(Period):
 
 def newest_wanted(kind: type[P], now: float, ready_after: float) -> P:
     """Return the newest period that ended at least ``ready_after`` seconds before ``now`` (Unix seconds)."""
-    # A period that ended `ready_after` ago is the one before the period that contained that instant.
+    # A period that ended `ready_after` ago directly precedes the period that contained that instant.
     return kind.containing(now - ready_after).before()
 
 

@@ -1,4 +1,4 @@
-"""The status page in a real browser: Debian's Chromium, driven by Playwright. Everything it reports is recorded."""
+"""The status page in a real browser: Debian's Chromium, driven by Playwright. All its messages are recorded."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-"""Chromium as root, without a screen, and silent towards the network."""
+"""Flags for Chromium as root, without a screen and without requests of its own."""
 
 
 @dataclass
 class PageEvents:
-    """What a page said and asked for that nobody sees."""
+    """The invisible messages and requests of a page."""
 
     errors: list[str] = field(default_factory=list)
     """Errors of the script, of the console (the policy's are among them), dialogs."""
@@ -38,7 +38,7 @@ class PageEvents:
 
 @contextmanager
 def served(statuses: tuple[AppStatus, ...], *issues: Issue, clock: Callable[[], float] = time.time) -> Iterator[str]:
-    """The exporter's web site about these apps, over real HTTP; its address."""
+    """Serve the exporter's web site about these apps over real HTTP; yield its address."""
     pages = Pages(Guard(lambda _: None), statuses)
     pages.render()
     registry = CollectorRegistry()
@@ -53,7 +53,7 @@ def served(statuses: tuple[AppStatus, ...], *issues: Issue, clock: Callable[[], 
 
 @contextmanager
 def opened(browser: Browser, address: str, **context: object) -> Iterator[tuple[Page, PageEvents]]:
-    """A page in a profile of its own."""
+    """Yield a page in a profile of its own."""
     profile = browser.new_context(**context)  # type: ignore[arg-type]
     page, events = profile.new_page(), PageEvents()
     page.on("console", lambda message: events.errors.append(message.text))

@@ -1,4 +1,4 @@
-"""Certificates for tests: an authority, and what it signs."""
+"""Certificates for tests: a CA, and the certificates that it signs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Pair:
 
     @property
     def number(self) -> int:
-        """The serial number: by it a test knows a certificate again."""
+        """The serial number, by which a test identifies a certificate."""
         return x509.load_pem_x509_certificate(self.cert.read_bytes()).serial_number
 
 
@@ -42,14 +42,15 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.cert = folder / f"{name.replace(' ', '-')}.crt"
         signer = above or self
-        made = _builder(self._name, signer._name, self._key, ca=True).sign(signer._key, hashes.SHA256())
+        builder = _builder(self._name, signer, self._key, ca=True)
+        made = builder.sign(signer._key, hashes.SHA256())
         self.cert.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
     def sign(self, file: str, *names: str, expired: bool = False) -> Pair:
-        """Makes ``file``.crt and ``file``.key for names: DNS, IP, e-mail and URI are told apart by their looks."""
+        """Create ``file``.crt and ``file``.key for names; their form decides: DNS, IP, e-mail or URI."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, file)])
-        builder = _builder(subject, self._name, key, ca=False, expired=expired)
+        builder = _builder(subject, self, key, ca=False, expired=expired)
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(map(_general_name, names)), critical=False)
         made = builder.sign(self._key, hashes.SHA256())
@@ -63,19 +64,29 @@ class Authority:
         return pair
 
 
+def _usage(*, ca: bool) -> x509.KeyUsage:
+    """Return what Python 3.13 requires of a certificate by default (RFC 5280)."""
+    others = dict.fromkeys(("content_commitment", "key_encipherment", "data_encipherment", "key_agreement"), False)
+    last = dict.fromkeys(("encipher_only", "decipher_only"), False)
+    return x509.KeyUsage(digital_signature=True, key_cert_sign=ca, crl_sign=ca, **others, **last)
+
+
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: Key, *, ca: bool, expired: bool = False
+    subject: x509.Name, issuer: Authority, key: Key, *, ca: bool, expired: bool = False
 ) -> x509.CertificateBuilder:
     now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(issuer)
+        .issuer_name(issuer._name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - 2 * _DAY)
         .not_valid_after(now - _DAY if expired else now + _DAY)
         .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer._key.public_key()), critical=False)
+        .add_extension(_usage(ca=ca), critical=True)
     )
 
 

@@ -232,7 +232,7 @@ BAD_APPS = (
             "apps.d/f.yaml": "",
         },
     ),
-    # Ways in.
+    # Access methods.
     bad(
         "two access methods",
         "apps:\n- appid: wx0123456789abcdef\n  token_file: {M}\n  cloud_hosting: {}\n",
@@ -275,9 +275,9 @@ BAD_APPS = (
         bad(
             f"a token server at {name}",
             f"apps:\n- appid: wx0123456789abcdef\n  token_url: {{url: '{url}'}}\n",
-            f"config.yaml:3: apps[0].token_url.url: {words}",
+            f"config.yaml:3: apps[0].token_url.url: {message}",
         )
-        for name, url, words in (
+        for name, url, message in (
             ("a foreign host in the clear", "http://{M}/t", NO_HTTP),
             ("another protocol", "ftp://{M}/t", "must start with https://"),
             ("a host with a password", "https://u:{M}@t.example/", "must not contain a user name or password"),

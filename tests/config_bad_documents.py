@@ -1,4 +1,4 @@
-"""Configurations that are no YAML, or YAML of the wrong shape, with their exact messages."""
+"""Configurations that are invalid YAML, or YAML of the wrong structure, with their exact messages."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What a row in the tables of bad configurations is.
+"""The rows of the tables of bad configurations.
 
-``{M}`` stands for a marker that takes the place of a secret: no message may ever hold it.
+``{M}`` is replaced by a marker in the place of a secret: no message may contain it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MARKER = "S3CR3T-7f3a9"
-"""Not of an option's form, so not even as a key may it be repeated."""
+"""Not of the form of an option, so that messages may not repeat it even as a key."""
 
 APP = "apps: [{appid: wx0123456789abcdef, secret: '{M}'}]\n"
-"""Stands last, so that the lines above it count from 1."""
+"""Comes last, so that the lines above it count from 1."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def bad(
     environ: dict[str, str] | None = None,
     files: dict[str, str | bytes] | None = None,
 ) -> Bad:
-    """One row; ``files`` stand beside the main one."""
+    """Return one row; ``files`` are written beside the main one."""
     everything = {"config.yaml": main, **(files or {})}
     marked = {file: _marked(text) for file, text in everything.items()}
     return Bad(name, marked, expected, environ or {})
@@ -47,7 +47,7 @@ def _marked(text: str | bytes) -> str | bytes:
 
 
 def write(files: Mapping[str, str | bytes], folder: Path) -> Path:
-    """Writes the files and gives the main one's path."""
+    """Write the files and return the path of the main one."""
     for name, content in files.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)

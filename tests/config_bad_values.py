@@ -1,4 +1,4 @@
-"""Configurations of the right shape with wrong values, with their exact messages."""
+"""Configurations of the right structure with wrong values, with their exact messages."""
 
 from __future__ import annotations
 

@@ -24,10 +24,10 @@ ROOT = Path(__file__).parent.parent
 COSTLY = {
     "test_browser.py": "Chromium",
     "test_container.py": "image",
-    "test_dashboard_panels.py": "stage",
-    "test_dashboard_queries.py": "stage",
+    "test_dashboard_panels.py": "grafana",
+    "test_dashboard_queries.py": "grafana",
 }
-"""Files by the costly fixture that their tests share."""
+"""The expensive fixture that the tests of a file share."""
 UNPACKED = ROOT / ".cache" / "prometheus" / "usr" / "bin"
 
 
@@ -35,7 +35,7 @@ def _program(name: str) -> str:
     unpacked = UNPACKED / name
     found = shutil.which(name) or (str(unpacked) if unpacked.exists() else None)
     if found is None:
-        pytest.skip(f"{name} is not on this machine; tests/get-debian-packages says why")
+        pytest.skip(f"{name} is not on this machine; see tests/get-debian-packages")
     return found
 
 
@@ -44,7 +44,7 @@ settings.load_profile("any speed")
 
 
 class Scheduling(LoadScopeScheduling):
-    """Hand out the cases of one test together, and the tests of a costly fixture; everything else runs anywhere."""
+    """Run the cases of one test in one worker, and the tests of an expensive fixture too; all others in any."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
@@ -68,7 +68,7 @@ def prometheus() -> str:
 
 @pytest.fixture(scope="session")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Debian's Alertmanager looks for its templates in one place only: unpacked, it gets a view of its own of it."""
+    """Yield Debian's Alertmanager. Its path of templates is fixed, so an unpacked one runs in a mount namespace."""
     program = _program("prometheus-alertmanager")
     share = UNPACKED.parent / "share"
     if not program.startswith(str(UNPACKED)):
@@ -89,12 +89,12 @@ def amtool() -> str:
 
 @pytest.fixture(scope="session")
 def systemd() -> Systemd:
-    """What judges units; it needs no systemd at work."""
+    """``systemd-analyze``, which checks units; it does not require a running systemd."""
     unpacked = ROOT / ".cache" / "systemd"
     if found := shutil.which("systemd-analyze"):
         return Systemd(found)
     if not (program := unpacked / "usr" / "bin" / "systemd-analyze").exists():
-        pytest.skip("systemd-analyze is not on this machine; tests/get-debian-packages says why")
+        pytest.skip("systemd-analyze is not on this machine; see tests/get-debian-packages")
     return Systemd(str(program), unpacked)
 
 
@@ -102,7 +102,7 @@ def systemd() -> Systemd:
 def chromium() -> str:
     found = shutil.which("chromium")
     if found is None:
-        pytest.skip("Chromium is not on this machine; tests/get-chromium says why")
+        pytest.skip("Chromium is not on this machine; see tests/get-chromium")
     return found
 
 
@@ -110,11 +110,11 @@ def chromium() -> str:
 def node() -> str:
     """Node.js, with Grafana's data engine beside ``tests/grafana``."""
     if not (ROOT / "tests" / "grafana" / "node_modules").exists():
-        pytest.skip("@grafana/data is not here; tests/get-node-packages says why")
+        pytest.skip("@grafana/data is not here; see tests/get-node-packages")
     return str(Path(sys.executable).parent / "node")
 
 
 @pytest.fixture(scope="session")
 def grafana(prometheus: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GrafanaFixture]:
-    with play_history(prometheus, tmp_path_factory.mktemp("stage")) as grafana:
+    with play_history(prometheus, tmp_path_factory.mktemp("grafana")) as grafana:
         yield grafana

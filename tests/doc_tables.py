@@ -82,7 +82,7 @@ def table(*rows: tuple[str, ...]) -> str:
 
 
 def reports() -> str:
-    """The reports that can be configured."""
+    """Return the reports that can be configured."""
     return table(
         ("report", "WeChat API", "label", "comparison figures"),
         *(
@@ -98,7 +98,7 @@ def reports() -> str:
 
 
 def figures() -> str:
-    """The figures that all reports share."""
+    """Return the figures that all reports share."""
     same = all(report.fields == WEEKLY.fields for report in REPORTS.values())
     assert same, "a report with other figures needs a table of its own"
     return table(
@@ -111,7 +111,7 @@ def figures() -> str:
 
 
 def further_figures() -> str:
-    """What each report has beside its figures, by pattern."""
+    """Return the further metrics of each report, by pattern."""
     return table(("metric", "labels", "meaning"), *(row for report in REPORTS.values() for row in further(report)))
 
 
@@ -160,7 +160,7 @@ def commands() -> str:
     return table(
         ("command", "what it does"),
         ("(none)", "run the exporter until SIGINT or SIGTERM"),
-        *((f"`{name}`", words) for name, words in COMMANDS.items()),
+        *((f"`{name}`", meaning) for name, meaning in COMMANDS.items()),
     )
 
 
@@ -172,7 +172,7 @@ def flags() -> str:
 
 
 def command_flags() -> str:
-    """The flags that only one command has."""
+    """Return the flags that only one command has."""
     shared = {option for action in _shared_flags()._actions for option in action.option_strings}
     (commands,) = (action for action in _parser()._actions if isinstance(action, argparse._SubParsersAction))
     return table(

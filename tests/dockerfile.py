@@ -1,4 +1,4 @@
-"""Reads a Dockerfile and its .dockerignore as far as the project's own use them."""
+"""Parse the subset of Dockerfile and .dockerignore that the project uses."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ class Stage:
     steps: list[tuple[str, str]] = field(default_factory=list)
 
     def all(self, instruction: str) -> list[str]:
-        """What stands behind every use of an instruction."""
-        return [words for found, words in self.steps if found == instruction]
+        """Return the arguments of every use of an instruction."""
+        return [value for found, value in self.steps if found == instruction]
 
     def one(self, instruction: str) -> str:
-        """The same for an instruction that is used once."""
-        (words,) = self.all(instruction)
-        return words
+        """Return the arguments of an instruction that is used once."""
+        (value,) = self.all(instruction)
+        return value
 
     def exec_form(self, instruction: str) -> list[str]:
-        """The program and its arguments; fails for the shell form, which puts a shell before the program."""
-        words = json.loads(self.one(instruction).rpartition("CMD ")[2])
-        assert all(isinstance(word, str) for word in words)
-        return list(words)
+        """Return the program and its arguments; fail for the shell form, which runs a shell before the program."""
+        value = json.loads(self.one(instruction).rpartition("CMD ")[2])
+        assert all(isinstance(word, str) for word in value)
+        return list(value)
 
 
 def stages(text: str) -> list[Stage]:
-    """The stages of a Dockerfile; comments are dropped, continued lines joined."""
+    """Return the stages of a Dockerfile without comments; continued lines are joined."""
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     found: list[Stage] = []
     for line in re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines():
-        instruction, _, words = line.partition(" ")
+        instruction, _, value = line.partition(" ")
         if instruction == "FROM":
-            base, _, name = words.partition(" AS ")
+            base, _, name = value.partition(" AS ")
             found.append(Stage(base, name))
         else:
-            found[-1].steps.append((instruction, words))
+            found[-1].steps.append((instruction, value))
     return found
 
 
 def ignored(path: str, patterns: list[str]) -> bool:
-    """Whether a .dockerignore keeps a file out: the last pattern that fits it or a folder above decides."""
+    """Return whether a .dockerignore excludes a file: the last pattern that matches it or a parent decides."""
     parts = path.split("/")
     above = ["/".join(parts[: n + 1]) for n in range(len(parts))]
     verdict = False
@@ -65,10 +65,10 @@ def ignored(path: str, patterns: list[str]) -> bool:
 
 
 def context(root: Path) -> list[str]:
-    """The files that a build sees, relative to the root."""
+    """Return the files of the build context, relative to the root."""
     lines = (root / ".dockerignore").read_text().splitlines()
     patterns = [line for line in lines if line and not line.startswith("#")]
-    hidden = (".git/", ".venv/", ".cache/")  # not worth the walk; the caller checks that the patterns hide them, too
+    hidden = (".git/", ".venv/", ".cache/")  # skipped for speed; the caller checks that the patterns exclude them, too
     assert all(ignored(folder + "x", patterns) for folder in hidden)
     files = (str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
     return [path for path in files if not path.startswith(hidden) and not ignored(path, patterns)]

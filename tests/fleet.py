@@ -22,7 +22,7 @@ APPS = tuple(
 
 
 def write_configuration(folder: Path, base_url: str, apps: tuple[SimulatedApp, ...] = APPS, **fetch: object) -> None:
-    """Half of the apps stand in the main file, half in their own; each third has a secret of another kind."""
+    """Write a configuration: half of the apps in the main file, half in app files; secrets of three kinds."""
     kinds = []
     for number, app in enumerate(apps):
         match number % 3:

@@ -35,26 +35,26 @@ if TYPE_CHECKING:
 
 JOB = "wechat-miniprogram"
 WEEKS = 5
-"""Weeks that pass ..."""
+"""Weeks that are simulated, ..."""
 DAYS = 7
-"""... and how many of its days, before the last week, pass one by one."""
+"""... and the number of days before the last week that are simulated one by one."""
 FETCHED = replace(demo.FETCH, interval=3600.0, history_weeks=53)
-"""How the exporter fetches: as far back as the month a year before, and not again in the meantime."""
+"""Fetches back to the same month of the previous year, and no period twice."""
 VARIABLES = {"__rate_interval": "1m", "__range": "1h", "job": ".+", "appid": ".+"}
-"""What Grafana puts in place of the dashboard's variables where everything is chosen."""
+"""The values of the dashboard's variables if everything is selected."""
 
 Json = dict[str, Any]
 P = TypeVar("P", bound="Period")
 
 
 def free_address() -> str:
-    """An address of the loopback where nothing listens yet."""
+    """Return a free loopback address."""
     with closing(socket.create_server(("127.0.0.1", 0))) as free:
         return f"127.0.0.1:{free.getsockname()[1]}"
 
 
 def next_full_second() -> float:
-    """Wait for the next one, where Grafana ends a graph, and return it."""
+    """Wait for the next step, at which Grafana ends a graph, and return it."""
     time.sleep(1 - time.time() % 1)
     return float(round(time.time()))
 
@@ -72,7 +72,7 @@ class Prometheus:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Returns when it answers."""
+        """Start it; return when it responds."""
         self._process = subprocess.Popen(
             [
                 self._program,
@@ -92,21 +92,21 @@ class Prometheus:
             time.sleep(0.1)
 
     def stop(self) -> None:
-        """Returns when it has ended."""
+        """Stop it; return when it has ended."""
         if self._process is not None:
             self._process.terminate()
             self._process.wait(20)
             self._process = None
 
     def query(self, path: str, **parameters: object) -> list[Json]:
-        """The result of a query, which must succeed without warnings."""
+        """Return the result of a query, which must succeed without warnings."""
         answer = requests.get(f"{self.url}/api/v1/{path}", params=parameters, timeout=20).json()  # type: ignore[arg-type]
         assert answer["status"] == "success", f"{answer['error']}: {parameters}"
         assert not answer.get("warnings"), f"{answer['warnings']}: {parameters}"
         return answer["data"]["result"]  # type: ignore[no-any-return]
 
     def wait_for_scrapes(self, exporters: int = 1) -> None:
-        """Returns when so many exporters have been scraped since now."""
+        """Return when that many exporters have been scraped since now."""
         began = time.time()
         deadline = time.monotonic() + 30
         while True:
@@ -131,47 +131,47 @@ class Exporter:
         self._server.start()
 
     def fetch(self) -> None:
-        """Fetches what is due, and exposes it."""
+        """Fetch what is due, and expose it."""
         self._engine.poller.drain()
         self._pages.render()
 
     def close(self) -> None:
-        """Ends it."""
+        """Stop it."""
         self._server.stop()
         self._engine.close()
 
 
 @dataclass
 class GrafanaFixture:
-    """What was played, to be queried afterwards: moments are Unix seconds of queries."""
+    """The recorded data, and the times at which to query it (Unix seconds)."""
 
     prometheus: Prometheus
     wechat: Simulator
     roles: tuple[demo.DemoApp, ...]
     now: float
-    """Where the exporters' clock ended."""
+    """The end of the exporters' clock."""
     moments: dict[str, float] = field(default_factory=dict)
     passed: list[float] = field(default_factory=list)
     """The times on the exporters' clock at which Prometheus scraped the first exporter."""
 
     def appid(self, name: str) -> str:
-        """The app of that name."""
+        """Return the app of that name."""
         return next(role.app.appid for role in self.roles if role.name == name)
 
     def weeks(self) -> list[Week]:
-        """The weeks that were live one after the other, of an app that is always up to date."""
+        """Return the live weeks in order, of an app that is always up to date."""
         return self._live(Week)
 
     def months(self) -> list[Month]:
-        """The months that were live one after the other."""
+        """Return the live months in order."""
         return self._live(Month)
 
     def days(self) -> list[Day]:
-        """The days that were live one after the other."""
+        """Return the live days in order."""
         return self._live(Day)
 
     def irregular_day(self) -> Day:
-        """The one day that the fake calendar calls irregular."""
+        """Return the one irregular day of the fake calendar."""
         return irregular_day(self.now)
 
     def _live(self, kind: type[P]) -> list[P]:
@@ -188,16 +188,16 @@ class GrafanaFixture:
 
 
 def irregular_day(now: float) -> Day:
-    """A day that was live, whatever the date of the test."""
+    """Return a day that was live, independent of the date of the test."""
     return newest_wanted(Day, now, demo.FETCH.ready_after).before(9)
 
 
 @contextmanager
 def play_history(program: str, folder: Path) -> Iterator[GrafanaFixture]:
-    """Four weeks pass; then a fifth, while Prometheus is restarted; then a second exporter joins.
+    """Simulate four weeks; then a fifth, while Prometheus is restarted; then a second exporter starts.
 
-    The last days of the fourth week pass one by one; one of them is a holiday, and there is no other. The second
-    exporter is a week behind and knows an app by another name.
+    The last days of the fourth week are simulated one by one; one of them is a holiday, and there is no other. The
+    second exporter is a week behind and knows an app by another name.
     """
     with ExitStack() as undo:
         now = time.time()
@@ -236,7 +236,7 @@ def play_history(program: str, folder: Path) -> Iterator[GrafanaFixture]:
         undo.callback(late.close)
         prometheus.wait_for_scrapes(2)
         fixture.moments["replicas"] = next_full_second()
-        patch.undo()  # the stage stays for the session, and other tests need the real calendar
+        patch.undo()  # the fixture lasts for the session, and other tests need the real calendar
         yield fixture
 
 

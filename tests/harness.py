@@ -1,4 +1,4 @@
-"""What the tests through the front door share: a served simulator, the command as a process, a scrape read back."""
+"""Shared by end-to-end tests: a served simulator, the command as a process, a parsed scrape."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 COMMAND = (str(Path(sys.executable).parent / "wechat-miniprogram-exporter"),)
 PREFIX = "wechat_miniprogram_"
 START = 60.0
-"""Seconds that a start may take on a machine that does much else."""
+"""Seconds that a start may take on a busy machine."""
 
 Samples = dict[tuple[str, ...], float]
 
 
 class FakeClock:
-    """A clock to be moved by hand."""
+    """A clock that a test sets."""
 
     def __init__(self, now: float) -> None:
         self.now = now
@@ -49,7 +49,7 @@ class FakeClock:
 
 
 def samples_of(exposition: str) -> Samples:
-    """Every sample by its name without prefix and its label values, in the order of the label names."""
+    """Return every sample by its name without prefix and its label values, in the order of the label names."""
     return {
         (sample.name.removeprefix(PREFIX), *(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(exposition)
@@ -59,7 +59,7 @@ def samples_of(exposition: str) -> Samples:
 
 @contextmanager
 def machine_time_zone(zone: str) -> Iterator[None]:
-    """The machine's own time zone is another one."""
+    """Set the time zone of this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TZ", zone)
         time.tzset()
@@ -71,7 +71,7 @@ def machine_time_zone(zone: str) -> Iterator[None]:
 def served(
     apps: Sequence[SimulatedApp], clock: Callable[[], float] = time.time, **options: float
 ) -> Iterator[tuple[Simulator, str]]:
-    """A simulator over real HTTP, and its base URL."""
+    """Serve a simulator over real HTTP; yield it and its base URL."""
     wechat = Simulator(apps, clock, **options)  # type: ignore[arg-type]
     server = demo.serve(wechat, "127.0.0.1:0")
     try:
@@ -93,7 +93,7 @@ def wired(
     reports: tuple[Report, ...] = DEFAULT_REPORTS,
     **fetch: float,
 ) -> Iterator[Engine]:
-    """Everything below the web in this process, on a clock of the test's."""
+    """Run the engine in this process, on the clock of the test."""
     config = Config(
         apps=tuple(App(app.appid, Datacube(AppSecret(LiteralSecret(app.secret))), reports=reports) for app in apps),
         fetch=Fetch(**fetch),  # type: ignore[arg-type]
@@ -114,7 +114,7 @@ def exposed(engine: Engine) -> Samples:
 
 @dataclass
 class Running:
-    """The command as a process."""
+    """A process of the command."""
 
     process: subprocess.Popen[str]
     log: list[str]
@@ -123,7 +123,7 @@ class Running:
     scheme: str = "http"
 
     def get(self, path: str = "/metrics", **options: object) -> requests.Response:
-        """One request to it."""
+        """Send one request to it."""
         if isinstance(auth := options.get("auth", self.session.auth), tuple):
             RUN.hide(*auth[1:])
         answer = self.session.get(f"{self.scheme}://{self.address}{path}", timeout=10, **options)  # type: ignore[arg-type]
@@ -132,11 +132,11 @@ class Running:
         return answer
 
     def scrape(self) -> Samples:
-        """What it exposes now."""
+        """Return what it exposes now."""
         return samples_of(self.get().text)
 
     def scrape_until(self, holds: Callable[[Samples], object], seconds: float = 20) -> Samples:
-        """Scrapes until something holds; fails with the last scrape if it never does."""
+        """Scrape until the condition is true; fail with the last scrape after a timeout."""
         deadline = time.monotonic() + seconds
         while True:
             samples = self.scrape()
@@ -145,19 +145,19 @@ class Running:
             assert time.monotonic() < deadline, f"it never held: {samples}\n{''.join(self.log)}"
             time.sleep(0.05)
 
-    def logged(self, words: str, seconds: float = 10) -> str:
-        """The first line of the log with these words; waits for it."""
+    def logged(self, message: str, seconds: float = 10) -> str:
+        """Wait for a log line with this text; return the first."""
         deadline = time.monotonic() + seconds
         while True:
             for line in list(self.log):
-                if words in line:
+                if message in line:
                     return line
-            assert time.monotonic() < deadline, f"never logged: {words}\n{''.join(self.log)}"
-            assert self.process.poll() is None or words in "".join(self.log), "".join(self.log)
+            assert time.monotonic() < deadline, f"never logged: {message}\n{''.join(self.log)}"
+            assert self.process.poll() is None or message in "".join(self.log), "".join(self.log)
             time.sleep(0.02)
 
     def stop(self, number: int = signal.SIGTERM) -> int:
-        """Ends it and returns its exit code."""
+        """Stop it and return its exit code."""
         self.process.send_signal(number)
         return self.process.wait(10)
 
@@ -171,9 +171,9 @@ def running(
     log: list[str] | None = None,
     **environ: str,
 ) -> Iterator[Running]:
-    """The exporter as a process in a folder, on a free port of the loopback; asked by a session, started ``within``.
+    """Run the exporter as a process in a directory, on a free loopback port; requests use one session.
 
-    Its log goes to ``log`` from the first line on; what is yielded is ready.
+    Its log goes to ``log`` from the first line on. The process is ready when this yields.
     """
     command = [*within, *COMMAND, *arguments, "--web.listen-address=127.0.0.1:0"]
     RUN.hide(*hidden_in(folder, environ))
@@ -213,7 +213,7 @@ def running(
 
 
 def command(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command to its end."""
+    """Run the command until it exits."""
     RUN.hide(*hidden_in(folder, environ))
     line = [*COMMAND, *arguments]
     pipe = subprocess.PIPE

@@ -1,4 +1,4 @@
-"""Clients that mean harm, over real sockets, plain or TLS: each kind of attack goes on while its context is open."""
+"""Hostile clients over real sockets, plain or TLS: each kind of attack continues while its context is open."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     Attack = Callable[["Target"], AbstractContextManager[None]]
 
 PATIENCE = 20.0
-"""Seconds that a client waits for what must come at once."""
+"""Seconds that a client waits for a response that must arrive at once."""
 DRIP_SECONDS = 1.0
 _SMALL_WINDOW = 4096
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -34,14 +34,14 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True)
 class Target:
-    """An address of the exporter, and how one gets in."""
+    """An address of the exporter, and its credentials."""
 
     host: str
     port: int
     tls: ssl.SSLContext | None = None
 
     def open_tcp(self) -> socket.socket:
-        """A TCP connection with a small window, and nothing more."""
+        """Open a TCP connection with a small window, without TLS."""
         client = socket.socket()
         client.settimeout(PATIENCE)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL_WINDOW)
@@ -53,12 +53,12 @@ class Target:
         return client
 
     def open_http(self) -> socket.socket:
-        """A connection over which HTTP can be spoken."""
+        """Open a connection for HTTP."""
         client = self.open_tcp()
         return self.tls.wrap_socket(client, server_hostname="localhost") if self.tls else client
 
     def scrape(self) -> float:
-        """Seconds for one scrape as Prometheus makes it, over a connection of its own."""
+        """Return the seconds of one scrape as by Prometheus, over a new connection."""
         began = time.perf_counter()
         if self.tls:
             client: HTTPConnection = HTTPSConnection(self.host, self.port, timeout=PATIENCE, context=self.tls)
@@ -75,7 +75,7 @@ class Target:
 def waiting(
     clients: int, start: bytes = b"", *, drip: bytes = b"", reads: bool = False, handshake: bool = True
 ) -> Attack:
-    """Clients that say something, then wait; once a second each adds a drip, or reads one byte."""
+    """Connect clients that send a text, then wait; once a second each sends or reads one byte."""
 
     @contextlib.contextmanager
     def attack(target: Target) -> Iterator[None]:
@@ -94,7 +94,7 @@ def waiting(
 
 
 def busy(act: Callable[[Target], None], pause: float = 0) -> Attack:
-    """Something that one client does over and over, and that is checked each time; seconds in between."""
+    """Return an attack that repeats an action of one client, checked each time; seconds in between."""
 
     def attack(target: Target) -> AbstractContextManager[None]:
         return repeated(lambda: act(target), pause)
@@ -104,7 +104,7 @@ def busy(act: Callable[[Target], None], pause: float = 0) -> Attack:
 
 @contextlib.contextmanager
 def repeated(act: Callable[[], None], pause: float = 0) -> Iterator[None]:
-    """Does it in a thread until the context ends, and at least once; what it raised is raised here."""
+    """Repeat it in a thread until the context ends, at least once; its error is raised here."""
     over = threading.Event()
 
     def repeat() -> None:
@@ -122,11 +122,11 @@ def repeated(act: Callable[[], None], pause: float = 0) -> Iterator[None]:
 
 
 def expecting(request: bytes, answer: bytes, *, handshake: bool = True) -> Callable[[Target], None]:
-    """A client that sends a request, and must get an answer that begins so, and the end of the connection."""
+    """Send a request; require a response that starts with the given bytes, and the end of the connection."""
 
     def act(target: Target) -> None:
         with target.open_http() if handshake else target.open_tcp() as client:
-            with contextlib.suppress(OSError):  # the server may end it while more is being sent
+            with contextlib.suppress(OSError):  # the server may close it while more is being sent
                 client.sendall(request)
             received = rest(client)
         assert received.startswith(answer), received[:200]
@@ -135,34 +135,34 @@ def expecting(request: bytes, answer: bytes, *, handshake: bool = True) -> Calla
 
 
 def endless_headers(target: Target) -> None:
-    """Header lines until the server has enough."""
+    """Send header lines until the server rejects them."""
     line = b"X-Name: value\r\n" * 100
     with target.open_http() as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n")
         deadline = time.monotonic() + PATIENCE
         with contextlib.suppress(OSError):
             while True:
-                assert time.monotonic() < deadline, "they were taken for as long as they came"
+                assert time.monotonic() < deadline, "the server accepted header lines without limit"
                 client.sendall(line)
         rest(client)
 
 
 def body_on_get(target: Target) -> None:
-    """A GET whose body looks like a request: what follows it must be answered as what it is."""
+    """Send a GET whose body resembles a request: the request after it must get its own response."""
     inside = b"GET /inside HTTP/1.1\r\nHost: h\r\n\r\n"
     outer = b"GET /-/healthy HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s" % (len(inside), inside)
     last = b"GET /-/ready HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
     with target.open_http() as client:
-        for request, words in (outer, b"healthy\n"), (outer, b"healthy\n"), (last, b"ready\n"):
+        for request, expected in (outer, b"healthy\n"), (outer, b"healthy\n"), (last, b"ready\n"):
             client.sendall(request)
             with HTTPResponse(client) as answer:
                 answer.begin()
-                assert (answer.status, answer.read()) == (200, words)
+                assert (answer.status, answer.read()) == (200, expected)
         assert rest(client) == b""
 
 
 def pipelined(target: Target) -> None:
-    """A hundred requests at once: each is answered, in order."""
+    """Send a hundred requests at once: each gets its response, in order."""
     paths = [b"/-/healthy", b"/nowhere"] * 50
     requests = [b"GET %s HTTP/1.1\r\nHost: h\r\n\r\n" % path for path in paths]
     requests[-1] = requests[-1].replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
@@ -176,7 +176,7 @@ STAGES = (b"", b"GET /met", b"GET /metrics HTTP/1.1\r\nHost: h\r\n\r\n", b"GET /
 
 
 def resets(target: Target) -> None:
-    """500 connections that end with a reset, at every stage of a request."""
+    """Reset 500 connections, at every stage of a request."""
     for number in range(500):
         with target.open_http() if number % 2 else target.open_tcp() as client:
             with contextlib.suppress(OSError):
@@ -185,14 +185,14 @@ def resets(target: Target) -> None:
 
 
 def no_records(target: Target) -> None:
-    """A finished handshake, then bytes that are no TLS."""
+    """Finish a handshake, then send bytes that are not TLS."""
     with target.open_http() as client:
         os.write(client.fileno(), bytes(range(256)) * 4)
         rest(client)
 
 
-def open_ssl(version: str, letter: bytes, words: bytes) -> Callable[[Target], None]:
-    """OpenSSL's own client, told a hundred times by a letter what to do to the connection; it says so in words."""
+def open_ssl(version: str, letter: bytes, expected: bytes) -> Callable[[Target], None]:
+    """Return an attack with OpenSSL's own client, which executes a command letter a hundred times and prints a text."""
 
     def act(target: Target) -> None:
         if shutil.which("openssl") is None:
@@ -204,15 +204,15 @@ def open_ssl(version: str, letter: bytes, words: bytes) -> Callable[[Target], No
                 for _ in range(100):
                     client.stdin.write(letter + b"\n")
                     client.stdin.flush()
-                    time.sleep(0.002)  # it takes a letter only at the beginning of what it reads
-            said, _ = client.communicate(timeout=PATIENCE)
-        assert words in said, said[-500:]
+                    time.sleep(0.002)  # it accepts a letter only at the start of a read
+            output, _ = client.communicate(timeout=PATIENCE)
+        assert expected in output, output[-500:]
 
     return act
 
 
 def rest(client: socket.socket) -> bytes:
-    """Everything up to the end of the connection, which must come, be it with a reset."""
+    """Return everything up to the end of the connection, which must come, possibly with a reset."""
     received = bytearray()
     with contextlib.suppress(ConnectionError, ssl.SSLError):  # a connection that was broken on purpose
         while chunk := client.recv(65536):
@@ -222,6 +222,6 @@ def rest(client: socket.socket) -> bytes:
 
 def _drip(sockets: list[socket.socket], drip: bytes, *, reads: bool) -> None:
     for client in sockets:
-        with contextlib.suppress(OSError):  # cut, as it should be
+        with contextlib.suppress(OSError):  # closed, as expected
             client.sendall(drip) if drip else None
             client.recv(1) if reads else None

@@ -1,4 +1,4 @@
-"""Starts the command in a fork of a process that has imported it already: an import costs 0.4 s of CPU time each.
+"""Start the command in a fork of a process that has imported it already, since an import costs 0.4 s of CPU time.
 
 What is started is a process like any other, and a child of the tests' process: the launcher forks twice, and the tests'
 process adopts the second fork. Two things differ from a start by the shell: modules are imported, and Python has read
@@ -21,22 +21,22 @@ from typing import Any
 
 PR_SET_CHILD_SUBREAPER = 36
 READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_")
-"""Beginnings of the names of variables that matter when Python starts."""
+"""Prefixes of the variables that Python reads at its start."""
 _LARGEST = 128 * 1024
 
 
-_asking = threading.Lock()
+_request_lock = threading.Lock()
 
 
 class Forked(subprocess.Popen[str]):
-    """The command as a process, whose program and arguments are ``args``; ``cwd`` and ``env`` must be given."""
+    """Start the command with ``args`` (program and arguments); ``cwd`` and ``env`` are required."""
 
     def _execute_child(self, args: Any, *details: Any) -> None:  # noqa: ANN401 (as in the standard library)
         _, _, _, _, cwd, env, _, _, _, *pipes = details
         stdin, _, _, stdout, _, stderr, *_ = pipes
         given = {number: fd for number, fd in enumerate((stdin, stdout, stderr)) if fd != -1}
         request = {"argv": args, "cwd": str(cwd), "environ": dict(env), "given": list(given)}
-        with _asking:
+        with _request_lock:
             socket.send_fds(_launcher(), [json.dumps(request).encode()], list(given.values()))
             self.pid = int(_launcher().recv(_LARGEST))
         self._child_created = True
@@ -61,7 +61,7 @@ def _launcher() -> socket.socket:
 
 
 def serve(requests: socket.socket) -> int:
-    """Answer each request with the number of a new process; return in that process, and after the last request."""
+    """Answer each request with the PID of a new process; return in that process, and after the last request."""
     from exporter.cli import main  # noqa: PLC0415 (the process of the tests needs it not)
 
     while True:

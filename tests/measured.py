@@ -1,4 +1,4 @@
-"""What a test measured, printed as tables at the end of the run: figures are to be seen, not only held to a bound."""
+"""Measurements of tests, printed as tables at the end of the run, not only compared with a limit."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TABLES = pytest.StashKey[dict[str, list[dict[str, str]]]]()
 
 @pytest.fixture(scope="session")
 def measured(pytestconfig: pytest.Config) -> Measured:
-    """Adds a row, value by column, to the table of a title; rows of one title have the same columns."""
+    """Add a row, value by column, to the table of a title; rows of one title have the same columns."""
     tables = pytestconfig.stash.setdefault(_TABLES, {})
 
     def add(title: str, row: Mapping[str, object]) -> None:
@@ -51,7 +51,7 @@ def _words(value: object) -> str:
 
 
 def _aligned(rows: list[dict[str, str]]) -> list[str]:
-    """One line for the head and one for each row; the first column to the left, figures to the right."""
+    """Return one line for the head and one for each row; the first column is left-aligned, figures right-aligned."""
     table = [list(rows[0]), *(list(row.values()) for row in rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return [

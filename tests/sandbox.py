@@ -1,7 +1,7 @@
-"""Becomes another program, confined as systemd would: ``sandbox.py CONFINEMENT PROGRAM ARGUMENT...``, as root.
+"""Execute a program with the restrictions of a unit, as root: ``sandbox.py CONFINEMENT PROGRAM ARGUMENT...``.
 
 CONFINEMENT is a file of JSON: the system calls and address families that are allowed, and the user to become. All
-capabilities go, no privileges can be had again, and no memory can be both written and executed.
+capabilities are dropped, privileges cannot be regained, and no memory can be both written and executed.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def give_up_privileges(user: int) -> None:
 
 
 def filter_calls(seccomp: ctypes.CDLL, calls: list[str], families: list[str]) -> None:
-    """Every other call is answered with EPERM."""
+    """Let every other system call fail with EPERM."""
     seccomp.seccomp_init.restype = ctypes.c_void_p
     context = ctypes.c_void_p(seccomp.seccomp_init(ERRNO | errno.EPERM))
     numbers = {call: seccomp.seccomp_syscall_resolve_name(call.encode()) for call in calls}

@@ -1,4 +1,4 @@
-"""How much a test does: by default enough to notice a bug, in `make soak` as much as is promised."""
+"""The size of a test: by default enough to notice a bug, in `make soak` as much as is documented."""
 
 from __future__ import annotations
 

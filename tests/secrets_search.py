@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SHORTEST = 12
 """Characters of the shortest secret that is searched for; a shorter one might be found by chance."""
 PRETENDED = ("SIMULATED_", "demo-secret-of-")
-"""Every token that a simulator issues and every secret of the demo begins so, in whatever process."""
+"""The prefix of every token that a simulator issues and of every secret of the demo, in any process."""
 _LARGEST = 64 * 1024 * 1024
 _GRAM, _STRIDE, _AROUND = 8, 3, 30
 _SECRET_VALUES = {"basic_auth_users", "headers"}
@@ -32,15 +32,15 @@ def encodings(secret: str) -> set[bytes]:
     plain, quoted = secret.encode(), quote(secret, safe="")
     forms = {secret, quoted, quoted.lower(), html.escape(secret), plain.hex()}
     forms |= {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    for shift, cut in enumerate((0, 2, 3)):  # base64 depends on how many bytes precede, and ends as what follows says
+    for shift, cut in enumerate((0, 2, 3)):  # base64 depends on the bytes before and after
         coded = base64.b64encode(b"\0" * shift + plain).decode()
-        whole = coded[cut : len(coded) // 4 * 4 - 4]
-        forms |= {whole, whole.replace("+", "-").replace("/", "_")}
+        inner = coded[cut : len(coded) // 4 * 4 - 4]
+        forms |= {inner, inner.replace("+", "-").replace("/", "_")}
     return {form.encode() for form in forms}
 
 
 class Search:
-    """What was written, and what must not be in it."""
+    """The written texts, and the secrets that must not be in them."""
 
     def __init__(self) -> None:
         self.secrets: set[str] = set()
@@ -53,7 +53,7 @@ class Search:
         self.secrets |= {line for line in lines if len(line) >= SHORTEST and not line.startswith("-----")}
 
     def written(self, place: str, content: str | bytes | None) -> None:
-        """Search this, unpacked if it is gzipped."""
+        """Search these bytes, decompressed if they are gzipped."""
         data = content.encode(errors="surrogateescape") if isinstance(content, str) else content or b""
         with contextlib.suppress(OSError, EOFError, zlib.error):
             data = gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
@@ -61,7 +61,7 @@ class Search:
             self.lines.setdefault(line, place)
 
     def finds(self) -> Iterator[str]:
-        """Search for all secrets at once: the eight bytes at every third place are looked up in all of them."""
+        """Search for all secrets at once: the eight bytes at every third position are searched in all of them."""
         grams: dict[bytes, set[tuple[int, bytes]]] = {}
         for form in set().union(*map(encodings, {*PRETENDED, *self.secrets})):
             for offset in range(_STRIDE):
@@ -75,7 +75,7 @@ class Search:
 
 
 RUN = Search()
-"""That of this process of the test run."""
+"""The search of this process of the test run."""
 
 
 def place(what: str) -> str:
@@ -84,7 +84,7 @@ def place(what: str) -> str:
 
 
 def hidden_in(folder: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    """Return every secret that the configurations in a folder contain or lead to."""
+    """Return every secret that the configurations in a directory contain or lead to."""
     for file in files(folder):
         if file.suffix in {".yaml", ".yml", ".json"}:
             with contextlib.suppress(OSError, yaml.YAMLError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Clients of a served handler over real sockets, and how slow they may be before they are cut."""
+"""Clients of a served handler over real sockets, and how slow they may be before they are disconnected."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ LAST = b"GET /good HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
 
 
 def echo(request: Request) -> Response:
-    """Tells what arrived, so that a test can see where a request began and ended."""
-    said = f"{request.method} {request.path}?{request.query} {request.body.decode('latin-1')};"
-    return Response(200, (("Content-Type", "text/plain"),), said.encode())
+    """Return what arrived, so that a test can check where a request began and ended."""
+    text = f"{request.method} {request.path}?{request.query} {request.body.decode('latin-1')};"
+    return Response(200, (("Content-Type", "text/plain"),), text.encode())
 
 
 def eventually(truth: Callable[[], bool], seconds: float = PATIENCE) -> bool:
@@ -86,7 +86,7 @@ def connect(server: Server, *, window: int = 0) -> socket.socket:
 
 
 def rest(client: socket.socket) -> bytes:
-    """Everything up to the end of the connection, which must come."""
+    """Return everything up to the end of the connection, which must come."""
     received = b""
     while chunk := client.recv(65536):
         received += chunk
@@ -106,7 +106,7 @@ class ParsedResponse(NamedTuple):
 
 
 def next_response(client: socket.socket, method: str = "GET") -> ParsedResponse:
-    """One answer, read by the standard library; only when nothing follows it yet."""
+    """Return one response, parsed by the standard library; nothing may follow it yet."""
     with http.client.HTTPResponse(client, method=method) as response:
         response.begin()
         return ParsedResponse(response.status, response.headers, response.read())
@@ -137,12 +137,12 @@ def post(*headers: bytes) -> bytes:
 
 
 Gone = Callable[[], bool]
-"""Whether the server has let go of the client."""
+"""Return whether the server has closed the connection."""
 Act = Callable[[socket.socket, Gone], None]
 
 
 def repeat_until_closed(act: Callable[[], object], gone: Gone) -> None:
-    """Repeats something about thirty times a second, also over a connection that is already reset."""
+    """Return a client that repeats bytes about thirty times a second, also over a reset connection."""
     end = time.monotonic() + PATIENCE
     while not gone() and time.monotonic() < end:
         with contextlib.suppress(OSError):
@@ -192,5 +192,5 @@ DEADLINES = [
     ("a client that reads one byte at a time", "write_seconds", read_slowly),
     ("a client that does not read", "write_seconds", sending(b"GET /large HTTP/1.1\r\nHost: h\r\n\r\n")),
     ("a body of many small chunks", "write_seconds", sending(b"GET /drops HTTP/1.1\r\nHost: h\r\n\r\n")),
-    ("a client that goes on sending", "linger_seconds", request_then(LAST, trickle(b"", b"x"))),
+    ("a client that continues to send", "linger_seconds", request_then(LAST, trickle(b"", b"x"))),
 ]

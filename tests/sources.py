@@ -18,4 +18,4 @@ def modules() -> dict[str, ast.Module]:
 
 
 MODULES = modules()
-"""By name."""
+"""The modules by name."""

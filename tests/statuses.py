@@ -1,4 +1,4 @@
-"""Apps as the poller publishes them, with figures that a test can expect."""
+"""Apps as the poller publishes them, with predictable figures."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def figures(period: Period) -> tuple[float, ...]:
 
 
 def whole_history(report: Report) -> History:
-    """Return every period that the report looks back on."""
+    """Return every period of the report's lookback."""
     live = LIVE[report.name]
     return history(
         *(stored(live.before(n), *figures(live.before(n)), report=report) for n in range(report.lookback + 1)),

@@ -26,7 +26,7 @@ def reading(week: Week, visitors: float | None = 754, first_seen: float = 1.0) -
 
 
 def version_1(folder: Path, weeks: int, host: str = HOST, appid: str = APPID) -> list[StoredReading]:
-    """A store as the first version wrote it: its tables, no checksums, weeks only."""
+    """Create a store as the first version wrote it: its tables, no checksums, weeks only."""
     written = [reading(W3.before(back), 700 + back, first_seen=float(back)) for back in range(weeks)]
     with closing(sqlite3.connect(folder / DATABASE)) as db, db:
         for step in MIGRATIONS[0]:

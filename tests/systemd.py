@@ -18,10 +18,10 @@ class Systemd:
 
     program: str
     unpacked: Path | None = None
-    """Where its packages were unpacked, with libraries and units of their own."""
+    """The directory of its unpacked packages, with their libraries and units."""
 
     def analyze(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs it."""
+        """Run it."""
         environ = dict(os.environ)
         if self.unpacked is not None:
             libraries = [str(path.parent) for path in self.unpacked.rglob("*.so*")]
@@ -34,11 +34,11 @@ class Systemd:
 
     @property
     def version(self) -> str:
-        """Its first number, as text."""
+        """Return its major version, as text."""
         return self.analyze("--version").stdout.split()[1]
 
     def calls(self, names: Iterable[str]) -> set[str]:
-        """The system calls that are meant by these names, of which those of sets begin with an @."""
+        """Return the system calls of these names; a name that starts with @ is a set."""
         found: set[str] = set()
         for name in names:
             if name.startswith("@"):

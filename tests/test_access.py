@@ -1,4 +1,4 @@
-"""The tests play the server by hand: a conversation yields calls and is sent replies."""
+"""Access methods. The tests act as the server: a flow yields requests and is sent the responses."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ NOW = 1_795_000_000.0
 BY_SECRET = AppSecret(LiteralSecret(SECRET))
 
 
-def app(way: AccessConfig | None = None) -> App:
-    return App(APPID, way or Datacube(BY_SECRET))
+def app(access: AccessConfig | None = None) -> App:
+    return App(APPID, access or Datacube(BY_SECRET))
 
 
 def reply(status: int = 200, **content: object) -> ApiResponse:
@@ -68,33 +68,35 @@ def invoked(**returned: object) -> ApiResponse:
     return reply(errcode=0, errmsg="ok", resp_data=json.dumps(returned))
 
 
-def error(code: int, words: str = "words") -> ApiResponse:
-    return reply(errcode=code, errmsg=words)
+def error(code: int, message: str = "message") -> ApiResponse:
+    return reply(errcode=code, errmsg=message)
 
 
 REJECTED = error(40001, "invalid credential")
 
 
-def exchange(conversation: object, *replies: ApiResponse) -> tuple[list[ApiRequest], object]:
-    """Plays the server; returns the calls that were made and how it ended."""
+def exchange(flow: object, *replies: ApiResponse) -> tuple[list[ApiRequest], object]:
+    """Act as the server; return the requests that were made and the result."""
     calls = []
     answers = iter(replies)
     try:
-        calls.append(next(conversation))  # type: ignore[call-overload]
+        calls.append(next(flow))  # type: ignore[call-overload]
         for answer in answers:
-            calls.append(conversation.send(answer))  # type: ignore[attr-defined]  # noqa: PERF401 (it may end in the middle)
+            calls.append(flow.send(answer))  # type: ignore[attr-defined]  # noqa: PERF401 (it may end in the middle)
     except StopIteration as end:
-        assert next(answers, None) is None, "not every reply was wanted"
+        assert next(answers, None) is None, "more replies than requests"
         return calls, end.value
     except FetchError as reason:
         return calls, reason
-    raise AssertionError(f"the conversation goes on after {len(calls)} calls")
+    raise AssertionError(f"the flow continues after {len(calls)} calls")
 
 
 def fetched(
-    way: AccessConfig, *replies: ApiResponse, clock: FakeClock | None = None
+    access: AccessConfig, *replies: ApiResponse, clock: FakeClock | None = None
 ) -> tuple[list[ApiRequest], object]:
-    return exchange(open_access(app(way), AccessContext(BASE, clock or FakeClock(NOW))).fetch(WEEKLY, WEEK), *replies)
+    return exchange(
+        open_access(app(access), AccessContext(BASE, clock or FakeClock(NOW))).fetch(WEEKLY, WEEK), *replies
+    )
 
 
 def visitors(result: object) -> float | None:
@@ -123,13 +125,13 @@ def test_token_is_requested_in_normal_mode_and_sent() -> None:
 
 def test_token_is_reused_until_it_expires() -> None:
     clock = FakeClock(NOW)
-    way = open_access(app(), AccessContext(BASE, clock))
-    exchange(way.fetch(WEEKLY, WEEK), token("T1", 300), rows())
+    access = open_access(app(), AccessContext(BASE, clock))
+    exchange(access.fetch(WEEKLY, WEEK), token("T1", 300), rows())
     clock.now += 299
-    calls, _ = exchange(way.fetch(WEEKLY, WEEK), rows())
+    calls, _ = exchange(access.fetch(WEEKLY, WEEK), rows())
     assert [call.endpoint for call in calls] == ["weekly"]
     clock.now += 1
-    calls, _ = exchange(way.fetch(WEEKLY, WEEK), token("T2"), rows())
+    calls, _ = exchange(access.fetch(WEEKLY, WEEK), token("T2"), rows())
     assert calls[1].query == (("access_token", "T2"),)
 
 
@@ -150,23 +152,23 @@ def test_rejected_token_is_not_sent_twice(value: str) -> None:
 
 def test_second_rejection_is_a_refusal_and_drops_the_token() -> None:
     """The next fetch requests a new token."""
-    way = open_access(app(), AccessContext(BASE, FakeClock(NOW)))
-    calls, reason = exchange(way.fetch(WEEKLY, WEEK), token("T1"), REJECTED, token("T2"), REJECTED)
+    access = open_access(app(), AccessContext(BASE, FakeClock(NOW)))
+    calls, reason = exchange(access.fetch(WEEKLY, WEEK), token("T1"), REJECTED, token("T2"), REJECTED)
     assert isinstance(reason, Refused)
     assert "a second token was also rejected" in str(reason)
     assert len(calls) == 4
-    calls, _ = exchange(way.fetch(WEEKLY, WEEK), token("T3"), rows())
+    calls, _ = exchange(access.fetch(WEEKLY, WEEK), token("T3"), rows())
     assert calls[0].endpoint == "stable_token"
 
 
 def test_secret_is_read_again_for_every_token(tmp_path: Path) -> None:
     file = tmp_path / "secret"
     file.write_text("wrong-secret")
-    way = open_access(app(Datacube(AppSecret(FileSecret(file)))), AccessContext(BASE, FakeClock(NOW)))
-    _, reason = exchange(way.fetch(WEEKLY, WEEK), error(40125, "invalid appsecret"))
+    access = open_access(app(Datacube(AppSecret(FileSecret(file)))), AccessContext(BASE, FakeClock(NOW)))
+    _, reason = exchange(access.fetch(WEEKLY, WEEK), error(40125, "invalid appsecret"))
     assert isinstance(reason, Refused)
     file.write_text("right-secret\n")
-    calls, _ = exchange(way.fetch(WEEKLY, WEEK), token("T1"), rows())
+    calls, _ = exchange(access.fetch(WEEKLY, WEEK), token("T1"), rows())
     assert json.loads(calls[0].body)["secret"] == "right-secret"
 
 
@@ -207,7 +209,7 @@ def test_repr_of_a_call_shows_no_token_or_secret() -> None:
     assert SECRET not in repr(calls)
 
 
-# --- with a token from elsewhere -------------------------------------------------------------------------
+# --- with a token of another program -------------------------------------------------------------------------
 
 
 def by_file(path: Path) -> TokenFile:
@@ -216,26 +218,26 @@ def by_file(path: Path) -> TokenFile:
 
 def test_token_file_is_read_again_for_every_fetch(tmp_path: Path) -> None:
     file = tmp_path / "token"
-    way = open_access(app(Datacube(by_file(file))), AccessContext(BASE, FakeClock(NOW)))
+    access = open_access(app(Datacube(by_file(file))), AccessContext(BASE, FakeClock(NOW)))
     for value in ("T1", "T2"):
         file.write_text(f"{value}\n")
-        calls, result = exchange(way.fetch(WEEKLY, WEEK), rows())
+        calls, result = exchange(access.fetch(WEEKLY, WEEK), rows())
         assert visitors(result) == 754
         assert [call.query for call in calls] == [(("access_token", value),)]
 
 
 def test_rejected_token_file_is_read_once_more_then_refused(tmp_path: Path) -> None:
-    """The message says that the writer of the file must renew the token."""
+    """The message requires the writer of the file to renew the token."""
     file = tmp_path / "token"
     file.write_text("T1")
     calls, reason = fetched(Datacube(by_file(file)), REJECTED)
     assert isinstance(reason, Refused)
     assert len(calls) == 1
     assert str(reason).endswith("the token file is unchanged: the program that writes it must renew the token")
-    conversation = open_access(app(Datacube(by_file(file))), AccessContext(BASE, FakeClock(NOW))).fetch(WEEKLY, WEEK)
-    next(conversation)
+    flow = open_access(app(Datacube(by_file(file))), AccessContext(BASE, FakeClock(NOW))).fetch(WEEKLY, WEEK)
+    next(flow)
     file.write_text("T2")
-    call = conversation.send(REJECTED)
+    call = flow.send(REJECTED)
     assert call.query == (("access_token", "T2"),)
 
 
@@ -253,18 +255,18 @@ def test_token_server_gets_headers_and_its_token_is_cached() -> None:
     clock = FakeClock(NOW)
     headers = (("Authorization", LiteralSecret("Bearer of-the-exporter")),)
     server = replace(SERVER, method="POST", headers=headers, json_field="data.token", expires_in="data.left")
-    way = open_access(app(Datacube(server)), AccessContext(BASE, clock))
+    access = open_access(app(Datacube(server)), AccessContext(BASE, clock))
     served = reply(data={"token": "T1", "left": 100})
-    calls, result = exchange(way.fetch(WEEKLY, WEEK), served, rows())
+    calls, result = exchange(access.fetch(WEEKLY, WEEK), served, rows())
     assert visitors(result) == 754
     assert (calls[0].endpoint, calls[0].method) == ("token_url", "POST")
     assert calls[0].url == f"https://tokens.example.org/t?app={APPID}"
     assert calls[0].headers == (("Authorization", "Bearer of-the-exporter"),)
     assert calls[1].query == (("access_token", "T1"),)
     clock.now += 99
-    assert len(exchange(way.fetch(WEEKLY, WEEK), rows())[0]) == 1
+    assert len(exchange(access.fetch(WEEKLY, WEEK), rows())[0]) == 1
     clock.now += 1
-    assert len(exchange(way.fetch(WEEKLY, WEEK), served, rows())[0]) == 2
+    assert len(exchange(access.fetch(WEEKLY, WEEK), served, rows())[0]) == 2
 
 
 def test_token_server_may_respond_in_plain_text() -> None:
@@ -295,15 +297,15 @@ TOKEN_SERVER_ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "decision", "errcode", "words"), TOKEN_SERVER_ERRORS)
+@pytest.mark.parametrize(("answer", "decision", "errcode", "message"), TOKEN_SERVER_ERRORS)
 def test_invalid_token_response_is_a_failure_or_a_refusal(
-    answer: ApiResponse, decision: type[FetchError], errcode: str, words: str
+    answer: ApiResponse, decision: type[FetchError], errcode: str, message: str
 ) -> None:
-    """A refusal requires an action of a person; a failure is retried."""
+    """A refusal requires an action; a failure is retried."""
     calls, reason = fetched(Datacube(SERVER), answer)
     assert isinstance(reason, decision)
     assert (reason.errcode, len(calls)) == (errcode, 1)
-    assert words in str(reason)
+    assert message in str(reason)
 
 
 @pytest.mark.parametrize(
@@ -329,8 +331,8 @@ def test_echoed_keys_of_headers_and_url_are_redacted() -> None:
     )
     server = replace(SERVER, url="https://tokens.example.org/t?key=key-in-the-query", headers=headers)
     echo = "no key-of-the-exporter second-key key-in-the-query"
-    for way in (Datacube(server), HttpFunction(server.url, headers)):
-        calls, reason = fetched(way, error(1, echo))
+    for access in (Datacube(server), HttpFunction(server.url, headers)):
+        calls, reason = fetched(access, error(1, echo))
         assert str(reason).startswith("1 no <SECRET>")
         assert not any(word in str(reason) for word in echo.split()[1:])
         assert "key-in-the-query" not in repr(calls)
@@ -411,12 +413,12 @@ PLATFORM_REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "words"), PLATFORM_REFUSED)
-def test_platform_refusal_names_the_missing_permission(platform: Authorizer, answer: ApiResponse, words: str) -> None:
+@pytest.mark.parametrize(("answer", "message"), PLATFORM_REFUSED)
+def test_platform_refusal_names_the_missing_permission(platform: Authorizer, answer: ApiResponse, message: str) -> None:
     for replies in ((answer,), (authorized("T1"), answer)):
         _, reason = fetched(Datacube(platform), *replies)
         assert isinstance(reason, Refused)
-        assert words in str(reason)
+        assert message in str(reason)
 
 
 def test_rotated_refresh_token_is_saved_with_mode_0600(platform: Authorizer) -> None:
@@ -437,22 +439,22 @@ def test_unsaved_refresh_token_is_logged_and_used(platform: Authorizer, monkeypa
         raise OSError(28, "No space left on device")
 
     clock = FakeClock(NOW)
-    way = open_access(app(Datacube(platform)), AccessContext(BASE, clock))
+    access = open_access(app(Datacube(platform)), AccessContext(BASE, clock))
     with monkeypatch.context() as disk, structlog.testing.capture_logs() as logs:
         disk.setattr("exporter.config.app.secrets.write_atomically", full)
-        exchange(way.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
+        exchange(access.fetch(WEEKLY, WEEK), authorized("T1", "REFRESH-TWO"), rows())
         clock.now += 7200
-        calls, _ = exchange(way.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+        calls, _ = exchange(access.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
     assert {entry["log_level"] for entry in logs} == {"error"}
     assert all("No space left on device; make the file writable" in entry["error"] for entry in logs)
     assert "REFRESH" not in str(logs)
     clock.now += 7200
-    exchange(way.fetch(WEEKLY, WEEK), authorized("T3", "REFRESH-TWO"), rows())
-    assert platform.refresh_token.path.read_text() == "REFRESH-TWO\n", "written once that is possible again"
+    exchange(access.fetch(WEEKLY, WEEK), authorized("T3", "REFRESH-TWO"), rows())
+    assert platform.refresh_token.path.read_text() == "REFRESH-TWO\n", "written once the file is writable again"
     platform.refresh_token.path.write_text("REFRESH-NEW")
     clock.now += 7200
-    calls, _ = exchange(way.fetch(WEEKLY, WEEK), authorized("T4", "REFRESH-NEW"), rows())
+    calls, _ = exchange(access.fetch(WEEKLY, WEEK), authorized("T4", "REFRESH-NEW"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-NEW"
 
 
@@ -464,7 +466,7 @@ def client_of(platform: Authorizer, previous: Client | None = None) -> tuple[Cli
 
 
 def access_after_reload(before: Client, platform: Authorizer, file: Path) -> AccessMethod:
-    """The access method after a reload, whose configuration names a copy of the refresh token's file."""
+    """Return the access method after a reload, whose configuration names a copy of the refresh token's file."""
     file.write_text(platform.refresh_token.path.read_text())
     moved = replace(platform, refresh_token=FileSecret(file, subject="the refresh token file"))
     return client_of(moved, before)[1]
@@ -493,16 +495,14 @@ def test_refresh_token_rotated_during_a_reload_is_kept(platform: Authorizer, tmp
     under_way = method.fetch(WEEKLY, WEEK)
     next(under_way)
     moved = tmp_path / "copied-before"
-    way = access_after_reload(before, platform, moved)
+    access = access_after_reload(before, platform, moved)
     under_way.send(authorized("T1", "REFRESH-TWO"))
-    calls, _ = exchange(way.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
+    calls, _ = exchange(access.fetch(WEEKLY, WEEK), authorized("T2", "REFRESH-TWO"), rows())
     assert json.loads(calls[0].body)["authorizer_refresh_token"] == "REFRESH-TWO"
     assert moved.read_text() == "REFRESH-TWO\n"
 
 
-def test_a_refresh_token_outlives_a_configuration_without_its_app(
-    platform: Authorizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_refresh_token_survives_a_reload_without_its_app(platform: Authorizer, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(30, "Read-only file system")
 
@@ -529,11 +529,11 @@ def test_a_refresh_token_of_another_platform_is_not_used(platform: Authorizer) -
 
 def test_refresh_token_file_changed_meanwhile_is_not_replaced(platform: Authorizer) -> None:
     path = platform.refresh_token.path
-    conversation = open_access(app(Datacube(platform)), AccessContext(BASE, FakeClock(NOW))).fetch(WEEKLY, WEEK)
-    next(conversation)
+    flow = open_access(app(Datacube(platform)), AccessContext(BASE, FakeClock(NOW))).fetch(WEEKLY, WEEK)
+    next(flow)
     path.write_text("REFRESH-OF-A-NEW-AUTHORIZATION")
     with structlog.testing.capture_logs() as logs:
-        conversation.send(authorized("T1", "REFRESH-TWO"))
+        flow.send(authorized("T1", "REFRESH-TWO"))
     assert path.read_text() == "REFRESH-OF-A-NEW-AUTHORIZATION"
     assert [entry["event"] for entry in logs] == ["refresh token not saved"]
 
@@ -594,16 +594,16 @@ FUNCTION_ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("returned", "decision", "errcode", "words"), FUNCTION_ERRORS)
-@pytest.mark.parametrize("way", [FUNCTION, HTTP], ids=["invoked", "over HTTP"])
+@pytest.mark.parametrize(("returned", "decision", "errcode", "message"), FUNCTION_ERRORS)
+@pytest.mark.parametrize("access", [FUNCTION, HTTP], ids=["invoked", "over HTTP"])
 def test_function_errors_are_the_same_for_both_access_methods(
-    way: AccessConfig, returned: dict[str, object], decision: type[FetchError], errcode: str, words: str
+    access: AccessConfig, returned: dict[str, object], decision: type[FetchError], errcode: str, message: str
 ) -> None:
-    replies = (token("T1"), invoked(**returned)) if way is FUNCTION else (reply(**returned),)
-    _, reason = fetched(way, *replies)
+    replies = (token("T1"), invoked(**returned)) if access is FUNCTION else (reply(**returned),)
+    _, reason = fetched(access, *replies)
     assert isinstance(reason, decision)
     assert reason.errcode == errcode
-    assert words in str(reason)
+    assert message in str(reason)
 
 
 INVOCATION_ERRORS = [
@@ -619,14 +619,14 @@ INVOCATION_ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "decision", "errcode", "words"), INVOCATION_ERRORS)
+@pytest.mark.parametrize(("answer", "decision", "errcode", "message"), INVOCATION_ERRORS)
 def test_invocation_errors_differ_from_function_errors(
-    answer: ApiResponse, decision: type[FetchError], errcode: str, words: str
+    answer: ApiResponse, decision: type[FetchError], errcode: str, message: str
 ) -> None:
     _, reason = fetched(FUNCTION, token("T1"), answer)
     assert isinstance(reason, decision)
     assert reason.errcode == errcode
-    assert words in str(reason)
+    assert message in str(reason)
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -652,17 +652,17 @@ def test_cloudbase_token_is_read_every_10_minutes_and_uses_https(tmp_path: Path)
     clock = FakeClock(NOW)
     file = FileSecret(tmp_path / "token")
     file.path.write_text("C1")
-    way = open_access(app(CloudHosting(cloudbase_token=file)), AccessContext(BASE, clock))
+    access = open_access(app(CloudHosting(cloudbase_token=file)), AccessContext(BASE, clock))
     seen = []
     for seconds, value in ((0, "C1"), (599, "C2"), (1, "C2")):
         file.path.write_text(value)
         clock.now += seconds
-        calls, _ = exchange(way.fetch(WEEKLY, WEEK), rows())
+        calls, _ = exchange(access.fetch(WEEKLY, WEEK), rows())
         assert calls[0].url == BASE + WEEKLY.path
         seen += calls[0].query
     assert seen == [("cloudbase_access_token", value) for value in ("C1", "C1", "C2")]
     file.path.write_text("C3")
-    calls, result = exchange(way.fetch(WEEKLY, WEEK), REJECTED, rows())
+    calls, result = exchange(access.fetch(WEEKLY, WEEK), REJECTED, rows())
     assert visitors(result) == 754
     assert calls[1].query == (("cloudbase_access_token", "C3"),)
 
@@ -674,13 +674,13 @@ HOSTING_ERRORS = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "decision", "words"), HOSTING_ERRORS)
+@pytest.mark.parametrize(("answer", "decision", "message"), HOSTING_ERRORS)
 def test_cloud_hosting_error_names_the_console_setting(
-    answer: ApiResponse, decision: type[FetchError], words: str
+    answer: ApiResponse, decision: type[FetchError], message: str
 ) -> None:
     _, reason = fetched(CloudHosting(), answer)
     assert isinstance(reason, decision)
-    assert words in str(reason)
+    assert message in str(reason)
 
 
 # --- the tables ------------------------------------------------------------------------------------------
@@ -703,9 +703,9 @@ ENDPOINTS = (
 )
 
 
-@pytest.mark.parametrize(("way", "endpoints"), ENDPOINTS)
-def test_endpoints_of_an_access_method_are_those_of_its_calls(way: AccessConfig, endpoints: tuple[str, ...]) -> None:
-    assert endpoints_of(way, [WEEKLY]) == endpoints
+@pytest.mark.parametrize(("access", "endpoints"), ENDPOINTS)
+def test_endpoints_of_an_access_method_are_those_of_its_calls(access: AccessConfig, endpoints: tuple[str, ...]) -> None:
+    assert endpoints_of(access, [WEEKLY]) == endpoints
 
 
 def test_token_source_lists_every_secret_it_sent(platform: Authorizer) -> None:

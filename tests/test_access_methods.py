@@ -1,4 +1,4 @@
-"""Nine apps, one for each way in, in one configuration: through the front door, whole and broken in every way."""
+"""End-to-end tests of nine apps, one for each access method, in one configuration: successful and with every error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WEEKS = 5
 KEY = "key-to-the-services-beside-wechat"
 COMPONENT_TOKEN = "component-token-of-the-platform"
-WAYS = (
+METHODS = (
     "secret",
     "token_file",
     "token_url",
@@ -43,27 +43,27 @@ APPS = tuple(
         cloud_env="prod-1",
         cloudbase_token=f"cloudbase-token-of-number-{number}",
     )
-    for number in range(len(WAYS))
+    for number in range(len(METHODS))
 )
 SERVICES = SimulatedServices(
-    component_token=COMPONENT_TOKEN, hosting_appid=APPS[WAYS.index("cloud_hosting")].appid, key=KEY
+    component_token=COMPONENT_TOKEN, hosting_appid=APPS[METHODS.index("cloud_hosting")].appid, key=KEY
 )
 Entry = dict[str, Any]
 
 
 def entries(folder: Path, wechat: Simulator, base_url: str) -> dict[str, Entry]:
-    """What an operator would have written for each way, and the files that it leads to."""
+    """Return the configuration of each access method, and write the files that it names."""
 
     def kept(name: str, content: str) -> str:
         (folder / name).write_text(f"{content}\n")
         (folder / name).chmod(0o600)
         return name
 
-    by_way = dict(zip(WAYS, APPS, strict=True))
+    by_method = dict(zip(METHODS, APPS, strict=True))
     headers = {KEY_HEADER: {"file": kept("key", KEY)}}
-    ways: dict[str, Entry] = {
-        "secret": {"secret_file": kept("secret", by_way["secret"].secret)},
-        "token_file": {"token_file": kept("token", wechat.live_token(by_way["token_file"].appid)[0])},
+    configured: dict[str, Entry] = {
+        "secret": {"secret_file": kept("secret", by_method["secret"].secret)},
+        "token_file": {"token_file": kept("token", wechat.live_token(by_method["token_file"].appid)[0])},
         "token_url": {
             "token_url": {
                 "url": f"{base_url}{TOKEN_SERVER}{{appid}}",
@@ -76,21 +76,21 @@ def entries(folder: Path, wechat: Simulator, base_url: str) -> dict[str, Entry]:
             "authorizer": {
                 "component_appid": SERVICES.component_appid,
                 "component_token_file": kept("component", COMPONENT_TOKEN),
-                "refresh_token_file": kept("refresh", by_way["authorizer"].refresh_token),
+                "refresh_token_file": kept("refresh", by_method["authorizer"].refresh_token),
             }
         },
         "cloud_function": {
-            "secret": by_way["cloud_function"].secret,
+            "secret": by_method["cloud_function"].secret,
             "cloud_function": {"env": "prod-1", "name": "analysis"},
         },
         "http_function": {"http_function": {"url": f"{base_url}{HTTP_ACCESS}{{appid}}", "headers": headers}},
         "cloud_hosting": {"cloud_hosting": {}},
-        "from_appid": {"cloud_hosting": {"from_appid": by_way["from_appid"].appid}},
+        "from_appid": {"cloud_hosting": {"from_appid": by_method["from_appid"].appid}},
         "cloudbase_token": {
-            "cloud_hosting": {"cloudbase_token_file": kept("cloudbase", by_way["cloudbase_token"].cloudbase_token)}
+            "cloud_hosting": {"cloudbase_token_file": kept("cloudbase", by_method["cloudbase_token"].cloudbase_token)}
         },
     }
-    return {way: {"appid": by_way[way].appid, "name": way, **entry} for way, entry in ways.items()}
+    return {option: {"appid": by_method[option].appid, "name": option, **entry} for option, entry in configured.items()}
 
 
 def configure(folder: Path, base_url: str, apps: dict[str, Entry], **fetch: object) -> None:
@@ -99,12 +99,12 @@ def configure(folder: Path, base_url: str, apps: dict[str, Entry], **fetch: obje
     (folder / "config.yaml").chmod(0o600)
 
 
-def appid(way: str) -> str:
-    return APPS[WAYS.index(way)].appid
+def appid(option: str) -> str:
+    return APPS[METHODS.index(option)].appid
 
 
 def assert_nothing_secret(exporter: Running, wechat: Simulator, folder: Path) -> None:
-    """Searches all that the exporter gave out: log, pages, metrics, store."""
+    """Search all output of the exporter: log, pages, metrics, store."""
     given = "".join(exporter.log) + exporter.get("/").text + exporter.get("/metrics").text
     given += "".join(file.read_bytes().decode("latin-1") for file in sorted((folder / "data").iterdir()))
     secrets = {KEY, COMPONENT_TOKEN, *(token.value for token in wechat._tokens)}
@@ -112,7 +112,7 @@ def assert_nothing_secret(exporter: Running, wechat: Simulator, folder: Path) ->
         secrets |= {app.secret, app.refresh_token, app.cloudbase_token}
     assert len(secrets) >= 3 * len(APPS) + 2
     assert [secret for secret in secrets if secret in given] == []
-    assert all(app.appid in given for app in APPS), "the search finds what is there"
+    assert all(app.appid in given for app in APPS), "the search finds an existing text"
 
 
 def test_nine_access_methods_expose_all_figures_and_no_secret(tmp_path: Path) -> None:
@@ -145,9 +145,11 @@ def test_nine_access_methods_expose_all_figures_and_no_secret(tmp_path: Path) ->
 
 
 def test_every_access_method_serves_every_report(tmp_path: Path) -> None:
-    """Nine apps, nine access methods, three reports each: the newest period of all is exposed as WeChat has it."""
+    """Nine apps, nine access methods, three reports each: the newest periods are exposed with the figures of WeChat."""
     with served(APPS, services=SERVICES) as (wechat, base_url):  # type: ignore[arg-type]
-        apps = {way: {**entry, "reports": list(REPORTS)} for way, entry in entries(tmp_path, wechat, base_url).items()}
+        apps = {
+            option: {**entry, "reports": list(REPORTS)} for option, entry in entries(tmp_path, wechat, base_url).items()
+        }
         configure(tmp_path, base_url, apps, history_weeks=2)
         wanted = sum(report.periods_in_weeks(2) for report in REPORTS.values())
         with running(tmp_path, "--log.level=debug") as exporter:
@@ -172,18 +174,18 @@ def test_check_live_works_with_every_access_method(tmp_path: Path) -> None:
         result = command(tmp_path, "check", "--live")
     assert (result.returncode, result.stderr) == (0, "")
     lines = result.stdout.splitlines()
-    assert [line.partition(": ")[0] for line in lines[:-1]] == [f"{appid(way)} ({way})" for way in WAYS]
+    assert [line.partition(": ")[0] for line in lines[:-1]] == [f"{appid(option)} ({option})" for option in METHODS]
     assert all(": ok: week" in line for line in lines[:-1])
     assert lines[-1] == "SUCCESS: 9 apps"
 
 
 @dataclass(frozen=True)
 class Broken:
-    """What an app comes to: its state, the errcode label, and words of its log line."""
+    """The expected result of an app: its state, the errcode label, and a part of its log line."""
 
     state: str
     errcode: str
-    words: str
+    message: str
 
 
 LAST_CALL = {
@@ -197,7 +199,7 @@ LAST_CALL = {
     "from_appid": "weekly",
     "cloudbase_token": "weekly",
 }
-"""The call of each way that is spoilt."""
+"""The call of each access method that fails."""
 
 REJECTED = {
     "secret": Broken("refused", "40125", "correct the app's secret"),
@@ -213,7 +215,7 @@ REJECTED = {
 
 
 def test_rejected_credentials_are_refused_with_advice(tmp_path: Path) -> None:
-    assert set(REJECTED) == set(WAYS)
+    assert set(REJECTED) == set(METHODS)
     apps = [replace(app, cloud_permission=False) for app in APPS]
     outside = replace(SERVICES, hosting_appid="")
     with served(apps, services=outside) as (wechat, base_url):  # type: ignore[arg-type]
@@ -234,24 +236,31 @@ FAULTS = {
 
 @pytest.mark.parametrize("kind", FAULTS, ids=[name for name, _ in FAULTS.values()])
 def test_every_access_method_reports_a_fault_with_one_message(kind: str, tmp_path: Path) -> None:
-    assert set(LAST_CALL) == set(WAYS)
-    apps = [replace(app, faults=(InjectedFault(kind, LAST_CALL[way]),)) for way, app in zip(WAYS, APPS, strict=True)]
+    assert set(LAST_CALL) == set(METHODS)
+    apps = [
+        replace(app, faults=(InjectedFault(kind, LAST_CALL[option]),))
+        for option, app in zip(METHODS, APPS, strict=True)
+    ]
     with served(apps, services=SERVICES) as (wechat, base_url):  # type: ignore[arg-type]
         configure(tmp_path, base_url, entries(tmp_path, wechat, base_url), timeout="300ms")
-        assert_broken(tmp_path, wechat, dict.fromkeys(WAYS, FAULTS[kind][1]))
+        assert_broken(tmp_path, wechat, dict.fromkeys(METHODS, FAULTS[kind][1]))
 
 
 def assert_broken(folder: Path, wechat: Simulator, expected: dict[str, Broken]) -> None:
     def reported(samples: Samples) -> bool:
-        return all(("fetch_state", appid(way), "weekly", broken.state) in samples for way, broken in expected.items())
+        return all(
+            ("fetch_state", appid(option), "weekly", broken.state) in samples for option, broken in expected.items()
+        )
 
     with running(folder, "--log.level=debug") as exporter:
         samples = exporter.scrape_until(reported)
-        for way, broken in expected.items():
-            assert samples["api_errors_total", appid(way), broken.errcode, "weekly"] >= 1, way
-            line = exporter.logged(f"appid={appid(way)} report=weekly state={broken.state} errcode={broken.errcode} ")
+        for option, broken in expected.items():
+            assert samples["api_errors_total", appid(option), broken.errcode, "weekly"] >= 1, option
+            line = exporter.logged(
+                f"appid={appid(option)} report=weekly state={broken.state} errcode={broken.errcode} "
+            )
             assert "app failing" in line
-            assert broken.words in line, way
+            assert broken.message in line, option
         assert_nothing_secret(exporter, wechat, folder)
 
 
@@ -260,7 +269,7 @@ def test_token_server_without_a_listener_is_a_connection_error(tmp_path: Path) -
         written = entries(tmp_path, wechat, base_url)
         written["token_url"]["token_url"]["url"] = "http://127.0.0.1:9/{appid}"
         written["http_function"]["http_function"]["url"] = "http://127.0.0.1:9/"
-        configure(tmp_path, base_url, {way: written[way] for way in ("token_url", "http_function")})
+        configure(tmp_path, base_url, {option: written[option] for option in ("token_url", "http_function")})
         result = command(tmp_path, "check", "--live")
     assert result.returncode == 1
     assert result.stdout.count(": failed: connection refused") == 2

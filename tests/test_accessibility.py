@@ -1,4 +1,4 @@
-"""The pages for people under axe-core's rules of WCAG 2.2, levels A and AA, in Chromium."""
+"""The HTML pages under axe-core's rules of WCAG 2.2, levels A and AA, in Chromium."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ PAGES = (*DEMO, "a broken configuration")
 @pytest.fixture(scope="module")
 def axe() -> str:
     if not AXE.exists():
-        pytest.skip("axe-core is not here; tests/get-node-packages says why")
+        pytest.skip("axe-core is not here; see tests/get-node-packages")
     return AXE.read_text()
 
 
@@ -60,7 +60,7 @@ def addresses(axe: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
 
 
 def violations(page: Page, axe: str) -> list[tuple[str, list[str]]]:
-    """Return each rule that is broken, and the elements that break it."""
+    """Return each violated rule, with the elements that violate it."""
     page.evaluate(axe)
     result: dict[str, Any] = page.evaluate("levels => axe.run({runOnly: levels})", LEVELS)
     assert result["passes"], "no rule was applied"

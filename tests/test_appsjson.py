@@ -1,4 +1,4 @@
-"""The JSON of all apps, and that docs/api.md describes it: no field more, no field less, each of the type it says."""
+"""The JSON of all apps, and that docs/api.md describes it: the same fields, each of the documented type."""
 
 from __future__ import annotations
 
@@ -60,10 +60,10 @@ TYPES = {
 
 def answer(*statuses: AppStatus, issues: tuple[Issue, ...] = ()) -> dict[str, Any]:
     context = PageContext("/metrics", issues, NOW)
-    whole = json.loads(CachedDocument(AppsJson()).body(lambda: (statuses, context)))
-    assert whole.keys() == {"status", "data"}
-    assert whole["status"] == "success"
-    return whole["data"]
+    document = json.loads(CachedDocument(AppsJson()).body(lambda: (statuses, context)))
+    assert document.keys() == {"status", "data"}
+    assert document["status"] == "success"
+    return document["data"]
 
 
 def rows(table: str) -> list[list[str]]:
@@ -132,8 +132,8 @@ def test_each_figure_is_documented_as_in_the_catalogue(name: str, report: str) -
     derived = [each.metric.format(field.metric) for each in entry.derived for field in entry.fields[:4]]
     assert sorted(facts["derived"]) == sorted(derived)
     assert list(facts["calendar"]) == [fact.metric for fact in entry.calendar]
-    assert list(facts["trail"]) == ["visitors"]
-    numbers = [*facts["figures"].values(), *facts["calendar"].values(), *facts["trail"]["visitors"]]
+    assert list(facts["history"]) == ["visitors"]
+    numbers = [*facts["figures"].values(), *facts["calendar"].values(), *facts["history"]["visitors"]]
     numbers += [value for values in facts["comparison"].values() for value in values.values()]
     assert all(fits(value, "number or null") for value in numbers)
 
@@ -147,14 +147,14 @@ def test_tables_of_the_document_are_those_of_the_catalogue() -> None:
     assert rows("comparisons") == [
         [each.name, comparison.name, comparison.description] for each in reports for comparison in each.comparisons
     ]
-    assert [[name, labels.replace("`", ""), words] for name, labels, words in rows("derived")] == [
+    assert [[name, labels.replace("`", ""), meaning] for name, labels, meaning in rows("derived")] == [
         [each.metric.format("<figure>"), ", ".join(("day", *each.labels)), each.description] for each in DAILY.derived
     ]
     assert all(not each.derived for each in (WEEKLY, MONTHLY))
     assert rows("calendar") == [
         [each.name, fact.metric, fact.help.partition(";")[0]] for each in reports for fact in each.calendar
     ]
-    assert rows("trail") == [
+    assert rows("history") == [
         [each.name, each.primary_field.metric, str(each.chart_periods)] for each in reports if each.primary_field
     ]
 
@@ -163,9 +163,9 @@ def test_names_are_those_of_metrics_and_labels() -> None:
     infos = (*catalogue.OF_APPS, *(info for report in REPORTS.values() for info in catalogue.of_report(report)))
     known = {info.name.removeprefix(PREFIX) for info in infos}
     labels = {label for info in infos for label in info.labels}
-    ours = {"state_words", "state_since_timestamp_seconds", "error", "figures", "comparison", "derived", "calendar"}
+    ours = {"state_text", "state_since_timestamp_seconds", "error", "figures", "comparison", "derived", "calendar"}
     for report in REPORTS.values():
-        assert set(documented_report(report)) <= known | labels | ours | {"trail"}
+        assert set(documented_report(report)) <= known | labels | ours | {"history"}
     for facts in APPS["every"]["reports"].values():
         assert {*facts["derived"], *facts["calendar"]} <= known
         assert {f"{name}_visitors" for name in facts["comparison"]} <= known
@@ -191,7 +191,7 @@ def test_app_has_its_state_error_and_figures() -> None:
         "reports": {
             "weekly": {
                 "state": "refused",
-                "state_words": State.REFUSED.words,
+                "state_text": State.REFUSED.text,
                 "up": False,
                 "state_since_timestamp_seconds": 6.0,
                 "errcode": "40164",
@@ -223,7 +223,7 @@ def test_app_has_its_state_error_and_figures() -> None:
                 },
                 "derived": {},
                 "calendar": {"week_public_holidays": 0, "previous_week_public_holidays": 0},
-                "trail": {"visitors": [12, 2, 754]},
+                "history": {"visitors": [12, 2, 754]},
                 "last_success_timestamp_seconds": 4.0,
                 "next_fetch_timestamp_seconds": 9.0,
             }
@@ -260,17 +260,17 @@ def test_derived_figures_have_the_labels_of_the_metrics() -> None:
 
 
 @pytest.mark.parametrize(("report", "length"), [("weekly", 26), ("daily", 56), ("monthly", 13)])
-def test_the_trail_covers_the_chart_of_the_status_page(report: str, length: int) -> None:
-    trail = APPS["every"]["reports"][report]["trail"]["visitors"]
-    assert trail == [figures(LIVE[report].before(n))[2] for n in reversed(range(length))]
+def test_the_history_covers_the_chart_of_the_status_page(report: str, length: int) -> None:
+    values = APPS["every"]["reports"][report]["history"]["visitors"]
+    assert values == [figures(LIVE[report].before(n))[2] for n in reversed(range(length))]
 
 
 def test_app_never_fetched_has_a_state_and_no_figures() -> None:
     (app,) = answer(NEW)["apps"]
     facts = app["reports"]["weekly"]
     known = {field for field, value in facts.items() if value is not None and not isinstance(value, dict)}
-    assert known == {"state", "state_words", "next_fetch_timestamp_seconds"}
-    assert facts["trail"] == {"visitors": []}
+    assert known == {"state", "state_text", "next_fetch_timestamp_seconds"}
+    assert facts["history"] == {"visitors": []}
     values = [*facts["figures"].values(), *facts["calendar"].values()]
     assert {*values, *(value for each in facts["comparison"].values() for value in each.values())} == {None}
     never = replace(EVERY.reports[1], state=State.PENDING, last_result=None, history=history(report=DAILY))
@@ -282,7 +282,7 @@ def test_zero_is_a_value_and_counts_are_integers() -> None:
     course = history(stored(W1, *[None] * 2, 5, *[None] * 4), stored(W2, *[0.0] * 7))
     statuses = (with_report(FULL, history=course),)
     body = CachedDocument(AppsJson()).body(lambda: (statuses, PageContext("/", (), NOW)))
-    assert b'"trail":{"visitors":[5,0]}' in body
+    assert b'"history":{"visitors":[5,0]}' in body
     assert b'"figures":{"sessions":0,' in body
 
 
@@ -293,7 +293,7 @@ def test_any_name_is_returned_unchanged() -> None:
 
 
 def test_response_has_the_exporters_problems_and_version() -> None:
-    assert EVERYTHING["troubles"] == [{"words": "The disk is full.", "lines": ["a", "b"]}]
+    assert EVERYTHING["issues"] == [{"summary": "The disk is full.", "details": ["a", "b"]}]
     assert EVERYTHING["version"] == __version__
     assert EVERYTHING["made_timestamp_seconds"] == NOW
 

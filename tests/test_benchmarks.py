@@ -36,8 +36,8 @@ def test_the_benchmark_of_the_status_page_runs() -> None:
     assert "a scrape: alone" in result.stdout
 
 
-@pytest.mark.parametrize(("name", "words"), [("scrape", "20 apps, "), ("statuspage", "monthly page of 20 apps: ")])
-def test_benchmarks_measure_all_reports(name: str, words: str) -> None:
+@pytest.mark.parametrize(("name", "expected"), [("scrape", "20 apps, "), ("statuspage", "monthly page of 20 apps: ")])
+def test_benchmarks_measure_all_reports(name: str, expected: str) -> None:
     options = ("--apps", "20", "--reports", "weekly,daily,monthly")
     command = [sys.executable, BENCHMARKS / f"{name}.py", *options]
-    assert words in subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert expected in subprocess.run(command, capture_output=True, text=True, check=True).stdout

@@ -43,7 +43,7 @@ NAMES = (
 CARDS_TO = 1278
 """Pixels up to which every app is a card."""
 SCROLL_BAR = 15
-"""Pixels that a browser on a desk takes from the width."""
+"""Pixels of the scroll bar of a desktop browser."""
 EIGHT = (12_345_678, 12_345_678, 12_345_678, 12_345_678, 1_234_567.8, 1_234_567.8, 123_456.78)
 """Figures of eight digits, in the order of the report."""
 
@@ -52,7 +52,7 @@ VISITORS = WEEKLY.fields[2]
 
 
 def app(number: int, name: str, state: State, level: float | None, change: float = 1.0) -> AppStatus:
-    """An app whose figures all differ from those of the others; without a level it has none."""
+    """Return an app whose figures all differ from those of the others; without a level it has none."""
     history = History(WEEKLY)
     if level is not None:
         for weeks, factor in ((6, 1.1), (1, 1.0), (0, change)):
@@ -97,7 +97,7 @@ def address() -> Iterator[str]:
 
 @pytest.fixture
 def shown(browser: Browser, address: str) -> Callable[..., Any]:
-    """Opens the page; whatever a test does with it, it complains of nothing and asks nobody else for anything."""
+    """Yield a function that opens the page; fail on console errors and on requests to other hosts."""
 
     @contextmanager
     def show(fragment: str = "", **context: object) -> Iterator[Page]:
@@ -110,7 +110,7 @@ def shown(browser: Browser, address: str) -> Callable[..., Any]:
 
 
 def names(page: Page) -> list[str]:
-    """The numbers of the apps that are to be seen, from top to bottom."""
+    """Return the numbers of the visible apps, from top to bottom."""
     texts = page.locator("tbody:not([hidden]) th").all_text_contents()
     return [number_of(text) for text in texts]
 
@@ -125,7 +125,7 @@ def test_browser_requests_only_the_page(browser: Browser, address: str) -> None:
 
 
 def test_content_security_policy_is_enforced(browser: Browser, address: str) -> None:
-    """A violation reaches the console, where the other tests would find it."""
+    """A violation is logged to the console, which the other tests check."""
     with opened(browser, address) as (page, events):
         page.evaluate(
             "const script = document.createElement('script'); script.textContent = 'window.ran = true';"
@@ -133,7 +133,7 @@ def test_content_security_policy_is_enforced(browser: Browser, address: str) -> 
         )
         assert page.evaluate("window.ran") is None
         page.wait_for_timeout(50)
-        assert len([words for words in events.errors if "Content Security Policy" in words]) == 2
+        assert len([error for error in events.errors if "Content Security Policy" in error]) == 2
 
 
 def test_hostile_names_are_shown_as_text(shown: Callable[..., Any]) -> None:
@@ -159,10 +159,10 @@ FILTERS = [
 def test_text_filters_by_name_and_appid(shown: Callable[..., Any]) -> None:
     with shown() as page:
         box = page.get_by_role("searchbox", name="Filter")
-        for words, found in FILTERS:
-            box.fill(words)
+        for query, found in FILTERS:
+            box.fill(query)
             expect(page.locator("output")).to_have_text(f"{len(found)} of 8 apps")
-            assert names(page) == found, words
+            assert names(page) == found, query
         box.fill("")
         expect(page.locator("output")).to_have_text("")
         assert len(names(page)) == 8
@@ -172,7 +172,7 @@ def test_text_filters_by_name_and_appid(shown: Callable[..., Any]) -> None:
 def test_total_filters_by_state_until_it_is_pressed_again(shown: Callable[..., Any], state: State) -> None:
     with shown() as page:
         everything = names(page)
-        total = page.get_by_role("button", name=state.words)
+        total = page.get_by_role("button", name=state.text)
         total.click()
         assert sorted(names(page)) == [number_of(app.appid) for app in APPS if app.state is state]
         expect(total).to_have_attribute("aria-pressed", "true")
@@ -217,7 +217,7 @@ COLUMNS: list[tuple[str, Callable[[AppStatus], Any], bool]] = [
 
 
 def in_order(status_key: Callable[[AppStatus], Any], before: list[str], *, descending: bool) -> list[str]:
-    """What a stable sort makes of an order; apps without a value come last either way."""
+    """Return the expected order of a stable sort; apps without a value come last in both directions."""
     by_number = {number_of(app.appid): status_key(app) for app in APPS}
     known = [number for number in before if by_number[number] is not None]
     known.sort(key=lambda number: by_number[number])
@@ -268,7 +268,7 @@ def test_filters_and_order_are_kept_in_the_link(shown: Callable[..., Any]) -> No
     with shown() as page:
         page.get_by_label("sort by change").check()
         page.get_by_role("button", name="Sessions", exact=True).click()
-        page.get_by_role("button", name=State.OK.words).click()
+        page.get_by_role("button", name=State.OK.text).click()
         page.get_by_role("searchbox", name="Filter").fill("er")
         expect(page.locator("output")).to_have_text("2 of 8 apps")
         fragment, found = page.evaluate("location.hash"), names(page)
@@ -284,11 +284,11 @@ def test_filters_and_order_are_kept_in_the_link(shown: Callable[..., Any]) -> No
         assert names(page) == ["2"]
 
 
-# --- what is read ----------------------------------------------------------------------------------------
+# --- text and semantics ----------------------------------------------------------------------------------------
 
 
 def cell_of(page: Page, number: int, title: str) -> Locator:
-    """The cell of an app in the column with this heading."""
+    """Return the cell of an app in the column with this heading."""
     place = [known for known, _, _ in COLUMNS].index(title)
     return page.locator(f"tbody:has-text('wx{number:016x}') td:nth-child({place + 1})")
 
@@ -351,13 +351,13 @@ def test_table_is_complete_without_scripts(shown: Callable[..., Any]) -> None:
         expect(page.get_by_role("button")).to_have_count(0)
         expect(page.get_by_role("searchbox")).to_have_count(0)
         text = page.locator("body").inner_text()
-        assert [state for state in State if state.words not in text] == []
+        assert [state for state in State if state.text not in text] == []
         assert format_beijing_minute(NOW - 2 * HOUR) in text
         assert "Beijing" in text
         assert " ago" not in text
 
 
-# --- how it looks ----------------------------------------------------------------------------------------
+# --- layout ----------------------------------------------------------------------------------------
 
 CONTRASTS = """() => {
   const numbers = color => color.match(/[\\d.]+/g).map(Number);
@@ -404,7 +404,7 @@ def test_every_text_has_enough_contrast(shown: Callable[..., Any], measured: Mea
 
 
 def wide(app: AppStatus) -> AppStatus:
-    """The app with every report and the widest figures."""
+    """Return the app with every report and the widest figures."""
     first = weekly(app)
     return replace(
         app, reports=tuple(replace(first, report=each, history=wide_history(each)) for each in REPORTS.values())
@@ -424,7 +424,7 @@ def wide_history(report: Report) -> History:
 
 @pytest.fixture(scope="module")
 def wide_address() -> Iterator[str]:
-    """Of apps whose figures are as wide as they may become, with their changes."""
+    """The apps have the widest possible figures, with their changes."""
     with served(tuple(map(wide, APPS)), clock=lambda: NOW) as address:
         yield address
 
@@ -441,7 +441,7 @@ WIDTHS = (320, 390, 600, 768, 844, 1024, CARDS_TO, CARDS_TO + 1, 1366, 1440, 192
 def test_page_never_scrolls_horizontally(browser: Browser, wide_address: str, scripts: bool, report: str) -> None:
     with opened(browser, f"{wide_address}/?report={report}", java_script_enabled=scripts) as (page, events):
         page.evaluate(f"document.body.style.borderRight = '{SCROLL_BAR}px solid'")
-        for width in WIDTHS:  # styles alone lay the page out, no script at its start
+        for width in WIDTHS:  # the layout depends on styles only, not on the script
             page.set_viewport_size({"width": width, "height": 800})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert page.evaluate(RIGHTMOST) <= width - SCROLL_BAR - 12
@@ -467,7 +467,7 @@ LINES = """cell => {
   return range.getClientRects().length;
 }"""
 PAPER = [("A4", 297), ("Letter", 279.4)]
-"""Sheets laid sideways, and millimetres of their width."""
+"""Landscape paper sizes, with their width in millimetres."""
 CUT = """() => [...document.querySelectorAll("main *")].filter(e => e.checkVisibility() && e.tagName !== "SMALL")
   .filter(e => getComputedStyle(e).overflowX !== "visible" && e.tagName !== "svg").length"""
 
@@ -500,14 +500,14 @@ def test_print_shows_filtered_apps_or_all_of_many(browser: Browser) -> None:
         expect(page.locator("tbody:not([hidden])")).to_have_count(500)
         page.pdf()
         expect(page.locator("tbody:not([hidden])")).to_have_count(602)
-        page.get_by_role("button", name=State.REFUSED.words).click()
+        page.get_by_role("button", name=State.REFUSED.text).click()
         page.pdf()
         assert names(page) == ["3"]
 
 
 def test_forced_colours_keep_dots_and_pressed_buttons_visible(shown: Callable[..., Any]) -> None:
     with shown(forced_colors="active") as page:
-        page.get_by_role("button", name=State.FAILED.words).click()
+        page.get_by_role("button", name=State.FAILED.text).click()
         lines = page.locator("#totals button").evaluate_all(
             "all => all.map(e => [e.getAttribute('aria-pressed'), getComputedStyle(e).textDecorationLine])"
         )
@@ -553,7 +553,7 @@ STRUCTURE = """() => ({
 
 @pytest.fixture(scope="module")
 def demo_address() -> Iterator[str]:
-    """The demo's apps after one pass over everything that is due; three of them have all reports."""
+    """Yield the address of the demo after one pass over everything that is due; three apps have all reports."""
     roles = demo.demo_apps(NOW)
     server = demo.serve(demo.simulator(roles, lambda: NOW), "127.0.0.1:0")
     engine = Engine(demo.configuration(roles, f"http://{server.addresses[0]}"), ":memory:", lambda: NOW)
@@ -660,7 +660,7 @@ def test_five_thousand_apps_are_filtered_and_sorted(browser: Browser, measured: 
         page.get_by_role("button", name=f"Show {count - 500} more").click()
         expect(page.locator("tbody:not([hidden])")).to_have_count(count)
         began = time.monotonic()
-        page.get_by_role("button", name=State.REFUSED.words).click()
+        page.get_by_role("button", name=State.REFUSED.text).click()
         expect(page.locator("tbody:not([hidden])")).to_have_count(1)
         chosen = time.monotonic() - began
         assert events.errors == []

@@ -54,7 +54,7 @@ def evaluate(script: str, stdin: str = "") -> Any:  # noqa: ANN401 (any JSON)
 
 
 def apis() -> dict[str, dict[str, Any]]:
-    """The function's table of APIs."""
+    """Return the function's table of APIs."""
     return dict(evaluate("console.log(JSON.stringify([...require(`${folder}/apis`).APIS]))"))
 
 

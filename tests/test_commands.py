@@ -246,7 +246,7 @@ def test_check_live_fetches_each_app_and_says_what_to_do(tmp_path: Path) -> None
         assert cure in line
     assert last == "FAILED: 0 problems, 10 of 12 apps failed"
     assert result.returncode == 1
-    assert not (tmp_path / "data").exists(), "it keeps nothing"
+    assert not (tmp_path / "data").exists(), "nothing is stored"
     assert "secret-" not in result.stdout + result.stderr
 
 
@@ -306,10 +306,10 @@ def test_fetch_prints_only_our_families_and_requests_what_is_due(tmp_path: Path)
         names = {line.split(" ")[2] for line in result.stdout.splitlines() if line.startswith("# TYPE")}
         assert names
         assert all(name.startswith("wechat_miniprogram_") for name in names)
-        asked = len(wechat.calls)
+        calls = len(wechat.calls)
         again = samples_of(command(tmp_path, "fetch").stdout)
         assert again["weekly_visitors", GOOD.appid, wanted()] == samples["weekly_visitors", GOOD.appid, wanted()]
-        assert len(wechat.calls) == asked
+        assert len(wechat.calls) == calls
 
 
 def test_fetch_writes_a_complete_file_or_none(tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ def test_fetch_output_follows_links_and_writes_to_pipes(tmp_path: Path) -> None:
     with served([GOOD]) as (wechat, base_url):
         configured(tmp_path, base_url, GOOD)
         assert command(tmp_path, "fetch", f"--output={tmp_path}").returncode == 2
-        assert not wechat.calls, "a wrong place is refused before anybody is asked"
+        assert not wechat.calls, "an invalid output is rejected before any request"
         assert command(tmp_path, "fetch", f"--output={link}").returncode == 0
         process = subprocess.Popen([*COMMAND, "fetch", f"--output={pipe}"], cwd=tmp_path, stderr=subprocess.DEVNULL)
         read = pipe.read_text()
@@ -421,9 +421,9 @@ def test_fetch_exits_1_if_an_app_failed_and_prints_the_others(tmp_path: Path) ->
     with served([GOOD, refused]) as (wechat, base_url):
         configured(tmp_path, base_url, GOOD, refused)
         result = command(tmp_path, "fetch")
-        asked = len(wechat.calls)
+        calls = len(wechat.calls)
         assert command(tmp_path, "fetch").returncode == 1
-        assert len(wechat.calls) == asked, "a timer does not hammer on a refusal"
+        assert len(wechat.calls) == calls, "a timer does not repeat a refused request"
     assert result.returncode == 1
     samples = samples_of(result.stdout)
     assert samples["up", refused.appid, "weekly"] == 0
@@ -471,13 +471,13 @@ def test_demo_shows_all_states_and_figures_within_5_seconds(tmp_path: Path) -> N
     with running(tmp_path, "demo", "--config.file=none") as exporter:
         states = {str(state) for state in State} - {"pending"}
 
-        def whole(samples: dict[tuple[str, ...], float]) -> bool:
+        def is_complete(samples: dict[tuple[str, ...], float]) -> bool:
             shown = {key[3] for key in samples if key[0] == "fetch_state"}
             figures = [key for key in samples if key[0] == "previous_week_visitors"]
             return shown == states and len(figures) == 4
 
-        samples = exporter.scrape_until(whole, 5)
-        assert time.monotonic() - began < 5, "promised: complete figures within 5 seconds"
+        samples = exporter.scrape_until(is_complete, 5)
+        assert time.monotonic() - began < 5, "contract: complete figures within 5 seconds"
         ratios = {
             key[1]: value / samples["previous_week_visitors", *key[1:]]
             for key, value in samples.items()
@@ -487,8 +487,8 @@ def test_demo_shows_all_states_and_figures_within_5_seconds(tmp_path: Path) -> N
         assert exporter.get("/").status_code == 200
         assert exporter.stop() == 0
         assert exporter.process.stdout is not None
-        said = exporter.process.stdout.read()
-    assert said == f"status page: http://{exporter.address}/\nmetrics:     http://{exporter.address}/metrics\n"
+        output = exporter.process.stdout.read()
+    assert output == f"status page: http://{exporter.address}/\nmetrics:     http://{exporter.address}/metrics\n"
     assert list(tmp_path.iterdir()) == [], "the demo keeps its store in memory"
 
 

@@ -1,4 +1,4 @@
-"""``compose.yaml`` and the files it mounts, held against the schema, the program and each other."""
+"""``compose.yaml`` and the files it mounts, compared with the schema, the program and each other."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ PORTS = {
 
 
 def mounts(service: str) -> dict[str, str]:
-    """Where something is mounted, and what."""
+    """Target and source of each mount."""
     return {target: source for source, target, *_ in (mount.split(":") for mount in SERVICES[service]["volumes"])}
 
 
 def on_this_side(service: str, inside: str) -> Path:
-    """The file of the checkout that a service sees under a path."""
+    """Return the file of the checkout that a service sees under a path."""
     target = max((place for place in mounts(service) if inside.startswith(place)), key=len)
     return ROOT / (mounts(service)[target] + inside.removeprefix(target))
 
@@ -59,7 +59,7 @@ def test_images_are_pinned_and_all_but_ours_are_pulled(service: str) -> None:
     image = SERVICES[service]["image"]
     if service == "exporter":
         assert SERVICES[service]["build"] == "."
-        assert ":" not in image, "it is what is built here, not a version of it"
+        assert ":" not in image, "the image is built from the checkout, not pulled"
     else:
         assert re.fullmatch(r"[a-z]+/[a-z]+:v?\d+\.\d+\.\d+", image)
 

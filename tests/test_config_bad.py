@@ -1,4 +1,4 @@
-"""Configurations that must be refused: exactly which words, with libyaml and without."""
+"""Invalid configurations and their exact messages, with libyaml and without."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ DURATIONS = (
     ("1h1ms", 3600.001),
     ("1y2w3d4h5m6s7ms", 33_019_506.007),
 )
-"""What is read; those that are not also written stand in the next table."""
+"""Texts that are parsed; those that are not also formatted are in the next table."""
 
 WRITTEN = (
     (0.0, "0s"),
@@ -65,14 +65,14 @@ def test_zero_needs_no_unit() -> None:
     assert parse_duration("0") == 0.0
 
 
-@pytest.mark.parametrize(("seconds", "words"), WRITTEN)
-def test_seconds_are_formatted_as_by_prometheus(seconds: float, words: str) -> None:
-    assert format_duration(seconds) == words
+@pytest.mark.parametrize(("seconds", "formatted"), WRITTEN)
+def test_seconds_are_formatted_as_by_prometheus(seconds: float, formatted: str) -> None:
+    assert format_duration(seconds) == formatted
 
 
-@pytest.mark.parametrize(("text", "words"), REFUSED)
-def test_invalid_duration_is_rejected_without_quoting_it(text: str, words: str) -> None:
-    with pytest.raises(ValueError, match=words) as caught:
+@pytest.mark.parametrize(("text", "message"), REFUSED)
+def test_invalid_duration_is_rejected_without_quoting_it(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
         parse_duration(text)
     assert not text or text.strip() not in str(caught.value).replace("90s, 15m, 1h30m or 1d", "")
 

@@ -95,9 +95,9 @@ def test_every_commented_access_method_can_be_uncommented(tmp_path: Path) -> Non
         (tmp_path / name).write_text("x")
     function = shown.pop("cloud_function")
     shown["token_url"].pop("plain_text")
-    for number, (way, value) in enumerate(shown.items()):
-        extra = {} if way in {"http_function", "cloud_hosting"} else {"cloud_function": function}
-        entry = {"appid": f"wx{number:016x}", way: value, **extra}
+    for number, (access, value) in enumerate(shown.items()):
+        extra = {} if access in {"http_function", "cloud_hosting"} else {"cloud_function": function}
+        entry = {"appid": f"wx{number:016x}", access: value, **extra}
         (tmp_path / "config.yaml").write_text(yaml.safe_dump({"apps": [entry]}))
         assert len(load(tmp_path / "config.yaml", {}).apps) == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from config_bad_row import MARKER, write
 
-from exporter.config import ConfigError, Problem, file_signatures, load
+from exporter.config import ConfigError, Problem, file_signatures, load, write_atomically
 from exporter.config.document import documents
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ PATTERNS = ("apps.d/**/*.yaml", "apps.d/**", "*/one.yaml", "apps.d/one.yaml", "*
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_symlink_loops_do_not_make_a_pattern_endless(tmp_path: Path, pattern: str) -> None:
-    """Each directory is visited once, and a file that is reached twice is one file."""
+    """Each directory is visited once, and a file that is reached by two paths is one file."""
     (tmp_path / "apps.d" / "deep").mkdir(parents=True)
     for link in ("a", "b"):
         (tmp_path / "apps.d" / link).symlink_to(".")
@@ -79,7 +80,7 @@ def test_a_huge_file_is_refused(tmp_path: Path) -> None:
 AS_NOBODY = """
 import codecs, os, pathlib, sys
 from exporter.config import ConfigError, load
-codecs.lookup("utf-8-sig")  # Python loads a codec at its first use, perhaps from a folder closed to nobody
+codecs.lookup("utf-8-sig")  # Python loads a codec at its first use, perhaps from a directory closed to that user
 if os.geteuid() == 0:
     try:
         os.setgroups([]); os.setgid(65534); os.setuid(65534)
@@ -94,7 +95,7 @@ except ConfigError as error:
 
 
 def load_unprivileged(folder: Path) -> str:
-    """What a child says that is not root: root reads whatever it likes, which proves nothing."""
+    """Return the output of a child process without root privileges, since root can read every file."""
     child = subprocess.run(
         [sys.executable, "-c", AS_NOBODY],
         cwd=folder,
@@ -112,7 +113,7 @@ def load_unprivileged(folder: Path) -> str:
 
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
-    """A folder that nobody may enter (pytest's own are closed to others)."""
+    """Yield a directory that the user ``nobody`` may enter (those of pytest are closed to others)."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         yield Path(folder)
@@ -127,8 +128,8 @@ def test_an_unreadable_secret_is_refused(open_directory: Path) -> None:
     main = "apps:\n- {appid: wx0123456789abcdef, secret_file: shop}\n"
     write({"config.yaml": main, "shop": MARKER}, open_directory)
     (open_directory / "shop").chmod(0)
-    words = "config.yaml:2: apps[0].secret_file: the secret file cannot be read: permission denied"
-    assert load_unprivileged(open_directory) == f"refused: {words}"
+    message = "config.yaml:2: apps[0].secret_file: the secret file cannot be read: permission denied"
+    assert load_unprivileged(open_directory) == f"refused: {message}"
 
 
 def test_unreadable_app_file_affects_only_its_own_apps(open_directory: Path) -> None:
@@ -154,6 +155,19 @@ def test_unreadable_directory_is_an_error(open_directory: Path) -> None:
 def test_file_larger_than_a_mebibyte_is_read_completely(tmp_path: Path) -> None:
     path = write({"config.yaml": f"apps:\n{APP}" + "# a comment\n" * 100_000}, tmp_path)
     assert len(load(path, {}).apps) == 1
+
+
+def test_file_is_written_where_its_owner_cannot_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a user namespace (PrivateUsers=yes) the owner of a file may have no number: fchown fails with EINVAL."""
+
+    def fails(*_: object) -> None:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr("os.fchown", fails)
+    (tmp_path / "file").write_text("old")
+    write_atomically(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_undecodable_file_name_is_shown_escaped(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Configurations that load, and what becomes of them."""
+"""Valid configurations and their values."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _in_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def config(main: str, files: dict[str, str | bytes] | None = None, environ: dict[str, str] | None = None) -> Config:
-    """Loads files that only their owner can read."""
+    """Load files that only their owner can read."""
     write({"config.yaml": main, **(files or {})}, Path.cwd())
     for file in filter(Path.is_file, Path.cwd().rglob("*")):
         file.chmod(0o600)
@@ -174,9 +174,9 @@ def test_invalid_app_file_affects_only_its_own_apps() -> None:
         "apps.d/good.yaml": f"- {{appid: {C}, secret: x}}\n",
     }
     found = config(f"app_config_files: [apps.d/*]\napps: [{{appid: {D}, secret: x}}]\n", files)
-    words = f"no credentials: set one of {', '.join(ACCESS_METHODS)}"
+    message = f"no credentials: set one of {', '.join(ACCESS_METHODS)}"
     assert appids(found) == [D, C]
-    assert found.broken_files == (BrokenFile("apps.d/bad.yaml", (Problem("apps.d/bad.yaml", 2, "[1]", words),)),)
+    assert found.broken_files == (BrokenFile("apps.d/bad.yaml", (Problem("apps.d/bad.yaml", 2, "[1]", message),)),)
 
 
 def test_duplicate_appid_invalidates_the_later_file() -> None:
@@ -221,15 +221,15 @@ def test_too_few_weeks_for_the_median_are_a_warning(option: str, warning: str | 
 @pytest.mark.parametrize("appid", ["wx0123456789ABCDEF", "wx0123456789abcde", "gh_0123456789ab", "商店"])
 def test_unusual_appid_is_a_warning(appid: str) -> None:
     found = config(f"apps:\n- {{appid: {appid}, secret: x}}\n")
-    words = "config.yaml:2: apps[0].appid: does not have the usual form: wx and 16 hexadecimal digits"
+    message = "config.yaml:2: apps[0].appid: does not have the usual form: wx and 16 hexadecimal digits"
     assert appids(found) == [appid]
-    assert [str(each) for each in found.warnings] == [words]
+    assert [str(each) for each in found.warnings] == [message]
 
 
 def test_a_pattern_that_matches_nothing_is_a_warning() -> None:
     found = config(f"app_config_files:\n- apps.d/*.yaml\napps: [{{appid: {A}, secret: x}}]\n")
-    words = "matches no file (relative patterns start at this file's directory)"
-    assert found.warnings == (Problem("config.yaml", 2, "app_config_files[0]", words),)
+    message = "matches no file (relative patterns start at this file's directory)"
+    assert found.warnings == (Problem("config.yaml", 2, "app_config_files[0]", message),)
 
 
 def test_a_secret_that_others_can_read_is_a_warning() -> None:
@@ -352,10 +352,10 @@ WRITTEN_ACCESS = (
 )
 
 
-@pytest.mark.parametrize(("option", "way"), WRITTEN_ACCESS, ids=[option for option, _ in WRITTEN_ACCESS])
-def test_access_method_is_parsed(option: str, way: AccessConfig) -> None:
+@pytest.mark.parametrize(("option", "access"), WRITTEN_ACCESS, ids=[option for option, _ in WRITTEN_ACCESS])
+def test_access_method_is_parsed(option: str, access: AccessConfig) -> None:
     found = config(f"apps:\n- appid: {A}\n  {option}\n", {"token": "T", "key": "K"})
-    assert found.apps[0].access == way
+    assert found.apps[0].access == access
     assert found.warnings == ()
 
 

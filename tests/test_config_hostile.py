@@ -1,4 +1,4 @@
-"""Whatever stands in a configuration file, no secret comes out, and nothing but a ConfigError."""
+"""No content of a configuration file exposes a secret or raises anything but ConfigError."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ DISGUISES = (
 
 
 def mutations(text: str) -> list[str]:
-    """The text with the marker, in every disguise, in the place of each value in turn and of all at once."""
+    """Yield the text with the marker, in every encoding, in place of each value in turn and of all at once."""
     places = [match.span(1) for match in re.finditer(r"(?:^- |: )(\S[^,}\]\n]*)", text, re.MULTILINE)]
     changed = []
     for disguise in DISGUISES:
@@ -83,10 +83,10 @@ def test_messages_contain_no_value_of_the_file(
         for changed in mutations(content):
             (tmp_path / name).write_text(changed)
             found = outcome(Path("config.yaml"), bad.environ)
-            said = f"{found!r} {found}"
+            text = f"{found!r} {found}"
             if isinstance(found, Config):
-                said = re.sub(r"(appid|name)='[^']*'", "", said)  # known to be no secrets: shown on purpose
-            assert MARKER not in said, changed
+                text = re.sub(r"(appid|name)='[^']*'", "", text)  # no secrets: shown on purpose
+            assert MARKER not in text, changed
         (tmp_path / name).write_text(content)
     assert MARKER not in caplog.text + "".join(capfd.readouterr())
 

@@ -1,4 +1,4 @@
-"""Secrets: read anew each time, compared, never shown."""
+"""Secrets: read at each use, compared by fingerprint, never shown."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def in_file(tmp_path: Path) -> Secret:
     return FileSecret(tmp_path / MARKER)
 
 
-WAYS: tuple[Callable[[Path], Secret], ...] = (
+KINDS: tuple[Callable[[Path], Secret], ...] = (
     lambda _: LiteralSecret(f" {MARKER}\n"),
     in_file,
     lambda _: EnvSecret(MARKER, {MARKER: f"{MARKER} "}),
 )
 
 
-@pytest.fixture(params=WAYS, ids=["literal", "file", "variable"])
+@pytest.fixture(params=KINDS, ids=["literal", "file", "variable"])
 def secret(request: pytest.FixtureRequest, tmp_path: Path) -> Secret:
     made: Secret = request.param(tmp_path)
     return made
@@ -56,9 +56,9 @@ def test_secret_is_redacted_in_str_and_repr(secret: Secret) -> None:
 
 
 def test_secrets_of_different_sources_are_not_equal(tmp_path: Path) -> None:
-    first, second = ([way(tmp_path).fingerprinted() for way in WAYS] for _ in range(2))
+    first, second = ([kind(tmp_path).fingerprinted() for kind in KINDS] for _ in range(2))
     assert first == second
-    assert len(set(first + second)) == len(WAYS)
+    assert len(set(first + second)) == len(KINDS)
 
 
 def test_hash_does_not_depend_on_the_secret() -> None:
@@ -82,10 +82,10 @@ def test_variable_is_read_again_each_time() -> None:
     assert secret.read() == "two"
 
 
-@pytest.mark.parametrize("way", ["secret_file: shop", "secret_env: SHOP"])
-def test_reload_detects_a_changed_secret_of_the_same_name(way: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("option", ["secret_file: shop", "secret_env: SHOP"])
+def test_reload_detects_a_changed_secret_of_the_same_name(option: str, tmp_path: Path) -> None:
     def loaded(text: str) -> Config:
-        path = write({"config.yaml": f"apps: [{{appid: {APPID}, {way}}}]\n", "shop": text}, tmp_path)
+        path = write({"config.yaml": f"apps: [{{appid: {APPID}, {option}}}]\n", "shop": text}, tmp_path)
         return load(path, {"SHOP": text})
 
     assert loaded("one").apps == loaded("one\n").apps

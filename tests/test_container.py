@@ -1,6 +1,6 @@
-"""The image: what its Dockerfile says, and its commands run in a folder that stands in for the container's root.
+"""The image: its Dockerfile, and its commands, run in a directory in place of the container's root.
 
-No container engine is needed: the paths of the image are put below that folder, and its user is the process's own.
+No container engine is needed: the paths of the image are put below that directory, and its user is the process's own.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ CONTEXT = context(ROOT)
 STARTED = parse([*FINAL.exec_form("ENTRYPOINT")[1:], *FINAL.exec_form("CMD")])
 UID, GID = (int(number) for number in FINAL.one("USER").split(":"))
 
-# --- what it says --------------------------------------------------------------------------------
+# --- its Dockerfile --------------------------------------------------------------------------------
 
 
 def test_both_stages_use_one_slim_image_with_a_pinned_version() -> None:
@@ -50,7 +50,7 @@ def test_both_stages_use_one_slim_image_with_a_pinned_version() -> None:
 
 
 def test_build_context_contains_exactly_the_copied_files() -> None:
-    copied = {source for words in BUILD.all("COPY") for source in words.split()[:-1]}
+    copied = {source for line in BUILD.all("COPY") for source in line.split()[:-1]}
     tops = {path.partition("/")[0] for path in CONTEXT}
     assert tops == {source.partition("/")[0] for source in copied}
     assert all((ROOT / source).exists() for source in copied)
@@ -101,23 +101,23 @@ def test_labels_are_those_of_the_project() -> None:
     assert FINAL.one("ARG") == f"VERSION={__version__}"
 
 
-# --- what it does --------------------------------------------------------------------------------
+# --- its commands --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Image:
-    """The image's file system below a folder, and how its program starts."""
+    """The image's file system below a directory, and how its program starts."""
 
     root: Path
     path: str
     identity: dict[str, object]
 
-    def rooted(self, words: str) -> str:
-        """The same words with the image's paths below the folder."""
-        return re.sub(r"(?<![\w./])/(build|opt|var|etc)\b", rf"{self.root}/\1", words)
+    def rooted(self, line: str) -> str:
+        """Return the text with the image's paths below the directory."""
+        return re.sub(r"(?<![\w./])/(build|opt|var|etc)\b", rf"{self.root}/\1", line)
 
     def spawn(self, *arguments: str) -> subprocess.Popen[str]:
-        """The ENTRYPOINT with arguments, as the engine starts it: in exec form, as the image's user, in its folder."""
+        """Start the ENTRYPOINT with arguments like a container engine: exec form, the image's user and directory."""
         return subprocess.Popen(
             [shutil.which(FINAL.exec_form("ENTRYPOINT")[0], path=self.path) or "", *map(self.rooted, arguments)],
             cwd=self.rooted(FINAL.one("WORKDIR")),
@@ -129,13 +129,13 @@ class Image:
         )
 
     def run(self, *arguments: str) -> tuple[int, str, str]:
-        """Its exit code and what it said."""
+        """Run the program; return its exit code, output and errors."""
         process = self.spawn(*arguments)
-        said, complained = process.communicate(timeout=60)
-        return process.returncode, said, complained
+        output, errors = process.communicate(timeout=60)
+        return process.returncode, output, errors
 
     def files(self) -> dict[str, float]:
-        """Everything outside of the volume, with its time of change."""
+        """Return every path outside of the volume, with its mtime."""
         volume = self.rooted(FINAL.one("VOLUME"))
         paths = [path for path in self.root.rglob("*") if not str(path).startswith(volume)]
         return {str(path): path.lstat().st_mtime for path in paths}
@@ -144,7 +144,7 @@ class Image:
 def python() -> tuple[str, dict[str, object]]:
     """A bare Python to build on, and the identity to run the program with.
 
-    That is the image's user, if this is root and there is a Python that the user can run; else whoever runs the test.
+    That is the image's user, if this is root and the user can run a Python; otherwise the user that runs the test.
     """
     user = {"user": UID, "group": GID, "extra_groups": []}
     for candidate in (os.path.realpath(sys.executable), "/usr/bin/python3") if os.geteuid() == 0 else ():
@@ -156,12 +156,12 @@ def python() -> tuple[str, dict[str, object]]:
 
 
 def build(image: Image, stage: Stage, source: Path) -> None:
-    """Executes a stage's COPY, WORKDIR and RUN below the image's folder."""
+    """Execute a stage's COPY, WORKDIR and RUN below the image's directory."""
     here = image.root
-    for instruction, words in stage.steps:
-        *sources, target = words.split()
+    for instruction, line in stage.steps:
+        *sources, target = line.split()
         if instruction == "WORKDIR":
-            here = Path(image.rooted(words))
+            here = Path(image.rooted(line))
             here.mkdir(parents=True)
         elif instruction == "COPY" and sources[0] == "--from=build":
             shutil.copytree(f"{source}{sources[1]}", image.rooted(target), symlinks=True)
@@ -171,12 +171,12 @@ def build(image: Image, stage: Stage, source: Path) -> None:
                     (here / path).parent.mkdir(parents=True, exist_ok=True)
                     shutil.copy(source / path, here / path)
         elif instruction == "RUN":
-            execute(image, words, here)
+            execute(image, line, here)
 
 
-def execute(image: Image, words: str, folder: Path) -> None:
-    """Runs a RUN line; skips the tests of the image where no package can be had."""
-    line = image.rooted(words) if os.geteuid() == 0 else re.sub(r"-o \d+ -g \d+", "", image.rooted(words))
+def execute(image: Image, line: str, folder: Path) -> None:
+    """Run a RUN line; skip the tests of the image where packages cannot be downloaded."""
+    line = image.rooted(line) if os.geteuid() == 0 else re.sub(r"-o \d+ -g \d+", "", image.rooted(line))
     environ = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE", "PYTHON"))}
     ran = subprocess.run(
         ["sh", "-ec", line], cwd=folder, env=environ | {"PATH": image.path}, capture_output=True, text=True, check=False
@@ -188,10 +188,10 @@ def execute(image: Image, words: str, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def image() -> Iterator[Image]:
-    """The image built from the context alone, on a bare Python of this machine."""
+    """Yield the image built from the context alone, on a bare Python of this machine."""
     with tempfile.TemporaryDirectory() as folder:
         top = Path(folder)
-        top.chmod(0o755)  # the image's user must come through
+        top.chmod(0o755)  # the image's user must be able to enter
         bare, identity = python()
         subprocess.run([bare, "-m", "venv", top / "python"], check=True)
         built = Image(top / "root", f"{top}/python/bin:{top}/root/opt/{NAME}/bin:/usr/bin:/bin", identity)
@@ -219,7 +219,7 @@ def free_port() -> int:
 
 
 def ended_by_sigterm(process: subprocess.Popen[str]) -> tuple[int, float]:
-    """Its exit code, and how many seconds it took to end."""
+    """Return the exit code, and the seconds until the end."""
     began = time.monotonic()
     process.terminate()
     process.communicate(timeout=10)
@@ -234,13 +234,13 @@ def healthy(image: Image, port: int) -> None:
 
 
 def test_image_has_the_program_but_neither_pip_nor_sources(image: Image) -> None:
-    code, said, complained = image.run("--version")
-    assert (code, complained) == (0, "")
-    assert said.startswith(f"{NAME} {__version__} (Python 3.")
+    code, output, errors = image.run("--version")
+    assert (code, errors) == (0, "")
+    assert output.startswith(f"{NAME} {__version__} (Python 3.")
     assert {path.name for path in image.root.iterdir()} == {"opt", "var", "etc"}
     assert list(image.root.rglob("pip*")) == []
     assert shutil.which("pip", path=image.path.partition(":")[0]) is None
-    assert list(image.root.rglob("exporter/cli/__pycache__/*.pyc")), "compiled, for it cannot be at the start"
+    assert list(image.root.rglob("exporter/cli/__pycache__/*.pyc")), "compiled while the root is writable"
 
 
 def test_wheel_carries_shipped_files_and_declares_no_extras(image: Image) -> None:
@@ -287,7 +287,7 @@ def test_sigterm_stops_it_as_process_1(image: Image) -> None:
     began = time.monotonic()
     os.kill(first, signal.SIGTERM)
     assert engine.wait(10) == 0
-    assert time.monotonic() - began < 2, "the kernel keeps from process 1 what it does not wait for"
+    assert time.monotonic() - began < 2, "the kernel does not deliver signals without a handler to process 1"
 
 
 def test_default_command_writes_only_to_the_volume(image: Image) -> None:

@@ -1,4 +1,4 @@
-"""The dashboard as a document: what the code prints, what Grafana's types accept, what its linter requires."""
+"""The dashboard as a document: the shipped file, Grafana's types, its linter."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ def variables(board: Json, kind: str) -> list[Json]:
 
 def expressions(board: Json) -> list[str]:
     """Return every query: of panels, variables and annotations."""
-    asked = [target["expr"] for panel in panels(board) for target in panel["targets"]]
-    asked += [re.sub(r"^\w+\((.*?)(, \w+)?\)$", r"\1", variable["query"]) for variable in variables(board, "query")]
-    return asked + [annotation["expr"] for annotation in board["annotations"]["list"]]
+    found = [target["expr"] for panel in panels(board) for target in panel["targets"]]
+    found += [re.sub(r"^\w+\((.*?)(, \w+)?\)$", r"\1", variable["query"]) for variable in variables(board, "query")]
+    return found + [annotation["expr"] for annotation in board["annotations"]["list"]]
 
 
 def test_the_file_is_what_the_command_prints(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_the_file_is_what_the_command_prints(tmp_path: Path) -> None:
 
 
 def lost(ours: object, theirs: object, path: str = "") -> Iterator[str]:
-    """Yield what one document has and the other lacks or has differently; an added default is no loss."""
+    """Yield what one document has and the other lacks or has with another value; an added default is no difference."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         for key, value in ours.items():
             yield from lost(value, theirs.get(key), f"{path}.{key}".removeprefix("."))
@@ -108,7 +108,7 @@ def test_round_trip_through_grafana_types_finds_a_typo(typo: str) -> None:
 
 
 class Rule(NamedTuple):
-    """A rule of Grafana's dashboard-linter: whether a dashboard keeps it, and what breaks it."""
+    """A rule of Grafana's dashboard-linter: its check, and a change that violates it."""
 
     holds: Callable[[Json], bool]
     spoil: Callable[[Json], object]
@@ -118,7 +118,7 @@ def _first(board: Json) -> Json:
     return panels(board)[0]
 
 
-def _asked(board: Json, expression: str) -> None:
+def _add_query(board: Json, expression: str) -> None:
     _first(board)["targets"][0]["expr"] = expression
 
 
@@ -172,27 +172,27 @@ RULES = {
     "target-job-rule": Rule(
         lambda board: all(
             'job=~"$job"' in (matchers or "")
-            for asked in expressions(board)
-            for matchers in re.findall(r"\b(?:up|wechat_miniprogram_\w+)\b({[^}]*})?", asked)
-            if asked not in JOBLESS
+            for expression in expressions(board)
+            for matchers in re.findall(r"\b(?:up|wechat_miniprogram_\w+)\b({[^}]*})?", expression)
+            if expression not in JOBLESS
         ),
-        lambda board: _asked(board, 'max(up{job=~"$job"}) + max(wechat_miniprogram_up)'),
+        lambda board: _add_query(board, 'max(up{job=~"$job"}) + max(wechat_miniprogram_up)'),
     ),
     "target-rate-interval-rule": Rule(
         lambda board: all(
             interval == "$__rate_interval"
-            for asked in expressions(board)
-            for interval in re.findall(r"\brate\([^\[]*\[([^\]]*)\]", asked)
+            for expression in expressions(board)
+            for interval in re.findall(r"\brate\([^\[]*\[([^\]]*)\]", expression)
         ),
-        lambda board: _asked(board, 'sum(rate(up{job=~"$job"}[5m]))'),
+        lambda board: _add_query(board, 'sum(rate(up{job=~"$job"}[5m]))'),
     ),
     "target-counter-agg-rule": Rule(
         lambda board: all(
             re.search(r"\b(rate|increase)\($", before)
-            for asked in expressions(board)
-            for before in re.findall(r"(.{0,9})\bwechat_miniprogram_\w+_(?:total|count|bucket)\b", asked)
+            for expression in expressions(board)
+            for before in re.findall(r"(.{0,9})\bwechat_miniprogram_\w+_(?:total|count|bucket)\b", expression)
         ),
-        lambda board: _asked(board, 'sum(wechat_miniprogram_fetches_total{job=~"$job"})'),
+        lambda board: _add_query(board, 'sum(wechat_miniprogram_fetches_total{job=~"$job"})'),
     ),
     "uneditable-dashboard": Rule(
         lambda board: board["editable"] is False,
@@ -240,11 +240,11 @@ def test_queries_read_metrics_that_exist_and_every_figure() -> None:
     )
     known = {info.name for info in infos}
     known |= {f"{info.name}_{part}" for info in infos if info.kind == "histogram" for part in ("bucket", "count")}
-    asked = set(re.findall(r"\bwechat_miniprogram_\w+", " ".join(expressions(DASHBOARD))))
-    assert asked <= known
-    assert asked >= {WEEKLY.metric(field) for field in WEEKLY.fields}
+    used = set(re.findall(r"\bwechat_miniprogram_\w+", " ".join(expressions(DASHBOARD))))
+    assert used <= known
+    assert used >= {WEEKLY.metric(field) for field in WEEKLY.fields}
     counts = ("visitors", "sessions")
-    assert asked >= {f"wechat_miniprogram_{report.name}_{count}" for report in (DAILY, MONTHLY) for count in counts}
+    assert used >= {f"wechat_miniprogram_{report.name}_{count}" for report in (DAILY, MONTHLY) for count in counts}
 
 
 def test_each_report_of_the_catalogue_has_a_row() -> None:
@@ -261,8 +261,8 @@ def test_panel_titles_are_unique_and_bars_name_their_comparison() -> None:
     assert len(titles) == len(set(titles))
     described = {panel["title"]: panel["description"] for panel in panels(DASHBOARD)}
     for report, name in ((WEEKLY, "typical_week"), (MONTHLY, "year_ago_month"), (DAILY, "typical_weekday")):
-        words = next(each.description for each in report.comparisons if each.name == name)
-        assert f"beside {words}" in described[f"Visitors per {report.period.NAME}"]
+        baseline = next(each.description for each in report.comparisons if each.name == name)
+        assert f"beside {baseline}" in described[f"Visitors per {report.period.NAME}"]
 
 
 def test_dashboard_and_rules_share_their_limits() -> None:
@@ -289,11 +289,11 @@ def test_every_state_has_its_severity_and_its_colour() -> None:
 
 
 def test_panels_neither_overlap_nor_leave_the_grid() -> None:
-    taken: dict[tuple[int, int], str] = {}
+    positions: dict[tuple[int, int], str] = {}
     for panel in DASHBOARD["panels"]:
         place = panel["gridPos"]
         assert place["x"] + place["w"] <= 24
         for x in range(place["x"], place["x"] + place["w"]):
             for y in range(place["y"], place["y"] + place["h"]):
-                assert taken.setdefault((x, y), panel["title"]) == panel["title"]
+                assert positions.setdefault((x, y), panel["title"]) == panel["title"]
     assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(DASHBOARD["panels"])

@@ -31,7 +31,7 @@ ENGINE = Path(__file__).parent / "grafana" / "panels.js"
 
 Column = dict[str, Any]
 Frames = list[list[Column]]
-"""What Grafana computes of a panel: one frame for a table, one for each line of a graph."""
+"""Grafana's result for a panel: one frame for a table, one for each line of a graph."""
 
 COUNTS = ("Visitors", "Sessions")
 BARS = {
@@ -50,7 +50,7 @@ PUBLISHED = {"Corner Bakery", "Travel Buddy", "Second-hand Books", "Tea House (n
 LINES = {
     "Visitors as published": PUBLISHED,
     "Sessions as published": PUBLISHED,
-    "States": {state.words for state in State if state is not State.PENDING},
+    "States": {state.text for state in State if state is not State.PENDING},
     "Calls to WeChat per hour": {"stable_token", *REPORTS},
     "Errors per hour": {"40164", "61503", "http_5xx"},
     "Duration of calls": {"median", "90th percentile", "99th percentile"},
@@ -58,7 +58,7 @@ LINES = {
 
 
 MET_ONLY_NOW = {"45009"}
-"""A rate needs two samples: whether Prometheus has taken the second one yet is a matter of moments."""
+"""A rate needs two samples; whether Prometheus has the second one depends on the moment."""
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def shown(render: Callable[[str], dict[str, Frames]]) -> dict[str, Frames]:
 
 
 def row(frames: Frames, name: str, part: str = "text") -> dict[str, Any]:
-    """The row that begins with that name, by the titles of the columns in their order."""
+    """Return the row that starts with that name, by the titles of the columns."""
     (columns,) = frames
     (place,) = [place for place, cell in enumerate(columns[0]["cells"]) if cell["text"] == name]
     return {column["title"]: column["cells"][place][part] for column in columns}
@@ -110,19 +110,19 @@ def figures(grafana: GrafanaFixture, name: str, period: Period) -> dict[str, Any
 
 
 def typical(grafana: GrafanaFixture, name: str, week: Week, figure: str = "visit_uv") -> float:
-    """A figure of the typical week: the median of the last four weeks without a holiday among the eight before."""
+    """Return a figure of the typical week: the median of the last four ordinary weeks of the previous eight."""
     before = [week.before(weeks) for weeks in range(1, 9)]
     return median([figures(grafana, name, each)[figure] for each in before if not public_holidays(each)][:4])
 
 
 def changes(grafana: GrafanaFixture, name: str, week: Week) -> tuple[float, float]:
-    """How the visitors of an app changed: against the week before, and against the typical week."""
+    """Return the changes of the visitors of an app against the previous week and the typical week."""
     now, before = (figures(grafana, name, week.before(weeks))["visit_uv"] for weeks in range(2))
     return now / before - 1, now / typical(grafana, name, week) - 1
 
 
-def whole(value: float) -> str:
-    """A count as Grafana writes it."""
+def as_count(value: float) -> str:
+    """Return a count in the format of Grafana."""
     return f"{Decimal(value).quantize(Decimal(1), ROUND_HALF_UP)}"
 
 
@@ -152,8 +152,8 @@ def test_this_week_shows_one_row_per_app_worst_first(grafana: GrafanaFixture, sh
     well = {
         name: changes(grafana, name, newest)[1] for name in ("Corner Bakery", "Second-hand Books", "Travel Buddy")
     } | {"Night Market": changes(grafana, "Night Market", newest.before())[1], "Tea House (new)": 0}
-    in_trouble = ["City Library", "Bike Share", "Gym Pass"]  # refused, failed, quota spent
-    assert texts(shown["This week"][0][0]) == in_trouble + sorted(well, key=lambda name: well[name])
+    failing = ["City Library", "Bike Share", "Gym Pass"]  # refused, failed, quota spent
+    assert texts(shown["This week"][0][0]) == failing + sorted(well, key=lambda name: well[name])
 
 
 ROWS = {
@@ -162,7 +162,7 @@ ROWS = {
     "Gym Pass": (1, State.QUOTA_SPENT, "purple"),
     "Night Market": (1, State.NOT_READY, "blue"),
 }
-"""How many weeks ago an app's live week is the newest one, and the app's state."""
+"""Return the age of an app's live week in weeks, and the app's state."""
 
 
 @pytest.mark.parametrize("name", ROWS)
@@ -181,7 +181,7 @@ def test_row_of_this_week_has_its_texts_and_colours(
         "App": name,
         "Week": f"{week.first} to {week.last:%m-%d}",
         "AppID": grafana.appid(name),
-        "State": state.words,
+        "State": state.text,
         "Sessions": f"{figure['session_cnt']}",
         "Visits": f"{figure['visit_pv']}",
         "Visitors": f"{figure['visit_uv']}",
@@ -202,7 +202,7 @@ def test_row_of_this_week_has_its_texts_and_colours(
 def test_an_app_without_figures_still_has_its_row(shown: dict[str, Frames]) -> None:
     filled = {title: text for title, text in row(shown["This week"], "City Library").items() if text}
     assert filled.keys() == {"App", "AppID", "State"}
-    assert filled["State"] == State.REFUSED.words
+    assert filled["State"] == State.REFUSED.text
 
 
 def test_names_link_to_weeks_and_exporters_to_status_pages(grafana: GrafanaFixture, shown: dict[str, Frames]) -> None:
@@ -245,7 +245,7 @@ def test_fetching_table_has_a_row_for_each_report(shown: dict[str, Frames], repo
     (columns,) = shown["Fetching"]
     rows = [dict(zip(titles(shown["Fetching"]), row, strict=True)) for row in zip(*map(texts, columns), strict=True)]
     (found,) = [row for row in rows if (row["App"], row["Report"]) == ("Corner Bakery", report)]
-    assert (found["State"], found["Newest period"]) == (State.OK.words, "on time")
+    assert (found["State"], found["Newest period"]) == (State.OK.text, "on time")
     assert found["Next fetch"].startswith("in ")
     assert found["Last success"].endswith(" ago")
 
@@ -261,8 +261,8 @@ def test_bars_are_exact_weeks_in_order(grafana: GrafanaFixture, shown: dict[str,
 def test_bars_show_each_week_beside_the_typical_week(grafana: GrafanaFixture, shown: dict[str, Frames]) -> None:
     _, figure, baseline = shown["Visitors per week"][0]
     weeks = grafana.weeks()
-    assert texts(figure) == [whole(figures(grafana, "Corner Bakery", week)["visit_uv"]) for week in weeks]
-    assert texts(baseline) == [whole(typical(grafana, "Corner Bakery", week)) for week in weeks]
+    assert texts(figure) == [as_count(figures(grafana, "Corner Bakery", week)["visit_uv"]) for week in weeks]
+    assert texts(baseline) == [as_count(typical(grafana, "Corner Bakery", week)) for week in weeks]
     assert baseline["colour"] == "#8e8e8e"
     assert texts(shown["Stay"][0][2]) == [
         seconds(figures(grafana, "Corner Bakery", week)["stay_time_session"]) for week in weeks
@@ -278,9 +278,9 @@ def test_bars_show_each_month_beside_the_year_before(
     assert titles(shown[panel]) == OTHER_BARS[panel]
     months, now, before = shown[panel][0]
     assert texts(months) == [f"{month.first:%Y-%m}" for month in grafana.months()]
-    assert texts(now) == [whole(figures(grafana, "Corner Bakery", month)[figure]) for month in grafana.months()]
+    assert texts(now) == [as_count(figures(grafana, "Corner Bakery", month)[figure]) for month in grafana.months()]
     assert texts(before) == [
-        whole(figures(grafana, "Corner Bakery", month.before(12))[figure]) for month in grafana.months()
+        as_count(figures(grafana, "Corner Bakery", month.before(12))[figure]) for month in grafana.months()
     ]
     assert before["colour"] == "#8e8e8e"
 
@@ -293,15 +293,15 @@ def test_bars_show_each_day_and_mark_the_holiday(
     days, ordinary, holiday, baseline = shown[panel][0]
     irregular = grafana.irregular_day()
     assert texts(days) == [f"{day.first:%m-%d}" for day in grafana.days()]
-    values = {day: whole(figures(grafana, "Corner Bakery", day)[figure]) for day in grafana.days()}
+    values = {day: as_count(figures(grafana, "Corner Bakery", day)[figure]) for day in grafana.days()}
     assert texts(ordinary) == ["" if day == irregular else values[day] for day in grafana.days()]
     assert texts(holiday) == [values[day] if day == irregular else "" for day in grafana.days()]
-    assert texts(baseline) == [whole(typical_weekday(grafana, day, figure)) for day in grafana.days()]
+    assert texts(baseline) == [as_count(typical_weekday(grafana, day, figure)) for day in grafana.days()]
     assert [column["colour"] for column in (ordinary, holiday, baseline)] == ["blue", "orange", "#8e8e8e"]
 
 
 def typical_weekday(grafana: GrafanaFixture, day: Day, figure: str) -> float:
-    """The median of the last four ordinary days on the same weekday."""
+    """Return the median of the last four ordinary days on the same weekday."""
     before = [day.before(7 * weeks) for weeks in range(1, 9)]
     ordinary = [each for each in before if each != grafana.irregular_day()]
     return median(figures(grafana, "Corner Bakery", each)[figure] for each in ordinary[:4])
@@ -317,8 +317,8 @@ def test_lines_have_readable_names(shown: dict[str, Frames], panel: str) -> None
 
 
 def test_states_have_their_names_and_colours(shown: dict[str, Frames]) -> None:
-    by_words = {frame[1]["title"]: frame[1]["colour"] for frame in shown["States"]}
-    assert by_words == {state.words: STATE_COLOURS[state] for state in State if state is not State.PENDING}
+    by_text = {frame[1]["title"]: frame[1]["colour"] for frame in shown["States"]}
+    assert by_text == {state.text: STATE_COLOURS[state] for state in State if state is not State.PENDING}
 
 
 def test_every_panel_is_covered(shown: dict[str, Frames]) -> None:

@@ -50,7 +50,7 @@ NEW_APP = OTHER_REPORTS | {
     *(f"{count} per week: Typical week" for count in COUNTS),
     "Errors per hour: {{errcode}}",
 }
-"""An app with one week and no other report has nothing to be compared with, and this one met no error."""
+"""An app with one week and no other report has no comparison figures, and this one had no error."""
 
 SITUATIONS = {
     "steady": Situation("steady", "Corner Bakery"),
@@ -61,7 +61,7 @@ SITUATIONS = {
 
 
 def queries(panel: Json) -> Iterator[tuple[str, Json]]:
-    """A panel's queries by the title of their column, or the legend of their series."""
+    """Yield a panel's queries by the title of their column, or the legend of their series."""
     titles: dict[str, str] = {}
     for transformation in panel.get("transformations", ()):
         titles |= transformation["options"].get("renameByName", {})
@@ -70,7 +70,7 @@ def queries(panel: Json) -> Iterator[tuple[str, Json]]:
         yield f"{panel['title']}: {target.get('legendFormat', column)}", target
 
 
-def ask(grafana: GrafanaFixture, situation: Situation, target: Json) -> list[Json]:
+def fetch(grafana: GrafanaFixture, situation: Situation, target: Json) -> list[Json]:
     """Return the result of a query of the dashboard."""
     return grafana.query(
         target["expr"],
@@ -85,9 +85,9 @@ def ask(grafana: GrafanaFixture, situation: Situation, target: Json) -> list[Jso
 def test_every_query_returns_data_without_warnings(grafana: GrafanaFixture, name: str) -> None:
     assert len(SITUATIONS) == 4
     situation = SITUATIONS[name]
-    asked = dict(query for panel in PANELS.values() for query in queries(panel))
-    assert len(asked) == sum(len(panel["targets"]) for panel in PANELS.values())
-    empty = {title for title, target in asked.items() if not ask(grafana, situation, target)}
+    targets = dict(query for panel in PANELS.values() for query in queries(panel))
+    assert len(targets) == sum(len(panel["targets"]) for panel in PANELS.values())
+    empty = {title for title, target in targets.items() if not fetch(grafana, situation, target)}
     schedule_known = public_holidays(newest_wanted(Week, grafana.now, 0).before()) is not None
     assert empty - situation.empty <= (set() if schedule_known else {"This week: Days off"})
     assert situation.empty <= empty
@@ -97,7 +97,7 @@ def test_every_query_returns_data_without_warnings(grafana: GrafanaFixture, name
 def test_table_queries_have_at_most_one_sample_per_row(grafana: GrafanaFixture, name: str) -> None:
     for title, *keys in (("This week", "appid"), ("Fetching", "appid", "report"), ("Exporters", "instance")):
         for query, target in queries(PANELS[title]):
-            rows = [tuple(sample["metric"][key] for key in keys) for sample in ask(grafana, SITUATIONS[name], target)]
+            rows = [tuple(sample["metric"][key] for key in keys) for sample in fetch(grafana, SITUATIONS[name], target)]
             assert len(rows) == len(set(rows)), query
 
 
@@ -113,7 +113,7 @@ def test_every_query_of_bars_has_one_sample_for_each_period(grafana: GrafanaFixt
     assert len(BARS) == 6
     kind = title.rpartition(" ")[2]
     for query, target in queries(PANELS[title]):
-        samples = ask(grafana, SITUATIONS["two exporters disagree"], target)
+        samples = fetch(grafana, SITUATIONS["two exporters disagree"], target)
         labels = [sample["metric"] for sample in samples]
         assert {tuple(label) for label in labels} == {(kind,)}, query
         assert len({label[kind] for label in labels}) == len(labels) >= 1, query
@@ -121,7 +121,7 @@ def test_every_query_of_bars_has_one_sample_for_each_period(grafana: GrafanaFixt
 
 def test_newest_period_is_late_exactly_when_the_alert_fires(grafana: GrafanaFixture) -> None:
     target = dict(queries(PANELS["Fetching"]))["Fetching: Newest period"]
-    answer = ask(grafana, SITUATIONS["a week has just switched"], target)
+    answer = fetch(grafana, SITUATIONS["a week has just switched"], target)
     late = {(sample["metric"]["appid"], sample["metric"]["report"]): sample["value"][1] for sample in answer}
     bakery = grafana.appid("Corner Bakery")
     assert [late[bakery, report] for report in REPORTS] == ["0"] * len(REPORTS)
@@ -134,7 +134,7 @@ def test_newest_period_is_late_exactly_when_the_alert_fires(grafana: GrafanaFixt
 def test_an_app_is_one_line_that_never_returns_to_an_older_week(grafana: GrafanaFixture, title: str) -> None:
     ((_, target),) = queries(PANELS[title])
     figure = {"Visitors as published": "visit_uv", "Sessions as published": "session_cnt"}[title]
-    lines = ask(grafana, SITUATIONS["two exporters disagree"], target)
+    lines = fetch(grafana, SITUATIONS["two exporters disagree"], target)
     by_appid = {line["metric"]["appid"]: [float(value) for _, value in line["values"]] for line in lines}
     assert len(by_appid) == len(lines) == 6
     appid = grafana.appid("Corner Bakery")

@@ -1,4 +1,4 @@
-"""The documentation that the exporter serves, read as a browser reads it; the exporter is a real process."""
+"""The documentation that the exporter serves; the exporter is a real process."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def path_of(page: str) -> str:
 
 
 def raw_status(exporter: Running, method: str, path: str) -> tuple[int, bytes]:
-    """Return what is answered to a path that no client library has tidied."""
+    """Return the response to a path that no client library has normalized."""
     connection = http.client.HTTPConnection(exporter.address, timeout=10)
     connection.request(method, path)
     response = connection.getresponse()

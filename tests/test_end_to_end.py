@@ -70,7 +70,7 @@ def test_all_figures_are_exposed_with_no_more_calls_than_needed(tmp_path: Path) 
             }
             time.sleep(1.5)
             assert second.stop() == 0
-        assert len(wechat.calls) == len(APPS) * (1 + WEEKS), "a restart asks nothing early"
+        assert len(wechat.calls) == len(APPS) * (1 + WEEKS), "a restart requests nothing early"
 
 
 def test_corrected_secret_is_used_at_once_after_a_restart(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_corrected_secret_is_used_at_once_after_a_restart(tmp_path: Path) -> Non
             assert samples["api_errors_total", app.appid, "40125", "weekly"] == 1
             assert not figures(samples)
             time.sleep(1.5)
-            assert len(wechat.calls) == 1, "a refusal is not hammered on"
+            assert len(wechat.calls) == 1, "a refused request is not repeated"
             assert "correct the app's secret" in wrong.logged("app failing")
             wrong.stop()
         (tmp_path / "secret-0").write_text(app.secret)
@@ -112,7 +112,7 @@ def test_exporter_stops_within_2_seconds_with_hanging_requests(tmp_path: Path, n
                 assert time.monotonic() - began < 2
             assert "msg=stopped" in exporter.log[-1]
             with closing(sqlite3.connect(tmp_path / "data" / DATABASE)) as db:
-                assert db.execute("SELECT count(*) FROM answer").fetchone() == (0,), "our own stop is no answer"
+                assert db.execute("SELECT count(*) FROM answer").fetchone() == (0,), "a stop is no response"
             assert "Traceback" not in "".join(exporter.log)
 
 
@@ -209,7 +209,7 @@ def test_every_fault_has_its_state_and_code_and_leaks_no_secret(tmp_path: Path) 
         return [word for word in hidden if word in text]
 
     assert leaked(everything) == []
-    assert leaked(f"{everything} {tokens[1]}") == [tokens[1]], "the search finds what is planted"
+    assert leaked(f"{everything} {tokens[1]}") == [tokens[1]], "the search finds a planted secret"
     assert "Traceback" not in log
 
 
@@ -233,7 +233,7 @@ def test_changes_are_exposed_within_2_seconds_and_atomically(tmp_path: Path) -> 
                 pairs.append(
                     tuple(samples[f"weekly_{name}", app.appid, week.label] for name in ("visitors", "sessions"))
                 )
-                assert time.monotonic() - answered < 2, "design: at most 2 seconds after the answer"
+                assert time.monotonic() - answered < 2, "contract: at most 2 seconds after the response"
             assert all((visitors == 987654) == (sessions == 987654) for visitors, sessions in pairs)
             assert exporter.scrape()["revisions_total", app.appid, "weekly"] == 1
             exporter.stop()
@@ -290,9 +290,9 @@ def test_second_exporter_on_the_same_storage_is_rejected(tmp_path: Path) -> None
 
 
 def test_port_in_use_is_a_clear_startup_error(tmp_path: Path) -> None:
-    with served(APPS) as (_, base_url), closing(socket.create_server(("127.0.0.1", 0))) as taken:
+    with served(APPS) as (_, base_url), closing(socket.create_server(("127.0.0.1", 0))) as occupied:
         write_configuration(tmp_path, base_url)
-        port = taken.getsockname()[1]
+        port = occupied.getsockname()[1]
         result = command(tmp_path, f"--web.listen-address=127.0.0.1:{port}", **ENVIRON)
     assert result.returncode == 1
     assert result.stderr.splitlines()[-1] == f"cannot listen on 127.0.0.1:{port}: address already in use"

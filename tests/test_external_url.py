@@ -1,4 +1,4 @@
-"""The exporter behind a reverse proxy under a path, one that strips its path and one that does not; all are real."""
+"""The exporter behind a reverse proxy under a path, one that strips its path and one that does not, over real HTTP."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PREFIX = "/tools/wechat"
 
 @dataclass
 class Proxy:
-    """A small reverse proxy: what is below its prefix goes to the exporter."""
+    """A small reverse proxy that passes requests below its prefix to the exporter."""
 
     strips: bool
     backend: str = ""
@@ -73,10 +73,10 @@ def proxy(*, strips: bool) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="module", params=["stripped", "stripped, no external URL", "passed on"])
 def outside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A proxy with the demo behind it, whose external URL is the proxy's if it is told."""
+    """Yield a proxy with the demo behind it, whose external URL is set to that of the proxy, or not set."""
     with proxy(strips=request.param != "passed on") as through:
-        told = () if "no external" in request.param else (f"--web.external-url={through.url}",)
-        with running(tmp_path_factory.mktemp("proxied"), "demo", *told) as exporter:
+        flags = () if "no external" in request.param else (f"--web.external-url={through.url}",)
+        with running(tmp_path_factory.mktemp("proxied"), "demo", *flags) as exporter:
             through.backend = exporter.address
             yield through
 
@@ -129,7 +129,11 @@ def test_a_runbook_of_your_own_is_kept(tmp_path: Path) -> None:
     assert "runbook_url: http://localhost:10717/docs/alerts#" in command(tmp_path, "rules").stdout
 
 
-def test_prefix_that_hides_a_page_is_a_usage_error(tmp_path: Path) -> None:
-    result = command(tmp_path, "--web.external-url=https://a.example/metrics")
+@pytest.mark.parametrize(
+    ("path", "page"),
+    [("/metrics", "/metrics"), ("/-/healthy", "/-"), ("/docs/alerts", "/docs"), ("/api", "/api/v1/apps")],
+)
+def test_prefix_that_hides_a_page_is_a_usage_error(path: str, page: str, tmp_path: Path) -> None:
+    result = command(tmp_path, f"--web.external-url=https://a.example{path}")
     assert result.returncode == 2
-    assert result.stderr.endswith("--web.external-url: its path hides the exporter's page /metrics\n")
+    assert result.stderr.endswith(f"--web.external-url: its path hides the exporter's page {page}\n")

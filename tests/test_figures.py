@@ -1,4 +1,4 @@
-"""Comparison figures: tables written by hand, and random histories against a computation of the same in plain words."""
+"""Comparison figures: tables with expected values, and random histories compared with a simple implementation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Days = dict[date, float]
 
 
 def history(report: Report, figures: Mapping[Period, float | None], field: Field = VISITORS) -> History:
-    """A history in which one field has these figures; another field is always there, so that every row exists."""
+    """Return a history in which one field has these figures; another field is always known, so every row exists."""
     other = STAY if field is not STAY else DEPTH
     rows = []
     for period, figure in figures.items():
@@ -42,12 +42,12 @@ def history(report: Report, figures: Mapping[Period, float | None], field: Field
 
 
 def weeks(live: Week, *figures: float | None) -> History:
-    """The figures of the live week and those before it, the newest first; None is a week without the field."""
+    """Return the figures of the live week and those before it, the newest first; None is a week without the field."""
     return history(WEEKLY, {live.before(number): figure for number, figure in enumerate(figures)})
 
 
 def days(live: date, figure: Callable[[date], float | None], number: int = 112) -> History:
-    """As many days to the live one, each with its figure."""
+    """Return a history of that many days up to the live one, each with its figure."""
     return history(DAILY, {Day.of(day): figure(day) for day in (live - timedelta(n) for n in range(number))})
 
 
@@ -57,7 +57,7 @@ def compared(history: History, name: str, field: Field = VISITORS) -> float | No
 
 
 def derived(history: History, name: str, field: Field = VISITORS) -> dict[tuple[str, ...], float]:
-    """The values of a derived figure by the labels that they have: of the period, and its own."""
+    """Return the values of a derived figure by the labels of the period and its own."""
     (found,) = [each for each in history.report.derived if each.metric == name]
     return {(period.label, *labels): value for period, labels, value in found.values(history, field)}
 
@@ -70,7 +70,7 @@ def week(month: int, day: int, year: int = 2026) -> Week:
     return Week.containing_day(date(year, month, day))
 
 
-# What the State Council published for 2026, written down here once more.
+# The holiday schedule of the State Council for 2026, independent of the package.
 HOLIDAYS_2026 = (
     ("New Year", date(2026, 1, 1), 3),
     ("Spring Festival", date(2026, 2, 15), 9),
@@ -92,7 +92,7 @@ MAKE_UP_2026 = {
 
 
 def irregular(day: date) -> bool:
-    """Whether a day of 2026 is a holiday or a make-up working day; of 2027 no day is known to be one."""
+    """Return whether a day of 2026 is a holiday or a make-up working day; no day of 2027 is known to be one."""
     return day in OFF_2026 or day in MAKE_UP_2026
 
 
@@ -173,7 +173,7 @@ def test_earlier_is_pure_and_of_any_distance() -> None:
 # -- typical_week and lowest_week
 
 QUIET = week(9, 7)
-"""No public holiday in the eight weeks before."""
+"""No public holiday in the eight previous weeks."""
 
 TYPICAL_WEEKS: list[tuple[str, History, float | None, float | None]] = [
     ("nothing known", History(WEEKLY), None, None),
@@ -203,7 +203,7 @@ TYPICAL_WEEKS: list[tuple[str, History, float | None, float | None]] = [
     ("after Labour Day", weeks(week(5, 11), 1, 2, 3, 10, 20, 4, 30, 40, 50), 25, None),
     # In 2027 no day is known to be off: 1 January and the weeks of Spring Festival in February count as ordinary.
     ("a year without a calendar", weeks(week(3, 1, 2027), 1, 10, 20, 30, 40, 50, 60, 70, 5), 25, 5),
-    # Of the week from 28 December 2026 four weekdays are known not to be off, of the fifth nothing is known.
+    # Of the week from 28 December 2026 four weekdays are known not to be off, the fifth is unknown.
     ("a week of two years", weeks(week(1, 11, 2027), 1, 10, 20, 30, 40, 50, 60), 25, 10),
 ]
 
@@ -226,14 +226,14 @@ def test_there_is_a_lowest_week_of_counts_only() -> None:
 
 @dataclass(frozen=True)
 class PlainWeeks:
-    """The rules of design.md section 4 once more, without shortcuts."""
+    """The rules of design.md section 4, implemented without optimizations."""
 
     figures: Mapping[Week, float | None]
     live: Week
 
     @property
     def ordinary(self) -> list[float]:
-        """The figures of the ordinary weeks among the eight before, the newest first."""
+        """Return the figures of the ordinary weeks among the previous eight, the newest first."""
         found = []
         for number in range(1, 9):
             monday = self.live.first - timedelta(weeks=number)
@@ -254,7 +254,7 @@ class PlainWeeks:
 
 
 MONDAYS = st.integers(0, 60).map(lambda number: Week(date(2026, 3, 2)).before(-number))
-"""Live weeks from March 2026 to April 2027: the eight before are in 2026 and 2027."""
+"""Live weeks from March 2026 to April 2027: the eight previous ones are in 2026 and 2027."""
 FIGURES = st.none() | st.integers(0, 10**6)
 
 
@@ -275,7 +275,7 @@ def test_typical_weeks_of_averages(live: Week, figures: list[float]) -> None:
 
 @given(MONDAYS, st.lists(st.integers(0, 10**6), min_size=4, max_size=4), st.integers(2, 10))
 def test_the_typical_week_ignores_one_extreme(live: Week, figures: list[int], factor: int) -> None:
-    """One week of four that is far off moves the median no further than its neighbours."""
+    """An outlier among four weeks changes the median at most to the value of its neighbours."""
     places = [number for number in range(1, 9) if ordinary_week(live.before(number))][:4]
     if len(places) < 4:
         return
@@ -350,7 +350,7 @@ def test_other_weekdays_do_not_count() -> None:
 
 @dataclass(frozen=True)
 class PlainDays:
-    """The rules of design.md section 4 once more, without shortcuts."""
+    """The rules of design.md section 4, implemented without optimizations."""
 
     figures: Mapping[date, float | None]
     live: date
@@ -400,7 +400,7 @@ class PlainDays:
 
 
 def by_day(day: date) -> float:
-    """A figure that tells each day from every other."""
+    """Return a figure that differs for every day."""
     return 1000 + (day - date(2026, 1, 1)).days
 
 
@@ -474,7 +474,7 @@ def test_noise_is_zero_for_an_app_that_repeats_its_weeks() -> None:
 
 
 def test_noise_excludes_the_last_three_ordinary_days() -> None:
-    """A fall of today must not widen what counts as noise."""
+    """A drop of the live day must not increase the noise."""
     live = date(2026, 10, 8)
     window = {date(2026, 10, 8), date(2026, 9, 30), date(2026, 9, 29)}
     fallen = derived(days(live, lambda day: 1 if day in window else noisy(day)), "daily_{}_noise_ratio")
@@ -541,7 +541,7 @@ LIVE_DAYS = st.dates(date(2026, 5, 1), date(2027, 4, 30))
 
 @st.composite
 def known_days(draw: st.DrawFn) -> tuple[date, dict[date, float | None]]:
-    """A live day and the figures before it, with some days unknown and some without the field."""
+    """Return a live day and the figures before it, with some days unknown and some without the field."""
     live = draw(LIVE_DAYS)
     chance = draw(st.randoms(use_true_random=False))
     missing, empty = draw(st.sampled_from([(0.0, 0.0), (0.05, 0.05), (0.3, 0.1), (0.6, 0.0)]))
@@ -581,7 +581,7 @@ def test_every_count_has_figures_of_its_own(known: tuple[date, dict[date, float 
 
 
 def test_reach_covers_all_compared_periods() -> None:
-    """The oldest day that the noise looks at is in reach: after the longest holiday, 56 days before the 31st day."""
+    """The oldest day of the noise ratio is within the lookback: 56 days before the 31st, after the longest holiday."""
     for live in (date(2026, 2, 24), date(2026, 10, 8), date(2026, 10, 12), date(2026, 3, 2)):
         oldest = PlainDays({}, live).ordinary(31)[-1] - timedelta(weeks=8)
         assert (live - oldest).days <= DAILY.lookback

@@ -1,4 +1,4 @@
-"""``healthcheck`` against real servers, plain and TLS, polite and not."""
+"""``healthcheck`` against real servers, plain and TLS, correct and broken."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate that names nobody's address, with its key."""
+    """Return a certificate without the server's address, with its key."""
     folder = tmp_path_factory.mktemp("tls")
-    pair = Authority(folder).sign("server", "somebody.example")
+    pair = Authority(folder).sign("server", "other.example")
     (folder / "both.pem").write_text(pair.key.read_text() + pair.cert.read_text())
     return folder / "both.pem"
 
 
 def context(certificate: Path, version: ssl.TLSVersion, *, demanding: bool = False) -> ssl.SSLContext:
-    """What a TLS server works with; a demanding one wants a client certificate."""
+    """Return the TLS settings of a server; with ``demanding`` it requires a client certificate."""
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     made.load_cert_chain(certificate)
     made.minimum_version = made.maximum_version = version
@@ -43,7 +43,7 @@ def context(certificate: Path, version: ssl.TLSVersion, *, demanding: bool = Fal
 
 @contextmanager
 def serving(status: int, tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """An HTTP server that has one answer for everything; gives its port."""
+    """Run an HTTP server that has one response to everything; yield its port."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -63,7 +63,7 @@ def serving(status: int, tls: ssl.SSLContext | None = None) -> Iterator[int]:
                     request = tls.wrap_socket(request, server_side=True)  # type: ignore[arg-type]
                 super().finish_request(request, client_address)  # type: ignore[arg-type]
             except OSError:
-                pass  # the client spoke no TLS, or showed no certificate
+                pass  # the client did not use TLS, or had no certificate
             finally:
                 request.close()  # type: ignore[attr-defined]
 
@@ -76,8 +76,8 @@ def serving(status: int, tls: ssl.SSLContext | None = None) -> Iterator[int]:
 
 
 @contextmanager
-def speaking(words: bytes | None) -> Iterator[int]:
-    """A port that says these words to everybody and closes; without any it holds its tongue and its connections."""
+def sending(text: bytes | None) -> Iterator[int]:
+    """Yield a port that sends this text to every client and closes; without one it keeps connections open."""
     held: list[socket.socket] = []
 
     def answer(listener: socket.socket) -> None:
@@ -87,9 +87,9 @@ def speaking(words: bytes | None) -> Iterator[int]:
             except OSError:
                 return
             held.append(client)
-            if words is not None:
+            if text is not None:
                 client.recv(1024)
-                client.sendall(words)
+                client.sendall(text)
                 client.close()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -136,16 +136,16 @@ DEAD = {
 }
 
 
-@pytest.mark.parametrize("words", DEAD.values(), ids=DEAD)
-def test_server_without_http_and_tls_is_unhealthy(words: bytes, capsys: pytest.CaptureFixture[str]) -> None:
-    with speaking(words) as port:
+@pytest.mark.parametrize("text", DEAD.values(), ids=DEAD)
+def test_server_without_http_and_tls_is_unhealthy(text: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+    with sending(text) as port:
         assert checked(port) == 1
     assert capsys.readouterr().err.startswith(f"127.0.0.1:{port}: no response: ")
 
 
 def test_silent_port_times_out(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("exporter.cli.health._SECONDS", 0.2)
-    with speaking(None) as port:
+    with sending(None) as port:
         assert checked(port) == 1
     assert capsys.readouterr().err == f"127.0.0.1:{port}: no response: timed out\n"
 
@@ -163,7 +163,7 @@ def test_tls_without_http_is_unhealthy(certificate: Path, capsys: pytest.Capture
                             wrapped.recv(1024)
                             wrapped.sendall(b"* OK IMAP4rev1 ready\r\n")
                     except ssl.SSLError:
-                        pass  # it spoke plain HTTP
+                        pass  # it used plain HTTP
 
         thread = threading.Thread(target=answer)
         thread.start()

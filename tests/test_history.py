@@ -39,7 +39,7 @@ def stored(period: Period, visitors: int | None, first_seen: float = 1.0, report
 
 
 def history(figures: dict[int, int | None], report: Report = WEEKLY) -> History:
-    """A history with these visitors, by the number of periods before the live one."""
+    """Return a history with these visitors, by the number of periods before the live one."""
     live = LIVE_PERIODS[report.name]
     return History.of(report, [stored(live.before(number), figures[number], report=report) for number in figures])
 
@@ -49,7 +49,7 @@ def course(history: History, length: int = REACH + 1) -> list[float | None]:
 
 
 def visitors(history: History) -> dict[Period, float | None]:
-    """The visitors of every period, the oldest first."""
+    """Return the visitors of every period, the oldest first."""
     return {period: history.value(period, VISITORS) for period in reversed(history.periods)}
 
 
@@ -146,7 +146,7 @@ def test_a_revision_replaces_the_whole_row() -> None:
 
 
 def test_a_nan_is_unknown() -> None:
-    """The store and the protocol refuse it before; packed, it is what marks a gap."""
+    """The store and the protocol reject it earlier; in a packed history NaN marks a gap."""
     strange = Reading(WEEKLY, LIVE, (1, 2, float("nan"), 4, 5.5, float("nan"), 7.5))
     found = History.of(WEEKLY, [StoredReading(strange, 1.0)]).reading(LIVE)
     assert found is not None
@@ -190,7 +190,7 @@ def test_course_starts_with_a_known_value_and_has_the_newest() -> None:
     st.lists(st.tuples(st.integers(-40, 140), st.none() | st.integers(0, 2**53)), max_size=30),
 )
 def test_any_readings_in_any_order(report: Report, rows: list[tuple[int, int | None]]) -> None:
-    """A history is the readings within reach of the newest one; of two of one period it has the later."""
+    """A history has the readings within the lookback of the newest one; of two of one period it has the later."""
     live = LIVE_PERIODS[report.name]
     found, expected = History(report), {}
     for number, figure in rows:
@@ -218,7 +218,7 @@ def test_newest_history_and_revisions_reach_the_history() -> None:
 
 @pytest.mark.parametrize("wanted", [2, 9, 100])
 def test_the_history_survives_a_restart(tmp_path: Path, wanted: int) -> None:
-    """However few periods are wanted, all within reach are read."""
+    """All periods within the lookback are read, even if fewer are wanted."""
     store = Store(str(tmp_path), "api.weixin.qq.com", lambda: NOW)
     tracker = ReportTracker(APP, WEEKLY, History(WEEKLY))
     for weeks in (*range(40), 2):

@@ -1,4 +1,4 @@
-"""The exporter as a process, under attack: it answers scrapes meanwhile, and afterwards it is as it was before."""
+"""The exporter as a process under attack: it serves scrapes, and afterwards uses as few resources as before."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
     from measured import Measured
 
 APPS, REPORTS = scaled((1700, ["weekly", "daily", "monthly"]), (5000, ["weekly"]))
-"""Both make a page of the same size; fewer apps are read sooner."""
+"""Both have a page of the same size; fewer apps load faster."""
 LARGE = 3_000_000
-"""Bytes that the page has at least: more than any socket holds for a client that does not read."""
+"""Minimum bytes of the page: more than the buffers of a socket whose client does not read."""
 WITHIN = 1.0
-"""Seconds: a scrape answers at the latest, whatever goes on."""
+"""Seconds that a scrape may take during any attack."""
 SCRAPES = scaled(3, 5)
-"""So many are made during an attack; the median counts, for the machine may be busy with other things."""
+"""Scrapes during an attack; the median is compared, because the machine may be busy."""
 BETWEEN = 0.1
 """Seconds between two of them."""
 PEAK = 64.0
@@ -57,7 +57,7 @@ PEAK = 64.0
 LIMITS = Limits()
 A_MINUTE = timedelta(seconds=59)
 GRACE = 4.0
-"""Seconds after a deadline: the server looks once a second, and so does the test."""
+"""Seconds after a deadline: server and test check once a second."""
 
 POST = b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
 HALF = b"GET / HTTP/1.1\r\nHost: h\r\nX-Name: "
@@ -72,7 +72,7 @@ ATTACKS: dict[str, Attack] = {
     "50 that do not read": waiting(50, METRICS),
     "50 that do not read the status page": waiting(50, b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
     "50 that pipeline and do not read": waiting(50, METRICS * 50),
-    "600 silent connections, more than the cap": waiting(600),
+    "600 silent connections, more than the limit": waiting(600),
     "endless headers": busy(endless_headers),
     "1 MiB of headers": busy(expecting(MIB_OF_HEADERS, b"HTTP/1.1 431 ")),
     "a request line of 70 kB": busy(expecting(b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n", b"HTTP/1.1 431 ")),
@@ -89,7 +89,7 @@ ATTACKS: dict[str, Attack] = {
     "500 connections that reset": busy(resets, pause=1),
 }
 HELLO = bytes.fromhex("1603010200010001fc0303")
-"""How a TLS handshake begins: a record of 512 bytes."""
+"""The start of a TLS handshake: a record of 512 bytes."""
 
 ATTACKS_ON_TLS: dict[str, Attack] = {
     "200 silent before the handshake": waiting(200, handshake=False),
@@ -105,7 +105,7 @@ ATTACKS_ON_TLS: dict[str, Attack] = {
 
 @dataclass(frozen=True)
 class AttackedExporter:
-    """An exporter that looks after many apps, of which WeChat says nothing: a large page, and calls that hang."""
+    """Run an exporter with many apps whose requests hang: a large page, and calls in flight."""
 
     exporter: Running
     target: Target
@@ -115,7 +115,7 @@ class AttackedExporter:
         return self.exporter.process.pid
 
     def assert_quiet(self) -> None:
-        """At most one line a minute was logged of each kind, and nothing of a fault."""
+        """Require at most one log line a minute of each kind, and no internal error."""
         last: dict[str, datetime] = {}
         for line in self.exporter.log:
             moment, message = re.match(r'ts=(\S+) .*?msg=("[^"]*"|\S+)', line).groups()  # type: ignore[union-attr]
@@ -134,7 +134,7 @@ def attacked_exporter(folder: Path, *, secured: bool) -> Iterator[AttackedExport
         (folder / "config.yaml").write_text(json.dumps(main))
         (folder / "config.yaml").chmod(0o600)
         session, flags, context = requests.Session(), [], None
-        session.trust_env = False  # or the environment has its own authorities
+        session.trust_env = False  # or the environment sets other CAs
         if secured:
             authority = Authority(folder)
             authority.sign("server", "localhost", "127.0.0.1")
@@ -154,13 +154,13 @@ def attacked_exporter(folder: Path, *, secured: bool) -> Iterator[AttackedExport
 
 def test_documented_limits_are_those_of_the_server() -> None:
     promise = " ".join((Path(__file__).parent.parent / "SECURITY.md").read_text().split())
-    for words in (
+    for limit in (
         f"{LIMITS.connections} connections at once",
         f"headers ({LIMITS.header_seconds:.0f} s), bodies ({LIMITS.body_seconds:.0f} s)",
         f"reading a response ({LIMITS.write_seconds:.0f} s) and idling ({LIMITS.idle_seconds:.0f} s)",
         f"{LIMITS.header_bytes // 1024} KiB of headers, {LIMITS.body_bytes // 1024} KiB of body",
     ):
-        assert words in promise, words
+        assert limit in promise, limit
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +260,7 @@ def test_exporter_stops_within_2_seconds_under_attack(tmp_path: Path, *, tls: bo
 def row(
     name: str, attacked: AttackedExporter, scrapes: list[float], before: Footprint, after: Footprint
 ) -> dict[str, object]:
-    """What is printed of an attack."""
+    """Return the printed row of an attack."""
     return {
         "attack": name,
         "TLS": "yes" if attacked.target.tls else "no",

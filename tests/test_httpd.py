@@ -1,10 +1,11 @@
-"""The server's promises, each over real sockets."""
+"""The HTTP server over real sockets: limits, deadlines, errors."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import gc
+import math
 import os
 import resource
 import socket
@@ -41,6 +42,7 @@ from sockets import (
 )
 
 from exporter.httpd import Headers, Limits, ListenError, Request, Response, Server, parse_address
+from exporter.httpd.connections import Connection
 from exporter.httpd.server import _Listener
 
 if TYPE_CHECKING:
@@ -84,9 +86,9 @@ def test_address_is_parsed_and_formatted_unchanged(text: str, host: str, port: i
     assert (address.host, address.port, str(address)) == (host, port, text)
 
 
-@pytest.mark.parametrize(("text", "words"), NO_ADDRESSES)
-def test_a_malformed_address_is_named_in_its_error(text: str, words: str) -> None:
-    with pytest.raises(ListenError, match=words) as caught:
+@pytest.mark.parametrize(("text", "message"), NO_ADDRESSES)
+def test_malformed_address_is_named_in_its_error(text: str, message: str) -> None:
+    with pytest.raises(ListenError, match=message) as caught:
         parse_address(text)
     assert repr(text) in str(caught.value)
 
@@ -157,8 +159,8 @@ def test_every_address_of_a_server_is_served() -> None:
 
 
 def test_address_in_use_is_named_and_bound_ones_are_released() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = occupied.getsockname()[1]
         with pytest.raises(ListenError, match=f"^cannot listen on 127.0.0.1:{port}: .* already in use$"):
             Server(["127.0.0.1:0", f"127.0.0.1:{port}"], echo)
 
@@ -171,9 +173,9 @@ UNUSABLE_ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize(("texts", "words"), UNUSABLE_ADDRESSES)
-def test_unusable_address_is_a_clear_error(texts: list[str], words: str) -> None:
-    with pytest.raises(ListenError, match=words):
+@pytest.mark.parametrize(("texts", "message"), UNUSABLE_ADDRESSES)
+def test_unusable_address_is_a_clear_error(texts: list[str], message: str) -> None:
+    with pytest.raises(ListenError, match=message):
         Server(texts, echo)
 
 
@@ -200,14 +202,14 @@ ACCEPTED = [
 ]
 
 
-@pytest.mark.parametrize(("sent", "said"), ACCEPTED)
-def test_handler_gets_the_request_and_the_connection_stays_open(sent: bytes, said: bytes) -> None:
+@pytest.mark.parametrize(("sent", "expected"), ACCEPTED)
+def test_handler_gets_the_request_and_the_connection_stays_open(sent: bytes, expected: bytes) -> None:
     with serving() as server, connect(server) as client:
         for _ in range(2):
             client.sendall(sent)
             answer = next_response(client)
-            assert (answer.status, answer.body) == (200, said)
-            assert answer.headers["Content-Length"] == str(len(said))
+            assert (answer.status, answer.body) == (200, expected)
+            assert answer.headers["Content-Length"] == str(len(expected))
             assert answer.headers["Date"].endswith(" GMT")
             assert "Server" not in answer.headers
             assert "Connection" not in answer.headers
@@ -231,10 +233,10 @@ def test_connection_is_closed_after_the_response_on_request(sent: bytes) -> None
 
 
 def test_request_headers_ignore_case_and_are_joined() -> None:
-    def tell(request: Request) -> Response:
+    def respond(request: Request) -> Response:
         return Response(200, (), f"{request.headers['x-ONE']}|{request.headers.get('none')}".encode())
 
-    with serving(tell) as server:
+    with serving(respond) as server:
         sent = b"GET / HTTP/1.1\r\nHost: h\r\nX-One:  a \r\nx-one: b\r\nConnection: close\r\n\r\n"
         assert fetch(server, sent).body == b"a, b|None"
 
@@ -363,8 +365,8 @@ def test_rejected_request_gets_a_plain_error_and_is_closed(
         return echo(request)
 
     with serving(count) as server:
-        whole = sent if b"\r\n\r\n" in sent or len(sent) > 100 else sent + b"\r\n"
-        head, body = exchange(server, whole).split(b"\r\n\r\n")
+        request = sent if b"\r\n\r\n" in sent or len(sent) > 100 else sent + b"\r\n"
+        head, body = exchange(server, request).split(b"\r\n\r\n")
         assert not handled
         assert still_responds(server)
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
@@ -398,7 +400,17 @@ def test_table_of_deadlines_is_complete() -> None:
 
 
 @pytest.mark.parametrize(("limit", "act"), [row[1:] for row in DEADLINES], ids=[row[0] for row in DEADLINES])
-def test_slow_client_is_disconnected_at_its_deadline(limit: str, act: Act, capfd: pytest.CaptureFixture[str]) -> None:
+def test_slow_client_is_disconnected_at_its_deadline(
+    limit: str, act: Act, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deadlines: set[float] = set()
+    set_deadline = Connection.set_deadline
+
+    def recorded(connection: Connection, seconds: float = math.inf) -> None:
+        deadlines.add(seconds)
+        set_deadline(connection, seconds)
+
+    monkeypatch.setattr(Connection, "set_deadline", recorded)
     large = b"x" * 16_000_000
 
     def drops() -> Iterator[bytes]:
@@ -427,6 +439,8 @@ def test_slow_client_is_disconnected_at_its_deadline(limit: str, act: Act, capfd
             rest(client)
         assert still_responds(server)
     assert took > 0.25
+    assert 0.3 in deadlines
+    assert deadlines <= {0.3, 60.0, math.inf}, "the limits themselves"
     assert capfd.readouterr() == ("", "")
 
 
@@ -477,9 +491,10 @@ def test_deadlines_are_checked_at_a_tenth_of_the_shortest() -> None:
     assert Limits(write_seconds=2.0).tick == pytest.approx(0.2)
 
 
-# --- the cap ---------------------------------------------------------------------------------------------
+# --- the limit of connections
+# ---------------------------------------------------------------------------------------------
 
-CAP = [
+EVICTIONS = [
     (("silent", "half", "idle"), 0),
     (("half", "silent", "busy"), 0),
     (("idle", "busy", "silent"), 0),
@@ -490,7 +505,7 @@ CAP = [
 ]
 
 
-@pytest.mark.parametrize(("states", "victim"), CAP)
+@pytest.mark.parametrize(("states", "victim"), EVICTIONS)
 def test_oldest_incomplete_connection_is_closed_at_the_cap(states: tuple[str, ...], victim: int) -> None:
     """The newest connection is never closed."""
     entered, release = [], threading.Event()
@@ -528,7 +543,7 @@ def test_flood_of_connections_is_limited_to_the_cap() -> None:
         assert not is_closed(clients[-1], 0.05)
 
 
-# --- crowds ----------------------------------------------------------------------------------------------
+# --- many clients ----------------------------------------------------------------------------------------------
 
 
 def test_400_incomplete_requests_do_not_delay_a_response() -> None:
@@ -576,7 +591,7 @@ def test_resets_at_every_stage_log_nothing_and_leak_nothing(capfd: pytest.Captur
 
 @contextlib.contextmanager
 def no_descriptor_left() -> Iterator[None]:
-    gc.collect()  # or it gives descriptors back meanwhile
+    gc.collect()  # or it frees descriptors meanwhile
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     highest = max(int(name) for name in os.listdir("/proc/self/fd"))  # noqa: PTH208 - names alone, no paths
     resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
@@ -620,14 +635,14 @@ def test_idle_connection_is_closed_if_descriptors_run_out() -> None:
 
 # --- answers ---------------------------------------------------------------------------------------------
 
-WHOLE = (b"one ", b"", b"two")
-CHUNKS = list(WHOLE)
+BODY = (b"one ", b"", b"two")
+CHUNKS = list(BODY)
 ENDS = [
     ("bytes", Response(200, (), b"one two"), b"\r\n\r\none two", True),
     ("bytes and Connection: close", Response(200, (("Connection", "close"),), b"one two"), b"\r\n\r\none two", False),
-    ("pieces", Response(200, (), CHUNKS), b"\r\n\r\n4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n", True),
-    ("pieces with their length", Response(200, (("Content-Length", "7"),), CHUNKS), b"\r\n\r\none two", True),
-    ("pieces that are all there", Response(200, (), WHOLE), b"\r\nContent-Length: 7\r\n\r\none two", True),
+    ("chunks", Response(200, (), CHUNKS), b"\r\n\r\n4\r\none \r\n3\r\ntwo\r\n0\r\n\r\n", True),
+    ("chunks with their length", Response(200, (("Content-Length", "7"),), CHUNKS), b"\r\n\r\none two", True),
+    ("chunks that are all there", Response(200, (), BODY), b"\r\nContent-Length: 7\r\n\r\none two", True),
 ]
 
 
@@ -742,10 +757,10 @@ def fail_with(error: Exception) -> Callable[[Request], Response]:
 
 
 FAILURES = [
-    ValueError("a fault"),
-    OSError(errno.ENOENT, "a fault"),
-    TimeoutError("a fault"),
-    BrokenPipeError("a fault"),
+    ValueError("a bug"),
+    OSError(errno.ENOENT, "a bug"),
+    TimeoutError("a bug"),
+    BrokenPipeError("a bug"),
 ]
 
 
@@ -783,7 +798,7 @@ def test_failing_log_does_not_change_the_response(monkeypatch: pytest.MonkeyPatc
             raise BrokenPipeError
 
     monkeypatch.setattr("exporter.httpd.server._log", Broken())
-    with serving(fail_with(ValueError("a fault"))) as server:
+    with serving(fail_with(ValueError("a bug"))) as server:
         assert exchange(server, b"GET /bad HTTP/1.1\r\nHost: h\r\n\r\n").startswith(b"HTTP/1.1 500 ")
         assert still_responds(server)
 
@@ -793,14 +808,14 @@ def cannot_start(*_: object) -> None:
 
 
 def dies_before_it_begins(*_: object) -> None:
-    """What happens when memory is short at the moment at which a thread starts: nothing says that it never ran."""
+    """If memory is short when a thread starts, no error reports that it never ran."""
 
 
 @pytest.mark.parametrize(("start", "logged"), [(cannot_start, ["thread start failed"]), (dies_before_it_begins, [])])
 def test_worker_that_cannot_start_affects_only_its_client(
     monkeypatch: pytest.MonkeyPatch, start: Callable[..., None], logged: list[str]
 ) -> None:
-    """Thread.start() would wait for ever for a thread that dies before it reports, and with it the accepting thread."""
+    """Thread.start() would block the accepting thread forever if a new thread ends before it signals its start."""
     with serving(limits=Limits(header_seconds=0.5)) as server, structlog.testing.capture_logs() as logs:
         before = descriptors()
         with monkeypatch.context() as patched:
@@ -814,7 +829,7 @@ def test_worker_that_cannot_start_affects_only_its_client(
 
 
 def test_error_response_to_head_has_no_body() -> None:
-    with serving(fail_with(ValueError("a fault"))) as server, structlog.testing.capture_logs():
+    with serving(fail_with(ValueError("a bug"))) as server, structlog.testing.capture_logs():
         received = exchange(server, b"HEAD /bad HTTP/1.1\r\nHost: h\r\n\r\n")
     assert received.startswith(b"HTTP/1.1 500 ")
     assert received.endswith(b"\r\n\r\n")
@@ -823,7 +838,7 @@ def test_error_response_to_head_has_no_body() -> None:
 def test_body_that_fails_half_way_is_logged_and_reset() -> None:
     def chunks() -> Iterator[bytes]:
         yield b"half"
-        raise ValueError("a fault")
+        raise ValueError("a bug")
 
     with serving(lambda _: Response(200, (), chunks())) as server, structlog.testing.capture_logs() as logs:
         with connect(server) as client:
@@ -844,14 +859,14 @@ def test_stop_is_immediate_with_hanging_handlers() -> None:
         release.wait(PATIENCE)
         return Response(200)
 
-    with serving(hang) as server, connect(server) as silent, connect(server) as asking:
-        asking.sendall(GOOD)
+    with serving(hang) as server, connect(server) as silent, connect(server) as active:
+        active.sendall(GOOD)
         assert entered.wait(PATIENCE)
         begun = time.monotonic()
         server.stop()
         assert time.monotonic() - begun < 2
         assert is_closed(silent)
-        assert is_closed(asking)
+        assert is_closed(active)
         with pytest.raises(ConnectionRefusedError):
             connect(server).close()
         release.set()
@@ -883,9 +898,9 @@ def test_connection_made_before_the_start_is_answered() -> None:
         server.stop()
 
 
-# --- anything at all -------------------------------------------------------------------------------------
+# --- random input -------------------------------------------------------------------------------------
 
-PIECES = [
+FRAGMENTS = [
     b"GET",
     b"HEAD",
     b"POST",
@@ -900,17 +915,17 @@ PIECES = [
     b"\r\n",
     b"\r\n\r\n",
 ]
-PIECES += [
+FRAGMENTS += [
     b"Host: h\r\n",
     b"Content-Length: ",
     b"7",
     b"Transfer-Encoding: chunked\r\n",
     b"Expect: 100-continue\r\n",
 ]
-PIECES += [b"Connection: keep-alive\r\n", b":", b"\t", b"\0", b"\xff", GOOD, b"GET / HTTP/1.1\r\nHost: h\r\n"]
+FRAGMENTS += [b"Connection: keep-alive\r\n", b":", b"\t", b"\0", b"\xff", GOOD, b"GET / HTTP/1.1\r\nHost: h\r\n"]
 ANYTHING = st.one_of(
     st.binary(max_size=300),
-    st.lists(st.sampled_from(PIECES) | st.binary(max_size=3), max_size=40).map(b"".join),
+    st.lists(st.sampled_from(FRAGMENTS) | st.binary(max_size=3), max_size=40).map(b"".join),
 )
 
 

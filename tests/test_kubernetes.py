@@ -1,4 +1,4 @@
-"""``deploy/kubernetes``, checked against the program, the image and itself, and with kubectl against Kubernetes."""
+"""``deploy/kubernetes``, compared with the program and the image, and validated with kubectl."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ JOB = "wechat-miniprogram"
 (*_, IMAGE) = stages((FOLDER.parents[1] / "Dockerfile").read_text())
 KINDS = {"Deployment", "PersistentVolumeClaim", "PrometheusRule", "Service", "ServiceMonitor"}
 
-# kustomize puts the resources together from these files and the generated ConfigMap.
+# kustomize builds the resources from these files and the generated ConfigMap.
 
 
 def document(kind: str) -> Any:  # noqa: ANN401 (as YAML has it)
@@ -43,7 +43,7 @@ VOLUMES = {volume["name"]: volume for volume in POD["volumes"]}
 
 
 def values(tree: object, key: str) -> Iterator[object]:
-    """Every value under a key, however deep."""
+    """Yield every value of a key, at any depth."""
     if isinstance(tree, dict):
         for name, value in tree.items():
             if name == key:
@@ -142,7 +142,7 @@ def test_mounts_match_the_arguments() -> None:
     assert OPTIONS.config_file == Path(MOUNTS["config"]["mountPath"]) / "config.yaml"
     assert MOUNTS["config"]["readOnly"] is MOUNTS["secrets"]["readOnly"] is True
     paths = [PurePosixPath(mount["mountPath"]) for mount in MOUNTS.values()]
-    assert [(a, b) for a in paths for b in paths if a in b.parents] == [], "no volume lies in another"
+    assert [(a, b) for a in paths for b in paths if a in b.parents] == [], "no volume is mounted inside another"
 
 
 def test_each_volume_has_its_source() -> None:
@@ -225,7 +225,7 @@ def test_kustomize_build_mounts_the_generated_configuration() -> None:
 
 
 def missing(ours: object, theirs: object, path: str = "") -> list[str]:
-    """Return what theirs lacks of ours: Kubernetes drops the fields that a type does not have."""
+    """Return the fields that Kubernetes dropped because the type does not have them."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         return [
             line
@@ -255,4 +255,4 @@ def test_kubernetes_types_know_every_field(kind: str, setting: tuple[str, str], 
     misspelt["spec"]["selektor"] = misspelt["spec"]["selector"]
     (tmp_path / "misspelt.yaml").write_text(yaml.safe_dump(misspelt))
     (read,) = kubectl("set", verb, "--local", "--filename", tmp_path / "misspelt.yaml", *what, "--output=yaml")
-    assert missing(misspelt, read) == [".spec.selektor"], "a field it does not know does not come back"
+    assert missing(misspelt, read) == [".spec.selektor"], "an unknown field is dropped"

@@ -1,4 +1,4 @@
-"""The house rules that a machine can hold: imports look down, each door to the world is one room's."""
+"""The rules of the structure that a test can check: imports go to lower layers, each external module has one owner."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LAYERS = {
     "exporter.cli": 10,
     "exporter.__main__": 11,
 }
-"""CONTRIBUTING.md draws this house."""
+"""CONTRIBUTING.md lists these layers."""
 
 WECHAT = {
     "exporter.wechat": 0,
@@ -70,11 +70,11 @@ RESTRICTED_IMPORTS = {
     "ssl": {"exporter.config", "exporter.httpd", "exporter.wechat", "exporter.cli"},
     "prometheus_client": {"exporter.metrics", "exporter.web"},
 }
-"""Who may import what leads out of the house."""
+"""The packages that may import each module with external effects."""
 
 
 def package(module: str, packages: dict[str, int]) -> str:
-    """The room a module lies in: the longest name in the table that it begins with."""
+    """Return the package of a module: the longest name in the table that is a prefix of its name."""
     return max((name for name in packages if module == name or module.startswith(f"{name}.")), key=len)
 
 
@@ -84,13 +84,13 @@ def imports(tree: ast.Module) -> set[str]:
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, "imports name their module in full"
+            assert node.level == 0, "imports are absolute"
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
 def named(module: str) -> str:
-    """The module that an imported name lies in."""
+    """Return the module that defines an imported name."""
     while module not in MODULES:
         module = module.rpartition(".")[0]
     return module
@@ -126,7 +126,7 @@ def test_each_external_import_is_allowed_in_its_package_only(module: str) -> Non
 
 
 SINGLE_REPORTS = {"WEEKLY", "DAILY", "MONTHLY"}
-"""Named only where a single report is meant: in the catalogue, in alerts and on the dashboard."""
+"""Single reports are named only in the catalogue, in alerts and on the dashboard."""
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -157,7 +157,7 @@ def test_only_one_module_catches_every_exception() -> None:
         for node in ast.walk(tree)
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"})
-        and ast.unparse(node.body[-1]) != "raise"  # that one tidies up and lets the error go on
+        and ast.unparse(node.body[-1]) != "raise"  # it cleans up and raises the error again
     ]
     assert broad == ["exporter.guard"]
     assert [module for module in MODULES if "suppress(Exception" in source(module)] == []

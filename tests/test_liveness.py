@@ -50,7 +50,7 @@ def test_threads_with_progress_do_not_end_the_process() -> None:
     beats = iter(range(10**6))
     detector = StallDetector(
         {"busy": lambda: next(beats) // 10}, seconds=0.12, leave=left.append
-    )  # a round in ten checks
+    )  # one iteration in ten checks
     stopping = threading.Event()
     thread = threading.Thread(target=detector.run, args=(stopping,))
     thread.start()
@@ -72,7 +72,7 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 def test_an_exporter_whose_log_hangs_ends_with_exit_code_1(tmp_path: Path) -> None:
-    """Nobody reads the log: 64 KiB of it stop the poller, and even the message that it has stopped."""
+    """The log is not read: after 64 KiB the poller blocks, and so does the message about it."""
     assert STALL_SECONDS == 60
     with served(REFUSED) as (_, base_url):
         write_configuration(tmp_path, base_url, REFUSED)
@@ -99,7 +99,7 @@ def test_a_locked_store_does_not_delay_listening(tmp_path: Path) -> None:
         answers: dict[str, int] = {}
 
         def probe() -> None:
-            """As a supervisor would, from the first moment."""
+            """Send requests as a supervisor does, from the start on."""
             while not (line := next((line for line in list(log) if "listening" in line), "")):
                 time.sleep(0.01)
             address = line.split("addresses=")[1].split()[0]

@@ -48,7 +48,7 @@ def test_only_lines_of_the_level_or_above_are_written(stream: io.StringIO, level
     logs.configure(level, "logfmt", stream)
     log = structlog.get_logger()
     for write in (log.debug, log.info, log.warning, log.error):
-        write("words")
+        write("a message")
     assert stream.getvalue().count("\n") == lines
 
 
@@ -74,11 +74,11 @@ def test_tokens_and_secrets_are_redacted_in_every_line(stream: io.StringIO, text
     logs.configure("info", form, stream)
     log = structlog.get_logger()
     log.info(text)
-    log.info("words", error=text)
+    log.info("a message", error=text)
     try:
         raise ValueError(text)  # noqa: TRY301 (it is what is logged)
     except ValueError:
-        log.exception("a fault")
+        log.exception("a bug")
     assert HIDDEN not in stream.getvalue()
     assert stream.getvalue().count("<SECRET>") >= 3
 
@@ -89,13 +89,13 @@ HOSTILE = ["a\nlevel=error msg=forged", "a\r\nb", 'a" level=error b="', "a\x1b[3
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_value_stays_one_field_of_one_line(stream: io.StringIO, name: str) -> None:
     logs.configure("info", "logfmt", stream)
-    structlog.get_logger().info("words", name=name)
+    structlog.get_logger().info("a message", name=name)
     assert len(stream.getvalue().splitlines()) == 1
     fields = re.findall(r'(?:^| )(\w+)=(?:"(?:[^"\\]|\\.)*"|[^" ]*)', stream.getvalue())
     assert fields == ["ts", "level", "msg", "name"]
     assert "\x1b" not in stream.getvalue()
     logs.configure("info", "json", stream)
-    structlog.get_logger().info("words", name=name)
+    structlog.get_logger().info("a message", name=name)
     assert set(json.loads(stream.getvalue().splitlines()[-1])) == {"ts", "level", "msg", "name"}
 
 
@@ -108,7 +108,7 @@ def test_broken_log_stream_is_ignored() -> None:
             raise ValueError("closed")
 
     logs.configure("info", "logfmt", Broken())
-    structlog.get_logger().info("words")
+    structlog.get_logger().info("a message")
     structlog.reset_defaults()
 
 
@@ -122,7 +122,7 @@ FIELD = re.compile(r'(\w+)=("(?:[^"\\]|\\.)*"|[^ ]*)(?: |$)')
 
 def of_logfmt(line: str) -> dict[str, str]:
     fields = FIELD.findall(line)
-    assert "".join(f"{name}={value} " for name, value in fields) == f"{line} ", "nothing stands between the fields"
+    assert "".join(f"{name}={value} " for name, value in fields) == f"{line} ", "nothing is between the fields"
     return {name: json.loads(value) if value.startswith('"') else value for name, value in fields}
 
 
@@ -170,7 +170,7 @@ TROUBLESHOOTING = (Path(__file__).parent.parent / "docs" / "troubleshooting.md")
 
 
 def texts(node: ast.expr, module: ast.Module) -> list[str]:
-    """Every text that an expression may come to, as far as its module tells."""
+    """Return every text that an expression may have, as far as its module defines it."""
     if isinstance(node, ast.IfExp):
         return [*texts(node.body, module), *texts(node.orelse, module)]
     if isinstance(node, ast.Name):
@@ -181,7 +181,7 @@ def texts(node: ast.expr, module: ast.Module) -> list[str]:
 
 
 def messages() -> set[str]:
-    """Every message that the exporter may log, those of ``debug`` left out."""
+    """Return every message that the exporter may log, except those of ``debug``."""
     found = set()
     for module in MODULES.values():
         for call in (node for node in ast.walk(module) if isinstance(node, ast.Call)):
@@ -195,8 +195,8 @@ def messages() -> set[str]:
 
 def test_documentation_lists_every_message() -> None:
     (table,) = re.findall(r"\| `msg` \| .*?(?:\n\n|\Z)", TROUBLESHOOTING, re.DOTALL)
-    rows = {words for line in table.strip().splitlines()[2:] for words in line.strip("| ").split(" | ")[0].split("; ")}
-    abridged = {words.removesuffix("…") for words in rows if words.endswith("…")}
-    assert {message for message in messages() if not message.startswith(tuple(abridged))} == rows - {"…"} - {
-        f"{words}…" for words in abridged
+    rows = {name for line in table.strip().splitlines()[2:] for name in line.strip("| ").split(" | ")[0].split("; ")}
+    abridged = {name.removesuffix("…") for name in rows if name.endswith("…")}
+    assert {name for name in messages() if not name.startswith(tuple(abridged))} == rows - {"…"} - {
+        f"{name}…" for name in abridged
     }

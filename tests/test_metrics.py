@@ -1,4 +1,4 @@
-"""What is exposed about apps and their reports, and about the exporter itself."""
+"""The metrics of apps and their reports, and of the exporter itself."""
 
 from __future__ import annotations
 
@@ -118,12 +118,12 @@ def test_lowest_week_needs_six_weeks_and_is_of_counts_only(known: int, expected:
 
 
 def expected_days() -> dict[tuple[str, ...], float]:
-    """Return what is exposed about the days of ``EVERY``, calculated from the contract."""
+    """Return the samples of the days of ``EVERY``, calculated from the contract."""
     of = {(n, place): value for n in range(112) for place, value in enumerate(figures(DAY.before(n)))}
     day, expected = DAY.label, {}
 
     def typical(back: int, place: int) -> float:
-        """The median of the last four ordinary same weekdays."""
+        """Return the median of the last four ordinary same weekdays."""
         same = [back + 7 * n for n in range(1, 9)]
         return median([of[n, place] for n in same if not irregular(n)][:4])
 
@@ -235,7 +235,7 @@ def test_labels_of_each_report() -> None:
 
 
 def test_families_of_reports_that_no_app_fetches_are_absent() -> None:
-    """Not even HELP lines: a person who fetches weeks alone reads nothing of days."""
+    """Not even HELP lines: without the daily report the page has nothing about days."""
     names = {family.name for family in exposed_families(FULL)}
     others = {info.name for report in (DAILY, MONTHLY) for info in of_report(report)}
     others |= {info.name for info in catalogue.thresholds((DAILY,)).values()}
@@ -279,7 +279,7 @@ def test_reports_of_one_kind_of_period_share_its_end() -> None:
 HOLIDAYS = {
     date(2026, 10, 5): (3, 2),  # National Day, 1 to 7 October 2026
     date(2026, 10, 12): (0, 3),
-    date(2026, 12, 28): (None, 0),  # the schedule of 2027 is not out
+    date(2026, 12, 28): (None, 0),  # the schedule of 2027 is not published
     date(2003, 12, 29): (None, None),  # before the package's first year
 }
 
@@ -396,7 +396,7 @@ def test_gzip_is_one_member_with_the_same_bytes(format_: Format) -> None:
 
 
 class Everything:
-    """What prometheus_client would render at once."""
+    """Return the rendering of prometheus_client alone."""
 
     def __init__(self, statuses: list[AppStatus]) -> None:
         self._statuses = statuses
@@ -502,7 +502,7 @@ NOON = DAY.after().start + 12 * 3600
 
 @pytest.fixture
 def made_up() -> Iterator[Report]:
-    """A report that is no part of the exporter: three fields, none of them leading, and one comparison."""
+    """Yield a report that the exporter does not have: three fields, none of them primary, and one comparison."""
     report = Report(
         name="made_up",
         title="Shares",
@@ -520,7 +520,7 @@ def made_up() -> Iterator[Report]:
 
 
 def test_a_registered_report_is_exposed_from_fetch_to_page(made_up: Report, promtool: str) -> None:
-    """Through the simulator, the store, a scrape over HTTP, the JSON and the status page, beside the daily report."""
+    """It works in the simulator, the store, a scrape, the JSON and the status page, beside the daily report."""
     simulated = SimulatedApp("wx1", "secret-of-the-made-up-app")
     with served_simulator([simulated], lambda: NOON) as (wechat, url):
         for day, row in ((DAY, (30, 20, 1.5)), (DAY.before(), (60, 0, 0.5))):
@@ -555,7 +555,7 @@ def test_a_registered_report_is_exposed_from_fetch_to_page(made_up: Report, prom
     assert facts["day"] == DAY.label
     assert facts["figures"] == {"shares": 30, "sharers": 20, "response_seconds": 1.5}
     assert facts["comparison"] == {"day_before": {"shares": 60, "sharers": 0, "response_seconds": 0.5}}
-    assert (facts["derived"], facts["calendar"], facts["trail"]) == ({}, {}, {})
+    assert (facts["derived"], facts["calendar"], facts["history"]) == ({}, {}, {})
     assert '<a href="?report=made_up" aria-current="page">Shares</a>' in page
     assert "each with its change against one day earlier." in page
     assert "<td>30<small>−50.0%</small></td>" in page

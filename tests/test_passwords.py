@@ -1,4 +1,4 @@
-"""Basic authentication: who comes in, how long it takes, and what is remembered."""
+"""Basic authentication: which credentials are accepted, how long it takes, and what is cached."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ USERS = [
     ("long", hash_of(b"x" * 72)),
     ("zero", hash_of(b"a\0b")),
 ]
-"""One for each odd thing that a name or a password may hold."""
+"""One for each unusual content of a name or a password."""
 
 
 def status(guard: Passwords, authorization: str) -> int:
@@ -76,10 +76,10 @@ CREDENTIALS = [
 ]
 
 
-@pytest.mark.parametrize(("said", "expected"), [row[1:] for row in CREDENTIALS], ids=[row[0] for row in CREDENTIALS])
-def test_only_correct_credentials_are_accepted(said: str, expected: int) -> None:
+@pytest.mark.parametrize(("header", "expected"), [row[1:] for row in CREDENTIALS], ids=[row[0] for row in CREDENTIALS])
+def test_only_correct_credentials_are_accepted(header: str, expected: int) -> None:
     guard = Passwords(USERS)
-    assert [status(guard, said) for _ in range(2)] == [expected] * 2  # remembered or not
+    assert [status(guard, header) for _ in range(2)] == [expected] * 2  # cached or not
 
 
 def test_challenge_names_the_scheme_and_quotes_nothing() -> None:
@@ -89,19 +89,19 @@ def test_challenge_names_the_scheme_and_quotes_nothing() -> None:
     assert refused.body == b"user name and password required\n"
 
 
-def seconds(guard: Passwords, *said: str) -> float:
-    """The middle one of the durations of all."""
+def seconds(guard: Passwords, *headers: str) -> float:
+    """Return the median of the durations."""
 
     def one(authorization: str) -> float:
         begun = time.perf_counter()
         guard.challenge(authorization)
         return time.perf_counter() - begun
 
-    return statistics.median(map(one, said))
+    return statistics.median(map(one, headers))
 
 
 def test_unknown_user_takes_as_long_as_a_wrong_password() -> None:
-    """A cached password takes no time."""
+    """A cached password costs no bcrypt check."""
     guard = Passwords([("alice", hash_of(b"right", 9))])
     wrong = seconds(guard, *(basic("alice", f"wrong{n}") for n in range(9)))
     unknown = seconds(guard, *(basic(f"user{n}", "right") for n in range(9)))
@@ -114,14 +114,14 @@ def test_unknown_user_takes_as_long_as_a_wrong_password() -> None:
 def test_unknown_user_is_checked_against_a_fixed_existing_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     hashes = {hash_of(b"right", cost).encode() for cost in (4, 5, 6)}
     guard = Passwords([(f"user{n}", hash_.decode()) for n, hash_ in enumerate(hashes)])
-    asked: list[bytes] = []
+    checked: list[bytes] = []
     check = bcrypt.checkpw
-    monkeypatch.setattr(bcrypt, "checkpw", lambda password, hash_: asked.append(hash_) or check(password, hash_))
+    monkeypatch.setattr(bcrypt, "checkpw", lambda password, hash_: checked.append(hash_) or check(password, hash_))
     strangers = [f"stranger{n}" for n in range(40)]
     for stranger in strangers * 2:
         assert status(guard, basic(stranger, "right")) == 401  # which is the password behind that hash
-    assert asked[:40] == asked[40:]
-    assert set(asked) == hashes
+    assert checked[:40] == checked[40:]
+    assert set(checked) == hashes
 
 
 def test_only_right_passwords_are_cached_and_not_in_plain_text() -> None:
@@ -136,11 +136,11 @@ def test_only_right_passwords_are_cached_and_not_in_plain_text() -> None:
 
 
 def test_cache_accepts_no_other_combination_of_credentials() -> None:
-    """CVE-2022-46146: a cache keyed by user, hash and password run together took one for the other."""
+    """CVE-2022-46146: a cache keyed by the concatenation of user, hash and password confused them."""
     stored = USERS[0][1]
     guard = Passwords(USERS)
     parts = ["alice", stored, "right", "fakepassword", ""]
-    poison = {"".join(pieces) for n in range(1, 4) for pieces in itertools.product(parts, repeat=n)}
+    poison = {"".join(chosen) for n in range(1, 4) for chosen in itertools.product(parts, repeat=n)}
     for user in ("alice", "mallory", *poison):
         for password in ("fakepassword", stored, "wrong"):
             assert status(guard, basic(user, password)) == 401
@@ -172,9 +172,9 @@ def test_flood_of_wrong_passwords_does_not_delay_cached_ones() -> None:
         over.set()
         for attacked in attacks:
             attacked.result()
-    assert known == {200}, "what waits with the others gets 503"
+    assert known == {200}, "a request that waits with the others gets 503"
     assert set(answers) == {401, 503}
-    assert status(guard, basic("alice", "wrong")) == 401  # there is room in the queue again
+    assert status(guard, basic("alice", "wrong")) == 401  # the queue has space again
 
 
 def test_concurrent_checks_of_one_password_are_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,8 +183,8 @@ def test_concurrent_checks_of_one_password_are_done_once(monkeypatch: pytest.Mon
     check = bcrypt.checkpw
     monkeypatch.setattr(bcrypt, "checkpw", lambda password, hash_: checks.append(hash_) or check(password, hash_))
     with ThreadPoolExecutor(passwords._MAX_WAITING) as pool:
-        said = [basic("alice", "right")] * passwords._MAX_WAITING
-        assert set(pool.map(lambda authorization: status(guard, authorization), said)) == {200}
+        headers = [basic("alice", "right")] * passwords._MAX_WAITING
+        assert set(pool.map(lambda authorization: status(guard, authorization), headers)) == {200}
     assert len(checks) == 1
 
 
@@ -197,6 +197,6 @@ def test_cached_password_survives_changes_of_other_users(monkeypatch: pytest.Mon
     monkeypatch.setattr(bcrypt, "checkpw", lambda password, _hash: bool(checked.append(password)))
     assert status(following, basic("alice", "right")) == 200
     assert checked == []
-    assert status(following, basic("bob", "pass:word")) == 401, "his hash is another one"
-    assert status(following, basic("long", "x" * 72)) == 401, "he is out"
+    assert status(following, basic("bob", "pass:word")) == 401, "the hash differs"
+    assert status(following, basic("long", "x" * 72)) == 401, "the removed user is rejected"
     assert len(checked) == 2

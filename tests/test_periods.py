@@ -190,9 +190,9 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize(("period", "name", "words", "iso"), NAMES)
-def test_period_has_a_kind_readable_name_and_iso_form(period: Period, name: str, words: str, iso: str) -> None:
-    assert (period.NAME, period.display_name, period.iso) == (name, words, iso)
+@pytest.mark.parametrize(("period", "name", "readable", "iso"), NAMES)
+def test_period_has_a_kind_readable_name_and_iso_form(period: Period, name: str, readable: str, iso: str) -> None:
+    assert (period.NAME, period.display_name, period.iso) == (name, readable, iso)
 
 
 NO_REF_DATES = [
@@ -209,7 +209,7 @@ NO_REF_DATES = [
 
 @pytest.mark.parametrize(("kind", "text"), NO_REF_DATES)
 def test_invalid_ref_date_is_rejected(kind: type[Period], text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 (the words differ by cause)
+    with pytest.raises(ValueError):  # noqa: PT011 (the messages differ by cause)
         kind.from_ref_date(text)
 
 
@@ -226,7 +226,7 @@ def test_periods_of_different_kinds_are_never_equal() -> None:
 @given(MONDAYS, st.sampled_from("-–—~_/ "))
 def test_ref_date_is_parsed_with_any_dash(monday: date, dash: str) -> None:
     week = Week(monday)
-    if dash != "_":  # a word character is no dash
+    if dash != "_":  # a letter or underscore is no dash
         assert Week.from_ref_date(f"{week.begin_date}{dash}{week.end_date}") == week
 
 
@@ -246,7 +246,7 @@ INVALID_WEEKS = [
 
 @pytest.mark.parametrize("text", INVALID_WEEKS)
 def test_ref_date_that_is_no_natural_week_is_rejected(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 (the words differ by cause)
+    with pytest.raises(ValueError):  # noqa: PT011 (the messages differ by cause)
         Week.from_ref_date(text)
 
 
@@ -259,16 +259,16 @@ def test_only_a_monday_begins_a_week() -> None:
         Week(date(2026, 11, 24))
 
 
-WORDS = [
+READABLE_NAMES = [
     (date(2026, 11, 16), "16-22 Nov 2026"),
     (date(2026, 11, 30), "30 Nov-6 Dec 2026"),
     (date(2025, 12, 29), "29 Dec 2025-4 Jan 2026"),
 ]
 
 
-@pytest.mark.parametrize(("monday", "words"), WORDS)
-def test_readable_name_of_a_week_shows_its_days(monday: date, words: str) -> None:
-    assert Week(monday).display_name == words
+@pytest.mark.parametrize(("monday", "readable"), READABLE_NAMES)
+def test_readable_name_of_a_week_shows_its_days(monday: date, readable: str) -> None:
+    assert Week(monday).display_name == readable
 
 
 @pytest.mark.usefixtures("_zone")

@@ -281,19 +281,19 @@ def test_the_queue_orders_newest_then_newer_history() -> None:
         ("new", FetchPlan(2.0, W46, history=True), 99.0),
     ):
         queue.put((name, "weekly"), next_plan, newest_at, 0)
-    taken = [queue.take_due(5.0) for _ in range(5)]
-    assert taken == [("soon", "weekly"), ("new", "weekly"), ("older week", "weekly"), ("old", "weekly"), None]
+    due = [queue.take_due(5.0) for _ in range(5)]
+    assert due == [("soon", "weekly"), ("new", "weekly"), ("older week", "weekly"), ("old", "weekly"), None]
     assert queue.take_due(9.0) == ("later", "weekly")
 
 
 def test_the_queue_orders_equal_entries_by_rank() -> None:
-    """Due at one moment, the weekly reports of all apps come first, those of one report as they were entered."""
+    """If all are due at once, the weekly reports come first; equal reports keep the order of their entries."""
     queue = FetchQueue()
     newest = [(appid, report) for report in ("weekly", "daily", "monthly") for appid in ("wx1", "wx2")]
     for appid, report in reversed(newest):
         queue.put((appid, report), FetchPlan(5.0, W47), 5.0, ["weekly", "daily", "monthly"].index(report))
-    taken = [queue.take_due(5.0) for _ in range(7)]
-    assert taken == [
+    due = [queue.take_due(5.0) for _ in range(7)]
+    assert due == [
         ("wx2", "weekly"),
         ("wx1", "weekly"),
         ("wx2", "daily"),
@@ -309,8 +309,8 @@ def test_the_queue_orders_history_of_all_reports_by_end() -> None:
     queue.put(("wx1", "daily"), FetchPlan(1.0, Day.of(W46.last), history=True), 99.0, 1)
     queue.put(("wx2", "daily"), FetchPlan(1.0, Day.of(W47.first), history=True), 99.0, 1)
     queue.put(("wx1", "weekly"), FetchPlan(1.0, W46, history=True), 99.0, 0)
-    taken = [queue.take_due(5.0) for _ in range(4)]
-    assert taken == [("wx1", "monthly"), ("wx2", "daily"), ("wx1", "weekly"), ("wx1", "daily")]
+    due = [queue.take_due(5.0) for _ in range(4)]
+    assert due == [("wx1", "monthly"), ("wx2", "daily"), ("wx1", "weekly"), ("wx1", "daily")]
 
 
 def test_a_later_entry_of_the_queue_replaces_the_earlier() -> None:
@@ -330,9 +330,9 @@ def test_replaced_entries_do_not_pile_up() -> None:
     for number in range(1000):
         for key in keys:
             queue.put(key, FetchPlan(1.0, W47.before(number), history=True), 99.0 + number, 0)
-        taken = queue.take_due(5.0)
-        assert taken is not None
-        keys = [taken, *(key for key in keys if key != taken)]
+        due = queue.take_due(5.0)
+        assert due is not None
+        keys = [due, *(key for key in keys if key != due)]
     assert len(queue._newest) + len(queue._history) < 50
     assert queue.take_due(5.0) is not None
 
@@ -362,11 +362,11 @@ def test_an_unavailable_period_from_the_future_does_not_count() -> None:
 MONDAY_24, OCTOBER = Day.of(W47.first).before(-7), Month.of(W47.first.replace(month=10, day=1))
 NEWEST: list[tuple[str, Report, float, Period]] = [
     ("a day is wanted ten hours after its end", DAILY, beijing("11-24T10:00"), MONDAY_24),
-    ("until then the day before it", DAILY, beijing("11-24T09:59:59"), MONDAY_24.before()),
+    ("until then the previous day", DAILY, beijing("11-24T09:59:59"), MONDAY_24.before()),
     ("a week on Monday at ten", WEEKLY, beijing("11-23T10:00"), W47),
-    ("until then the week before it", WEEKLY, beijing("11-23T09:59:59"), W46),
+    ("until then the previous week", WEEKLY, beijing("11-23T09:59:59"), W46),
     ("a month on the first at ten", MONTHLY, beijing("11-01T10:00"), OCTOBER),
-    ("until then the month before it", MONTHLY, beijing("11-01T09:59:59"), OCTOBER.before()),
+    ("until then the previous month", MONTHLY, beijing("11-01T09:59:59"), OCTOBER.before()),
 ]
 
 

@@ -41,7 +41,7 @@ VALUES = (1, 2, 3, 4, 5.0, 6.0, 7.0)
 
 
 class Steps:
-    """Counts the steps of a poller and its internal errors."""
+    """Count the steps of a poller and its internal errors."""
 
     def __init__(self) -> None:
         self.ticks: list[float] = []
@@ -53,7 +53,7 @@ class Steps:
 
 
 class Scripted:
-    """Returns what a script says, and remembers what was fetched: the network is not what these tests are about."""
+    """Return scripted results and record the fetches: these tests do not need the network."""
 
     def __init__(self, script: Callable[[App, Report, Period], Outcome] | None = None) -> None:
         self.fetched: list[tuple[str, Period]] = []
@@ -117,8 +117,8 @@ Polled = "Callable[..., tuple[Poller, Steps, Store]]"
 
 
 def configured(apps: int, reports: tuple[Report, ...], fetch: Fetch) -> Config:
-    way = Datacube(AppSecret(LiteralSecret("s")))
-    return Config(apps=tuple(App(f"wx{number}", way, reports=reports) for number in range(apps)), fetch=fetch)
+    access = Datacube(AppSecret(LiteralSecret("s")))
+    return Config(apps=tuple(App(f"wx{number}", access, reports=reports) for number in range(apps)), fetch=fetch)
 
 
 def test_newest_weeks_of_all_apps_come_before_any_history(polled: Polled) -> None:
@@ -305,7 +305,7 @@ def test_a_week_without_data_is_requested_again_after_a_month(tmp_path: object) 
 
 
 def test_weeks_requested_with_a_clock_ahead_are_not_lost(tmp_path: Path) -> None:
-    """The clock is a month ahead at first; WeChat's 61501 for weeks that are not over proves nothing later."""
+    """The clock is a month ahead at first; WeChat's 61501 for weeks that are not over has no effect later."""
     right = FakeClock(NOW)
     wrong = FakeClock(NOW + 30 * DAY)
     app = SimulatedApp("wx1", "s" * 20)
@@ -330,7 +330,7 @@ def test_weeks_requested_with_a_clock_ahead_are_not_lost(tmp_path: Path) -> None
 
 
 def test_a_final_gap_from_a_clock_ahead_is_requested_again(tmp_path: Path) -> None:
-    """Where the server does not say its time, the conclusion ends when the clock is set back."""
+    """If the server sends no Date, setting the clock back discards the conclusion."""
     right, ours = FakeClock(NOW), FakeClock(NOW + 30 * DAY)
     app = SimulatedApp("wx1", "s" * 20)
     with served([app], right) as (_, base_url), wired([app], base_url, ours, str(tmp_path), history_weeks=9) as engine:
@@ -423,12 +423,12 @@ def test_an_internal_error_with_one_result_loses_no_app(
     errors = iter([ZeroDivisionError("once")])
     poller, steps, store = polled(Scripted(), FakeClock(NOW), apps=4)
     target, name = (loop, "apply_newest") if place == "apply" else (store, "save")
-    whole = getattr(target, name)
+    original = getattr(target, name)
 
     def faulty(*arguments: object) -> object:
         for error in errors:
             raise error
-        return whole(*arguments)
+        return original(*arguments)
 
     monkeypatch.setattr(target, name, faulty)
     with capture_logs():
@@ -442,7 +442,7 @@ def test_an_internal_error_with_a_shared_result_loses_no_report(
 ) -> None:
     refused = iter([Outcome(Refused("x", "40164", about_app=True), ("40164",))])
     errors = iter([ZeroDivisionError("once")])
-    whole = shared_results.apply_shared
+    original = shared_results.apply_shared
 
     def script(_app: App, report: Report, period: Period) -> Outcome:
         return next(refused, Outcome(Reading(report, period, VALUES)))
@@ -450,7 +450,7 @@ def test_an_internal_error_with_a_shared_result_loses_no_report(
     def faulty(*arguments: object) -> object:
         for error in errors:
             raise error
-        return whole(*arguments)  # type: ignore[arg-type]
+        return original(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(shared_results, "apply_shared", faulty)
     clock = FakeClock(NOW)
@@ -495,7 +495,7 @@ def states(engine: Engine) -> dict[str, State]:
 
 
 def logged_reports(logs: list[dict[str, object]], event: str) -> list[object]:
-    """The reports of which something was logged."""
+    """Return the reports that the log names."""
     return [line["report"] for line in logs if line["event"] == event]
 
 
@@ -538,7 +538,7 @@ def test_later_fetch_makes_one_call_per_report() -> None:
 
 
 def test_new_day_fetches_the_daily_report_only() -> None:
-    """Between two intervals the day that ended is due, and neither the week nor the month."""
+    """Between two intervals the finished day is due, but neither the week nor the month."""
     clock = FakeClock(NOW + 18 * 3600)  # Mon 2026-11-23 06:00 Beijing
     with served([APP], clock) as (wechat, base_url), wired([APP], base_url, clock, reports=(DAILY, MONTHLY)) as engine:
         engine.poller.drain()
@@ -626,7 +626,7 @@ def test_refused_app_makes_one_token_request_per_wait() -> None:
 
 
 def test_the_end_of_a_shared_refusal_is_shared() -> None:
-    """What the turn of one report finds accepted again does not leave the others refused for hours."""
+    """A success of one report ends the long waits of the other refused ones."""
     clock = FakeClock(
         NOW + 18 * 3600
     )  # Mon 2026-11-23 06:00 Beijing: the next day is due at 10:00, the rest after 12:00
@@ -670,7 +670,7 @@ def test_new_day_does_not_end_a_wait_required_by_wechat(kind: str, until: float)
 
 
 def test_a_shared_refusal_logs_one_recovery() -> None:
-    """What is logged once when it begins is logged once when it ends."""
+    """A failure is logged once when it begins and once when it ends."""
     clock = FakeClock(NOW)
     with (
         served([IP_NOT_ALLOWED], clock) as (wechat, base_url),
@@ -731,7 +731,7 @@ TOKEN_FAULTS = [
 
 @pytest.mark.parametrize(("kind", "state"), TOKEN_FAULTS, ids=[kind for kind, _ in TOKEN_FAULTS])
 def test_any_token_error_makes_one_request(kind: str, state: State) -> None:
-    """Without a token no report can be fetched, whatever the reason: it holds for all of them, and for history."""
+    """Without a token no report can be fetched, for any reason: the error applies to all of them, and to history."""
     clock = FakeClock(NOW)
     faulty = replace(APP, faults=(InjectedFault(kind, STABLE_TOKEN),))
     with (
@@ -792,7 +792,7 @@ CONCERNING_ONE = [
 
 @pytest.mark.parametrize(("kind", "state", "calls"), CONCERNING_ONE, ids=[row[0] for row in CONCERNING_ONE])
 def test_error_of_one_endpoint_affects_its_report_only(kind: str, state: State, calls: int) -> None:
-    """What may hold for one period only leaves its report's history to be fetched; the others notice nothing."""
+    """An error that may concern one period only does not stop its report's history, nor the other reports."""
     clock = FakeClock(NOW)
     faulty = replace(APP, faults=(InjectedFault(kind, "daily"),))
     with (
@@ -867,7 +867,7 @@ def test_error_of_one_app_never_affects_another() -> None:
 
 
 def test_a_report_removed_in_flight_leaves_one_request(polled: Polled) -> None:
-    """An app's access method is not made for two requests at once, whichever report the first one is about."""
+    """An app's access method does not support two requests at once, of any reports."""
     released = threading.Event()
 
     def script(_app: App, report: Report, period: Period) -> Outcome:
@@ -946,7 +946,7 @@ def test_a_changed_secret_fetches_all_reports_at_once(polled: Polled) -> None:
 
 
 def test_a_store_of_version_1_keeps_its_weeks_and_adds_days(tmp_path: Path) -> None:
-    """After the upgrade of the exporter no week is requested again, but for the newest when it is due."""
+    """After an upgrade of the exporter no week is requested again, except the newest when it is due."""
     clock = FakeClock(NOW + 2 * DAY)  # the newest week is that of 16 November
     with served([APP], clock) as (wechat, base_url):
         written = version_1(tmp_path, 30, base_url.removeprefix("http://"), "wx1")

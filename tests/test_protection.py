@@ -1,4 +1,4 @@
-"""``--web.config.file`` through the front door: the command as a process, certificates and passwords as they come."""
+"""End-to-end tests of ``--web.config.file``: the command as a process, real certificates and passwords."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
 CLIENTS = f"{TLS}  client_ca_file: authority.crt\n  client_auth_type: RequireAndVerifyClientCert\n"
 WEB = "--web.config.file=web.yml"
 DEMO = ("demo", "--log.level=debug", WEB)
-APP = "apps: [{appid: wx0123456789abcdef, secret: 'secret-behind-a-door'}]\n"
+APP = "apps: [{appid: wx0123456789abcdef, secret: 'secret-behind-a-hash'}]\n"
 
 
 @dataclass(frozen=True)
 class WebSetup:
-    """A folder with an authority, a certificate of the server's and a web configuration."""
+    """A directory with a CA, a certificate of the server and a web configuration."""
 
     folder: Path
     authority: Authority
@@ -56,7 +56,7 @@ class WebSetup:
 
 
 class Session(requests.Session):
-    """A client that knows the authority, and says a password."""
+    """Return a client that trusts the CA and sends a password."""
 
     def __init__(self, web_setup: WebSetup, pair: Pair | None, user: str, password: str) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def status(run: Running, path: str = "/-/healthy", method: str = "GET", **option
 
 
 def shown(run: Running, web_setup: WebSetup) -> int:
-    """The serial number of the certificate that a connection made now is shown."""
+    """Return the serial number of the certificate of a new connection."""
     context = ssl.create_default_context(cafile=str(web_setup.authority.cert))
     host, port = run.address.split(":")
     with (
@@ -93,14 +93,14 @@ def shown(run: Running, web_setup: WebSetup) -> int:
     return int(str(certificate["serialNumber"]), 16)
 
 
-def noticed(run: Running, words: str) -> bool:
-    """Whether the log comes to say something while clients come and go; it is they who make it look."""
+def noticed(run: Running, message: str) -> bool:
+    """Return whether a text is logged while clients connect; their connections trigger the check of the files."""
 
     def poke() -> bool:
         with socket.create_connection(tuple(run.address.split(":"))) as client:  # type: ignore[arg-type]
             client.sendall(b"GET / HTTP/1.0\r\n\r\n")
             client.recv(1)
-        return any(words in line for line in run.log)
+        return any(message in line for line in run.log)
 
     return eventually(poke)
 
@@ -131,9 +131,9 @@ def test_every_path_requires_the_password_over_tls(web_setup: WebSetup) -> None:
         assert [status(run, path) for path in PATHS] == [200, 200, 200, 200, 405, 404, 404]
         assert run.stop() == 0
         assert run.process.stdout is not None
-        said = run.process.stdout.read()
-    assert said.splitlines()[0] == f"status page: https://{run.address}/"
-    everything = said + "".join(run.log)
+        output = run.process.stdout.read()
+    assert output.splitlines()[0] == f"status page: https://{run.address}/"
+    everything = output + "".join(run.log)
     assert "Traceback" not in everything
     assert [secret for secret in (HASH[7:], "wrong", ENCODED.rstrip("=")) if secret in everything] == []
 
@@ -214,7 +214,7 @@ def test_renewed_certificate_is_used_without_a_restart(web_setup: WebSetup) -> N
         assert shown(run, web_setup) == web_setup.server.number
         renewed = web_setup.authority.sign("renewed", "localhost")
         renewed.key.chmod(0o600)
-        # The certificate first, its key after a while: in between they do not fit, and the old ones go on.
+        # The certificate first, its key after a while: in between they do not match, and the old ones stay in use.
         shutil.move(renewed.cert, web_setup.server.cert)
         old = shown(run, web_setup)
         assert noticed(run, "web configuration reload failed")
@@ -248,7 +248,7 @@ def test_passwords_and_tls_follow_the_web_configuration(web_setup: WebSetup) -> 
         assert noticed(run, "reload failed")
         run.session.auth = ("prometheus", PASSWORD)
         assert status(run) == 200
-        web_setup.web("")  # as some editors leave it for a moment: the doors stay closed
+        web_setup.web("")  # as some editors leave it for a moment: passwords stay required
         assert noticed(run, "the file is empty")
         run.session.auth = None
         assert status(run) == 401
@@ -275,7 +275,7 @@ def test_removed_user_is_denied_and_cached_passwords_are_kept(
 ) -> None:
     """A renewed certificate causes no new password check."""
     monkeypatch.setattr(protection, "CHECK_INTERVAL", 0.0)
-    asked = Request("GET", "/", headers=_headers(ENCODED))
+    request = Request("GET", "/", headers=_headers(ENCODED))
     checks: list[object] = []
     check = bcrypt.checkpw
     monkeypatch.setattr(bcrypt, "checkpw", lambda *args: checks.append(args) or check(*args))
@@ -284,17 +284,17 @@ def test_removed_user_is_denied_and_cached_passwords_are_kept(
     guard = Protection(web, load_web(web))
     site = guard.authenticated(lambda _request: Response(200))
     checks.clear()
-    assert [site(asked).status for _ in range(3)] == [200] * 3
+    assert [site(request).status for _ in range(3)] == [200] * 3
     assert len(checks) == 1
     before = guard.tls()
     with structlog.testing.capture_logs() as logged:
         web_setup.authority.sign("server", "localhost").key.chmod(0o600)
-        assert site(asked).status == 200
+        assert site(request).status == 200
         assert guard.tls() is not before
         tries = [password for password, _ in checks if password]  # each reading tries the hashes with an empty one
         assert tries == [PASSWORD.encode()]
         web_setup.web(TLS + USERS.replace("prometheus:", "other:"))
-        assert site(asked).status == 401
+        assert site(request).status == 401
     again = {"event": "web configuration reloaded", "scheme": "https", "users": 1, "log_level": "info"}
     assert logged == [again, again]
 
@@ -345,12 +345,12 @@ def test_healthcheck_works_with_a_protected_exporter(web_setup: WebSetup, text: 
     web_setup.web(text)
     session = web_setup.session(web_setup.authority.sign("client", "localhost"))
     with running(web_setup.folder, *DEMO, session=session) as run:
-        ask = ("healthcheck", f"--web.listen-address={run.address}")
-        assert command(web_setup.folder, *ask, WEB).returncode == 0
-        assert command(web_setup.folder, *ask).returncode == 0
-        web_setup.web("[")  # which breaks the way that is known, not the exporter
-        assert command(web_setup.folder, *ask, WEB).returncode == 0
-    assert command(web_setup.folder, *ask, WEB).returncode == 1
+        healthcheck = ("healthcheck", f"--web.listen-address={run.address}")
+        assert command(web_setup.folder, *healthcheck, WEB).returncode == 0
+        assert command(web_setup.folder, *healthcheck).returncode == 0
+        web_setup.web("[")  # which breaks the configuration for healthcheck, not the exporter
+        assert command(web_setup.folder, *healthcheck, WEB).returncode == 0
+    assert command(web_setup.folder, *healthcheck, WEB).returncode == 1
 
 
 def test_prometheus_scrapes_with_password_and_certificate(web_setup: WebSetup, prometheus: str) -> None:

@@ -146,11 +146,11 @@ INVALID_RESPONSES: list[tuple[ApiResponse, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "words"), INVALID_RESPONSES, ids=range(len(INVALID_RESPONSES)))
-def test_invalid_response_is_malformed_with_the_reason(answer: ApiResponse, words: str) -> None:
+@pytest.mark.parametrize(("answer", "message"), INVALID_RESPONSES, ids=range(len(INVALID_RESPONSES)))
+def test_invalid_response_is_malformed_with_the_reason(answer: ApiResponse, message: str) -> None:
     with pytest.raises(Failed) as caught:
         parse_rows(answer, WEEKLY, WEEK, NOW)
-    assert str(caught.value) == f"invalid response from WeChat: {words}"
+    assert str(caught.value) == f"invalid response from WeChat: {message}"
     assert caught.value.errcode == "malformed"
 
 
@@ -205,7 +205,7 @@ DECISIONS: dict[int, tuple[type[FetchError], type[FetchError]]] = {
 
 @pytest.mark.parametrize(("number", "decisions"), DECISIONS.items())
 def test_every_errcode_has_its_error_class(number: int, decisions: tuple[type[FetchError], type[FetchError]]) -> None:
-    answer = reply({"errcode": number, "errmsg": "words rid: 5f5e1000-0-0"})
+    answer = reply({"errcode": number, "errmsg": "message rid: 5f5e1000-0-0"})
     with pytest.raises(FetchError) as weekly:
         parse_rows(answer, WEEKLY, WEEK, NOW)
     with pytest.raises(FetchError) as token:
@@ -229,8 +229,8 @@ def test_the_message_of_40164_names_the_address_to_allow() -> None:
 
 @pytest.mark.parametrize("code", CODES.values(), ids=lambda code: str(code.number))
 def test_advice_of_errcodes_is_not_redacted_in_the_log(code: Code) -> None:
-    words = {"error": f"{code.errmsg}: {code.advice} {WRONG_SECRET}"}
-    assert redact(None, "", dict(words)) == words
+    message = {"error": f"{code.errmsg}: {code.advice} {WRONG_SECRET}"}
+    assert redact(None, "", dict(message)) == message
 
 
 def test_errcode_may_be_a_string() -> None:

@@ -1,4 +1,4 @@
-"""What the README and docs/operations.md tell the reader to write and to run works as it is written there."""
+"""The examples and commands of the README and docs/operations.md work as written."""
 
 from __future__ import annotations
 

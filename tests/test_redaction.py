@@ -35,7 +35,7 @@ SHOWN = [
     ("percent-encoded", "token=" + "".join(f"%{ord(char):02X}" for char in TOKEN), "token=<SECRET>"),
     ("percent-encoded twice", "".join(f"%25{ord(char):02X}" for char in TOKEN), "<SECRET>"),
     ("JSON within JSON", '{\\"token\\":\\"' + TOKEN + '\\"}', '{"token":"<SECRET>"}'),
-    ("too short to differ from a word", f"{TOKEN[:7]} {TOKEN[-7:]}", f"{TOKEN[:7]} {TOKEN[-7:]}"),
+    ("too short to differ from ordinary text", f"{TOKEN[:7]} {TOKEN[-7:]}", f"{TOKEN[:7]} {TOKEN[-7:]}"),
     ("nothing of it", "invalid ip 1.2.3.4, 100% of it", "invalid ip 1.2.3.4, 100% of it"),
 ]
 
@@ -50,9 +50,9 @@ def test_secrets_and_their_ends_are_removed(what: str, text: str, shown: str) ->
 def test_no_beginning_or_end_of_a_secret_remains(data: st.DataObject) -> None:
     alphabet = "ab-"  # few characters: overlaps and repetitions are the hard cases
     secrets = data.draw(st.lists(st.text(alphabet, min_size=SHORTEST, max_size=20), min_size=1, max_size=3))
-    pieces = [secret[:length] for secret in secrets for length in (SHORTEST, len(secret))]
-    pieces += [secret[-length:] for secret in secrets for length in (SHORTEST, 11)]
-    text = "".join(data.draw(st.lists(st.sampled_from(pieces) | st.text(alphabet, max_size=9), max_size=6)))
+    parts = [secret[:length] for secret in secrets for length in (SHORTEST, len(secret))]
+    parts += [secret[-length:] for secret in secrets for length in (SHORTEST, 11)]
+    text = "".join(data.draw(st.lists(st.sampled_from(parts) | st.text(alphabet, max_size=9), max_size=6)))
     shown = redact(text, secrets)
     for part in (end for secret in secrets for end in (secret[:SHORTEST], secret[-SHORTEST:])):
         assert part not in shown
@@ -60,7 +60,7 @@ def test_no_beginning_or_end_of_a_secret_remains(data: st.DataObject) -> None:
 
 @contextmanager
 def repeating() -> Iterator[str]:
-    """A WeChat whose error text repeats the token, escaped, so that a cut at 200 characters goes through it."""
+    """Yield a WeChat whose error text repeats the token, escaped, so that truncation to 200 characters splits it."""
     text = "invalid credential " + "~" * 100 + " " + TOKEN
 
     class WeChat(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Taking the next configuration while running: the command as a process, WeChat as a simulator over HTTP."""
+"""Reload of the configuration: the command as a process, WeChat as a simulator over HTTP."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Files:
     fetch: dict[str, object] = field(default_factory=lambda: {"history_weeks": 2, "timeout": "2s"})
 
     def write(self, *appids: str, patterns: tuple[str, ...] = (), name: str = "") -> None:
-        """The main file with these apps."""
+        """Write the main file with these apps."""
         main = {
             "fetch": self.fetch,
             "api": {"base_url": self.base_url},
@@ -64,14 +64,14 @@ class Files:
         self.put(MAIN, json.dumps(main, indent=1))
 
     def entry(self, appid: str, name: str = "") -> dict[str, str]:
-        """An app with its secret in a file, which is written if it is not there."""
+        """Return an app with its secret in a file, which is created if it is missing."""
         secret = self.folder / f"secret-{appid[-1]}"
         if not secret.exists():
             self.put(secret.name, next(app.secret for app in APPS if app.appid == appid))
         return {"appid": appid, "name": name or f"App {appid[-1]}", "secret_file": str(secret)}
 
     def put(self, name: str, text: str) -> None:
-        """A file, whole or not at all: what looks at files must never see a half."""
+        """Write a file atomically, so that the exporter never reads a part of it."""
         file = self.folder / name
         file.parent.mkdir(exist_ok=True)
         beside = file.with_name(f".{file.name}.new")
@@ -82,7 +82,7 @@ class Files:
 
 @contextmanager
 def reloadable(folder: Path, *arguments: str) -> Iterator[tuple[Simulator, Files, Callable[..., Running]]]:
-    """A simulator, a configuration for it, and what starts the exporter on it and waits for the weeks of its apps."""
+    """Yield a simulator, a configuration for it, and a function that starts the exporter and waits for the figures."""
     with served(APPS) as (wechat, base_url), ExitStack() as stack:
         files = Files(folder, base_url)
 
@@ -103,7 +103,7 @@ def reload(exporter: Running) -> requests.Response:
 
 
 def shown(samples: Samples) -> set[str]:
-    """The apps that a scrape shows anything of."""
+    """Return the apps that have samples in a scrape."""
     return {value for key in samples for value in key[1:] if value in {app.appid for app in APPS}}
 
 
@@ -201,7 +201,7 @@ def test_app_with_a_changed_secret_is_fetched_at_once(tmp_path: Path) -> None:
         samples = exporter.scrape_until(lambda samples: ("fetch_state", ONE, "weekly", "ok") in samples)
         assert samples[FIGURE, ONE, WEEK.label] == wechat.row(ONE, WEEK)["visit_uv"]
         assert samples["fetch_failures_total", ONE, "weekly"] == 1, "counters continue"
-        assert calls_about(wechat, TWO) == ["stable_token", "weekly", "weekly"], "the other one is left alone"
+        assert calls_about(wechat, TWO) == ["stable_token", "weekly", "weekly"], "the other one is unchanged"
         assert "duration_seconds" in exporter.logged('msg="app recovered"')
 
 
@@ -216,10 +216,10 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("fault", BROKEN)
-def test_invalid_configuration_is_reported_and_changes_nothing(tmp_path: Path, fault: str) -> None:
+@pytest.mark.parametrize("case", BROKEN)
+def test_invalid_configuration_is_reported_and_changes_nothing(tmp_path: Path, case: str) -> None:
     """It is reported in the response, in the log, in the metrics and on the status page."""
-    text, words = BROKEN[fault]
+    text, message = BROKEN[case]
     with reloadable(tmp_path) as (wechat, files, start):
         files.write(ONE, TWO)
         exporter = start(ONE, TWO)
@@ -227,7 +227,7 @@ def test_invalid_configuration_is_reported_and_changes_nothing(tmp_path: Path, f
         files.put(MAIN, text)
         answer = reload(exporter)
         assert answer.status_code == 500
-        assert words in answer.text
+        assert message in answer.text
         for problem in answer.text.splitlines():
             assert "configuration reload failed" in exporter.logged(f'error="{problem}"')
         samples = exporter.scrape()
@@ -237,14 +237,14 @@ def test_invalid_configuration_is_reported_and_changes_nothing(tmp_path: Path, f
         }
         since = ("exporter_config_last_reload_success_timestamp_seconds",)
         assert samples[since] == before[since]
-        assert words in exporter.get("/").text.replace("&#39;", "'")
+        assert message in exporter.get("/").text.replace("&#39;", "'")
         assert len(wechat.calls) == calls
         files.write(ONE, TWO)
         assert reload(exporter).status_code == 200
         samples = exporter.scrape()
         assert samples["exporter_config_last_reload_successful",] == 1
         assert samples[since] > before[since]
-        assert words not in exporter.get("/").text
+        assert message not in exporter.get("/").text
 
 
 def test_response_lists_all_problems_of_all_files(tmp_path: Path) -> None:
@@ -266,7 +266,7 @@ def test_result_of_a_removed_app_is_dropped(tmp_path: Path) -> None:
         files.fetch = {"timeout": "3s", "history_weeks": 2}
         files.write(ONE, TWO)
         exporter = start(TWO)
-        assert calls_about(wechat, ONE) == ["stable_token", "weekly"], "it hangs"
+        assert calls_about(wechat, ONE) == ["stable_token", "weekly"], "the request hangs"
         files.write(TWO)
         assert reload(exporter).status_code == 200
         time.sleep(3.5)
@@ -293,7 +293,7 @@ def test_app_added_again_ignores_its_earlier_request(tmp_path: Path) -> None:
         samples = exporter.scrape()
         assert samples["fetch_state", ONE, "weekly", "ok"] == 1
         assert samples["fetch_failures_total", ONE, "weekly"] == 0
-        assert not any("trouble" in line for line in exporter.log)
+        assert not any("app failing" in line for line in exporter.log)
 
 
 def test_changed_secret_does_not_wait_for_a_request_in_flight(tmp_path: Path) -> None:
@@ -331,14 +331,14 @@ def test_invalid_app_file_keeps_its_last_valid_apps(tmp_path: Path) -> None:
         assert "app file invalid, apps kept" in exporter.logged("apps.d/a.yaml:")
         assert "apps.d/a.yaml" in exporter.get("/").text
         files.put("apps.d/b.yaml", json.dumps([entry(THREE), entry(FOUR)]))
-        assert "4 apps, 1 added, 0 changed, 0 removed" in reload(exporter).text, "THREE has moved house"
+        assert "4 apps, 1 added, 0 changed, 0 removed" in reload(exporter).text, "THREE moved to another file"
         assert len([call for call in wechat.calls if call.appid == THREE]) == calls / 3
         files.put("apps.d/a.yaml", json.dumps([entry(TWO)]))
         answer = reload(exporter)
         assert answer.text == "configuration reloaded: 4 apps, 0 added, 0 changed, 0 removed\n"
         assert not any(key[0] == "exporter_config_file_errors" for key in exporter.scrape())
         (tmp_path / "apps.d" / "a.yaml").unlink()
-        assert "3 apps, 0 added, 0 changed, 1 removed" in reload(exporter).text, "a file that left is not broken"
+        assert "3 apps, 0 added, 0 changed, 1 removed" in reload(exporter).text, "a removed file is not broken"
 
 
 def test_changed_intervals_apply_at_once_without_requests(tmp_path: Path) -> None:
@@ -407,7 +407,7 @@ CHANGES: dict[str, Callable[[Files], object]] = {
 
 
 def link(files: Files, target: str) -> None:
-    """What a mounted ConfigMap does: the name stays, and leads elsewhere."""
+    """Replace the target of a link, as an update of a mounted ConfigMap does."""
     beside = files.folder / "beside"
     beside.symlink_to(files.folder / target)
     beside.replace(files.folder / "apps.d" / "linked.yaml")
@@ -422,19 +422,19 @@ def test_auto_reload_applies_every_kind_of_change_once(tmp_path: Path) -> None:
         link(files, "first.yaml")
         exporter = start(ONE, THREE, FOUR)
 
-        def said() -> list[str]:
+        def messages() -> list[str]:
             return [line for line in exporter.log if 'msg="configuration ' in line and " warning=" not in line]
 
         time.sleep(2.5)
-        assert said() == [], "nothing changed"
+        assert messages() == [], "nothing changed"
         for number, (change, make) in enumerate(CHANGES.items(), start=1):
             make(files)
             deadline = time.monotonic() + 10
-            while len(said()) < number:
+            while len(messages()) < number:
                 assert time.monotonic() < deadline, change
                 time.sleep(0.05)
         time.sleep(2.5)
-        assert len(said()) == len(CHANGES), said()
+        assert len(messages()) == len(CHANGES), messages()
 
 
 def test_auto_reload_applies_a_fixed_configuration(
@@ -469,7 +469,7 @@ def rewritten_in_place(path: Path, content: str) -> None:
 
 
 def test_auto_reload_waits_until_a_file_is_written(tmp_path: Path) -> None:
-    """Neither an app of a half-written configuration nor a truncated secret: files are taken when they are still."""
+    """Files are read when they stop changing, so no partial configuration and no truncated secret is used."""
     with reloadable(tmp_path, "--config.auto-reload-interval=1s") as (wechat, files, start):
         files.fetch = {"interval": "1s", "retry_interval": "1s"}
         files.write(ONE, TWO)
@@ -487,8 +487,8 @@ def test_auto_reload_waits_until_a_file_is_written(tmp_path: Path) -> None:
         samples = exporter.scrape_until(lambda samples: settled(samples, ONE) and settled(samples, TWO))
         assert not [key for key in samples if key[0] == "api_errors_total" and key[2] in {"40125", "40013"}]
         revoked = "errcode=40001"  # twice for one fetch on a busy machine
-        said = [line for line in exporter.log if "refused" in line or "empty" in line]
-        assert not [line for line in said if revoked not in line]
+        errors = [line for line in exporter.log if "refused" in line or "empty" in line]
+        assert not [line for line in errors if revoked not in line]
         assert exporter.stop() == 0
 
 
@@ -585,11 +585,11 @@ def test_blocked_log_does_not_delay_the_stop(tmp_path: Path) -> None:
 def test_internal_error_in_a_reload_is_reported_until_a_success() -> None:
     app = App(appid=ONE, access=Datacube(AppSecret(LiteralSecret("s" * 20))))
     config = Config(apps=(app,), api=Api(base_url="http://127.0.0.1:9"))
-    faults = [OSError(5, "Input/output error")]
+    errors = [OSError(5, "Input/output error")]
 
     def load(_last: Config | None) -> Config:
-        if faults:
-            raise faults.pop()
+        if errors:
+            raise errors.pop()
         return config
 
     engine = Engine(config, ":memory:", time.time)
@@ -666,7 +666,7 @@ FLAT = 4.0
 """MiB that resident memory may differ by after a thousand reloads: a tenth of a kilobyte for an app and reload."""
 
 KEPT = 8
-"""Connections to WeChat may be kept alive or not: as many as requests may be under way."""
+"""Connections to WeChat may be kept alive or not: as many as requests in flight."""
 
 
 RELOADS = scaled((20, 40), (100, 500, 500))
@@ -679,7 +679,7 @@ def test_thousand_reloads_leak_no_resources(tmp_path: Path, measured: Measured) 
     """Threads, descriptors, connections and memory stay the same."""
 
     def reload_times(exporter: Running, session: requests.Session, times: int) -> None:
-        """Each changes something: an app leaves or returns, another one's secret, all waits, requests under way."""
+        """Each changes something: an app leaves or returns, another one's secret, all waits, requests in flight."""
         for index in range(times):
             apps = [{"appid": app.appid, "secret": app.secret} for app in FLEET[index % 2 :]]
             apps[2]["name"] = f"Name {index}"

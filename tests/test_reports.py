@@ -1,4 +1,4 @@
-"""Apps with one, two and three reports, through the front door; days and months that turn on a controlled clock."""
+"""End-to-end tests of apps with one, two and three reports; days and months end on a controlled clock."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REPORTS = {"weekly": WEEKLY, "daily": DAILY, "monthly": MONTHLY}
 
 
 def is_ordinary(day: Day) -> bool:
-    """Written out here once more, so that the exporter is not compared with itself."""
+    """Expected values, independent of the catalogue."""
     is_named = day.first in chinese_calendar.holidays or day.first in chinese_calendar.workdays
     return not is_named or day.first.year not in range(2004, 2027)
 
@@ -43,7 +43,7 @@ def typical(values: list[float]) -> float | None:
 
 
 def expected(wechat: Simulator, appid: str, report: Report, now: float) -> Samples:
-    """Every figure and comparison figure of one report, computed from the simulator's rows alone."""
+    """Return every figure and comparison figure of one report, computed from the simulator's rows alone."""
     live = newest_wanted(report.period, now, 10 * HOUR)
     known = [live.before(number) for number in range(PERIODS[report.name])]
     found: dict[tuple[str, ...], float] = {}
@@ -104,11 +104,11 @@ def test_one_two_and_three_reports_are_exposed_exactly(tmp_path: Path) -> None:
             assert len(calls) == 1 + sum(PERIODS[name] for name in names)
             of_app = {key[2] for key in samples if key[0] == "up" and key[1] == appid}
             assert of_app == set(names)
-        asked = len(wechat.calls)
+        calls = len(wechat.calls)
         with running(tmp_path) as again:
             after = again.scrape()
             again.stop()
-        assert len(wechat.calls) == asked, "nothing is requested after a restart"
+        assert len(wechat.calls) == calls, "nothing is requested after a restart"
         for report in REPORTS.values():
             assert figures_of(after, report) == figures_of(samples, report)
 
@@ -134,7 +134,7 @@ TURNS = [
 def test_period_published_late_replaces_the_older_one(
     report: Report, last: str, label: str, next_day: str, zone: str
 ) -> None:
-    """It is requested at 10:00 on the day after, then every half hour until it is there; the older one stays."""
+    """It is requested at 10:00 on the next day, then every half hour until it is published; the older one stays."""
     clock = FakeClock(beijing(f"{last}T22:00"))
     app = SimulatedApp("wx1", "s" * 20, published_after=14 * HOUR)
     with machine_time_zone(zone), served([app], clock) as (wechat, base_url):

@@ -40,7 +40,7 @@ def sent_twice(client: BaseHTTPRequestHandler, final: bytes) -> None:
 
 @contextmanager
 def proxied(base_url: str, write: Callable[[BaseHTTPRequestHandler, bytes], None]) -> Iterator[str]:
-    """A reverse proxy in front of the simulator that writes responses in its own way; gives its address."""
+    """Run a reverse proxy in front of the simulator that changes responses; yield its address."""
 
     class Proxy(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -67,7 +67,7 @@ def proxied(base_url: str, write: Callable[[BaseHTTPRequestHandler, bytes], None
 
 
 def exposed_and_right(write: Callable[[BaseHTTPRequestHandler, bytes], None]) -> tuple[Samples, Samples]:
-    """The visitors of each app that one round of requests through a proxy exposes, and those that WeChat has."""
+    """Return the exposed visitors of each app after one request each through a proxy, and those of WeChat."""
     clock = FakeClock(TUESDAY)
     with (
         served(APPS, clock) as (wechat, base_url),

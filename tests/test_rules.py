@@ -128,7 +128,7 @@ MUTATIONS = {
 
 @pytest.fixture(scope="module")
 def noticed(tmp_path_factory: pytest.TempPathFactory, promtool: str) -> dict[str, str]:
-    """Return what promtool says of each mutation: one start tests them all, each with its scenario alone."""
+    """Return the output of promtool for each mutation: one start tests them all, each with its scenario alone."""
     folder = tmp_path_factory.mktemp("mutations")
     files = {name: folder / f"{number}_test.yml" for number, name in enumerate(MUTATIONS)}
     mutated = []
@@ -142,8 +142,8 @@ def noticed(tmp_path_factory: pytest.TempPathFactory, promtool: str) -> dict[str
         files[name].write_text(yaml.safe_dump(TESTS | {"rule_files": [mutated[-1].name], "tests": tests}))
     assert checked(promtool, "check", "rules", *mutated) == ""
     line = [promtool, "test", "rules", *files.values()]
-    said = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
-    about = dict(part.split("\n", 1) for part in said.split("Unit Testing:  ")[1:])
+    output = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout
+    about = dict(part.split("\n", 1) for part in output.split("Unit Testing:  ")[1:])
     return {name: about[str(file)] for name, file in files.items()}
 
 

@@ -1,4 +1,4 @@
-"""The search for secrets finds what is planted, in every form and in every kind of place."""
+"""The search for secrets finds planted ones in every form and every kind of place."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FORMS = {
 def test_a_secret_is_found_in_every_form_and_not_shown(form: str, length: int) -> None:
     search = Search()
     search.hide(SECRET[:length])
-    for number in range(4):  # wherever it stands in its line
+    for number in range(4):  # at every position in its line
         search.written(str(number), FORMS[form] if form == "gzipped" else f"line\n{'-' * number}{FORMS[form]}\nline")
     finds = list(search.finds())
     assert {find[:3] for find in finds} == ({"0: "} if form == "gzipped" else {"0: ", "1: ", "2: ", "3: "})
@@ -159,7 +159,7 @@ def test_output(tmp_path):
 
 
 def test_process(tmp_path):
-    python(tmp_path, "print('said: PLANTED')")
+    python(tmp_path, "print('output: PLANTED')")
     python(tmp_path, "import sys; print('complained: PLANTED', file=sys.stderr)")
 
 
@@ -182,13 +182,13 @@ PLACES = {
 
 @pytest.fixture
 def elsewhere() -> Iterator[Path]:
-    """What another run leaves is not this one's."""
+    """Files of another run are not searched."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 
 def run_with(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
-    """A test run of its own, with the search."""
+    """Start a test run with the search."""
     test = folder / "test_planted.py"
     test.write_text(RUN_WITH_PLANTS)
     plugins = ("-pmeasured", "-psecret_scan", "-pno:cacheprovider")

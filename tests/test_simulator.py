@@ -1,4 +1,4 @@
-"""The simulator follows wechat-api.md: the client can be no better than what it was tried on."""
+"""The simulator follows wechat-api.md."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def decoded(answer: Response) -> dict[str, Any]:
 
 
 def token(wechat: Simulator, method: str = "POST", **changes: object) -> dict[str, Any]:
-    asked = {key: value for key, value in (TOKEN_REQUEST | changes).items() if value is not None}
-    return decoded(wechat.respond(Request(method, STABLE_TOKEN, body=json.dumps(asked).encode())))
+    body = {key: value for key, value in (TOKEN_REQUEST | changes).items() if value is not None}
+    return decoded(wechat.respond(Request(method, STABLE_TOKEN, body=json.dumps(body).encode())))
 
 
 def weekly(wechat: Simulator, begin: str, end: str, value: str | None = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The other ways in, as the simulator offers them: it checks what the real ones check (wechat-api.md 3 and 5)."""
+"""The simulated services of the other access methods make the checks of the real ones (wechat-api.md 3 and 5)."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ EVENT = {"beginDate": WEEK.begin_date, "endDate": WEEK.end_date}
 DATES = {"begin_date": WEEK.begin_date, "end_date": WEEK.end_date}
 
 
-def said(answer: Response) -> dict[str, Any]:
+def decoded(answer: Response) -> dict[str, Any]:
     assert isinstance(answer.body, bytes)
     return json.loads(answer.body) if answer.status == 200 else {"status": answer.status}
 
 
-def ask(
+def post(
     path: str,
     body: object = None,
     app: SimulatedApp = APP,
@@ -43,7 +43,7 @@ def ask(
     if query.get("access_token") == "good":
         query["access_token"] = wechat.live_token(app.appid)[0]
     sent = Headers((headers or {}).items())
-    return said(wechat.respond(Request("POST", path, urlencode(query), sent, json.dumps(body).encode())))
+    return decoded(wechat.respond(Request("POST", path, urlencode(query), sent, json.dumps(body).encode())))
 
 
 AUTHORIZE = {"component_appid": "wxc", "authorizer_appid": "wx1", "authorizer_refresh_token": "REFRESH"}
@@ -58,15 +58,15 @@ PLATFORM = [
 
 @pytest.mark.parametrize(("changes", "token", "code"), PLATFORM)
 def test_platform_must_be_authorized_by_the_app(changes: dict[str, str], token: str, code: int) -> None:
-    assert ask(AUTHORIZER_TOKEN_PATH, AUTHORIZE | changes, component_access_token=token)["errcode"] == code
+    assert post(AUTHORIZER_TOKEN_PATH, AUTHORIZE | changes, component_access_token=token)["errcode"] == code
 
 
 def test_platform_gets_a_token_and_optionally_a_refresh_token() -> None:
-    good = ask(AUTHORIZER_TOKEN_PATH, AUTHORIZE, component_access_token="COMPONENT")
+    good = post(AUTHORIZER_TOKEN_PATH, AUTHORIZE, component_access_token="COMPONENT")
     assert (good["expires_in"], good["authorizer_refresh_token"]) == (7200, "REFRESH")
     renewed = replace(APP, next_refresh_token="NEXT")
     assert (
-        ask(AUTHORIZER_TOKEN_PATH, AUTHORIZE, renewed, component_access_token="COMPONENT")["authorizer_refresh_token"]
+        post(AUTHORIZER_TOKEN_PATH, AUTHORIZE, renewed, component_access_token="COMPONENT")["authorizer_refresh_token"]
         == "NEXT"
     )
 
@@ -86,12 +86,12 @@ def test_function_requires_the_right_token_environment_and_name(
     changes: dict[str, str], app: SimulatedApp, code: int
 ) -> None:
     query = {"access_token": "good", "env": "prod-1", "name": "analysis"} | changes
-    assert ask(INVOKE_FUNCTION_PATH, EVENT, app, **query)["errcode"] == code
+    assert post(INVOKE_FUNCTION_PATH, EVENT, app, **query)["errcode"] == code
 
 
 def test_function_returns_json_text_in_camel_case_or_an_error() -> None:
     query = {"access_token": "good", "env": "prod-1", "name": "analysis"}
-    good = ask(INVOKE_FUNCTION_PATH, EVENT, **query)
+    good = post(INVOKE_FUNCTION_PATH, EVENT, **query)
     assert (good["errcode"], good["errmsg"]) == (0, "ok")
     returned = json.loads(good["resp_data"])
     assert returned["errMsg"] == "openapi.analysis.getWeeklyVisitTrend:ok"
@@ -101,15 +101,15 @@ def test_function_returns_json_text_in_camel_case_or_an_error() -> None:
         (EVENT | {"endDate": WEEK.after().end_date}, APP, 61501),
         (EVENT, replace(APP, cloud_permission=False), -604101),
     ):
-        assert json.loads(ask(INVOKE_FUNCTION_PATH, event, app, **query)["resp_data"])["errCode"] == code
+        assert json.loads(post(INVOKE_FUNCTION_PATH, event, app, **query)["resp_data"])["errCode"] == code
 
 
 @pytest.mark.parametrize("path", [TOKEN_SERVER, HTTP_ACCESS])
 def test_other_services_require_their_key_and_a_known_app(path: str) -> None:
-    assert ask(f"{path}wx1", EVENT) == {"status": 401}
-    assert ask(f"{path}wx1", EVENT, headers={KEY_HEADER: "other"}) == {"status": 401}
-    assert ask(f"{path}wx2", EVENT, headers={KEY_HEADER: "KEY"}) == {"status": 404}
-    assert set(ask(f"{path}wx1", EVENT, headers={KEY_HEADER: "KEY"})) & {"data", "list"}
+    assert post(f"{path}wx1", EVENT) == {"status": 401}
+    assert post(f"{path}wx1", EVENT, headers={KEY_HEADER: "other"}) == {"status": 401}
+    assert post(f"{path}wx2", EVENT, headers={KEY_HEADER: "KEY"}) == {"status": 404}
+    assert set(post(f"{path}wx1", EVENT, headers={KEY_HEADER: "KEY"})) & {"data", "list"}
 
 
 HOSTED = [
@@ -128,5 +128,5 @@ HOSTED = [
 def test_container_needs_no_token_or_its_own_one(
     query: dict[str, str], around: SimulatedServices, outcome: object
 ) -> None:
-    found = ask(WEEKLY.path, DATES, around=around, **query)
+    found = post(WEEKLY.path, DATES, around=around, **query)
     assert found.get("errcode", "list") == outcome

@@ -1,4 +1,4 @@
-"""The status page: its views, its rows, its charts, and how documents are kept."""
+"""The status page: its views, rows and charts, and the cache of documents."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_page_shows_figures_changes_state_error_and_next_fetch() -> None:
         "226.5 s",
         "1.98",
         "+37600.0%",
-        State.REFUSED.words,
+        State.REFUSED.text,
         "40164 add the IP",
         '<time datetime="1970-01-01T08:00:05+08:00">1970-01-01 08:00</time>',
         f"wechat-miniprogram-exporter {__version__}",
@@ -72,9 +72,9 @@ def test_page_shows_figures_changes_state_error_and_next_fetch() -> None:
         'href="-/healthy"',
         'href="-/ready"',
         ">3 apps<",
-        f">1 {State.PENDING.words}<",
+        f">1 {State.PENDING.text}<",
         ">1 up to date<",
-        f">1 {State.REFUSED.words}<",
+        f">1 {State.REFUSED.text}<",
     ):
         assert text in page, text
     assert ">0 " not in page
@@ -82,7 +82,7 @@ def test_page_shows_figures_changes_state_error_and_next_fetch() -> None:
 
 def test_page_explains_every_state() -> None:
     page = written(NEW)
-    assert [state for state in State if state.words not in page or state.meaning not in page] == []
+    assert [state for state in State if state.text not in page or state.meaning not in page] == []
 
 
 def test_the_worst_state_comes_first_then_the_largest_fall() -> None:
@@ -164,12 +164,13 @@ CHANGES = [
 ]
 
 
-@pytest.mark.parametrize(("now", "before", "words", "trend"), CHANGES)
+@pytest.mark.parametrize(("now", "before", "expected", "trend"), CHANGES)
 def test_change_has_its_sign_and_requires_a_base(
-    now: float | None, before: float | None, words: str, trend: str
+    now: float | None, before: float | None, expected: str, trend: str
 ) -> None:
     page = written(with_visitors(now, before))
-    assert re.findall(r"<small(?: class=\"(\w+)\")?>([^<]*%)</small>", page) == ([(trend, words)] if words else [])
+    found = re.findall(r"<small(?: class=\"(\w+)\")?>([^<]*%)</small>", page)
+    assert found == ([(trend, expected)] if expected else [])
 
 
 def test_a_fall_below_the_threshold_is_marked_with_its_baselines() -> None:
@@ -193,11 +194,11 @@ HOLIDAY_WEEKS = [
 ]
 
 
-@pytest.mark.parametrize(("monday", "words"), HOLIDAY_WEEKS)
-def test_week_shows_its_public_holidays(monday: date, words: list[str]) -> None:
+@pytest.mark.parametrize(("monday", "expected"), HOLIDAY_WEEKS)
+def test_week_shows_its_public_holidays(monday: date, expected: list[str]) -> None:
     page = written(with_report(with_visitors(500, 1000), history=visitors(500, 1000, newest=Week.of(monday))))
-    assert re.findall(r"<small>([^<]*holidays?)</small>", page) == words
-    assert ('class="fall"' in page) == (words == [])
+    assert re.findall(r"<small>([^<]*holidays?)</small>", page) == expected
+    assert ('class="fall"' in page) == (expected == [])
 
 
 # --- a document --------------------------------------------------------------------------------------
@@ -215,10 +216,10 @@ def rendered(
 
 @dataclass
 class Counting:
-    asked: list[str] = field(default_factory=list)
+    rendered: list[str] = field(default_factory=list)
 
     def render_app(self, status: AppStatus) -> bytes:
-        self.asked.append(status.appid)
+        self.rendered.append(status.appid)
         return f"{status.appid}\n".encode()
 
     def render_document(
@@ -234,7 +235,7 @@ def test_only_changed_apps_are_rendered_again() -> None:
     assert rendered(document, (FULL, with_report(NEW, next_fetch=8.0))).endswith(b"wx1\nwx2\n")
     assert rendered(document, (FULL,)).endswith(b"\nwx1\n")
     rendered(document, (FULL, NEW))
-    assert form.asked == ["wx1", "wx2", "wx2", "wx2"]
+    assert form.rendered == ["wx1", "wx2", "wx2", "wx2"]
 
 
 def test_document_is_rendered_again_after_a_change_or_a_minute() -> None:
@@ -271,7 +272,7 @@ def test_a_reader_that_waited_gets_the_newest_document() -> None:
     first.join()
     second.join()
     assert answers[0].endswith(b"wx1\nwx2\n")
-    assert form.asked == ["wx1", "wx2"]
+    assert form.rendered == ["wx1", "wx2"]
 
 
 # --- sparklines --------------------------------------------------------------------------------------
@@ -285,9 +286,9 @@ DRAWN = [
 ]
 
 
-@pytest.mark.parametrize(("why", "values", "drawn", "words"), DRAWN, ids=[row[0] for row in DRAWN])
+@pytest.mark.parametrize(("why", "values", "drawn", "expected"), DRAWN, ids=[row[0] for row in DRAWN])
 def test_history_is_drawn_as_columns_with_a_text(
-    why: str, values: list[float | None], drawn: tuple[str, str, float | None], words: str
+    why: str, values: list[float | None], drawn: tuple[str, str, float | None], expected: str
 ) -> None:
     assert why
     live = stored(W2, 1, None, values[-1], *[None] * 4)
@@ -296,7 +297,7 @@ def test_history_is_drawn_as_columns_with_a_text(
     assert chart is not None
     assert (chart.earlier, chart.live, chart.share) == drawn
     assert chart.description.startswith("Visitors, ")
-    assert words in chart.description
+    assert expected in chart.description
 
 
 def test_history_without_a_known_figure_has_no_chart() -> None:
@@ -311,9 +312,9 @@ CHARTS = [
 ]
 
 
-@pytest.mark.parametrize(("report", "live", "length", "width", "words"), CHARTS, ids=REPORTS)
+@pytest.mark.parametrize(("report", "live", "length", "width", "expected"), CHARTS, ids=REPORTS)
 def test_chart_of_each_report_covers_its_full_width(
-    report: Report, live: Period, length: int, width: float, words: str
+    report: Report, live: Period, length: int, width: float, expected: str
 ) -> None:
     """More periods than the chart has are not drawn, and columns do not touch each other."""
     readings = [stored(live.before(n), *figures(live.before(n)), report=report) for n in range(report.lookback + 3)]
@@ -323,7 +324,7 @@ def test_chart_of_each_report_covers_its_full_width(
     step = 104 / length
     assert (len(places), report.chart_periods) == (length, length)
     assert places == pytest.approx([step * (n + 0.5) for n in range(length)], abs=0.051)
-    assert chart.description.startswith(words)
+    assert chart.description.startswith(expected)
     assert column_width(report) == width < step - 0.05
     page = written(EVERY, report=report)
     assert f"stroke-width: {width}; " in page
@@ -398,7 +399,7 @@ def test_a_view_has_only_apps_that_fetch_its_report() -> None:
     assert re.findall(r'<th scope="row"[^>]*>([^<]+)', page) == ["Everything"]
     assert ">1 app<" in page
     assert ">1 up to date<" in page
-    assert f"{State.PENDING.words}</li>" not in page
+    assert f"{State.PENDING.text}</li>" not in page
 
 
 def test_a_view_shows_figures_and_changes_of_its_report() -> None:
@@ -445,7 +446,7 @@ def test_a_report_without_a_leading_figure_has_no_chart() -> None:
 
 @pytest.fixture(scope="module")
 def demo_apps() -> Iterator[tuple[AppStatus, ...]]:
-    """The demo's apps after one pass over everything that is due."""
+    """Yield the demo's apps after one pass over everything that is due."""
     roles = demo.demo_apps(NOW)
     server = demo.serve(demo.simulator(roles, lambda: NOW), "127.0.0.1:0")
     engine = Engine(demo.configuration(roles, f"http://{server.addresses[0]}"), ":memory:", lambda: NOW)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from exporter.reports import Report
 
 ROOT = Path(__file__).parent.parent
-RESULT = LastResult(W3, State.FAILED, 5.0, 4.0, "other", "words", 3, 2.0, history_stopped=True, succeeded=1.0)
+RESULT = LastResult(W3, State.FAILED, 5.0, 4.0, "other", "a message", 3, 2.0, history_stopped=True, succeeded=1.0)
 NOW = 1_795_000_000.0
 
 
@@ -52,7 +52,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Store]]:
 
 
 def state(*weeks: StoredReading, **more: object) -> StoredState:
-    """What the store knows when it has these weeks."""
+    """Return the state that the store returns for these weeks."""
     known = StoredState(History.of(WEEKLY, weeks), stored=frozenset(week.reading.period for week in weeks))
     return replace(known, **more)
 
@@ -62,7 +62,7 @@ def known(store: Store, appid: str = APPID) -> StoredState:
 
 
 def live(store: Store) -> StoredReading | None:
-    """The live week of the app, as it would be written."""
+    """Return the live week of the app in the form in which it is saved."""
     history = known(store).history
     found = None if history.live is None else history.reading(history.live)
     return None if found is None else StoredReading(found, history.first_seen)
@@ -115,7 +115,7 @@ def test_a_gap_between_weeks_stays_a_gap(opened: Callable[..., Store]) -> None:
 
 @pytest.mark.parametrize("wanted", [2, 8, 26, 52, 200])
 def test_every_week_is_kept_and_the_newest_are_read(opened: Callable[..., Store], wanted: int) -> None:
-    """However few are wanted, those that figures and charts look back to are read."""
+    """All periods of the lookback are read, even if fewer are wanted."""
     store = opened()
     weeks = [W3.before(number) for number in range(120)]
     store.save([change(reading(week)) for week in weeks])
@@ -139,10 +139,10 @@ def test_the_directory_is_created_and_its_files_are_private(opened: Callable[...
 
 def test_figures_by_dimension_are_kept(opened: Callable[..., Store], tmp_path: Path) -> None:
     by_dimension = tuple(("retained", str(key), 10 - key) for key in range(5))
-    whole = StoredReading(replace(reading(W3).reading, by_dimension=by_dimension), 1.0)
-    opened().save([change(whole)])
+    complete = StoredReading(replace(reading(W3).reading, by_dimension=by_dimension), 1.0)
+    opened().save([change(complete)])
     found = opened().read(APPID, WEEKLY, 9)
-    assert found.newest == whole
+    assert found.newest == complete
     assert found.history == History.of(WEEKLY, [reading(W3)])
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db, db:
         db.execute("UPDATE figure SET value = 11 WHERE dimension = '0'")
@@ -285,9 +285,11 @@ DAMAGE = [
 ]
 
 
-@pytest.mark.parametrize(("damage", "said"), DAMAGE)
-def test_damaged_rows_count_as_missing(opened: Callable[..., Store], tmp_path: Path, damage: str, said: str) -> None:
-    """An impossible value, or one that is not what was written: that row is missing, is logged, and the rest stays."""
+@pytest.mark.parametrize(("damage", "description"), DAMAGE)
+def test_damaged_rows_count_as_missing(
+    opened: Callable[..., Store], tmp_path: Path, damage: str, description: str
+) -> None:
+    """A row with an impossible or changed value counts as missing and is logged; others stay."""
     store = opened()
     store.save([change(reading(W3)), change(RESULT), change(UnavailablePeriod(W1, 7.0, final=True))])
     store.close()
@@ -296,11 +298,11 @@ def test_damaged_rows_count_as_missing(opened: Callable[..., Store], tmp_path: P
     with capture_logs() as logs:
         store = opened()
         found = known(store)
-    assert found.damaged == (said,)
-    assert found.last_result == (None if said == "last result" else RESULT)
-    assert found.stored == (frozenset() if said.startswith("period") else {W3})
-    assert found.unavailable == (() if said.startswith("missing") else (UnavailablePeriod(W1, 7.0, final=True),))
-    assert [(line["event"], line["damaged"]) for line in logs] == [("stored data damaged", said)]
+    assert found.damaged == (description,)
+    assert found.last_result == (None if description == "last result" else RESULT)
+    assert found.stored == (frozenset() if description.startswith("period") else {W3})
+    assert found.unavailable == (() if description.startswith("missing") else (UnavailablePeriod(W1, 7.0, final=True),))
+    assert [(line["event"], line["damaged"]) for line in logs] == [("stored data damaged", description)]
     assert list(tmp_path.glob("*.corrupt-*")) == []
     store.save([change(reading(W3)), change(RESULT)])
     assert (live(store), known(store).last_result) == (reading(W3), RESULT)
@@ -441,16 +443,35 @@ Lock(Path(sys.argv[1]))
 """
 
 
-def test_a_read_only_directory_is_read_and_kept_in_memory(opened: Callable[..., Store], tmp_path: Path) -> None:
+def leave_journal(folder: Path) -> None:
+    """Leave the journal of a transaction, as after a crash in its middle."""
+    copies = {}
+    with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as db:
+        db.execute("PRAGMA cache_size = 1")  # pages reach the file before the commit
+        db.execute("BEGIN IMMEDIATE")
+        db.executemany("INSERT INTO subject (host, appid) VALUES ('h', ?)", [(f"{n}{'x' * 200}",) for n in range(3000)])
+        copies = {path: path.read_bytes() for path in folder.iterdir()}
+        db.execute("ROLLBACK")
+    assert f"{DATABASE}-journal" in {path.name for path in copies}
+    for path, content in copies.items():
+        path.write_bytes(content)
+
+
+@pytest.mark.parametrize("crashed", [False, True], ids=["", "with the journal of a crash"])
+def test_a_read_only_directory_is_read_and_kept_in_memory(
+    opened: Callable[..., Store], tmp_path: Path, crashed: bool
+) -> None:
     folder = tmp_path / "store"
     store = opened(folder)
     store.save([change(reading(W3))])
     store.close()
+    if crashed:
+        leave_journal(folder)
     for path in folder.iterdir():
         path.chmod(0o444)
     folder.chmod(0o555)
     command = [sys.executable, "-c", READ_ONLY, str(folder)]
-    if os.geteuid() == 0:  # who may write everywhere but on a read-only mount
+    if os.geteuid() == 0:  # which may write everywhere except on a read-only mount
         remount = 'mount -o bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
         command = ["unshare", "--mount", "sh", "-c", remount, str(folder), *command]
         if subprocess.run([*command[:6], "true"], capture_output=True, check=False).returncode:
@@ -463,6 +484,19 @@ def test_a_read_only_directory_is_read_and_kept_in_memory(opened: Callable[..., 
     assert current == f"{W3} {(*expected.reading.values[:-1], 0.0)} {expected.first_seen}"
     assert 'msg="storage lock unsupported"' in result.stderr
     assert 'msg="store unavailable, continuing in memory"' in result.stderr
+
+
+def test_a_locked_file_loses_nothing_that_was_stored(opened: Callable[..., Store], tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    store = opened(folder)
+    store.save([change(reading(W2))])
+    with closing(sqlite3.connect(folder / DATABASE, isolation_level=None)) as other, capture_logs() as logs:
+        other.execute("BEGIN EXCLUSIVE")
+        store.save([change(reading(W3))])
+        assert "database is locked" in store.problem
+        assert store.read(APPID, WEEKLY, 9).stored == {W2, W3}
+        assert opened(folder).read(APPID, WEEKLY, 9).stored == {W2}
+    assert {entry["event"] for entry in logs} == {"store unavailable, continuing in memory"}
 
 
 def test_only_one_exporter_runs_on_a_directory(tmp_path: Path) -> None:
@@ -488,7 +522,7 @@ VALUES = (2470, 8913, 754, None, 226.4748, 69.5, 0)
 
 
 def rows(report: Report, number: int) -> list[StoredReading]:
-    """The newest periods of a report, each with figures of its own."""
+    """Return the newest periods of a report, each with figures of its own."""
     newest = PERIODS[report]
     return [
         StoredReading(Reading(report, newest.before(back), (back, *VALUES[1:])), float(back)) for back in range(number)

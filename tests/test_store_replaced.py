@@ -1,4 +1,4 @@
-"""What becomes of a store whose file is replaced, removed or not ours, and of bits that flip in it."""
+"""A store whose file is replaced, removed or foreign, or has flipped bits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def reading(week: Week, visitors: float = 754) -> StoredReading:
 
 
 def readings(folder: Path, *weeks: Week) -> None:
-    """Make a store that holds these weeks of one app, closed."""
+    """Create a store with these weeks of one app, and close it."""
     store = Store(str(folder), "api.weixin.qq.com", FakeClock(NOW))
     store.save([Change("wx1", WEEKLY, reading(week, 100)) for week in weeks])
     store.close()
@@ -46,7 +46,7 @@ def stored_in(folder: Path) -> set[tuple[str, int]]:
 
 
 def live(store: Store) -> StoredReading:
-    """The live week of the first app, as it would be written."""
+    """Return the live week of the first app in the form in which it is saved."""
     history = store.read("wx1", WEEKLY, 50).history
     assert history.live is not None
     found = history.reading(history.live)
@@ -66,7 +66,7 @@ def running_store(tmp_path: Path) -> Iterator[tuple[Store, FakeClock, Lock]]:
 
 
 def moved_over(tmp_path: Path) -> None:
-    """As in a hurry: one file over the other, while the exporter runs."""
+    """Copy a file over the open one, while the exporter runs."""
     (tmp_path / "backup" / DATABASE).rename(tmp_path / "data" / DATABASE)
 
 
@@ -91,7 +91,7 @@ def test_a_restored_backup_is_opened_and_completed(
     store.save([Change("wx3", WEEKLY, reading(W47))])
     expected = {("wx1", int(week.begin_date)) for week in older} | {("wx2", 20261116), ("wx3", 20261116)}
     assert stored_in(tmp_path / "data") == expected
-    assert live(store) == reading(W47, 100)  # what the backup says stays
+    assert live(store) == reading(W47, 100)  # the figures of the backup stay
     assert len(store.read("wx1", WEEKLY, 50).stored) == 24
 
 
@@ -333,7 +333,7 @@ def test_flipped_bits_change_no_figure(tmp_path: Path) -> None:
 
 
 def figures_of(samples: Samples) -> Samples:
-    """The live figures of the weekly report and those that they are compared with."""
+    """Return the live figures of the weekly report and those that they are compared with."""
     metrics = {WEEKLY.metric(field) for field in WEEKLY.fields}
     metrics |= {WEEKLY.comparison_metric(each, field) for field in WEEKLY.fields for each in WEEKLY.comparisons}
     names = {metric.removeprefix("wechat_miniprogram_") for metric in metrics}
@@ -341,7 +341,7 @@ def figures_of(samples: Samples) -> Samples:
 
 
 def test_a_restored_backup_of_all_reports_is_completed(tmp_path: Path) -> None:
-    """History that a backup has is not requested again, and what it lacks of any report is added from memory."""
+    """History that a backup has is not requested again, and periods that it lacks are added from memory."""
     clock = FakeClock(NOW)
     reports = (WEEKLY, DAILY, MONTHLY)
     with served(APPS, clock) as (wechat, base_url):

@@ -1,4 +1,4 @@
-"""``deploy/systemd``, held against the program and systemd's own judgement, and its restrictions put on the program."""
+"""``deploy/systemd``, compared with the program, checked by systemd-analyze, and its restrictions in use."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_timer_starts_the_fetch_unit() -> None:
     assert timer["WantedBy"] == "timers.target"
 
 
-# --- as systemd sees it ----------------------------------------------------------------------------
+# --- systemd-analyze ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("unit", [UNIT, FETCH_UNIT, TIMER], ids=lambda unit: unit.name)
@@ -139,25 +139,25 @@ def test_systemd_verifies_the_unit_without_complaints(systemd: Systemd, tmp_path
 
 
 def complaints(systemd: Systemd, unit: Path) -> list[str]:
-    """What it says of the unit; what it says of others is theirs."""
+    """Return the messages about the unit, without those about other units."""
     result = systemd.analyze("verify", "--man=no", str(unit))
     return [line for line in result.stderr.splitlines() if NAME in line]
 
 
 @pytest.mark.parametrize("unit", [UNIT, FETCH_UNIT], ids=lambda unit: unit.name)
 def test_readme_states_the_exposure_level_of_systemd(systemd: Systemd, unit: Path) -> None:
-    said = re.search(
+    stated = re.search(
         rf"`systemd-analyze security {unit.stem}` \(systemd (\d+)\) prints an exposure level of ([\d.]+) (\w+)",
         " ".join(README.split()),
     )
-    assert said is not None
+    assert stated is not None
     printed = systemd.analyze("security", "--offline=true", "--no-pager", str(unit)).stdout
     computed = re.search(r"Overall exposure level for \S+: ([\d.]+) (\w+)", printed)
     assert computed is not None, printed
-    assert computed[2] == said[3]
-    if systemd.version != said[1]:
+    assert computed[2] == stated[3]
+    if systemd.version != stated[1]:
         pytest.skip(f"systemd {systemd.version} counts otherwise: {computed[1]}")
-    assert computed[1] == said[2]
+    assert computed[1] == stated[2]
 
 
 # --- in the sandbox ----------------------------------------------------------------------------------
@@ -185,11 +185,11 @@ print(*(name for name, act in {
 
 @dataclass(frozen=True)
 class Jail:
-    """The unit's view of the machine, and its restrictions, around a program."""
+    """Runs a program with the unit's mounts and restrictions."""
 
     folder: Path
     around: tuple[str, ...]
-    """What stands before the program."""
+    """The command that runs the program."""
     user: int
 
     def run(self, *line: str) -> subprocess.CompletedProcess[str]:
@@ -220,7 +220,7 @@ exec "$@"
 
 @pytest.fixture
 def jail(systemd: Systemd, tmp_path: Path) -> Jail:
-    """As near to the unit as one comes without systemd at work: mounts, capabilities, memory and system calls."""
+    """Return the restrictions of the unit that work without systemd: mounts, capabilities, memory and system calls."""
     if os.geteuid() or shutil.which("unshare") is None:
         pytest.skip("only root can confine a program")
     user = 65534 if all(stat.S_IMODE(path.stat().st_mode) & 1 for path in Path(sys.executable).resolve().parents) else 0
@@ -245,7 +245,7 @@ def test_exporter_works_within_the_restrictions_of_the_unit(jail: Jail) -> None:
     credential = jail.folder / "credentials" / UNIT.name / "secret_shop"
     credential.write_text(APP.secret)
     os.chown(credential, jail.user, jail.user)
-    credential.chmod(0o440)  # as systemd's look
+    credential.chmod(0o440)  # with the mode that systemd sets
     with served([APP]) as (_, base_url):
         main = {**CONFIGURATION, "api": {"base_url": base_url}}
         (jail.folder / "given" / "config.yaml").write_text(json.dumps(main))

@@ -1,4 +1,4 @@
-"""The server's promises over TLS: real handshakes, real certificates."""
+"""The HTTP server over TLS: real handshakes, real certificates."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_connection_serves_many_requests_and_closes_cleanly(authority: Authority
             client.sendall(GOOD)
             assert next_response(client).body == b"GET /good? ;"
         client.sendall(LAST)
-        assert rest(client).endswith(b"GET /good? ;")  # a ragged end would have raised
+        assert rest(client).endswith(b"GET /good? ;")  # an end without close_notify would have raised
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -126,25 +126,25 @@ def test_large_request_and_response_bodies_arrive_completely(
 
 
 def test_body_that_fails_half_way_ends_without_close_notify(authority: Authority, tls: Tls) -> None:
-    def pieces() -> Iterator[bytes]:
+    def chunks() -> Iterator[bytes]:
         yield b"a" * 100
         raise RuntimeError
 
-    whole = threading.Event()
+    is_complete = threading.Event()
 
     def handler(_request: Request) -> Response:
-        return Response(200, (), (b"a" * 100,) if whole.is_set() else pieces())
+        return Response(200, (), (b"a" * 100,) if is_complete.is_set() else chunks())
 
-    # HTTP/1.0 has no chunks: the end of the connection is the end of the answer, and TLS alone says which end it is.
-    asked = b"GET / HTTP/1.0\r\n\r\n"
+    # HTTP/1.0 has no chunks: the end of the connection is the end of the response, and only TLS marks it as complete.
+    request = b"GET / HTTP/1.0\r\n\r\n"
     with serving(tls, handler) as server:
         with secured(server, client_context(authority)) as client:
-            client.sendall(asked)
+            client.sendall(request)
             with pytest.raises((ssl.SSLEOFError, ConnectionResetError)), structlog.testing.capture_logs():
                 rest(client)
-        whole.set()
+        is_complete.set()
         with secured(server, client_context(authority)) as client:
-            client.sendall(asked)
+            client.sendall(request)
             assert rest(client).endswith(b"\r\n\r\n" + b"a" * 100)
 
 
@@ -308,7 +308,7 @@ def test_client_certificate_for_another_name_gets_no_response(authority: Authori
     client = authority.sign("client", *borne.split())
     with serving(tls) as server, secured(server, client_context(authority, client)) as client_socket:
         client_socket.sendall(LAST)
-        with pytest.raises(ssl.SSLEOFError):  # no close_notify: nothing that looks like the end of an answer
+        with pytest.raises(ssl.SSLEOFError):  # no close_notify: the response does not look complete
             rest(client_socket)
 
 

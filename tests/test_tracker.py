@@ -49,7 +49,7 @@ def history(tracker: ReportTracker, result: Reading | FetchError, week: Week, no
 
 
 def known_periods(tracker: ReportTracker) -> list[Period]:
-    """The periods whose reading the tracker has in memory, the newest first."""
+    """Return the periods whose reading the tracker has in memory, the newest first."""
     return [period for period in tracker.history.periods if tracker.history.reading(period) is not None]
 
 
@@ -123,7 +123,7 @@ def test_older_history_does_not_replace_the_live_week() -> None:
 def test_history_in_any_order_makes_the_typical_week_known() -> None:
     (typical,) = [comparison for comparison in WEEKLY.comparisons if comparison.name == "typical_week"]
     (visitors, visits) = (WEEKLY.fields[2], WEEKLY.fields[1])
-    live = Week(date(2026, 9, 7))  # no public holiday in the weeks before
+    live = Week(date(2026, 9, 7))  # no public holiday in the previous weeks
     tracker = newest(FRESH, reading(live, 7), week=live)
     for number in (4, 1, 3, 2):
         assert typical.value(tracker.history, visitors) is None
@@ -205,7 +205,7 @@ def test_table_of_unavailable_periods_is_complete() -> None:
 
 @pytest.mark.parametrize(("server_time", "final"), [(None, True), (NOW, True), (NOW - 14 * DAY, False)])
 def test_a_clock_ahead_of_the_server_makes_nothing_final(server_time: float | None, final: bool) -> None:
-    """WeChat refuses a week that is not over with 61501, too: its own clock has to agree that the week is old."""
+    """WeChat also refuses an unfinished week with 61501, so its Date header must confirm that the week is old."""
     outcome = Outcome(Failed("x", "61501", no_data=True), server_time=server_time)
     tracker, _ = apply_history(newest(FRESH, reading(W3)), W1, outcome, NOW)
     assert tracker.unavailable[W1].final is final

@@ -1,4 +1,4 @@
-"""What the log says when a report of an app breaks and recovers; no thread is involved."""
+"""The log messages when a report of an app fails and recovers; without threads."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def after(state: State, at: float = NOW, tracker: ReportTracker = NEW) -> Report
 
 
 def logged(*steps: ReportTracker, quiet: bool = False, start: ReportTracker = NEW) -> list[tuple[str, str]]:
-    """The messages and states that a course of trackers leads to, a minute apart."""
+    """Return the messages and states that are logged for a sequence of trackers, a minute apart."""
     transitions = TransitionLog()
     transitions.restart([start])
     with capture_logs() as lines:

@@ -46,13 +46,13 @@ class Peer:
         while not got.endswith(b"\r\n\r\n" + SECRET.encode()) and not (
             got.endswith(b"\r\n\r\n") and (b"\r\nContent-Length: 0\r\n" in got or got.startswith(b"CONNECT"))
         ):
-            if not (piece := self.sock.recv(65536)):
+            if not (chunk := self.sock.recv(65536)):
                 raise ConnectionError
-            got += piece
+            got += chunk
         self._seen.append(got)
         return got
 
-    def say(self, data: bytes) -> None:
+    def send(self, data: bytes) -> None:
         self.sock.sendall(data)
 
     def hang(self) -> None:
@@ -60,17 +60,17 @@ class Peer:
 
     def repeat(self, data: bytes) -> None:
         while not self._stop.is_set():
-            self.say(data)
+            self.send(data)
 
     def trickle(self, data: bytes) -> None:
         for number in range(10_000):
-            self.say(data[number % len(data) :][:1])
+            self.send(data[number % len(data) :][:1])
             if self._stop.wait(0.05):
                 return
 
 
 class Server:
-    """A socket on 127.0.0.1 that plays a script with everyone who connects."""
+    """Listen on 127.0.0.1 and run a script for every client."""
 
     def __init__(self, script: Callable[[Peer], None], tls: ssl.SSLContext | None = None) -> None:
         self.seen: list[bytes] = []
@@ -131,21 +131,21 @@ def failure(transport: Transport, call: ApiRequest) -> tuple[TransportError, flo
 
 
 def leaks_nothing(error: TransportError, log: str) -> bool:
-    told = "".join(traceback.format_exception(error)) + repr(error.args) + repr(error) + log
+    text = "".join(traceback.format_exception(error)) + repr(error.args) + repr(error) + log
     chain = (error.__cause__, error.__context__)
-    return chain == (None, None) and not any(word in told for word in (TOKEN, SECRET, USERINFO, "/path"))
+    return chain == (None, None) and not any(word in text for word in (TOKEN, SECRET, USERINFO, "/path"))
 
 
 def good(peer: Peer) -> None:
     while True:
         peer.request()
-        peer.say(OK)
+        peer.send(OK)
 
 
 def answers(data: bytes) -> Callable[[Peer], None]:
     def script(peer: Peer) -> None:
         peer.request()
-        peer.say(data)
+        peer.send(data)
         peer.hang()
 
     return script
@@ -154,7 +154,7 @@ def answers(data: bytes) -> Callable[[Peer], None]:
 def closes_after(data: bytes) -> Callable[[Peer], None]:
     def script(peer: Peer) -> None:
         peer.request()
-        peer.say(data)
+        peer.send(data)
 
     return script
 
@@ -162,7 +162,7 @@ def closes_after(data: bytes) -> Callable[[Peer], None]:
 def trickles(head: bytes, data: bytes) -> Callable[[Peer], None]:
     def script(peer: Peer) -> None:
         peer.request()
-        peer.say(head)
+        peer.send(head)
         peer.trickle(data)
 
     return script
@@ -171,7 +171,7 @@ def trickles(head: bytes, data: bytes) -> Callable[[Peer], None]:
 def floods(head: bytes, data: bytes) -> Callable[[Peer], None]:
     def script(peer: Peer) -> None:
         peer.request()
-        peer.say(head)
+        peer.send(head)
         peer.repeat(data)
 
     return script
@@ -211,8 +211,8 @@ def debug_log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 class Hostile:
     name: str
     script: Callable[[Peer], None]
-    fault: str
-    words: str
+    kind: str
+    message: str
     scheme: str = "http"
 
 
@@ -262,7 +262,7 @@ HOSTILE = (
     Hostile("chunk without a size", closes_after(CHUNKED + ECHO), "connection", BROKE_OFF),
     Hostile("closed at once", lambda _: None, "connection", "connection reset by peer"),
     Hostile("closed without a response", closes_after(b""), "connection", NO_ANSWER),
-    Hostile("plain HTTP where TLS belongs", lambda p: p.say(OK), "connection", "TLS failed: ", "https"),
+    Hostile("plain HTTP where TLS belongs", lambda p: p.send(OK), "connection", "TLS failed: ", "https"),
 )
 
 
@@ -276,15 +276,15 @@ def test_hostile_server_ends_within_the_timeout_without_a_leak(
 ) -> None:
     with closing(Server(case.script)) as server:
         error, took = failure(transport, call_to(server.port, case.scheme))
-    if case.name == "closed at once":  # whether the request or the end comes first is the network's affair
-        assert str(error) in {case.words, NO_ANSWER, "broken pipe"}
+    if case.name == "closed at once":  # whether the request or the end comes first depends on the network
+        assert str(error) in {case.message, NO_ANSWER, "broken pipe"}
     else:
-        assert str(error).startswith(case.words)
-    assert error.kind == case.fault
+        assert str(error).startswith(case.message)
+    assert error.kind == case.kind
     assert took < BOUND
-    assert case.fault != "timeout" or took > TIMEOUT * 0.9
+    assert case.kind != "timeout" or took > TIMEOUT * 0.9
     assert leaks_nothing(error, debug_log.text)
-    gc.collect()  # a socket that was lost is to be found here, not in a later test
+    gc.collect()  # find leaked sockets here, not in a later test
 
 
 def test_reset_is_a_connection_error(transport: Transport, debug_log: pytest.LogCaptureFixture) -> None:
@@ -370,15 +370,15 @@ HOOKS = (
 
 @pytest.mark.parametrize(("owner", "hook"), HOOKS, ids=[hook for _, hook in HOOKS])
 def test_the_libraries_call_the_hook(owner: type, hook: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The transport overrides private parts of its libraries; a version that calls one no more fails here by name."""
+    """The transport overrides private parts of its libraries; a version that no longer calls one fails this test."""
     calls: list[str] = []
     original = inspect.getattr_static(owner, hook)
 
-    def noted(*arguments: object, **options: object) -> object:
+    def record_call(*arguments: object, **options: object) -> object:
         calls.append(hook)
         return (original.fget if isinstance(original, property) else original)(*arguments, **options)
 
-    monkeypatch.setattr(owner, hook, property(noted) if isinstance(original, property) else noted)
+    monkeypatch.setattr(owner, hook, property(record_call) if isinstance(original, property) else record_call)
     with closing(Transport(timeout=TIMEOUT, concurrency=1)) as transport, closing(Server(good)) as server:
         for _ in range(2):
             assert transport.send(call_to(server.port)).body == b"ok"
@@ -403,7 +403,7 @@ def test_kept_connections_are_limited_to_the_concurrency() -> None:
         while True:
             peer.request()
             barrier.wait()
-            peer.say(OK)
+            peer.send(OK)
 
     with closing(Transport(timeout=5, concurrency=4)) as transport, closing(Server(together)) as server:
         with ThreadPoolExecutor(4) as pool:
@@ -419,7 +419,7 @@ def test_deadline_of_a_call_does_not_affect_the_next_call() -> None:
         while True:
             peer.request()
             time.sleep(0.3)
-            peer.say(OK)
+            peer.send(OK)
 
     with closing(Transport(timeout=TIMEOUT, concurrency=1)) as transport, closing(Server(slow)) as server:
         for _ in range(4):
@@ -433,7 +433,7 @@ def test_connection_that_timed_out_is_not_reused(transport: Transport) -> None:
             peer.request()
             if server.accepted == 1:
                 peer.hang()
-            peer.say(OK)
+            peer.send(OK)
 
     with closing(Server(first_late)) as server:
         assert failure(transport, call_to(server.port))[0].kind == "timeout"
@@ -444,9 +444,9 @@ def test_connection_that_timed_out_is_not_reused(transport: Transport) -> None:
 def test_kept_connection_has_a_deadline_like_a_new_one(transport: Transport) -> None:
     def good_then_slow(peer: Peer) -> None:
         peer.request()
-        peer.say(OK)
+        peer.send(OK)
         peer.request()
-        peer.say(LONG)
+        peer.send(LONG)
         peer.trickle(b"x")
 
     with closing(Server(good_then_slow)) as server:
@@ -485,7 +485,7 @@ def test_cookies_are_not_sent_back(transport: Transport) -> None:
     def baker(peer: Peer) -> None:
         while True:
             peer.request()
-            peer.say(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b; Path=/\r\n\r\n"))
+            peer.send(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b; Path=/\r\n\r\n"))
 
     with closing(Server(baker)) as server:
         transport.send(call_to(server.port))
@@ -507,7 +507,7 @@ def test_netrc_is_not_read(transport: Transport, monkeypatch: pytest.MonkeyPatch
 
 @contextlib.contextmanager
 def unreachable() -> Iterator[int]:
-    """A port whose queue is full, so that a connect is not even refused."""
+    """Yield a port whose backlog is full, so that a connect hangs."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
         for _ in range(4):
@@ -562,14 +562,14 @@ UNSENDABLE = (
 )
 
 
-@pytest.mark.parametrize(("url", "words"), UNSENDABLE)
+@pytest.mark.parametrize(("url", "message"), UNSENDABLE)
 def test_unsendable_request_is_a_connection_error_without_a_leak(
-    url: str, words: str, transport: Transport, debug_log: pytest.LogCaptureFixture
+    url: str, message: str, transport: Transport, debug_log: pytest.LogCaptureFixture
 ) -> None:
     call = ApiRequest("weekly", "POST", url.format(free_port()), (("access_token", TOKEN),), body=SECRET.encode())
     error, _ = failure(transport, call)
     assert error.kind == "connection"
-    assert str(error).startswith(words)
+    assert str(error).startswith(message)
     assert leaks_nothing(error, debug_log.text)
 
 
@@ -581,7 +581,7 @@ def test_a_header_that_cannot_be_sent_is_not_quoted(transport: Transport) -> Non
 
 def test_exception_handled_by_the_caller_is_not_the_cause(transport: Transport) -> None:
     try:
-        raise TimeoutError  # noqa: TRY301 - stands for whatever the caller handles
+        raise TimeoutError  # noqa: TRY301 - represents an error that the caller handles
     except TimeoutError:
         with pytest.raises(TransportError, match="connection refused"):
             transport.send(call_to(free_port()))
@@ -589,7 +589,7 @@ def test_exception_handled_by_the_caller_is_not_the_cause(transport: Transport) 
 
 @dataclass(frozen=True)
 class Authority:
-    """A certificate that vouches for itself, and what a server needs to show it."""
+    """A self-signed certificate, with the TLS settings of a server."""
 
     file: str
     tls: ssl.SSLContext
@@ -667,7 +667,7 @@ def test_certificate_for_another_host_is_rejected(elsewhere: Authority, debug_lo
 
 def test_missing_trusted_certificates_are_named_in_the_error(tmp_path: Path, local: Authority) -> None:
     (tmp_path / "empty.pem").write_text("")
-    for name, words in (
+    for name, message in (
         ("none.pem", "the CA certificate file does not exist: check REQUESTS_CA_BUNDLE"),
         ("empty.pem", "TLS"),
     ):
@@ -679,7 +679,7 @@ def test_missing_trusted_certificates_are_named_in_the_error(tmp_path: Path, loc
             patch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / name))
             error, _ = failure(transport, call_to(server.port, "https"))
         assert error.kind == "connection"
-        assert str(error).startswith(words)
+        assert str(error).startswith(message)
 
 
 def test_a_body_trickled_over_tls_ends_at_the_timeout(local: Authority) -> None:
@@ -697,7 +697,7 @@ def tunnel(peer: Peer) -> None:
     target = peer.request().split()[1].decode()
     host, _, port = target.partition(":")
     with socket.create_connection((host, int(port))) as onward:
-        peer.say(b"HTTP/1.1 200 Connected\r\n\r\n")
+        peer.send(b"HTTP/1.1 200 Connected\r\n\r\n")
         ends = {peer.sock: onward, onward: peer.sock}
         while True:
             for sock in select.select(list(ends), [], [])[0]:
@@ -712,7 +712,7 @@ def through(monkeypatch: pytest.MonkeyPatch, port: int, scheme: str = "http") ->
 
 
 def test_https_uses_the_proxy_over_one_kept_connection(local: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The proxy is that of the environment."""
+    """The proxy is set in the environment."""
     with (
         closing(Server(good, local.tls)) as server,
         closing(Server(tunnel)) as proxy,
@@ -729,7 +729,7 @@ def test_https_uses_the_proxy_over_one_kept_connection(local: Authority, monkeyp
 def test_proxy_may_use_tls(local: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     def relay(peer: Peer) -> None:
         peer.request()
-        peer.say(b"HTTP/1.1 407 No\r\n\r\n")
+        peer.send(b"HTTP/1.1 407 No\r\n\r\n")
 
     with closing(Server(relay, local.tls)) as proxy, trusting(local) as transport:
         through(monkeypatch, proxy.port, "https")
@@ -767,12 +767,12 @@ PROXIES: tuple[tuple[str, Callable[[Peer], None], str, str], ...] = (
 )
 
 
-@pytest.mark.parametrize(("_name", "script", "fault", "words"), PROXIES, ids=[case[0] for case in PROXIES])
+@pytest.mark.parametrize(("_name", "script", "kind", "message"), PROXIES, ids=[case[0] for case in PROXIES])
 def test_hostile_proxy_ends_within_the_timeout_without_a_leak(  # noqa: PLR0913, PLR0917 - a table's columns
     _name: str,
     script: Callable[[Peer], None],
-    fault: str,
-    words: str,
+    kind: str,
+    message: str,
     transport: Transport,
     monkeypatch: pytest.MonkeyPatch,
     debug_log: pytest.LogCaptureFixture,
@@ -780,11 +780,11 @@ def test_hostile_proxy_ends_within_the_timeout_without_a_leak(  # noqa: PLR0913,
     with closing(Server(script)) as proxy:
         through(monkeypatch, proxy.port)
         error, took = failure(transport, call_to(1, "https"))
-    assert error.kind == fault
-    assert words in str(error)
+    assert error.kind == kind
+    assert message in str(error)
     assert took < BOUND
     assert leaks_nothing(error, debug_log.text)
-    gc.collect()  # a socket that was lost is to be found here, not in a later test
+    gc.collect()  # find leaked sockets here, not in a later test
 
 
 PROXY_ADDRESSES = (
@@ -796,17 +796,17 @@ PROXY_ADDRESSES = (
 )
 
 
-@pytest.mark.parametrize(("address", "words"), PROXY_ADDRESSES)
+@pytest.mark.parametrize(("address", "message"), PROXY_ADDRESSES)
 def test_unusable_proxy_is_named_without_its_userinfo(
     address: str,
-    words: str,
+    message: str,
     transport: Transport,
     monkeypatch: pytest.MonkeyPatch,
     debug_log: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", address.format(USERINFO, free_port()))
     error, _ = failure(transport, call_to(1, "https"))
-    assert (error.kind, str(error)) == ("connection", words)
+    assert (error.kind, str(error)) == ("connection", message)
     assert leaks_nothing(error, debug_log.text)
 
 
@@ -824,7 +824,7 @@ def descriptors() -> int:
 
 
 def assert_no_more_than(before: tuple[int, int]) -> None:
-    """Other tests' threads may still be ending meanwhile, so there may be fewer."""
+    """Threads of other tests may end meanwhile, so there may be fewer."""
     after = descriptors(), threading.active_count()
     assert all(now <= then for now, then in zip(after, before, strict=True)), (before, after)
 

@@ -257,11 +257,11 @@ def test_changes_in_quick_succession_are_rendered_together() -> None:
     pages = Pages(Guard(lambda _: None))
     render = pages.render
 
-    def noted() -> None:
+    def record_rendering() -> None:
         rendered.append(time.monotonic())
         render()
 
-    pages.render = noted  # type: ignore[method-assign]
+    pages.render = record_rendering  # type: ignore[method-assign]
     stopping = threading.Event()
     thread = threading.Thread(target=pages.run, args=(stopping,))
     thread.start()

@@ -1,4 +1,4 @@
-"""The web configuration: what is refused in which words, and what the rest comes to."""
+"""The web configuration: invalid ones with their exact messages, valid ones with their values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ALL_OF_TLS13 = "".join(f"\n  - {name}" for name in CIPHERS_OF_TLS13)
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with certificates, keys, and what only looks like one."""
+    """Return a directory with valid and invalid certificates and keys."""
     folder = tmp_path_factory.mktemp("made")
     authority = Authority(folder, "authority")
     server, other = authority.sign("server", "localhost"), authority.sign("other", "localhost")
@@ -299,11 +299,11 @@ def test_invalid_file_has_the_exact_message_without_its_values(
     monkeypatch.chdir(made)
     with pytest.raises(ConfigError) as caught:
         load(Path(), row.text)
-    words = str(caught.value)
-    assert words.splitlines() == list(row.expected)
-    assert MARKER not in words
-    assert HASH[7:] not in words
-    assert "server.key" not in words
+    message = str(caught.value)
+    assert message.splitlines() == list(row.expected)
+    assert MARKER not in message
+    assert HASH[7:] not in message
+    assert "server.key" not in message
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
@@ -369,15 +369,15 @@ def test_every_suite_maps_to_the_same_suite_of_openssl(made: Path, go: str, open
     chosen = tls_of(made, f"{TLS}  cipher_suites: [{go}]\n").context.get_ciphers()
     old = [cipher for cipher in chosen if cipher["protocol"] != "TLSv1.3"]
     assert [cipher["name"] for cipher in old] == [openssl]
-    # What OpenSSL knows of the suite says the same as Go's name: key, cipher, and SHA-1 where nothing else is said.
-    words = old[0]["description"]
-    assert f"Au={'ECDSA' if '_ECDSA_' in go else 'RSA'}" in words
-    assert "Kx=ECDH" in words
+    # OpenSSL's description of the suite matches Go's name: key, cipher, and SHA-1 if the name has no hash.
+    message = old[0]["description"]
+    assert f"Au={'ECDSA' if '_ECDSA_' in go else 'RSA'}" in message
+    assert "Kx=ECDH" in message
     cipher = {"AES_128_CBC": "AES(128)", "AES_256_CBC": "AES(256)", "AES_128_GCM": "AESGCM(128)"} | {
         "AES_256_GCM": "AESGCM(256)",
         "CHACHA20_POLY1305": "CHACHA20/POLY1305(256)",
     }
-    assert [f"Enc={shown}" in words for name, shown in cipher.items() if f"WITH_{name}" in go] == [True]
+    assert [f"Enc={shown}" in message for name, shown in cipher.items() if f"WITH_{name}" in go] == [True]
     assert len(CIPHERS) == 10
 
 

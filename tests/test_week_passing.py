@@ -1,4 +1,4 @@
-"""A week passes on a controlled clock: which calls at which times, which week exposed when."""
+"""A new week on a controlled clock: the times of all calls, and the exposed week."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_new_week_is_fetched_at_the_planned_times() -> None:
             next_fetch = exposed(engine)["next_fetch_timestamp_seconds", APPID, "weekly"]
             clock.now = next_fetch - 1
             engine.poller.drain()
-            assert len(wechat.calls) == seen, "nothing is asked a second too early"
+            assert len(wechat.calls) == seen, "nothing is requested a second too early"
             clock.now = next_fetch
         final = exposed(engine)
     expected = [(start, old.label), (start, old.before().label)]

@@ -22,9 +22,9 @@ class State(StrEnum):
         return self in {State.OK, State.NOT_READY}
 
     @property
-    def words(self) -> str:
-        """A short text for people."""
-        return _STATE_WORDS[self]
+    def text(self) -> str:
+        """A short text for pages, the JSON and the log."""
+        return _STATE_TEXTS[self]
 
     @property
     def meaning(self) -> str:
@@ -32,7 +32,7 @@ class State(StrEnum):
         return _STATE_MEANINGS[self]
 
 
-_STATE_WORDS = {
+_STATE_TEXTS = {
     State.PENDING: "not fetched yet",
     State.OK: "up to date",
     State.NOT_READY: "waiting for WeChat to publish",

@@ -76,7 +76,7 @@ def _dispatch(options: Options, signals: Signals) -> int:
         return without_configuration[options.command](options)
     source = Source(
         load=partial(config.load, options.config_file, os.environ),
-        fingerprint=partial(config.file_signatures, options.config_file),
+        signatures=partial(config.file_signatures, options.config_file),
     )
     if options.command == "fetch":
         loaded = source.load(None)

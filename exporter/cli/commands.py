@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from exporter import alerts, dashboards, demo
 from exporter.cli.flags import SYSTEMD_UNITS, UsageError
-from exporter.config import write_atomically
+from exporter.config import resolve_links, write_atomically
 from exporter.metrics import Format, Renderer, compose
 from exporter.reports import REPORTS
 from exporter.runtime.engine import Engine
@@ -116,8 +116,8 @@ def _resolved(output: Path) -> Path:
         UsageError: it is a directory, its directory does not exist, or its links form a loop.
     """
     try:
-        resolved = output.resolve()
-    except (OSError, RuntimeError):  # a loop of links; the type depends on the version of Python
+        resolved = resolve_links(output)
+    except OSError:
         raise UsageError(f"--output {output}: too many levels of symbolic links") from None
     if resolved.is_dir() or not resolved.parent.is_dir():
         raise UsageError(f"--output {output}: must be a file in an existing directory")

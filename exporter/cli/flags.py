@@ -284,7 +284,7 @@ def _add_web_flags(flags: argparse.ArgumentParser) -> None:
         dest="external_url",
         type=_external_url,
         metavar="URL",
-        help="URL under which people reach the exporter, for example behind a reverse proxy. Pages are also served"
+        help="External URL of the exporter, for example behind a reverse proxy. Pages are also served"
         " below its path, and `rules` links to it (default: none).",
     )
     flags.add_argument(

@@ -55,7 +55,7 @@ class Settings:
     """Seconds between two checks of the configuration's files for changes; 0 disables them."""
     protection: Protection = field(default_factory=Protection)
     external_url: str = ""
-    """The URL under which people reach the exporter; empty if not given."""
+    """The external URL of the exporter; empty if not given."""
 
 
 def run(

@@ -1,7 +1,7 @@
 """Read and replace files that an operator names.
 
 A path in a configuration can lead anywhere, so a read never blocks and never exhausts memory: only regular files are
-opened (opening a pipe without a writer blocks for ever, reading /dev/zero never ends), and at most a given number of
+opened (opening a pipe without a writer blocks forever, reading /dev/zero never ends), and at most a given number of
 bytes is read. A change is noticed by the file's signature (device, inode, size, mtime, ctime) without reading it: the
 inode because editors and Kubernetes replace files, ctime because a copy can set the mtime back.
 
@@ -81,15 +81,13 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
     Raises:
         OSError: the directory is not writable. The file may be read-only: a rename needs no permission for it.
     """
-    try:
-        target = path.resolve()
-    except RuntimeError:  # a loop of links in Python 3.11 and 3.12; later versions raise OSError
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+    target = resolve_links(path)
     with tempfile.NamedTemporaryFile(dir=target.parent, prefix=f".{target.name}.", delete=False) as file:
         temporary = Path(file.name)  # created with mode 0600
         try:
             if target.exists():
-                with suppress(PermissionError):
+                # EPERM for a user without privileges; EINVAL in a user namespace without the owner (PrivateUsers=yes).
+                with suppress(OSError):
                     os.fchown(file.fileno(), target.stat().st_uid, target.stat().st_gid)
             file.write(content)
             file.flush()
@@ -99,6 +97,21 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
         except OSError:
             temporary.unlink()
             raise
+
+
+def resolve_links(path: Path) -> Path:
+    """Return the file that a path leads to; it need not exist.
+
+    Raises:
+        OSError: its links form a loop.
+    """
+    try:
+        target = path.resolve()
+    except RuntimeError:  # Python 3.11 and 3.12 raise this for a loop; 3.13 returns a path with the link in it
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+    if any(each.is_symlink() for each in (target, *target.parents)):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return target
 
 
 def parse_path(text: str) -> str:

@@ -24,7 +24,7 @@ DEFAULTS_OPTIONS = tuple(field.name for field in fields(Defaults))
 _RATIO = re.compile(r"[0-9]{0,3}\.?[0-9]{0,9}")
 _WHOLE_NUMBER = re.compile("0|[1-9][0-9]{0,8}")
 _TYPICAL_WEEKS = 5
-"""The live week and the four ordinary weeks before it that ``typical_week`` figures need."""
+"""The live week and the four previous ordinary weeks that ``typical_week`` figures need."""
 
 
 def read_fetch(section: Section) -> Fetch:

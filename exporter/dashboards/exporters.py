@@ -118,7 +118,7 @@ def _states() -> Json:
         "Number of reports of all apps in each state.",
         {"{{state}}": f"count by (state) (max by (appid, report, state) ({states}) == 1)"},
         {"unit": "none", "decimals": 0, "custom": _STACKED},
-        [override(each.value, displayName=each.words, color=fixed_colour(STATE_COLOURS[each])) for each in State],
+        [override(each.value, displayName=each.text, color=fixed_colour(STATE_COLOURS[each])) for each in State],
     )
 
 

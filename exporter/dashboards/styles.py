@@ -28,7 +28,7 @@ STATE_COLOURS = {
 
 def state_column() -> Json:
     """Return the properties of a column whose values are indexes into ``SEVERITY``."""
-    texts = {str(index): (state.words, STATE_COLOURS[state]) for index, state in enumerate(SEVERITY)}
+    texts = {str(index): (state.text, STATE_COLOURS[state]) for index, state in enumerate(SEVERITY)}
     return text_column(texts) | {"custom.width": 210}
 
 

@@ -3,8 +3,8 @@
 Each connection has a worker thread that blocks in ``recv`` and ``send`` without a socket timeout. Instead the
 connection has one deadline, which the accepting thread checks (``Connections.reap``); it shuts the socket down, which
 wakes the worker, and the worker closes it. A socket timeout would start again with every byte, so that a client
-sending one byte a second could hold a connection forever; this deadline is for a whole head, body or response. It also
-ends a connection whose worker waits for a body that is being produced, and it works the same way under TLS.
+sending one byte a second could hold a connection forever; this deadline is for a complete head, body or response. It
+also ends a connection whose worker waits for a body that is being produced, and it works the same way under TLS.
 
 Only the worker reads, writes and closes its socket; other threads may only shut it down, under the lock of the
 register and only while the connection is in it. Closing from elsewhere could hit another connection that got the same
@@ -55,7 +55,7 @@ class Limits:
     write_seconds: float = 30.0
     """For a complete response, from the return of the handler."""
     linger_seconds: float = 1.0
-    """For reading on after the last response; see ``ConnectionHandler.lingering_close``."""
+    """For reading after the last response; see ``ConnectionHandler.lingering_close``."""
     header_bytes: int = 32 * 1024
     """Request line and headers together."""
     body_bytes: int = 16 * 1024
@@ -204,7 +204,7 @@ class Connections:
             for connection in self._active():
                 if connection.deadline <= now:
                     connection.abort()
-            # Nobody else closes these. The list is made first because the loop changes the dictionary.
+            # No other thread closes these. The list is made first because the loop changes the dictionary.
             for accepted in [
                 each for each, connection in self._open.items() if connection.aborted and not connection.has_worker
             ]:

@@ -7,7 +7,7 @@ pair and waits for no worker: workers are daemon threads whose sockets have been
 
 Threads and not asyncio: handlers render pages and check passwords, which would block an event loop, and at most
 ``Limits.connections`` threads exist. Workers are started with ``_thread.start_new_thread``, because
-``threading.Thread.start`` waits for a signal from the new thread; when memory is short that thread can die before it
+``threading.Thread.start`` waits for a signal from the new thread; when memory is short that thread can end before it
 sends the signal, and the accepting thread would then wait forever.
 
 Without free descriptors or memory ``accept`` fails, but the connection stays in the backlog and would wake the

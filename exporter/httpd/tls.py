@@ -42,7 +42,7 @@ class Tls:
 
 
 class HandshakeError(Exception):
-    """The handshake failed; the text is the reason as the TLS library words it."""
+    """The handshake failed; the text is the reason that the TLS library gives."""
 
 
 class PlainTextError(Exception):
@@ -92,7 +92,7 @@ class TlsStream:
             view = view[written:]
 
     def shutdown(self, how: int) -> None:
-        """Send close_notify, by which TLS tells a complete response from a truncated one, and shut the socket down."""
+        """Send close_notify, which marks the response as complete (not truncated), and shut the socket down."""
         with contextlib.suppress(ssl.SSLError):  # the client has not sent its own yet, or there was no handshake
             self._tls.unwrap()
         self._flush()
@@ -135,5 +135,5 @@ def _names_in(certificate: dict[str, Any] | None) -> set[str]:
 def _normalized_address(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
-    except ValueError:  # OpenSSL describes an address of invalid length in words
+    except ValueError:  # OpenSSL returns a text for an address of invalid length
         return ""

@@ -1,6 +1,6 @@
 """Renders metric families to bytes: the part about apps when data changes, the part about the exporter at each scrape.
 
-The page of 10,000 apps took over five seconds in each format when it was rendered as a whole; the contract allows two
+The page of 10,000 apps took over five seconds in each format when it was rendered at once; the contract allows two
 between a response of WeChat and the scrape that shows it. So apps are rendered in blocks of 20, and a block is rendered
 again only if the status of one of its apps changed. Text and OpenMetrics differ only in the HELP and TYPE lines, since
 apps have only gauges and counters, so that each sample is rendered once for both.

@@ -225,9 +225,11 @@ class Poller:
         self._store.use_host(config.api.host)
         self._config, self._fetcher, self._trackers = config, fetcher, trackers
         self._transitions.restart(trackers.values(), forget=host_changed)
-        ways = {app.appid: app.access for app in config.apps}
+        access = {app.appid: app.access for app in config.apps}
         self._busy = {
-            appid: task for appid, task in self._busy.items() if ways.get(appid) == task.app.access and not host_changed
+            appid: task
+            for appid, task in self._busy.items()
+            if access.get(appid) == task.app.access and not host_changed
         }
         self._queue = FetchQueue()  # a new one drops the entries of removed apps
         self._schedule_all(now)

@@ -74,7 +74,7 @@ def wait(result: LastResult, fetch: Fetch) -> float:
 
 
 def _backoff(result: LastResult, fetch: Fetch) -> float:
-    doublings = min(max(result.failures - 1, 0), 64)  # a float has no room for more than 1,023
+    doublings = min(max(result.failures - 1, 0), 64)  # a float cannot represent 2**1024
     return min(max(fetch.retry_interval * 2.0**doublings, result.retry_after), fetch.interval)
 
 
@@ -90,14 +90,14 @@ def _newest_due(tracker: ReportTracker, fetch: Fetch, now: float) -> float:
 
 
 def _imposed_wait(result: LastResult, fetch: Fetch) -> float:
-    """Seconds that WeChat demands, even if a newer period is wanted meanwhile."""
+    """Return the seconds that WeChat demands, even if a newer period is wanted meanwhile."""
     if result.state is State.QUOTA_SPENT:
         return wait(result, fetch)
     return min(result.retry_after, fetch.interval) if result.state is State.FAILED else 0.0
 
 
 def _missing_period(tracker: ReportTracker, fetch: Fetch, now: float) -> Period | None:
-    """The newest older period that the store lacks and that may be requested before the next fetch."""
+    """Return the newest older period that the store lacks and that may be requested before the next fetch."""
     result = tracker.last_result
     if result is None or result.history_stopped:
         return None

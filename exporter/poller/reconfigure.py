@@ -28,7 +28,7 @@ class ConfigDiff:
 
 
 def next_trackers(
-    before: Mapping[Key, ReportTracker], was: Config, config: Config, read: Callable[[App, Report], StoredState]
+    before: Mapping[Key, ReportTracker], previous: Config, config: Config, read: Callable[[App, Report], StoredState]
 ) -> tuple[Trackers, ConfigDiff]:
     """Return the trackers under the next configuration.
 
@@ -37,22 +37,22 @@ def next_trackers(
 
     Args:
         before: the trackers until now.
-        was: the configuration until now.
+        previous: the configuration until now.
         config: the next one.
         read: reads a report of an app from the store, as far back as ``config`` wants.
     """
-    known_apps = {app.appid: app for app in was.apps}
+    known_apps = {app.appid: app for app in previous.apps}
     staying = known_apps.keys() & {app.appid for app in config.apps}
     diff = ConfigDiff(
         added=len(config.apps) - len(staying),
         changed=sum(app.appid in staying and app != known_apps[app.appid] for app in config.apps),
         removed=len(known_apps) - len(staying),
     )
-    reaches_further_back = config.fetch.history_weeks > was.fetch.history_weeks
+    reaches_further_back = config.fetch.history_weeks > previous.fetch.history_weeks
 
     def tracker(app: App, report: Report) -> ReportTracker:
         known = before.get((app.appid, report.name))
-        if known is None or config.api != was.api:
+        if known is None or config.api != previous.api:
             fresh = replace(from_store(app, report, read(app, report), retry=True), fetch_at_once=True)
             return fresh if known is None else replace(fresh, counters=known.counters)
         if reaches_further_back:

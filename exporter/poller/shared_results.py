@@ -36,17 +36,18 @@ def share_history(trackers: Mapping[Key, ReportTracker], found: ReportTracker) -
 def retried_with(
     trackers: Mapping[Key, ReportTracker], before: ReportTracker, after: ReportTracker
 ) -> Iterator[ReportTracker]:
-    """Yield the other reports that are fetched at once, because what prevented them too is over."""
-    was = before.last_result
-    if was is None or before.state not in RETRIED_AT_ONCE or after.state in RETRIED_AT_ONCE:
+    """Yield the other reports that are fetched at once, because the cause of their failure has ended."""
+    previous = before.last_result
+    if previous is None or before.state not in RETRIED_AT_ONCE or after.state in RETRIED_AT_ONCE:
         return
+    error = previous.errcode, previous.at
     for other in _others_of(trackers, after):
         last = other.last_result
-        if last is not None and other.state in RETRIED_AT_ONCE and (last.errcode, last.at) == (was.errcode, was.at):
+        if last is not None and other.state in RETRIED_AT_ONCE and (last.errcode, last.at) == error:
             yield replace(other, fetch_at_once=True)
 
 
 def _others_of(trackers: Mapping[Key, ReportTracker], found: ReportTracker) -> list[ReportTracker]:
-    """A list, since the caller replaces trackers meanwhile."""
+    """Return a list, since the caller replaces trackers meanwhile."""
     appid = found.app.appid
     return [trackers[appid, report.name] for report in found.app.reports if report.name != found.report.name]

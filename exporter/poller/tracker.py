@@ -104,10 +104,10 @@ def with_stored(tracker: ReportTracker, known: StoredState) -> ReportTracker:
 
 def apply_newest(tracker: ReportTracker, period: Period, outcome: Outcome, now: float) -> Applied:
     """Return the tracker after an outcome about the newest wanted period."""
-    was = tracker
+    previous = tracker
     tracker, changes = _apply(tracker, outcome, now)
     reason = outcome.result if isinstance(outcome.result, FetchError) else None
-    after = _with_result(was, tracker, period, reason, now)
+    after = _with_result(previous, tracker, period, reason, now)
     return after, (*changes, _result_change(after))
 
 
@@ -133,7 +133,7 @@ def apply_history(tracker: ReportTracker, period: Period, outcome: Outcome, now:
     tracker = replace(tracker, unavailable=MappingProxyType({**tracker.unavailable, period: unavailable}))
     changes = (Change(tracker.app.appid, tracker.report, unavailable),)
     given_up = reason.about_app or isinstance(reason, QuotaSpent | Refused | Busy)
-    # One failed period may be bad luck; a second one in a row says that the others will fail too.
+    # One failure may concern its period only; after a second one in a row the others are likely to fail too.
     if not final and (given_up or (not _others_may_succeed(reason) and _has_just_failed(tracker, period.after()))):
         tracker, stopped = stop_history(tracker)
         changes += stopped
@@ -149,9 +149,9 @@ def stop_history(tracker: ReportTracker) -> Applied:
 
 
 def _with_result(
-    was: ReportTracker, tracker: ReportTracker, period: Period, reason: FetchError | None, now: float
+    previous: ReportTracker, tracker: ReportTracker, period: Period, reason: FetchError | None, now: float
 ) -> ReportTracker:
-    before = was.last_result
+    before = previous.last_result
     state = State.OK if reason is None else STATES[type(reason)]
     result = LastResult(
         period=period,
@@ -166,7 +166,7 @@ def _with_result(
         succeeded=now if reason is None else before.succeeded if before else None,
     )
     # The state that is shown decides, not the one of the result: "not ready" about a stored period is "ok".
-    if before is not None and replace(tracker, last_result=result).state is was.state:
+    if before is not None and replace(tracker, last_result=result).state is previous.state:
         result = replace(result, since=min(before.since, now))
     return replace(tracker, last_result=result, fetch_at_once=False)
 
@@ -218,12 +218,12 @@ def _count(counters: Counters, outcome: Outcome) -> Counters:
 
 
 def _has_just_failed(tracker: ReportTracker, period: Period) -> bool:
-    """Whether a request for a period failed since the last fetch of the newest one."""
+    """Return whether a request for a period failed since the last fetch of the newest one."""
     unavailable, last = tracker.unavailable.get(period), tracker.last_result
     return unavailable is not None and last is not None and unavailable.at >= last.at
 
 
 def _others_may_succeed(reason: FetchError) -> bool:
-    """Whether requests for other periods of the report may succeed before the next fetch."""
+    """Return whether requests for other periods of the report may succeed before the next fetch."""
     is_alone = reason.about_period and not reason.about_app
     return isinstance(reason, NotReady | Failed) and not isinstance(reason, Busy) and is_alone

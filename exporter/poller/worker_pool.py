@@ -1,7 +1,7 @@
 """The threads that send requests to WeChat, one request at a time each.
 
-Tasks are taken from one queue; the outcome is handed over by the callable that the pool was created with, which puts it
-into the poller's inbox. The poller dispatches only as many tasks as there are workers, so that no task waits in the
+Workers take tasks from one queue; the outcome is handed over by the callable that the pool was created with, which puts
+it into the poller's inbox. The poller dispatches only as many tasks as there are workers, so that no task waits in the
 queue while a reload changes its app.
 
 ``concurrent.futures`` cannot change the size of a pool, which a reload may do. A worker ends when it takes a None from

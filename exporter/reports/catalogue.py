@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SESSIONS = Field("session_cnt", "sessions", "Sessions", "Times the Mini Program was opened", Unit.COUNT)
 VISITS = Field("visit_pv", "visits", "Visits", "Page visits", Unit.COUNT)
-# Deduplicated over the whole period: visitors must not be added over days, weeks or apps.
+# Deduplicated over the period: visitors must not be added over days, weeks or apps.
 VISITORS = Field("visit_uv", "visitors", "Visitors", "Visitors, deduplicated", Unit.COUNT, is_primary=True)
 NEW_VISITORS = Field("visit_uv_new", "new_visitors", "New visitors", "New visitors, deduplicated", Unit.COUNT)
 # Optional: missing in every example of WeChat's documentation, but present in all real responses that were seen.
@@ -81,7 +81,7 @@ WEEKLY = Report(
         CalendarFact("week_public_holidays", _HOLIDAYS.format("the live week"), _days_off, "{number} holiday{s}"),
         CalendarFact(
             "previous_week_public_holidays",
-            _HOLIDAYS.format("the week before the live week"),
+            _HOLIDAYS.format("the previous week"),
             lambda week: _days_off(week.before()),
             "previous week: {number} holiday{s}",
         ),

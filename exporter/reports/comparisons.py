@@ -1,8 +1,8 @@
 """Comparison figures: pure functions of the stored periods and the calendar of public holidays.
 
 Baselines are calculated here and not in PromQL: the store has the weeks before Prometheus was started, and the calendar
-tells which weeks are ordinary. ``quantile_over_time`` over the published series weights each week by how long it was
-the newest, which differs from week to week: it returned 0.775 or 0.62 where the median was 0.689.
+has the ordinary weeks. ``quantile_over_time`` over the published series weights each week by how long it was the
+newest, which differs from week to week: it returned 0.775 or 0.62 where the median was 0.689.
 
 Ordinary periods exclude public holidays and make-up working days. Of the pairs of successive weeks from 2018 to 2026,
 28 % include a weekday off for a holiday. Which comparison distinguishes a drop from noise and holidays was measured on

@@ -1,6 +1,6 @@
 """The newest readings of one report of one app, packed into bytes.
 
-Each period is a row of doubles, the newest first; NaN stands for an unknown figure, a row of NaN for an unknown period.
+Each period is a row of doubles, the newest first; NaN is an unknown figure, a row of NaN for an unknown period.
 With 10,000 apps the histories are most of the memory: 26 weeks of seven figures are 1.5 kB, as objects they were 12 kB.
 
 Histories are immutable: the poller replaces a history, while web threads read the previous one without a lock.

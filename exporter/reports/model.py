@@ -38,7 +38,7 @@ class Field:
     """A noun phrase with the unit, for HELP texts."""
     unit: Unit
     is_primary: bool = False
-    """Whether it is the figure to show where there is room for only one of the report."""
+    """Whether it is the one figure to show where only one of the report fits."""
 
     @property
     def camel(self) -> str:
@@ -103,7 +103,7 @@ class DerivedFigure:
     """A figure that is calculated from several stored periods and has labels of its own."""
 
     metric: str
-    """The metric name without ``PREFIX``; ``{}`` stands for the field's: ``recent_{}``."""
+    """The metric name without ``PREFIX``; ``{}`` is replaced by the field's: ``recent_{}``."""
     description: str
     """A noun phrase for HELP texts."""
     fields: tuple[str, ...]
@@ -178,7 +178,7 @@ class Report:
 
     @property
     def primary_field(self) -> Field | None:
-        """The field to show where there is room for only one; None if the report has none."""
+        """The field to show where only one fits; None if the report has none."""
         return next((figure for figure in self.fields if figure.is_primary), None)
 
 
@@ -193,7 +193,7 @@ class Reading:
     period: Period
     values: tuple[float | None, ...]
     by_dimension: tuple[tuple[str, str, float], ...] = ()
-    """Figures with a value for each entrance, retention week or the like: field, dimension, value."""
+    """Figures with a value for each entrance, retention week or similar dimension: field, dimension, value."""
 
     def value(self, figure: Field) -> float | None:
         """Return the figure of a field; None if WeChat did not send it."""

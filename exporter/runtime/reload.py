@@ -4,11 +4,11 @@ Requests are futures in a queue. All that are queued get the result of one reloa
 many reloads. The thread reads the files and hands a valid configuration to the engine, which returns when the poller
 has applied it; no other thread changes the configuration.
 
-Changed files are noticed by comparing fingerprints (sizes, times, links) every ``interval`` seconds. They are read when
-two checks in a row found the same fingerprint, and the result is discarded if a file changed while it was read:
+Changed files are noticed by comparing signatures (sizes, times, links) every ``interval`` seconds. They are read when
+two checks in a row found the same signatures, and the result is discarded if a file changed while it was read:
 otherwise an editor that writes in two steps causes an error about half a file.
 
-An invalid configuration is read again although no fingerprint changed, because the cause may be in a place that is not
+An invalid configuration is read again although no signature changed, because the cause may be in a place that is not
 checked. It is re-read at most once per 20 times the last read time, so that it costs at most 5 % of one core.
 """
 
@@ -64,7 +64,7 @@ class Source:
 
     load: Callable[[Config | None], Config]
     """Reads it, given the current one; raises ConfigError."""
-    fingerprint: Callable[[Config], object]
+    signatures: Callable[[Config], object]
     """Returns the sizes, times and links of all files that a configuration was read from."""
 
 
@@ -102,9 +102,9 @@ class Reloader:
         self._unsettled = 0
         """How many checks in a row found a changed file."""
         self._seen: object = None
-        """The fingerprint at the last check."""
+        """The signatures at the last check."""
         self._loaded: object = None
-        """The fingerprint when the files were last read because of a change."""
+        """The signatures when the files were last read because of a change."""
         self._read_at = self._reading_took = 0.0
 
     @property
@@ -142,8 +142,8 @@ class Reloader:
             return waiting
 
     def _is_due(self) -> bool:
-        """Whether files changed and were the same at the last two checks, or an invalid configuration is due again."""
-        before, self._seen = self._seen, self._source.fingerprint(self._engine.config)
+        """Return whether changed files were equal at two checks, or an invalid configuration is due again."""
+        before, self._seen = self._seen, self._source.signatures(self._engine.config)
         self._unsettled = self._unsettled + 1 if before != self._seen else 0
         if 0 < self._unsettled < _MOST_UNSETTLED:
             return False
@@ -153,15 +153,15 @@ class Reloader:
         return self._seen != self._loaded or (bool(self.issues) and time.monotonic() - self._read_at > rest)
 
     def _is_still(self, before: Config, config: Config) -> bool:
-        """Whether no file changed while it was read, including those that are new in this configuration."""
+        """Return whether no file changed while it was read, including those that are new in this configuration."""
         if self._unsettled:
             return True  # they keep changing: waiting any longer would prevent reloads
-        if self._source.fingerprint(before) != self._seen:
+        if self._source.signatures(before) != self._seen:
             return False
-        seen = self._source.fingerprint(config)
+        seen = self._source.signatures(config)
         if seen != self._seen:  # the configuration has other files now: check those twice, too
             time.sleep(self._interval)
-        return seen == self._source.fingerprint(config)
+        return seen == self._source.signatures(config)
 
     def _reload(self, *, quiet: bool) -> ReloadResult | None:
         """Read and apply the configuration; None after an internal error. ``quiet`` logs only what is new."""
@@ -172,7 +172,7 @@ class Reloader:
             return self._reject(error, quiet=quiet)
         finally:
             self._reading_took = time.monotonic() - self._read_at
-            if quiet:  # a reload on request has not compared fingerprints
+            if quiet:  # a reload on request has not compared signatures
                 self._loaded = self._seen
         if quiet and not self._is_still(before, config):
             self._loaded = None

@@ -62,17 +62,17 @@ class Store:
     """The readings and last results of all apps, per API host. Safe for use from any thread.
 
     Args:
-        folder: the directory of the database, or ``:memory:``.
+        directory: where the database is, or ``:memory:``.
         host: the API host that readings come from; it is part of every key.
         clock: the wall clock, Unix seconds.
         lock: the lock of the directory; None for a process that runs beside an exporter, such as ``fetch``.
     """
 
-    def __init__(self, folder: str, host: str, clock: Callable[[], float], lock: Lock | None = None) -> None:
-        self._folder = None if folder == MEMORY else Path(folder)
+    def __init__(self, directory: str, host: str, clock: Callable[[], float], lock: Lock | None = None) -> None:
+        self._directory = None if directory == MEMORY else Path(directory)
         self._host = host
         self._clock = clock
-        self._folder_lock = lock
+        self._directory_lock = lock
         self._lock = threading.Lock()
         self._unsaved: dict[str, dict[object, Change]] = defaultdict(dict)
         """By host, the changes that the file lacks."""
@@ -83,10 +83,10 @@ class Store:
         """Why data is kept in memory only, for people; empty while the file is usable."""
         self._tried = -math.inf
         """When the file was last opened or failed; Unix seconds."""
-        if self._folder is None:
+        if self._directory is None:
             self._db = open_memory()
         else:
-            self._open(self._folder)
+            self._open(self._directory)
 
     def use_host(self, host: str) -> None:
         """Save from now on under another API host."""
@@ -139,15 +139,15 @@ class Store:
             Whether a file was opened, which may hold more than was known.
         """
         with self._lock:
-            if self._closed or self._folder is None:
+            if self._closed or self._directory is None:
                 return False
             if not self.problem:
-                if not self._is_replaced() and (self._folder_lock is None or self._folder_lock.is_current):
+                if not self._is_replaced() and (self._directory_lock is None or self._directory_lock.is_current):
                     return False
                 self._leave_replaced_file()
             elif abs(self._clock() - self._tried) < _RETRY_SECONDS:  # abs: the clock may have been set back
                 return False
-            return self._reopen(self._folder)
+            return self._reopen(self._directory)
 
     def close(self) -> None:
         """Close the database; later changes are discarded."""
@@ -155,42 +155,43 @@ class Store:
             self._closed = True
             self._db.close()
 
-    def _open(self, folder: Path) -> None:
+    def _open(self, directory: Path) -> None:
         try:
-            self._use(open_or_recreate(folder, self._clock()), folder)
+            self._use(open_or_recreate(directory, self._clock()), directory)
         except _UNAVAILABLE as error:
-            self._db = open_memory() if is_corrupt(error) else read_only_copy(folder)
-            self._report(error, folder)
+            self._db = open_memory() if is_corrupt(error) else read_only_copy(directory)
+            self._report(error, directory)
 
-    def _use(self, db: sqlite3.Connection, folder: Path) -> None:
+    def _use(self, db: sqlite3.Connection, directory: Path) -> None:
         self._db = db
-        self._identity = identity(folder)
+        self._identity = identity(directory)
         self.problem = ""
         self._unsaved.clear()
 
     def _is_replaced(self) -> bool:
-        """Whether the file at the path is not the one that was opened."""
-        return self._folder is not None and identity(self._folder) != self._identity
+        """Return whether the file at the path is not the one that was opened."""
+        return self._directory is not None and identity(self._directory) != self._identity
 
     def _leave_replaced_file(self) -> None:
         """Continue in memory until the file at the path is opened, which is due at once."""
         self._copy_to_memory()
-        self.problem = f"the store in {self._folder} was replaced"
+        self.problem = f"the store in {self._directory} was replaced"
         self._tried = -math.inf
 
     def _leave_file(self, error: sqlite3.Error) -> None:
         """Continue in memory after an error; a corrupt file is moved aside and recreated at once."""
-        if self._folder is None:
+        if self._directory is None:
             raise error
         if is_corrupt(error):
             self._db.close()
             self._db = open_memory()
             self._write_unsaved(self._db)
-            self._reopen(self._folder, error)
+            self._reopen(self._directory, error)
         else:
-            self._copy_to_memory()
+            self._db.close()
+            self._db = read_only_copy(self._directory)
             self._write_unsaved(self._db)
-            self._report(error, self._folder)
+            self._report(error, self._directory)
 
     def _copy_to_memory(self) -> None:
         """Replace the database by a copy in memory; what cannot be read is lost, and fetched again."""
@@ -202,14 +203,14 @@ class Store:
         self._db.close()
         self._db = memory
 
-    def _reopen(self, folder: Path, corrupt: sqlite3.Error | None = None) -> bool:
+    def _reopen(self, directory: Path, corrupt: sqlite3.Error | None = None) -> bool:
         """Open the file at the path and add what it lacks of the database in memory; False if it is unavailable."""
         memory = self._db
         try:
-            if self._folder_lock is not None:
-                self._folder_lock.renew()
+            if self._directory_lock is not None:
+                self._directory_lock.renew()
             now = self._clock()
-            db = recreate(folder, now, corrupt) if corrupt else open_or_recreate(folder, now)
+            db = recreate(directory, now, corrupt) if corrupt else open_or_recreate(directory, now)
             try:
                 added = add_missing(db, memory)
                 self._write_unsaved(db)
@@ -217,29 +218,29 @@ class Store:
                 db.close()
                 raise
         except _UNAVAILABLE as error:
-            self._report(error, folder)
+            self._report(error, directory)
             return False
         memory.close()
-        self._use(db, folder)
-        log.warning("store reopened", path=str(folder), added=added)
+        self._use(db, directory)
+        log.warning("store reopened", path=str(directory), added=added)
         return True
 
     def _write_unsaved(self, db: sqlite3.Connection) -> None:
         for host, changes in self._unsaved.items():
             write(db, host, changes.values())
 
-    def _report(self, error: Exception, folder: Path) -> None:
+    def _report(self, error: Exception, directory: Path) -> None:
         """Set ``problem``, and log it once for each reason."""
         self._tried = self._clock()
-        problem = _describe(error, folder)
+        problem = _describe(error, directory)
         if problem != self.problem:
             self.problem = problem
-            log.error("store unavailable, continuing in memory", path=str(folder), error=problem)
+            log.error("store unavailable, continuing in memory", path=str(directory), error=problem)
 
 
-def _describe(error: Exception, folder: Path) -> str:
+def _describe(error: Exception, directory: Path) -> str:
     """What is wrong and what to do, for people."""
-    path = folder / DATABASE
+    path = directory / DATABASE
     if isinstance(error, UnusableDatabase):
         return f"{path} {error}"
     if isinstance(error, Locked):
@@ -247,5 +248,5 @@ def _describe(error: Exception, folder: Path) -> str:
     if is_corrupt(error):
         return f"{path} is corrupt and cannot be renamed: move or delete it"
     if isinstance(error, OSError):
-        return f"storage directory {folder} is unavailable: {error.strerror}"
-    return f"the store in {folder} is unavailable: {error}"
+        return f"storage directory {directory} is unavailable: {error.strerror}"
+    return f"the store in {directory} is unavailable: {error}"

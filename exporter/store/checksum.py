@@ -34,7 +34,7 @@ def reading_checksum(owner: tuple[str, str, str], period: int, first_seen: float
 def readings_with_checksums(db: sqlite3.Connection) -> Iterator[tuple[tuple[int, int, int], int | None, int | None]]:
     """Yield each reading's key (app, report, period), its stored checksum, and the one that it should have.
 
-    Computed in Python, not by a function within SQL: that fails for the whole table at one text that is not UTF-8.
+    Computed in Python, not by a function within SQL: that fails for the entire table at one text that is not UTF-8.
     """
     owners = {row[0]: (row[1], row[2]) for row in db.execute("SELECT id, host, appid FROM subject")}
     names = dict(db.execute("SELECT id, name FROM term"))

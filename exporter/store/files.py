@@ -35,17 +35,17 @@ Identity = tuple[int, int]
 log = structlog.get_logger()
 
 
-def open_database(folder: Path) -> sqlite3.Connection:
+def open_database(directory: Path) -> sqlite3.Connection:
     """Open the database, created and migrated if necessary; readable by its owner alone.
 
     Raises:
         OSError: the directory or file cannot be created.
-        sqlite3.Error: the file cannot be used (``is_corrupt`` tells why).
+        sqlite3.Error: the file cannot be used (``is_corrupt`` distinguishes the causes).
         UnusableDatabase: it belongs to another program or version.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / DATABASE
-    _require_regular_files(folder)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = directory / DATABASE
+    _require_regular_files(directory)
     # SQLite creates files with the umask; others could read the figures. O_RDWR finds a read-only file now.
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     _refuse_foreign(path)
@@ -74,7 +74,7 @@ def open_memory() -> sqlite3.Connection:
     return db
 
 
-def open_or_recreate(folder: Path, now: float) -> sqlite3.Connection:
+def open_or_recreate(directory: Path, now: float) -> sqlite3.Connection:
     """Open the database; move a corrupt one aside and create a new one.
 
     Raises:
@@ -83,34 +83,40 @@ def open_or_recreate(folder: Path, now: float) -> sqlite3.Connection:
         UnusableDatabase: it belongs to another program or version.
     """
     try:
-        return open_database(folder)
+        return open_database(directory)
     except sqlite3.Error as error:
         if not is_corrupt(error):
             raise
-        return recreate(folder, now, error)
+        return recreate(directory, now, error)
 
 
-def recreate(folder: Path, now: float, reason: sqlite3.Error) -> sqlite3.Connection:
+def recreate(directory: Path, now: float, reason: sqlite3.Error) -> sqlite3.Connection:
     """Move a corrupt database aside and create a new one.
 
     Raises:
         sqlite3.Error: ``reason`` if the old file could not be moved, else why the new one cannot be used.
     """
     try:
-        aside = move_aside(folder, now)
+        aside = move_aside(directory, now)
     except OSError:
         raise reason from None
-    log.error("corrupt store moved aside", path=str(folder), moved_to=str(aside), error=str(reason))
-    return open_database(folder)
+    log.error("corrupt store moved aside", path=str(directory), moved_to=str(aside), error=str(reason))
+    return open_database(directory)
 
 
-def read_only_copy(folder: Path) -> sqlite3.Connection:
-    """Return a database in memory with the content of a file that cannot be written; empty if it cannot be read."""
-    uri = f"{(folder / DATABASE).absolute().as_uri()}?mode=ro"
-    with suppress(sqlite3.Error, UnusableDatabase, UnicodeDecodeError):
-        _require_regular_files(folder)
-        with closing(connect(uri, _COPY_BUSY_SECONDS)) as source:
-            return copy_to_memory(source)
+def read_only_copy(directory: Path) -> sqlite3.Connection:
+    """Return a database in memory with the content of a file that cannot be written; empty if it cannot be read.
+
+    If the file is locked by another process, or has a journal that cannot be replayed in a read-only directory, it is
+    read without locks and without its journal. Its pages may then be of different moments; the checksum of each period
+    tells which can be used.
+    """
+    uri = f"{(directory / DATABASE).absolute().as_uri()}?mode=ro"
+    for mode in ("", "&immutable=1"):
+        with suppress(sqlite3.Error, UnusableDatabase, UnicodeDecodeError):
+            _require_regular_files(directory)
+            with closing(connect(uri + mode, _COPY_BUSY_SECONDS)) as source:
+                return copy_to_memory(source)
     return open_memory()
 
 
@@ -123,7 +129,7 @@ def copy_to_memory(source: sqlite3.Connection) -> sqlite3.Connection:
     """
     with ExitStack() as undo:
         memory = undo.enter_context(closing(connect("file::memory:")))
-        # The read transaction fails on a busy file; `backup` alone would retry it for ever.
+        # The read transaction fails on a busy file; `backup` alone would retry it forever.
         source.execute("BEGIN")
         try:
             check_owner(source)
@@ -136,22 +142,22 @@ def copy_to_memory(source: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def connect(uri: str, busy_seconds: float = _BUSY_SECONDS) -> sqlite3.Connection:
-    """Return a connection that begins transactions only when told, and that several threads may use in turn."""
+    """Return a connection that begins no transaction by itself, and that several threads may use in turn."""
     db = sqlite3.connect(uri, uri=True, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
     db.text_factory = lambda text: text.decode(
         "utf-8", "replace"
-    )  # the checksum finds it; an error would end a whole query
+    )  # the checksum finds it; an error would end the query
     db.execute("PRAGMA foreign_keys = ON")
     return db
 
 
-def identity(folder: Path) -> Identity | None:
+def identity(directory: Path) -> Identity | None:
     """Return device and inode of the database file; None if there is none."""
-    return identity_at(folder / DATABASE)
+    return identity_at(directory / DATABASE)
 
 
-def _companions_of(folder: Path) -> list[Path]:
-    return [folder / f"{DATABASE}{companion}" for companion in _COMPANIONS]
+def _companions_of(directory: Path) -> list[Path]:
+    return [directory / f"{DATABASE}{companion}" for companion in _COMPANIONS]
 
 
 def identity_at(path: Path) -> Identity | None:
@@ -189,38 +195,38 @@ def _refuse_foreign(path: Path) -> None:
             check_owner(db)
 
 
-def _require_regular_files(folder: Path) -> None:
-    """Refuse pipes and the like: SQLite would wait on them for ever."""
-    for path in (folder / DATABASE, *_companions_of(folder)):
+def _require_regular_files(directory: Path) -> None:
+    """Refuse pipes and devices: SQLite would wait on them forever."""
+    for path in (directory / DATABASE, *_companions_of(directory)):
         with suppress(FileNotFoundError):
             if not stat.S_ISREG(path.stat().st_mode):
                 raise UnusableDatabase("is not a regular file: move it, or set another --storage.path")
 
 
 def is_corrupt(error: BaseException) -> bool:
-    """Whether an error says that the content of the file is broken; a busy file or a failed read does not."""
+    """Return whether an error means that the content of the file is broken, unlike a busy file or a failed read."""
     code = getattr(error, "sqlite_errorcode", None)
     if code == sqlite3.SQLITE_ERROR:
-        return str(error).startswith("no such")  # a missing table or column; anything else is a bug of ours
+        return str(error).startswith("no such")  # a missing table or column; anything else is a bug
     return code is not None and code & 0xFF in _CORRUPT
 
 
-def move_aside(folder: Path, now: float) -> Path:
+def move_aside(directory: Path, now: float) -> Path:
     """Rename the database and its companions, so that they can be examined; return the new name.
 
     Raises:
         OSError: the directory is not writable.
     """
-    aside = folder / f"{DATABASE}.corrupt-{format_utc_compact(now)}"
+    aside = directory / f"{DATABASE}.corrupt-{format_utc_compact(now)}"
     number = 1
     # Two in one second: rename would replace the first one.
     while aside.exists():
         number += 1
-        aside = folder / f"{DATABASE}.corrupt-{format_utc_compact(now)}-{number}"
-    (folder / DATABASE).rename(aside)
+        aside = directory / f"{DATABASE}.corrupt-{format_utc_compact(now)}-{number}"
+    (directory / DATABASE).rename(aside)
     for companion in _COMPANIONS:
         with suppress(FileNotFoundError):
-            (folder / (DATABASE + companion)).rename(f"{aside}{companion}")
+            (directory / (DATABASE + companion)).rename(f"{aside}{companion}")
     return aside
 
 

@@ -37,13 +37,13 @@ class Lock:
         Locked: another process holds it.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / LOCK
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / LOCK
         self._file: int | None = None
         try:
             self._acquire()
         except OSError as error:
-            log.warning("storage lock unsupported", path=str(folder), error=error.strerror)
+            log.warning("storage lock unsupported", path=str(directory), error=error.strerror)
 
     @property
     def is_current(self) -> bool:
@@ -81,7 +81,7 @@ class Lock:
             os.close(file)
             if error.errno in {errno.EAGAIN, errno.EACCES}:
                 raise Locked(
-                    f"another exporter runs on {self._path.parent}: stop it, or give one another --storage.path"
+                    f"another exporter runs on {self._path.parent}: stop it, or set another --storage.path"
                 ) from None
             raise
         self.close()

@@ -1,6 +1,6 @@
-"""Adds to one database what it lacks of another, after another file replaced the open one.
+"""Copy rows that a database lacks from another one, after another file replaced the open one.
 
-Rows that both have stay as they are in the target: it is the file that someone put there on purpose. Ids of apps,
+Rows that both have stay as they are in the target: an operator put that file there on purpose. Ids of apps,
 reports and fields differ between the two, so each row is translated by name.
 """
 

@@ -54,7 +54,7 @@ def exporter(statuses: Sequence[AppStatus], context: PageContext) -> Facts:
     return {
         "version": __version__,
         "made_timestamp_seconds": context.now,
-        "troubles": [{"words": issue.summary, "lines": issue.details} for issue in context.issues],
+        "issues": [{"summary": issue.summary, "details": issue.details} for issue in context.issues],
         "states": {
             name: {state: sum(of.state is state for of in found) for state in State}
             for name, report in REPORTS.items()
@@ -78,7 +78,7 @@ def report_facts(status: ReportStatus) -> Facts:
     live = history.live
     return {
         "state": status.state,
-        "state_words": status.state.words,
+        "state_text": status.state.text,
         _key(catalogue.UP): None if status.state is State.PENDING else status.state.up,
         "state_since_timestamp_seconds": last.since if last else None,
         "errcode": (last.errcode or None) if last else None,
@@ -97,7 +97,7 @@ def report_facts(status: ReportStatus) -> Facts:
         },
         "derived": _derived(history),
         "calendar": {fact.metric: fact.value(live) if live else None for fact in report.calendar},
-        "trail": _trail(history),
+        "history": _recent_values(history),
         _key(catalogue.LAST_SUCCESS): last.succeeded if last else None,
         _key(catalogue.NEXT_FETCH): status.next_fetch,
     }
@@ -121,10 +121,10 @@ def _derived(history: History) -> Facts:
     }
 
 
-def _trail(history: History) -> Facts:
-    """Return the leading figure period by period, the live one last."""
-    leading = history.report.primary_field
-    return {} if leading is None else {leading.metric: history.recent_values(leading, history.report.chart_periods)}
+def _recent_values(history: History) -> Facts:
+    """Return the primary figure period by period, the live one last."""
+    primary = history.report.primary_field
+    return {} if primary is None else {primary.metric: history.recent_values(primary, history.report.chart_periods)}
 
 
 def _key(info: MetricInfo) -> str:

@@ -1,7 +1,7 @@
 """The documentation of this version below ``/docs/``, where the links of alerts and of the status page lead.
 
 A page is rendered when it is first requested, then kept: the files belong to the installed program and do not change.
-What only these pages need is imported and compiled then, too, so that it costs no start of the exporter.
+Modules that only these pages need are imported then, too, so that they do not delay the start of the exporter.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Documentation:
         self._sources = {path.stem: path for path in directory.glob("*.md")}
         self._pictures = {f"pictures/{path.name}": path for path in directory.glob("pictures/*.png")}
         self._pages: dict[tuple[str, bool], bytes] = {}
-        """By name and whether it is gzipped. Two threads may render the same page; it comes out the same."""
+        """By name and whether it is gzipped. Two threads may render the same page; the results are equal."""
 
     def __call__(self, request: Request) -> Response | None:
         """Answer one request; None if there is no such page."""

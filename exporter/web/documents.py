@@ -88,7 +88,7 @@ class CachedDocument(Generic[Fragment]):
         """
         with self._lock:
             statuses, context = newest()
-            # The time in whole minutes: contexts that differ by seconds only compare equal.
+            # The time in minutes: contexts that differ by seconds only compare equal.
             rendered = (statuses, replace(context, now=context.now // _MAX_AGE))
             if self._rendered is None or self._rendered[0] is not statuses or self._rendered[1] != rendered[1]:
                 self._render(statuses, context)

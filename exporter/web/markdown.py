@@ -1,4 +1,4 @@
-"""The project's Markdown as HTML: GitHub's anchors, links between pages, and no tag that a page has no use for."""
+"""The project's Markdown as HTML: GitHub's anchors, links between pages, and only the tags of an allow list."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     """Return where a relative link of the source leads on the served page; None if nowhere."""
 
 _PICTURE = {"picture": (), "source": ("media", "srcset"), "img": ("src", "alt", "width", "height")}
-"""The tags that are let through, with their attributes: pictures in a light and a dark form."""
+"""The allowed tags, with their attributes: pictures in a light and a dark form."""
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:|//", re.IGNORECASE)
 _NOT_IN_ANCHORS = re.compile(r"[^\w\- ]")
 _TABLE = '<div class="scroll" tabindex="0" role="group" aria-label="Table">\n'
@@ -119,7 +119,7 @@ class _PicturesOnly(HTMLParser):
         kept = {name: value or "" for name, value in attrs if name in _PICTURE[tag]}
         for name in kept.keys() & {"src", "srcset"}:
             target = _resolved(kept[name], self._resolve)
-            if target is None:  # no such picture here: what it shows, in words
+            if target is None:  # no such picture here: its alternative text
                 self.handle_data(kept.get("alt", ""))
                 return
             kept[name] = target

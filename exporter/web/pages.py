@@ -74,7 +74,7 @@ class Pages:
             self.current = Snapshot(statuses, self._renderer.render(statuses))
 
     def run(self, stopping: threading.Event) -> None:
-        """Render after changes until told to stop; ``wake`` makes it notice that at once."""
+        """Render after changes until ``stopping`` is set; ``wake`` ends a wait early."""
         while True:
             is_changed = self._changed.wait(_IDLE)
             self.rounds += 1
@@ -82,7 +82,7 @@ class Pages:
                 return
             if not is_changed:
                 continue
-            # Cleared before the rendering: a change during it is rendered in the next round.
+            # Cleared before the rendering: a change during it is rendered in the next iteration.
             self._changed.clear()
             began = time.monotonic()
             self._guard.run(COMPONENT, self.render)

@@ -34,5 +34,6 @@ def with_prefix(prefix: str, site: Handler) -> Handler:
 
 
 def hides_page(prefix: str, path: str) -> bool:
-    """Return whether a path of the site could not be told from one below the prefix."""
-    return bool(prefix) and f"{path}/".startswith(f"{prefix}/")
+    """Return whether a page at or below a path, or the page at the prefix, could be either of two."""
+    below = f"{path}/".startswith(f"{prefix}/") or f"{prefix}/".startswith(f"{path}/")
+    return bool(prefix) and below

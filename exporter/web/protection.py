@@ -2,9 +2,9 @@
 
 There is no thread for this. ``_current`` is called for every connection and every request; at most once a second one
 caller compares the files with those that were read (``WebConfig.outdated``) and reads them again if they differ. The
-lock is taken without waiting, so all other callers continue with the current settings, and a slow disk delays one
-request at a time. The settings are one immutable object that is replaced as a whole; a request uses the object that it
-started with.
+lock is acquired without waiting, so all other callers continue with the current settings, and a slow disk delays one
+request at a time. The settings are one immutable object that is replaced by one assignment; a request uses the object
+that it started with.
 
 If the changed files are invalid, the previous settings stay, so that a certificate whose new key is not written yet or
 a file that an editor has emptied for a moment neither ends TLS nor removes the passwords. The files are then read

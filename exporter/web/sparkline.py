@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 WIDTH = 104
 """Of the drawing, in SVG units."""
 HEIGHT = 28
-"""Of the highest figure. Columns begin at zero, so that a fall of 10 % looks like 10 %."""
+"""Of the highest figure. Columns begin at zero, so that a drop of 10 % is drawn as 10 %."""
 _FILL = 0.75
 """Share of its slot that a column fills, so that columns do not touch."""
 BOX = f"0 0 {WIDTH} {HEIGHT}"
@@ -31,7 +31,7 @@ class Sparkline:
 
 
 def sparkline(history: History) -> Sparkline | None:
-    """Draw the leading figure of a history; return None if there is none or it is unknown for all periods."""
+    """Draw the primary figure of a history; return None if there is none or it is unknown for all periods."""
     report = history.report
     field = report.primary_field
     if field is None or history.live is None:

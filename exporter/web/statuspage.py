@@ -100,7 +100,7 @@ class StatusPage:
             context=context,
             report=report,
             kind=report.period.NAME,
-            trail=_trail(report),
+            chart_title=_chart_title(report),
             baselines=_baselines(report),
             facts=[fact.help[0].lower() + fact.help[1:].partition(";")[0] for fact in report.calendar],
             style=_style(report),
@@ -134,15 +134,15 @@ def _style(report: Report) -> str:
     return _STYLE.render(
         fields=report.fields,
         kind=report.period.NAME,
-        trail=_trail(report),
+        chart_title=_chart_title(report),
         column=f"{sparkline.column_width(report):g}",
         first=first,
         last=first + len(report.fields) - 1,
     )
 
 
-def _trail(report: Report) -> str:
-    """Return the title of the chart column; empty if the report has no leading figure."""
+def _chart_title(report: Report) -> str:
+    """Return the title of the chart column; empty if the report has no primary figure."""
     return f"{report.primary_field.title}, {report.chart_periods} {report.period.NAME}s" if report.primary_field else ""
 
 
@@ -154,7 +154,7 @@ def _baselines(report: Report) -> tuple[str, ...]:
 
 
 def _facts(status: ReportStatus) -> list[str]:
-    """Return notes about public holidays in the live period, which may explain a fall."""
+    """Return notes about public holidays in the live period, which may explain a drop."""
     live = status.history.live
     facts = [(fact, fact.value(live)) for fact in status.report.calendar] if live else []
     return [_fact(fact.note, number) for fact, number in facts if number]
@@ -184,7 +184,7 @@ def _cells(status: ReportStatus, fallen: Sequence[Drop]) -> list[_Cell]:
 
 def _figure(value: float | None, unit: Unit) -> str:
     if value is None:
-        return "–"  # noqa: RUF001 (an en dash stands for an unknown figure)
+        return "–"  # noqa: RUF001 (an en dash for an unknown figure)
     match unit:
         case Unit.COUNT:
             return f"{value:,}"

@@ -25,7 +25,7 @@ _CUT_OFF = (http.client.IncompleteRead, urllib3_errors.IncompleteRead)
 
 
 def is_timeout(error: BaseException) -> bool:
-    """Whether a timeout is among the causes of an error."""
+    """Return whether a timeout is among the causes of an error."""
     chain = _causes(error)
     return bool(_innermost(chain, TimeoutError) or _innermost(chain, urllib3_errors.ReadTimeoutError))
 

@@ -60,7 +60,7 @@ class Outcome:
 
     result: Reading | FetchError
     errors: tuple[str, ...] = ()
-    """The ``errcode`` label of every error on the way, including those that a retry recovered from."""
+    """The ``errcode`` label of every error of the fetch, including those that a retry recovered from."""
     server_time: float | None = None
     """The server's clock at the last response, Unix seconds; None if it sent no Date."""
 
@@ -74,7 +74,7 @@ class Client:
         sender: the network.
         clock: the wall clock, Unix seconds.
         observe: called after each request.
-        previous: the client before a reload; unchanged access methods and all refresh tokens are taken over.
+        previous: the client before a reload; unchanged access methods and all refresh tokens are kept.
     """
 
     def __init__(  # noqa: PLR0913 (called from the composition root)
@@ -107,7 +107,7 @@ class Client:
         result: Reading | FetchError
         try:
             method = self.access_methods[self._key(app)]
-            # A kept connection is used by one fetch only; transport.py says why.
+            # A kept connection is used by one fetch only; transport.py explains why.
             owner = f"{app.appid} {report.name} {period.label}"
             result = self._drive(owner, app, method.fetch(report, period), errors, responses)
         except FetchError as reason:

@@ -1,6 +1,7 @@
 """WeChat's error codes, and what the exporter does about each: one table, and one exception class per decision.
 
-The codes are those of wechat-api.md section 4. The README's table is generated from ``CODES``. The classes::
+The codes are those of wechat-api.md section 4. The table of docs/troubleshooting.md is generated from ``CODES``. The
+classes::
 
     FetchError
      +-- NotReady       the period is not published yet
@@ -55,7 +56,7 @@ class NotReady(FetchError):
 
 
 class Busy(NotReady):
-    """WeChat is overloaded. This says nothing about publication, so it is retried sooner, with backoff."""
+    """WeChat is overloaded. Whether the period is published is unknown, so it is retried sooner, with backoff."""
 
 
 class TokenRejected(FetchError):
@@ -67,7 +68,7 @@ class QuotaSpent(FetchError):
 
 
 class Refused(FetchError):
-    """Action required: a retry cannot succeed before somebody changes the configuration or a setting at WeChat."""
+    """Action required: a retry cannot succeed before the configuration or a setting at WeChat is changed."""
 
 
 class Failed(FetchError):

@@ -1,4 +1,4 @@
-"""One deadline for a whole exchange, enforced by shutting down its socket from another thread.
+"""One deadline for a complete exchange, enforced by shutting down its socket from another thread.
 
 A socket timeout limits a single ``recv``: a server that sends one byte at a time, or interim responses without end,
 keeps a request going for hours without ever reaching it. requests and urllib3 offer nothing else. So each exchange
@@ -7,9 +7,9 @@ shuts down the exchange's socket, which makes the blocked call of the worker thr
 same for all exchanges, so that the process stops without waiting for a slow server.
 
 One condition guards the set of exchanges and every exchange's socket. The sending thread hands over each socket it
-uses (``adopt``) and takes the exchange off the watch (``finish``) before the connection goes back to the pool;
+uses (``adopt``) and removes the exchange from the watchdog (``finish``) before the connection goes back to the pool;
 otherwise a late shutdown would hit the next request on that connection. A shutdown looks like the end of a body
-without a length, so the sender has to check ``cut`` before it believes a response.
+without a length, so the sender has to check ``cut`` before it accepts a response.
 """
 
 from __future__ import annotations

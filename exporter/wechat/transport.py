@@ -1,17 +1,17 @@
-"""Send one HTTP request and return its whole response, or the reason why there is none.
+"""Send one HTTP request and return its complete response, or the reason why there is none.
 
 The only module that imports requests. ``send`` puts the request under the watchdog (``deadline``), notes it in
 ``_SENDING`` for the current thread, and calls requests. urllib3 then calls the classes below, which hand every socket
 to the watchdog and take it back before the connection returns to the pool. ``causes`` describes the error.
 
-A response must never be attributed to another app's request: a row of figures does not say which app it belongs to, so
-the connection has to. HTTP/1.1 matches responses to requests by their order alone, and a server or proxy can break that
-order in two ways that http.client does not notice:
+A response must never be attributed to another app's request: a row of figures does not name its app, so only the
+connection identifies it. HTTP/1.1 matches responses to requests by their order alone, and a server or proxy can break
+that order in two ways that http.client does not notice:
 
 * An interim response (RFC 9110 section 15.2) other than 100, such as ``103 Early Hints``, is returned as if it were the
   final one; the final response is then read as the response to the next request. ``_Response`` skips them all.
-* A second, late response to the same request cannot be told from the response to the next one. Therefore a kept
-  connection is used again only for the fetch that it was opened for (``owner``): one period of one app. Within a
+* A second, late response to the same request cannot be distinguished from the response to the next one. Therefore a
+  kept connection is used again only for the fetch that it was opened for (``owner``): one period of one app. Within a
   fetch a token and a row cannot be mistaken for each other; between two, an empty list could be.
 
 The classes override private methods of http.client and urllib3. test_transport.py checks for each of them that the
@@ -199,14 +199,14 @@ class _Session(requests.Session):
         self.mount("http://", adapter)
 
     def get_redirect_target(self, resp: requests.Response) -> None:
-        """Never follow a redirect. To find its target, requests would read the whole body first."""
+        """Never follow a redirect. To find its target, requests would read the entire body first."""
 
 
 class Transport:
     """Sends requests over one pool of kept-alive connections. Safe for use from several threads.
 
     Args:
-        timeout: seconds for one whole request: connecting (to all addresses of a name together), proxy, TLS,
+        timeout: seconds for one complete request: connecting (to all addresses of a name together), proxy, TLS,
             headers and body. Resolving a name counts but cannot be interrupted, so it may take longer.
         concurrency: idle connections kept per host.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import history
-from stage import Prometheus
+from grafana_fixture import Prometheus
 
 from exporter import logs
 

@@ -1,4 +1,4 @@
-// Draws the dashboard with Grafana's own data engine and components. The address says what, from where and how:
+// Draws the dashboard with Grafana's own data engine and components. The query of the URL selects what is drawn:
 // ?theme=light&from=SECONDS&to=SECONDS&step=SECONDS&app=APPID&name=NAME&prometheus=URL&rows=0,1&width=PIXELS
 
 import * as grafana from "@grafana/data";
@@ -12,26 +12,26 @@ import { Bars } from "./bars.jsx";
 const CELL = 38; // a row of Grafana's grid with its gap, in pixels
 const GAP = 8;
 
-const asked = Object.fromEntries(new URLSearchParams(location.search));
-const range = { from: Number(asked.from), to: Number(asked.to), step: Number(asked.step) };
-const theme = grafana.createTheme({ colors: { mode: asked.theme } });
+const query = Object.fromEntries(new URLSearchParams(location.search));
+const range = { from: Number(query.from), to: Number(query.to), step: Number(query.step) };
+const theme = grafana.createTheme({ colors: { mode: query.theme } });
 const timeRange = grafana.makeTimeRange(grafana.dateTime(range.from * 1000), grafana.dateTime(range.to * 1000));
 const variables = {
-  app: asked.app,
+  app: query.app,
   appid: ".+",
   datasource: "prometheus",
   job: ".+",
   __range: `${range.to - range.from}s`,
   __rate_interval: `${4 * range.step}s`,
-  "app:text": asked.name,
+  "app:text": query.name,
 };
 
 prepare(grafana);
 grafana.setTimeZoneResolver(() => dashboard.timezone);
 
-/** The panels of the rows that were asked for, each where it stands, the first row at the top. */
+/** The panels of the requested rows at their positions, the first row at the top. */
 function chosen() {
-  const rows = asked.rows.split(",").map(Number);
+  const rows = query.rows.split(",").map(Number);
   let row = -1;
   let top = null;
   return dashboard.panels.flatMap((panel) => {
@@ -50,7 +50,7 @@ async function marks() {
   return [...new Set(frames.flatMap((frame) => frame.fields[1].values))];
 }
 
-const options = { url: asked.prometheus, variables, range, timeZone: dashboard.timezone };
+const options = { url: query.prometheus, variables, range, timeZone: dashboard.timezone };
 
 function Lines({ panel, frames, moments, width, height }) {
   return (
@@ -93,7 +93,7 @@ function Content({ panel, frames, moments, width, height }) {
 
 function Panel({ panel, frames, moments }) {
   const { x, y, w, h } = panel.gridPos;
-  const column = (Number(asked.width) - 2 * GAP) / 24;
+  const column = (Number(query.width) - 2 * GAP) / 24;
   const place = { position: "absolute", left: GAP + x * column, top: GAP + y * CELL };
   if (panel.type === "row") {
     return <h5 style={{ ...place, lineHeight: "30px" }}>⌄ {interpolated(panel.title, variables)}</h5>;

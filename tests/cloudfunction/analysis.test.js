@@ -409,9 +409,9 @@ for (const [api, dates, ref] of TRENDS) {
 
   test(`${api}: a query and a body in base64 are read, too`, async () => {
     fill()
-    const asked = { api, ...dates }
-    const get = post(null, { httpMethod: 'GET', body: '', queryStringParameters: asked })
-    const coded = post(null, { body: Buffer.from(JSON.stringify(asked)).toString('base64'), isBase64Encoded: true })
+    const request = { api, ...dates }
+    const get = post(null, { httpMethod: 'GET', body: '', queryStringParameters: request })
+    const coded = post(null, { body: Buffer.from(JSON.stringify(request)).toString('base64'), isBase64Encoded: true })
     for (const request of [get, coded]) assert.deepEqual(list(await handle(request, NOW, KEY)), [row(ref)])
   })
 

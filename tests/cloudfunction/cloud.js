@@ -41,16 +41,16 @@ function database({ action, collectionName, query, data, projection, limit }) {
   cloud.queries += 1
   const ids = _id.$in || [_id]
   if (ids.length > limit) throw new Error(`${ids.length} ids, but at most ${limit} documents would be returned`)
-  const whole = (id) => ({ _id: id, ...cloud.rows.get(id) })
-  const found = ids.filter((id) => cloud.rows.has(id)).map((id) => (projection ? { _id: id } : whole(id)))
+  const complete = (id) => ({ _id: id, ...cloud.rows.get(id) })
+  const found = ids.filter((id) => cloud.rows.has(id)).map((id) => (projection ? { _id: id } : complete(id)))
   return { data: { list: found.map((row) => JSON.stringify(row)), limit, offset: 0 } }
 }
 
 const server = http.createServer((request, response) => {
-  const pieces = []
-  request.on('data', (piece) => pieces.push(piece))
+  const chunks = []
+  request.on('data', (chunk) => chunks.push(chunk))
   request.on('end', () => {
-    const body = Buffer.concat(pieces).toString('latin1')
+    const body = Buffer.concat(chunks).toString('latin1')
     if (cloud.broken) return response.end(JSON.stringify(cloud.broken))
     if (body.includes('wx.openApi')) {
       response.setHeader('content-type', 'application/octet-stream')

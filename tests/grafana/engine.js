@@ -1,5 +1,5 @@
 // Panels as Grafana computes them: queries become frames as in its Prometheus data source, then its own code
-// transforms them, applies the overrides, and formats. The module @grafana/data is handed in, for Node or a browser.
+// transforms them, applies the overrides, and formats. The module @grafana/data is a parameter, for Node or a browser.
 
 /** The properties that a kind of panel adds to a field, as far as the dashboard uses them. */
 const CUSTOM = {
@@ -8,7 +8,7 @@ const CUSTOM = {
   timeseries: ["fillOpacity", "lineInterpolation", "lineWidth", "showPoints", "stacking"],
 };
 
-/** The dashboard's variables, and those of links, put into a text. */
+/** Replace the dashboard's variables, and those of links, in a text. */
 export function interpolated(text, variables, scope = {}) {
   const { field, frame, rowIndex } = scope.__dataContext?.value ?? {};
   return text.replace(/\$\{([^}]+)\}|\$([a-z_]+)/g, (all, braced, bare) => {
@@ -23,10 +23,10 @@ export function interpolated(text, variables, scope = {}) {
   });
 }
 
-/** What Grafana makes of a panel: its frames, transformed, with configuration, ready to be drawn. */
+/** Return the frames of a panel, transformed and configured, ready to be drawn. */
 export async function computed(grafana, rxjs, panel, { url, variables, range, theme, timeZone }) {
   const replaced = (text, scope) => interpolated(text, variables, scope);
-  const answers = await Promise.all(panel.targets.map((target) => asked(url, target, replaced, range)));
+  const answers = await Promise.all(panel.targets.map((target) => fetchResult(url, target, replaced, range)));
   const answered = answers.filter(({ series }) => series.length > 0);
   const frames = answered.flatMap((answer) =>
     answer.target.format === "table"
@@ -46,7 +46,7 @@ export async function computed(grafana, rxjs, panel, { url, variables, range, th
   });
 }
 
-/** Makes Grafana's transformations known; once for each process. */
+/** Register Grafana's transformations; once for each process. */
 export function prepare(grafana) {
   const known = Object.values(grafana.standardTransformers).filter((transformer) => transformer?.id);
   const unique = [...new Map(known.map((transformer) => [transformer.id, transformer])).values()];
@@ -55,7 +55,7 @@ export function prepare(grafana) {
   );
 }
 
-async function asked(url, target, replaced, { from, to, step }) {
+async function fetchResult(url, target, replaced, { from, to, step }) {
   const [path, times] = target.instant
     ? ["query", { time: to }]
     : ["query_range", { start: Math.ceil(from / step) * step, end: Math.floor(to / step) * step, step }];

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { computed, prepare } from "./engine.js";
 
-// What @grafana/data looks for in a browser when it is loaded.
+// The browser globals that @grafana/data reads when it is loaded.
 globalThis.window = globalThis;
 globalThis.document = { createElement: () => ({ style: {} }), documentElement: { style: {} }, addEventListener() {} };
 globalThis.location = { origin: "http://localhost", hostname: "localhost", href: "http://localhost/", search: "" };

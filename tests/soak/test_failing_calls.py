@@ -1,4 +1,4 @@
-"""System calls that fail by chance, injected with Debian's fiu-utils: the exporter heals, or ends to be restarted."""
+"""System calls that fail at random, injected with Debian's fiu-utils: the exporter recovers, or exits for a restart."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ def test_exporter_recovers_or_exits_with_code_1(tmp_path: Path, point: str, caps
                 time.sleep(0.1)
             fiu_control(tmp_path, exporter, f"disable name=posix/{point}")
             recovered = recovers(exporter)
-            troubles = sum("level=error" in line or "level=warn" in line for line in exporter.log)
+            problems = sum("level=error" in line or "level=warn" in line for line in exporter.log)
             with capsys.disabled():
                 end = "healed" if recovered else f"ended with {exporter.process.poll()}"
-                print(f"\n{point}: {end}, {troubles} warnings and errors")  # noqa: T201 (a soak says what it saw)
+                print(f"\n{point}: {end}, {problems} warnings and errors")  # noqa: T201 (a soak test prints its results)
             assert not wrong
             if recovered:
                 assert figures(exporter.scrape()) == right
@@ -76,7 +76,7 @@ def test_exporter_recovers_or_exits_with_code_1(tmp_path: Path, point: str, caps
 
 
 def recovers(exporter: Running) -> bool:
-    """Whether it answers again; False once it has ended."""
+    """Return whether it responds again; False once it has exited."""
     end = time.monotonic() + STALL_SECONDS + 20
     while exporter.process.poll() is None and time.monotonic() < end:
         with contextlib.suppress(requests.RequestException):

@@ -1,6 +1,6 @@
 'use strict'
 
-// Role 1: called through the API. {api, beginDate, endDate} in, WeChat's answer or an error out.
+// Role 1: called through the API. {api, beginDate, endDate} in, WeChat's response or an error out.
 
 const cloud = require('wx-server-sdk')
 const { parseRequest } = require('./apis')

@@ -6,7 +6,7 @@
 const DAY = 24 * 3600 * 1000
 const BEIJING = 8 * 3600 * 1000
 
-/** The first day of the month that is so many months after the one with this day. */
+/** The first day of the month that is a number of months after the month of this day. */
 function monthStart(day, months) {
   const date = new Date(day * DAY)
   return Date.UTC(date.getUTCFullYear(), date.getUTCMonth() + months, 1) / DAY
@@ -31,7 +31,7 @@ const KINDS = {
   },
 }
 
-/** The day that it is in Beijing. */
+/** The current day in Beijing. */
 function today(now) {
   return Math.floor((now + BEIJING) / DAY)
 }
@@ -45,7 +45,7 @@ function format(day) {
 function parse(text) {
   const parts = /^(\d{4})(\d{2})(\d{2})$/.exec(text)
   const day = parts ? Date.UTC(+parts[1], +parts[2] - 1, +parts[3]) / DAY : NaN
-  // Date.UTC takes 31 November for 1 December. The comparison also refuses numbers and arrays, which exec() converts.
+  // Date.UTC converts 31 November to 1 December. The comparison also refuses numbers and arrays, which exec() converts.
   return !Number.isNaN(day) && format(day) === text ? day : NaN
 }
 

@@ -1,1 +1,1 @@
-"""An app and its access method: who it is, where its secrets are, which addresses they may be sent to."""
+"""An app and its access method: its id, the sources of its secrets, the URLs that they may be sent to."""

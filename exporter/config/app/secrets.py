@@ -36,7 +36,7 @@ _settled: dict[Path, bytes] = {}
 
 
 class SecretUnavailable(Exception):
-    """A secret cannot be read. The message says why, without the secret, its path or the variable's name."""
+    """A secret cannot be read. The message is the reason, without the secret, its path or the variable's name."""
 
     def __init__(self, message: str, *, is_missing_file: bool = False) -> None:
         super().__init__(message)
@@ -105,7 +105,7 @@ class LiteralSecret(Secret):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class FileSecret(Secret):
-    """A secret that is the whole content of a file; ``subject`` names the file's purpose in messages."""
+    """A secret that is the entire content of a file; ``subject`` names the file's purpose in messages."""
 
     path: Path = field(hash=False)
     fingerprint: bytes = field(default=b"", hash=False)
@@ -173,5 +173,5 @@ class EnvSecret(Secret):
 
 
 def _fingerprint(secret: str) -> bytes:
-    """Return a keyed hash: it tells two secrets apart within this process and is worthless outside of it."""
+    """Return a keyed hash: it distinguishes two secrets within this process and is worthless outside of it."""
     return hashlib.blake2b(secret.encode(), key=_KEY, digest_size=16).digest()

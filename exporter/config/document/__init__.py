@@ -1,1 +1,1 @@
-"""The YAML layer: text becomes a checked tree, sections say what is wrong and where."""
+"""The YAML layer: parses text to a checked tree; sections report problems with their lines."""

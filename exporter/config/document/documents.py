@@ -3,11 +3,11 @@
 All scalars stay text: YAML's own conversions (1:30 is 90, 0123 is 83) never happen; each option parses its own text.
 
 The tree is built from PyYAML's events, not by its composer. The composer has no limits: nested aliases in a
-file of a few hundred bytes ("billion laughs") stand for billions of values, and 100,000 opening brackets exceed its
-recursion limit. Here size and depth are counted at each event, an alias counts as much as all that it stands for, and
-nothing recurses.
+file of a few hundred bytes ("billion laughs") expand to billions of values, and 100,000 opening brackets exceed its
+recursion limit. Here size and depth are counted at each event, an alias counts as much as all nodes that it expands to,
+and nothing recurses.
 
-libyaml parses five times as fast as pure Python, but the two word their errors differently and report other lines.
+libyaml parses five times as fast as pure Python, but the two report errors with different texts and lines.
 Whatever libyaml rejects is parsed again in pure Python, whose errors are then reported on every machine. No message
 repeats text of the file, which may be a secret in the wrong place.
 """
@@ -74,7 +74,7 @@ Node = ScalarNode | SequenceNode | MappingNode
 
 
 class DocumentError(Exception):
-    """A file that cannot be parsed; the message says why."""
+    """A file that cannot be parsed; the message is the reason."""
 
     def __init__(self, line: int | None, message: str) -> None:
         super().__init__(message)
@@ -202,7 +202,7 @@ class _Builder:
         self._attach(node, new=1)
 
     def _attach(self, node: Node, new: int | None = None) -> None:
-        """Add a node to the innermost open list or mapping; an alias counts with all that it stands for."""
+        """Add a node to the innermost open list or mapping; an alias counts with all nodes that it expands to."""
         self._size += node.size if new is None else new
         if self._size > MAX_NODES:
             raise DocumentError(node.line, f"more than {MAX_NODES:,} values, aliases included; split the file")

@@ -6,7 +6,7 @@ an operator must not believe in a restriction that is not in force.
 
 Everything is loaded into an SSLContext while the configuration is read, so that a wrong key or an impossible set of
 cipher suites is reported with its line and the previous settings stay in use. A context is never changed afterwards,
-since handshakes in other threads use it; changed files lead to a new context. The signature of a file is taken before
+since handshakes in other threads use it; changed files lead to a new context. The signature of a file is read before
 its content is read: a file that changes in between then counts as changed and is read again, never missed.
 """
 

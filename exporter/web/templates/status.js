@@ -31,7 +31,7 @@
         return cell.textContent.toLowerCase();
       case "state":
         return severity.indexOf(state);
-      case "trail":
+      case "chart":
         return number(cell.dataset.share ?? "");
       case "period":
       case "success":
@@ -104,8 +104,8 @@
   };
 
   // --- Relative times
-  // They follow the exporter's clock, since the clock of this computer may be wrong: the page is taken to be new when it
-  // is loaded. That does not hold for a saved file, for which the local clock is all there is.
+  // They follow the exporter's clock, since the clock of this computer may be wrong: the page is assumed to be new when it
+  // is loaded. A saved file has the local clock only.
 
   const offset = location.protocol === "file:" ? 0 : made - Date.now();
   const now = () => Date.now() + offset;

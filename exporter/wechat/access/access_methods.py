@@ -184,10 +184,10 @@ def open_access(app: App, context: AccessContext) -> AccessMethod:
     return method
 
 
-def endpoints_of(way: AccessConfig, reports: Iterable[Report]) -> tuple[str, ...]:
+def endpoints_of(access: AccessConfig, reports: Iterable[Report]) -> tuple[str, ...]:
     """Return the ``endpoint`` labels that the requests for these reports by an access method can have."""
-    own: tuple[str, ...] = ACCESS_METHODS[type(way)].ENDPOINTS or tuple(report.name for report in reports)
-    source = token_endpoints(way.tokens) if isinstance(way, Datacube | CloudFunction) else ()
+    own: tuple[str, ...] = ACCESS_METHODS[type(access)].ENDPOINTS or tuple(report.name for report in reports)
+    source = token_endpoints(access.tokens) if isinstance(access, Datacube | CloudFunction) else ()
     return (*source, *own)
 
 

@@ -212,8 +212,8 @@ class UrlToken(TokenSource):
 class AuthorizerToken(TokenSource):
     """A token that a third-party platform gets for an app that has authorized it.
 
-    WeChat may replace the refresh token in any response; ``RefreshTokens`` says why the new one is kept there. It is
-    also written to the file: at once, or with a later fetch if the file is not writable now.
+    WeChat may replace the refresh token in any response; ``RefreshTokens`` explains why the new one is kept there. It
+    is also written to the file: at once, or with a later fetch if the file is not writable now.
     """
 
     ENDPOINTS = (AUTHORIZER_TOKEN,)

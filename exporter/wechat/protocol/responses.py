@@ -1,8 +1,8 @@
 """Read any response of WeChat: from bytes to a JSON object, or to the exception for its errcode.
 
 WeChat reports errors as HTTP 200 with an ``errcode`` in the body. Any other HTTP status comes from a proxy or an
-overloaded gateway and says nothing about the request. The body is read strictly, because figures go to alerts:
-``NaN`` and numbers of thousands of digits, which Python's json accepts by default, are malformed.
+overloaded gateway, whatever the request was. The body is read strictly, because figures go to alerts: ``NaN`` and
+numbers of thousands of digits, which Python's json accepts by default, are malformed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""A simulated WeChat that follows wechat-api.md: the only double of WeChat in the project.
+"""A simulated WeChat that follows wechat-api.md: the only test double of WeChat in the project.
 
 It turns a request into a response and opens no socket; ``demo`` serves it over HTTP. It checks what WeChat checks
-(method, body, token, dates), because a client is only as good as the server it was tested against.
+(method, body, token, dates), so that tests find a client that breaks these rules.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exporter.periods import Period
 
 _TRICKLE_SECONDS = 0.2
-"""Between two bytes: each one arrives well within a read timeout, the whole response never within a deadline."""
+"""Between two bytes: each one arrives well within a read timeout, the complete response never within a deadline."""
 _HANG_SECONDS = 60.0
 """Longer than any timeout under test, and finite, so that the server's threads end."""
 

@@ -19,12 +19,12 @@ EGRESS_IP = "203.0.113.7"
 
 
 def query_of(request: Request) -> Mapping[str, str]:
-    """Return the query parameters of a request, empty ones included: WeChat tells an empty token from none."""
+    """Return the query parameters of a request, empty ones included: WeChat distinguishes an empty token from none."""
     return dict(parse_qsl(request.query, keep_blank_values=True))
 
 
 def json_response(content: object) -> Response:
-    """Return a well-formed response. WeChat's Content-Type says ``encoding`` where HTTP says ``charset``."""
+    """Return a well-formed response. WeChat's Content-Type has ``encoding`` in place of ``charset``."""
     body = json.dumps(content, separators=(",", ":")).encode()
     return Response(200, (("Content-Type", "application/json; encoding=utf-8"),), body)
 
