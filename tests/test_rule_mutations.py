@@ -123,3 +123,49 @@ def test_scenarios_pass_without_a_mutation(promtool: str, tmp_path: Path) -> Non
     names = dict.fromkeys(each.noticed_by for each in MUTATIONS.values())
     files = {name: (RULES_FILE.read_text(), scenario(name)) for name in names}
     assert {said.strip() for said in promtool_says(promtool, tmp_path, files).values()} == {"SUCCESS"}
+
+
+def without_clause(number: int) -> tuple[str, set[str]]:
+    """Return the rules about figures without the clause of this number, counted in each alert, and these alerts.
+
+    The clauses about what daily alerts reported are left: a scenario over days tests them.
+    """
+    changed: set[str] = set()
+
+    def without(rule: re.Match[str]) -> str:
+        clauses = [each for each in CLAUSE.finditer(rule[0]) if REPORTED not in each[0]]
+        if number >= len(clauses):
+            return rule[0]
+        changed.add(rule[1])
+        return rule[0][: clauses[number].start()] + rule[0][clauses[number].end() :]
+
+    figures = RULES_FILE.read_text().partition("- name: wechat-miniprogram-operations")[0]
+    return re.sub(r"(?s)  - alert: WeChatMiniProgram(\w+)\n    expr: .*?\n    for:", without, figures), changed
+
+
+CLAUSE = re.compile(r"(?s)\n +(?:and|unless) on .*?(?=\n +(?:and|unless) on |\n +or\n|\n +\)\n|\n    for:)")
+
+
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory: pytest.TempPathFactory, promtool: str) -> dict[int, set[str]]:
+    """Return the alerts that are wrong for a case or course, without each clause in turn."""
+    cases = [(app, names) for app, (_, _, names) in zip(APPS, CASES, strict=True)]
+    cases += [each for course in COURSES for each in course.apps()]
+    test = rule_test([app for app, _ in cases], {(app.appid, name) for app, names in cases for name in names})
+    tests = {"evaluation_interval": "5m", "tests": [test]}
+    files = {str(number): (without_clause(number)[0], tests) for number in CLAUSES}
+    found = {}
+    for number, said in promtool_says(promtool, tmp_path_factory.mktemp("clauses"), files).items():
+        expected, _, fired = said.partition("got:")
+        pairs = [set(re.findall(r'alert="(\w+)", appid="([^"]*)"', text)) for text in (expected, fired)]
+        found[int(number)] = {alert for alert, _ in pairs[0] ^ pairs[1]}
+    return found
+
+
+CLAUSES = [number for number in range(12) if without_clause(number)[1]]
+"""The numbers of clauses: no alert has more."""
+
+
+@pytest.mark.parametrize("number", CLAUSES)
+def test_each_clause_of_each_alert_matters_in_a_case(number: int, wrong: dict[int, set[str]]) -> None:
+    assert wrong[number] == without_clause(number)[1]
