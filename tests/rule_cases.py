@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -38,12 +38,8 @@ def alerts_of(app: AppStatus) -> set[str]:
     return {fall.rule.name for report in (WEEKLY, DAILY) for fall in find_drops(app, report)}
 
 
-def promtool_agrees(promtool: str, folder: Path, apps: Sequence[AppStatus], expected: Iterable[tuple[str, str]]) -> str:
-    """Evaluate the rules on what the exporter exposes for these apps, once.
-
-    Returns:
-        What promtool says; empty if exactly the expected alerts, (appid, name), are pending.
-    """
+def rule_test(apps: Iterable[AppStatus], expected: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Return a test for promtool: what the exporter exposes for these apps, and the alerts, (appid, name), pending."""
     series = [
         {
             "series": sample.name + "{" + ",".join(f'{name}="{value}"' for name, value in sample.labels.items()) + "}",
@@ -56,12 +52,21 @@ def promtool_agrees(promtool: str, folder: Path, apps: Sequence[AppStatus], expe
     names = "|".join(sorted({rule.name for rule in RULES}))
     alerts = f'ALERTS{{alertname=~"WeChatMiniProgram({names})"}}'
     query = f'group by (appid, alert) (label_replace({alerts}, "alert", "$1", "alertname", "WeChatMiniProgram(.*)"))'
-    tested = {
+    return {
         "interval": "5m",
         "input_series": series,
         "promql_expr_test": [{"expr": query, "eval_time": "0m", "exp_samples": samples}],
     }
+
+
+def promtool_agrees(promtool: str, folder: Path, apps: Sequence[AppStatus], expected: Iterable[tuple[str, str]]) -> str:
+    """Evaluate the rules on what the exporter exposes for these apps, once.
+
+    Returns:
+        What promtool says; empty if exactly the expected alerts, (appid, name), are pending.
+    """
     file = folder / "rules_test.yml"
-    file.write_text(yaml.safe_dump({"rule_files": [str(RULES_FILE)], "evaluation_interval": "5m", "tests": [tested]}))
+    document = {"rule_files": [str(RULES_FILE)], "evaluation_interval": "5m", "tests": [rule_test(apps, expected)]}
+    file.write_text(yaml.safe_dump(document))
     result = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, check=False)
     return "" if result.returncode == 0 else result.stdout + result.stderr

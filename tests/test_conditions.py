@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 QUIET, AFTER_HOLIDAYS, HOLIDAYS = Week(date(2026, 11, 16)), Week(date(2026, 10, 12)), Week(date(2026, 10, 5))
+FIRST_HOLIDAY = Week(date(2026, 9, 21))
+"""The Mid-Autumn Festival; no holiday in the week before it."""
 DECEMBER = Week(date(2026, 12, 14))
 """The eight weeks before it are ordinary."""
 Figures = tuple[float | None, float | None, float | None, float | None]
@@ -59,6 +61,23 @@ DAYS = History.of(
 )
 """Days of which the last three fell to a hundredth."""
 
+
+def days(*counts: int, sessions: int = 0, before: tuple[int, ...] = (100,), ratio: float = 0.65) -> AppStatus:
+    """An app's last days, and the ten weeks before: one number for each week in turn.
+
+    The other counts follow the visitors; ``sessions`` and page visits fall to half if they are given.
+    """
+    last = Day(DECEMBER.last)
+    usual = [before[(back // 7) % len(before)] for back in range(70)]
+    visitors = [*reversed(counts), *usual[len(counts) :]]
+    readings = []
+    for back, count in enumerate(visitors):
+        opened = sessions * (1 + (back > 2)) or 2 * count
+        readings.append(stored(DAILY, last.before(back), opened, opened, count, count, None, None, None))
+    ratios = {("daily", threshold.option): ratio for threshold in DAILY.alert_thresholds}
+    return status(History.of(DAILY, readings), Thresholds().with_ratios(ratios))
+
+
 HALF: Figures = (1000, 500, 90.0, 3.0)
 FIFTH: Figures = (400, 200, 90.0, 3.0)
 UNKNOWN_YEAR = Week(date(2003, 10, 13))
@@ -66,7 +85,12 @@ COUNTS_AT_HALF = {"visitors_min_ratio": 0.5, "sessions_min_ratio": 0.4}
 BELOW, DROPPED = {"VisitorsBelowNormal", "SessionsBelowNormal"}, {"VisitorsDropped", "SessionsDropped"}
 COLLAPSED = {"VisitorsCollapsed", "SessionsCollapsed"}
 AVERAGES = {f"{figure}{kind}" for figure in ("StayPerVisitor", "VisitDepth") for kind in ("Collapsed", "BelowNormal")}
-COUNTS, BOTH = ("Visitors", "NewVisitors", "Sessions", "Visits"), ("Collapsed", "Dropped")
+AVERAGES_OF_NEW_APP = {name.replace("BelowNormal", "Dropped") for name in AVERAGES}
+LOW_AVERAGES: Figures = (2000, 1000, 30.0, 1.0)
+DAILY_COLLAPSED, DAILY_DROPPED = (
+    {f"{figure}Daily{kind}" for figure in ("Visitors", "NewVisitors", "Sessions", "Visits")}
+    for kind in ("Collapsed", "Dropped")
+)
 CASES: list[tuple[str, AppStatus, set[str]]] = [
     ("nothing known", status(History(WEEKLY)), set()),
     ("one week", app([HALF]), set()),
@@ -87,9 +111,10 @@ CASES: list[tuple[str, AppStatus, set[str]]] = [
     ("hardly chance", same((None, 36, None, None), (None, 72, None, None)), {"VisitorsBelowNormal"}),
     ("few who come often", same((400, 100, 9.0, 1.0), (1000, 120, 90.0, 3.0)), {"SessionsBelowNormal"}),
     ("fewer who come often", same((80, 20, 90.0, 3.0), (200, 20, 90.0, 3.0)), set()),
+    ("fewer who come often in a new app", app([(80, 20, 90.0, 3.0), *[(200, 20, 90.0, 3.0)] * 3]), set()),
     ("sessions of unknown visitors", same((40, None, None, None), (2000, None, None, None)), set()),
     ("sessions of no visitors", same((40, 0, None, None), (2000, 0, None, None)), set()),
-    ("averages of enough", same((2000, 1000, 30.0, 1.0)), AVERAGES),
+    ("averages of enough", same(LOW_AVERAGES), AVERAGES),
     ("averages of few", same((400, 199, 30.0, 1.0), (400, 200, 90.0, 3.0)), set()),
     ("nothing at all", same((0, 0, 0.0, 0.0)), BELOW | COLLAPSED),
     ("from nothing", same(HALF, (0, 0, 0.0, 0.0)), set()),
@@ -107,7 +132,29 @@ CASES: list[tuple[str, AppStatus, set[str]]] = [
     ("holiday weeks are not typical", app([FULL, FULL, *[HALF] * 2, *[FULL] * 5], AFTER_HOLIDAYS), set()),
     ("a fall hidden by the holiday weeks", app([HALF, *[HALF] * 3, *[FULL] * 5], AFTER_HOLIDAYS), BELOW),
     ("after the holidays of an unknown year", same(HALF, week=UNKNOWN_YEAR), BELOW),
-    ("an app without the weekly report", status(DAYS), {f"{figure}Daily{kind}" for figure in COUNTS for kind in BOTH}),
+    ("averages without a typical week", app([LOW_AVERAGES, *[FULL] * 3]), AVERAGES_OF_NEW_APP),
+    ("averages of few in the typical week", same(LOW_AVERAGES, (400, 199, 90.0, 3.0)), set()),
+    ("averages of few in the previous week", app([LOW_AVERAGES, *[(400, 199, 90.0, 3.0)] * 3]), set()),
+    ("averages of few without a typical week", app([(400, 199, 30.0, 1.0), (400, 200, 90.0, 3.0)]), set()),
+    ("averages lower than in the previous week only", app([LOW_AVERAGES, FULL, *[LOW_AVERAGES] * 7], DECEMBER), set()),
+    ("averages in a holiday week", same(LOW_AVERAGES, week=HOLIDAYS), set()),
+    ("averages of a new app in a holiday week", app([LOW_AVERAGES, FULL], FIRST_HOLIDAY), set()),
+    ("averages of a new app after a holiday week", app([LOW_AVERAGES, FULL], AFTER_HOLIDAYS), set()),
+    ("three days within chance", days(17, 17, 16, before=(30,)), set()),
+    ("three days hardly beyond chance", days(16, 16, 16, before=(30,)), DAILY_DROPPED),
+    ("two days within chance", days(5, 5, before=(16,)), set()),
+    ("two days hardly beyond chance", days(7, 7, before=(23,)), DAILY_COLLAPSED),
+    ("sessions of few visitors by day", days(10, before=(10,), sessions=50), set()),
+    ("sessions of more visitors by day", days(100, sessions=500), {"SessionsDailyDropped", "VisitsDailyDropped"}),
+    ("days that vary much", days(50, 50, 50, before=(60, 140)), set()),
+    ("a fall of days that vary much", days(20, 20, 20, before=(60, 140)), DAILY_DROPPED | DAILY_COLLAPSED),
+    ("days that hardly vary", days(9200, 9200, 9200, before=(10000,), ratio=0.95), set()),
+    (
+        "days lower than they vary",
+        days(*[9000] * 3, before=(10000,), ratio=0.95),
+        DAILY_DROPPED,
+    ),
+    ("an app without the weekly report", status(DAYS), DAILY_DROPPED | DAILY_COLLAPSED),
 ]
 APPS = [replace(found, appid=f"wx{number}", name=why) for number, (why, found, _) in enumerate(CASES)]
 

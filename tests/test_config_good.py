@@ -302,7 +302,9 @@ def test_app_uses_its_own_alert_ratios_else_the_defaults(tmp_path: Path) -> None
     ]
     assert [found.apps[1].alerts.of(WEEKLY, threshold) for threshold in WEEKLY.alert_thresholds] == [
         0.25,
+        0.7,
         0.0,
+        0.7,
         0.7,
         0.7,
     ]

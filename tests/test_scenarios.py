@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 QUIET = Week(date(2026, 12, 14))
 """No public holiday in the eight weeks before it."""
-AFTER_HOLIDAYS = Week(date(2026, 10, 12))
+FIRST_HOLIDAY, AFTER_HOLIDAYS = Week(date(2026, 9, 21)), Week(date(2026, 10, 12))
 BELOW, COLLAPSED, DROPPED = "BelowNormal", "Collapsed", "Dropped"
 Expected = tuple[set[str], ...]
 N: set[str] = set()
@@ -100,6 +100,12 @@ COURSES = (
     Course("a first week", (1000,), (N,)),
     Course("natural variation", (1000, 850, 1150, 900, 1200, 800, 1100, 950, 1000, 780, 1150, 820), (N, N, N)),
     Course("an app of twenty visitors", (20, 22, 18, 20, 21, 19, 20, 22, 20, 9), (N, N)),
+    Course("an app of twenty visitors that loses most", (*[20] * 9, 5), (N, N)),
+    Course("a new app of twenty visitors", (20, 5), (N, N)),
+    Course("new visitors by chance", (*STEADY, 1000), (N, N), new_visitors=(*[20] * 9, 5)),
+    Course("a collapse in a holiday week", (*STEADY, 200), (N, N), FIRST_HOLIDAY),
+    Course("a new app in a holiday week", (1000, 200), (N, N), FIRST_HOLIDAY),
+    Course("a new app after a holiday week", (1000, 200), (N, N), AFTER_HOLIDAYS),
     Course(
         "an app of sixty visitors",
         (60, 62, 58, 60, 61, 59, 60, 62, 60, 25),

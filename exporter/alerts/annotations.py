@@ -30,11 +30,6 @@ PERCENT = f"{{{{ {_PERCENT} }}}}"
 """The alert's ratio in whole percent, rounded down."""
 RANK = f'{{{{ {_PERCENT} | reReplaceAll "^(.)$" "0$1" }}}}'
 """The same with two digits, by which a notification sorts."""
-LAST_DAY = (
-    '{{ with printf "max by (day) (wechat_miniprogram_recent_visitors{appid=%q})" $labels.appid | query }}'
-    '{{ . | first | label "day" | reReplaceAll "^(....)(..)(..)$" "$1-$2-$3" }}{{ end }}'
-)
-
 _THOUSANDS = r' | reReplaceAll "(\\d)(\\d{3})$" "$1,$2"' + r' | reReplaceAll "(\\d)(\\d{3})," "$1,$2,"' * 2
 NUMBER_OF_APPS = f'{{{{ with query "{APPS}" }}}}{{{{ . | first | value | printf "%.0f"{_THOUSANDS} }}}}{{{{ end }}}}'
 _FORMS = {
@@ -60,3 +55,11 @@ def number(field: Field, *operands: Operand) -> str:
     """Return a template of the value of the first operand that has one, with the unit of a field."""
     form, unit = _FORMS[field.unit]
     return f"{{{{ with {found(*operands)} }}}}{{{{ . | first | value | {form} }}}}{unit}{{{{ end }}}}"
+
+
+def last_day(operand: Operand) -> str:
+    """Return a template of the last day of a sum of days: ``2026-11-22``."""
+    matchers = f"appid=%q,{operand.matchers}".replace('"', '\\"')
+    query = f'printf "max by (day) ({operand.metric}{{{matchers}}})" $labels.appid | query'
+    day = '. | first | label "day" | reReplaceAll "^(....)(..)(..)$" "$1-$2-$3"'
+    return f"{{{{ with {query} }}}}{{{{ {day} }}}}{{{{ end }}}}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter import promql
-from exporter.alerts.annotations import APP, APPS, LAST_DAY, NUMBER_OF_APPS, PERCENT, RANK, WEEK, found, number
+from exporter.alerts.annotations import APP, APPS, NUMBER_OF_APPS, PERCENT, RANK, WEEK, found, last_day, number
 from exporter.alerts.drops import RULES
 from exporter.alerts.model import KEEP_FIRING_FOR, PREFIX, AlertingRule, RecordingRule
 from exporter.metrics import catalogue
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 KEEP_DAILY_FIRING_FOR = "36h"
 """Daily figures change once a day: one better day must not split an event into two alerts."""
 REPORTED = "appid_figure_severity:wechat_miniprogram_daily_drop:last_timestamp"
-"""A recording: when a daily alert about a figure was last pending or firing, Unix seconds."""
-_DAILY_ALERTS = f'ALERTS{{alertname=~"{PREFIX}.*Daily.*", report="{DAILY.name}"}}'
+"""A recording: when a daily alert about a figure last fired, Unix seconds."""
+_DAILY_ALERTS = f'ALERTS{{alertname=~"{PREFIX}.*Daily.*", alertstate="firing", report="{DAILY.name}"}}'
 _COUNTS = tuple(threshold.field for threshold in WEEKLY.alert_thresholds if threshold.field.unit is Unit.COUNT)
 """In the order of what explains what."""
 
@@ -39,7 +39,7 @@ def daily_alerts() -> Iterator[AlertingRule]:
 
 
 def reported() -> RecordingRule:
-    """Return when a daily alert about each figure of each app was last active.
+    """Return when a daily alert about each figure of each app last fired.
 
     The rule reads its own last value, so that it outlives the alert and a restart of Prometheus: a drop that was
     reported and ended on Saturday must not be reported again on Monday, when the figures of the week arrive. Keeping
@@ -74,7 +74,7 @@ def _weekly(rule: DropRule) -> AlertingRule:
 def _daily(rule: DropRule) -> AlertingRule:
     # Without the day: an event is one alert from its first day until it ends, not one alert for each day.
     expr = f"max by (appid) ({_indented(_any(rule))}\n)"
-    return _alert(rule, expr, f"ordinary days until {LAST_DAY}", KEEP_DAILY_FIRING_FOR)
+    return _alert(rule, expr, f"ordinary days until {last_day(rule.baselines[0].now)}", KEEP_DAILY_FIRING_FOR)
 
 
 def _alert(rule: DropRule, expr: str, period: str, keep_firing_for: str = KEEP_FIRING_FOR) -> AlertingRule:
@@ -113,8 +113,8 @@ def _any(rule: DropRule, *further: str) -> str:
 def _not_reported(rule: DropRule) -> tuple[str, ...]:
     """Return the clause that leaves out what a daily alert about days of this week has reported.
 
-    That alert was about the same figure or one that explains it, and not less severe. About days of a week it is active
-    on the Wednesday at the earliest, when Monday and Tuesday are published; before, it was about the previous week.
+    That alert was about the same figure or one that explains it, and not less severe. About days of a week it fires on
+    the Wednesday at the earliest, when Monday and Tuesday are published; before, it was about the previous week.
     """
     if rule.field not in _COUNTS:
         return ()

@@ -69,7 +69,7 @@ def _field_missing() -> AlertingRule:
     missing = "\nor\n".join(
         f"label_replace(label_replace(max by (appid) (\n  {compared(report, previous, field).promql}\n"
         f"  unless on (appid, {report.period.NAME})\n  {live(report, field).promql}\n),"
-        f' "figure", "{field.short_name}", "", ""), "report", "{report.name}", "", "")'
+        f' "field", "{field.short_name}", "", ""), "report", "{report.name}", "", "")'
         for report, previous in ((WEEKLY, "previous_week"), (DAILY, "previous_day"))
         for field in report.fields
     )
@@ -77,9 +77,9 @@ def _field_missing() -> AlertingRule:
         name="FieldMissing",
         severity="info",
         expr=missing,
-        summary=f"{APP}: WeChat no longer sends {{{{ $labels.figure }}}} ({{{{ $labels.report }}}})",
+        summary=f"{APP}: WeChat no longer sends {{{{ $labels.field }}}} ({{{{ $labels.report }}}})",
         description=(
-            "WeChat sent no {{ $labels.figure }} for the newest {{ $labels.report }} period, but did for the previous"
+            "WeChat sent no {{ $labels.field }} for the newest {{ $labels.report }} period, but did for the previous"
             " one."
         ),
     )
