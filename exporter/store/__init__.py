@@ -31,6 +31,7 @@ from exporter.store.files import (
     Identity,
     copy_to_memory,
     identity,
+    identity_at,
     is_corrupt,
     open_memory,
     open_or_recreate,
@@ -247,5 +248,8 @@ def _describe(error: Exception, folder: Path) -> str:
     if is_corrupt(error):
         return f"{path} is corrupt and cannot be renamed: move or delete it"
     if isinstance(error, OSError):
-        return f"storage directory {folder} is unavailable: {error.strerror}"
+        # The directory may be fine, and only the file in it belongs to another user, such as a restored backup.
+        file = Path(error.filename or folder)
+        unavailable = file if file != folder and identity_at(file) else f"storage directory {folder}"
+        return f"{unavailable} is unavailable: {error.strerror}"
     return f"the store in {folder} is unavailable: {error}"

@@ -107,7 +107,7 @@ def recreate(folder: Path, now: float, reason: sqlite3.Error) -> sqlite3.Connect
 def read_only_copy(folder: Path) -> sqlite3.Connection:
     """Return a database in memory with the content of a file that cannot be written; empty if it cannot be read."""
     uri = f"{(folder / DATABASE).absolute().as_uri()}?mode=ro"
-    with suppress(sqlite3.Error, UnusableDatabase, UnicodeDecodeError):
+    with suppress(OSError, sqlite3.Error, UnusableDatabase, UnicodeDecodeError):
         _require_regular_files(folder)
         with closing(connect(uri, _COPY_BUSY_SECONDS)) as source:
             return copy_to_memory(source)
