@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
 WORKERS ?= 4
 PYTEST = pytest --numprocesses=$(WORKERS) --dist=loadscope $(PYTEST_FLAGS)
@@ -19,7 +20,7 @@ endef
 
 ## The exporter against a simulator of WeChat: no account, no network.
 demo: $(INSTALLED)
-	$(BIN)/wechat-miniprogram-exporter demo
+	$(BIN)/wechat-miniprogram-exporter demo $(DEMO_FLAGS)
 
 ## All tests; with COVERAGE=1, as in CI, with branch coverage. promtool and prometheus come from the machine or from
 ## Debian's package, Grafana's data engine from npm, Chromium from the machine or, as root on Debian, from the

@@ -17,7 +17,7 @@ from exporter.cli.flags import COMMANDS, _parser, _shared_flags
 from exporter.config import Api, Fetch, format_duration
 from exporter.metrics import catalogue
 from exporter.reports import DEFAULT_REPORTS, PREFIX, REPORTS, WEEKLY
-from exporter.wechat.codes import CODES, Busy, Failed, NotReady, QuotaSpent, Refused, TokenRejected
+from exporter.wechat.codes import CODES, Busy, Code, Failed, NotReady, QuotaSpent, Refused, TokenRejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +72,7 @@ ACCESS_METHODS = {
         + ", ".join(f"`{report.path}`" for report in REPORTS.values()),
     ),
 }
+THEN_RESTART = "; then [restart or wait](#after-a-change-at-wechat)"
 SECONDS = {"interval", "retry_interval", "ready_after", "timeout"}
 
 
@@ -149,11 +150,17 @@ def codes() -> str:
                 str(code.number),
                 code.errmsg.format(ip="1.2.3.4"),
                 DECISIONS[code.decision],
-                code.advice.format(ip="that address"),
+                code.advice.format(ip="that address") + (THEN_RESTART if is_fixed_at_wechat(code) else ""),
             )
             for code in CODES.values()
         ),
     )
+
+
+def is_fixed_at_wechat(code: Code) -> bool:
+    """Whether the remedy leaves the configuration as it is, so that a reload has nothing to apply."""
+    is_for_the_operator = any(text in code.advice for text in ("configuration", "the app's secret", "internal error"))
+    return code.decision is Refused and not is_for_the_operator
 
 
 def commands() -> str:

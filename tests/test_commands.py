@@ -517,7 +517,7 @@ def test_simulator_prints_a_configuration_that_works(tmp_path: Path) -> None:
 
 BAD_FAULTS = {
     "wx0000000000000001=dayly:48001": "--fault wx0000000000000001=dayly:48001: unknown endpoint; valid endpoints: ",
-    "wxnone=48001": "--fault wxnone=48001: unknown app wxnone",
+    "wxnone=48001": "--fault wxnone=48001: unknown app wxnone; simulated apps: wx0000000000000001, ",
     "wx0000000000000001=nonsense": "--fault wx0000000000000001=nonsense: unknown fault: use an errcode or one of ",
 }
 

@@ -18,6 +18,7 @@ from exporter.config.app.access_reader import (
 )
 from exporter.metrics import catalogue
 from exporter.reports import REPORTS
+from exporter.wechat.simulator.faults import KINDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,6 +130,11 @@ def test_named_metrics_exist() -> None:
     names = set(re.findall(r"wechat_miniprogram_[a-z_]+[a-z]", pattern.sub("", text)))
     assert names - known == set()
     assert names
+
+
+def test_operations_describes_every_fault_of_the_simulator() -> None:
+    rows = (DOCS / "operations.md").read_text().partition("| kind | response |")[2]
+    assert sorted(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", rows, re.MULTILINE)))) == sorted(KINDS)
 
 
 def test_access_methods_table_has_every_option() -> None:

@@ -168,7 +168,7 @@ def test_example_configuration_loads_with_mounted_secrets(tmp_path: Path) -> Non
 
 def test_readme_creates_the_mounted_secret_and_no_file_has_it() -> None:
     guide, name = (FOLDER / "README.md").read_text(), VOLUMES["secrets"]["secret"]["secretName"]
-    (key,) = re.findall(rf"kubectl create secret generic {name} --from-file=(\w+)", guide)
+    (key,) = set(re.findall(rf"kubectl create secret generic {name} --from-file=(\w+)", guide))
     assert f"{MOUNTS['secrets']['mountPath']}/{key} " in (FOLDER / "config.yaml").read_text()
     assert "Secret" not in {yaml.safe_load(path.read_text()).get("kind") for path in FOLDER.glob("*.yaml")}
 

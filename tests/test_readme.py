@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import stat
 import subprocess
 import sys
 import tomllib
@@ -16,8 +17,12 @@ import yaml
 from certificates import Authority
 from doc_tables import ROOT
 from harness import running
+from stores import APPID, HOST, W2, W3, reading
 
 from exporter import alerts, config
+from exporter.reports import WEEKLY
+from exporter.store import Change, Store
+from exporter.store.files import DATABASE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -82,6 +87,10 @@ def test_prometheus_accepts_the_configuration_with_tls(tmp_path: Path, promtool:
 
 def test_web_configuration_of_the_documentation_works(tmp_path: Path) -> None:
     (block,) = blocks_with("tls_server_config", OPERATIONS)
+    # Another hash of the password: the exporter serves the documented one at /docs/, where the secret scan finds it.
+    (documented,) = re.findall(r"\$2b\$10\$\S{53}", block)
+    assert bcrypt.checkpw(b"example", documented.encode())
+    block = block.replace(documented, bcrypt.hashpw(b"example", bcrypt.gensalt(4)).decode())
     authority = Authority(tmp_path, "clients")
     authority.sign("server", "localhost", "127.0.0.1").key.chmod(0o600)
     options = re.sub(r"^  # (?=\w+: )", "  ", block, flags=re.MULTILINE)
@@ -96,6 +105,24 @@ def test_web_configuration_of_the_documentation_works(tmp_path: Path) -> None:
             assert (run.scheme, run.get().status_code) == ("https", 200)
             session.auth = None
             assert run.get().status_code == 401
+
+
+def test_documented_commands_back_up_and_restore_the_store(tmp_path: Path) -> None:
+    """Those for containers, run without one."""
+    (python,) = re.findall(r"CONTAINER (python -c '.*?') >", OPERATIONS)
+    (restore,) = re.findall(r"CONTAINER (sh -c '.*?') <", OPERATIONS)
+    store = Store(str(tmp_path), HOST, lambda: 0.0)
+    store.save([Change(APPID, WEEKLY, reading(W3))])
+    back_up = [sys.executable, *shlex.split(python.replace("/var/lib/wechat-miniprogram-exporter", str(tmp_path)))[1:]]
+    backup = subprocess.run(back_up, capture_output=True, check=True).stdout
+    store.save([Change(APPID, WEEKLY, reading(W2))])
+    words = shlex.split(restore.replace("/var/lib/wechat-miniprogram-exporter", str(tmp_path)))
+    subprocess.run(words, input=backup, check=True)
+    assert stat.S_IMODE((tmp_path / DATABASE).stat().st_mode) == 0o600
+    assert Store(str(tmp_path), HOST, lambda: 0.0).read(APPID, WEEKLY, 8).stored == {W3}
+    assert store.reopen_if_due()
+    assert Store(str(tmp_path), HOST, lambda: 0.0).read(APPID, WEEKLY, 8).stored == {W3, W2}
+    store.close()
 
 
 def test_documented_command_makes_a_valid_hash(tmp_path: Path) -> None:

@@ -179,15 +179,19 @@ def test_unchanged_app_keeps_figures_state_counters_and_token(tmp_path: Path) ->
         assert calls_about(wechat, ONE) == calls == ["stable_token", "weekly", "weekly"]
 
 
-def test_renamed_app_is_fetched_at_once_with_its_token(tmp_path: Path) -> None:
+def test_changed_name_or_threshold_causes_no_request(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (wechat, files, start):
         files.write(ONE)
         exporter = start(ONE)
-        files.write(ONE, name="Another Name")
+        next_fetch = exporter.scrape()["next_fetch_timestamp_seconds", ONE, "weekly"]
+        app = {**files.entry(ONE, "Another Name"), "alerts": {"weekly": {"visitors_min_ratio": 0.5}}}
+        files.put(MAIN, json.dumps({"fetch": files.fetch, "api": {"base_url": files.base_url}, "apps": [app]}))
         assert "1 changed" in reload(exporter).text
-        samples = exporter.scrape_until(lambda samples: settled(samples, ONE, 3))
+        samples = exporter.scrape()
         assert samples["app_info", ONE, "Another Name"] == 1
-        assert calls_about(wechat, ONE) == ["stable_token", "weekly", "weekly", "weekly"]
+        assert samples["alert_visitors_min_ratio", ONE, "weekly"] == 0.5
+        assert samples["next_fetch_timestamp_seconds", ONE, "weekly"] == next_fetch
+        assert calls_about(wechat, ONE) == ["stable_token", "weekly", "weekly"]
 
 
 def test_app_with_a_changed_secret_is_fetched_at_once(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 from contextlib import closing
 from dataclasses import replace
 from datetime import date
@@ -497,6 +498,50 @@ def test_a_locked_file_loses_nothing_that_was_stored(opened: Callable[..., Store
         assert store.read(APPID, WEEKLY, 9).stored == {W2, W3}
         assert opened(folder).read(APPID, WEEKLY, 9).stored == {W2}
     assert {entry["event"] for entry in logs} == {"store unavailable, continuing in memory"}
+
+
+AS_NOBODY = """
+import os, sys
+from exporter.store import Store
+if os.geteuid() == 0:
+    try:
+        os.setgroups([]); os.setgid(65534); os.setuid(65534)
+    except OSError:
+        sys.exit("cannot become nobody")
+print(Store("store", "api.weixin.qq.com", lambda: 0.0).problem)
+"""
+
+
+@pytest.mark.parametrize(
+    ("closed", "problem"),
+    [
+        ("store/store.sqlite3", "store/store.sqlite3 is unavailable: Permission denied"),
+        ("store", "storage directory store is unavailable: Permission denied"),
+    ],
+    ids=["file", "directory"],
+)
+def test_the_file_or_directory_without_permission_is_named(
+    opened: Callable[..., Store], closed: str, problem: str
+) -> None:
+    """The file alone is closed if a backup was restored by another user."""
+    with tempfile.TemporaryDirectory() as name:  # one that others may enter, unlike those of pytest
+        folder = Path(name)
+        folder.chmod(0o755)
+        opened(folder / "store").close()
+        for path in (folder / "store", *(folder / "store").iterdir()):
+            path.chmod(0o777)
+        (folder / closed).chmod(0)
+        result = subprocess.run(
+            [sys.executable, "-c", AS_NOBODY],
+            cwd=folder,
+            env={"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if "cannot become nobody" in result.stderr:
+        pytest.skip("root here may not become nobody")
+    assert result.stdout.splitlines()[-1:] == [problem], result.stderr
 
 
 def test_only_one_exporter_runs_on_a_directory(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import signal
 import stat
 import subprocess
 import sys
+import textwrap
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from certificates import Authority
 from harness import COMMAND, command, running, served
 
 from exporter.cli import EXIT_USAGE
@@ -53,7 +55,7 @@ RELOAD = ONE["ExecReload"].split()[1].lstrip("-")
 CREDENTIALS = Path("/run/credentials") / UNIT.name
 FETCH_UNIT = FOLDER / f"{NAME}-fetch.service"
 TIMER = FOLDER / f"{NAME}-fetch.timer"
-(EXAMPLE,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+EXAMPLE, WEB_EXAMPLE = (textwrap.dedent(block) for block in re.findall(r"```yaml\n(.*?)```", README, re.DOTALL))
 CONFIGURATION = yaml.safe_load(EXAMPLE)
 
 
@@ -82,6 +84,22 @@ def test_the_readme_names_the_paths_of_the_unit() -> None:
     for path in (str(Path(PROGRAM).parent.parent), str(OPTIONS.config_file), f"{source}/shop", defaults):
         assert path in README, path
     assert [app["secret_file"] for app in CONFIGURATION["apps"]] == [shop]
+
+
+def test_web_configuration_of_the_readme_loads_as_credentials(tmp_path: Path) -> None:
+    """systemd passes the file ``server.key`` of the directory of the credential ``web`` as ``web_server.key``."""
+    (credential,) = re.findall(r"LoadCredential=(\w+):/etc/wechat-miniprogram-exporter/web$", README, re.MULTILINE)
+    (path,) = re.findall(r"--web\.config\.file=(\S+?)\"", README)
+    assert path == f"{CREDENTIALS}/{credential}_web.yml"
+    signed = Authority(tmp_path).sign("server", "localhost")
+    for file, name in ((signed.cert, "server.crt"), (signed.key, "server.key")):
+        file.rename(tmp_path / f"{credential}_{name}").chmod(0o400)
+    # Not the documented hash: the exporter serves it at /docs/, where the secret scan finds it.
+    (tmp_path / Path(path).name).write_text(WEB_EXAMPLE.replace("$2b$10$By", "$2b$10$Ay"))
+    (tmp_path / Path(path).name).chmod(0o400)
+    (tmp_path / "config.yaml").write_text("apps: [{appid: wx0123456789abcdef, secret_env: SHOP}]")
+    result = command(tmp_path, "check", f"--web.config.file={Path(path).name}", SHOP="s" * 32)
+    assert (result.returncode, result.stdout) == (0, "SUCCESS: 1 apps\n"), result.stderr
 
 
 # --- the fetch timer -------------------------------------------------------------------------------

@@ -130,7 +130,7 @@ def _inject_fault(wechat: Simulator, fault: str) -> None:
     kind, _, endpoint = reversed(description.rpartition(":"))
     app = wechat.apps.get(appid)
     if app is None:
-        raise UsageError(f"--fault {fault}: unknown app {appid}")
+        raise UsageError(f"--fault {fault}: unknown app {appid}; simulated apps: {', '.join(wechat.apps)}")
     if endpoint not in {"", *REPORTS, *OTHER_ENDPOINTS}:
         known = ", ".join((*REPORTS, *OTHER_ENDPOINTS))
         raise UsageError(f"--fault {fault}: unknown endpoint; valid endpoints: {known}")

@@ -32,8 +32,8 @@ def next_trackers(
 ) -> tuple[Trackers, ConfigDiff]:
     """Return the trackers under the next configuration.
 
-    Apps that stay keep their state; new and changed ones are fetched at once. If the API host changed, only the
-    counters are kept, because readings of different hosts must not mix.
+    Apps that stay keep their state. New apps and those with another access method or secret are fetched at once. If the
+    API host changed, only the counters are kept, because readings of different hosts must not mix.
 
     Args:
         before: the trackers until now.
@@ -57,7 +57,8 @@ def next_trackers(
             return fresh if known is None else replace(fresh, counters=known.counters)
         if reaches_further_back:
             known = replace(known, stored=known.stored | read(app, report).stored)
-        is_same = replace(known.app, reports=app.reports) == app  # an added report is no reason to fetch the others
+        # A name, a threshold or an added report does not change what WeChat returns.
+        is_same = known.app.access == app.access
         return replace(known, app=app, fetch_at_once=known.fetch_at_once or not is_same)
 
     return {(app.appid, report.name): tracker(app, report) for app in config.apps for report in app.reports}, diff

@@ -31,6 +31,7 @@ from exporter.store.files import (
     Identity,
     copy_to_memory,
     identity,
+    identity_at,
     is_corrupt,
     open_memory,
     open_or_recreate,
@@ -248,5 +249,8 @@ def _describe(error: Exception, directory: Path) -> str:
     if is_corrupt(error):
         return f"{path} is corrupt and cannot be renamed: move or delete it"
     if isinstance(error, OSError):
-        return f"storage directory {directory} is unavailable: {error.strerror}"
+        # The directory may be fine, and only the file in it belongs to another user, such as a restored backup.
+        file = Path(error.filename or directory)
+        unavailable = file if file != directory and identity_at(file) else f"storage directory {directory}"
+        return f"{unavailable} is unavailable: {error.strerror}"
     return f"the store in {directory} is unavailable: {error}"

@@ -113,7 +113,7 @@ def read_only_copy(directory: Path) -> sqlite3.Connection:
     """
     uri = f"{(directory / DATABASE).absolute().as_uri()}?mode=ro"
     for mode in ("", "&immutable=1"):
-        with suppress(sqlite3.Error, UnusableDatabase, UnicodeDecodeError):
+        with suppress(OSError, sqlite3.Error, UnusableDatabase, UnicodeDecodeError):
             _require_regular_files(directory)
             with closing(connect(uri + mode, _COPY_BUSY_SECONDS)) as source:
                 return copy_to_memory(source)

@@ -96,7 +96,7 @@ _RETRIED = "retried automatically"
 _RENEWED = "the exporter fetches another token once; if the error persists, another program replaces the app's tokens"
 _INTERNAL = "internal error, please report it"
 _CONFIRM = "the Mini Program's administrator must confirm the exporter's IP address in WeChat"
-_PLATFORM = "complete the setup of the third-party platform"
+_WRONG = "correct the app's secret; a lost AppSecret can only be reset, which breaks services that use the old one"
 _PUNISHED = "the account is restricted: see the notices on mp.weixin.qq.com"
 
 CODES: Final = {
@@ -120,12 +120,7 @@ CODES: Final = {
         # Responses to a request for a token, and about the account.
         Code(40002, "invalid grant_type", Refused, _INTERNAL),
         Code(40013, "invalid appid", Refused, "correct `appid` in the configuration"),
-        Code(
-            40125,
-            "invalid appsecret",
-            Refused,
-            "correct the app's secret (mp.weixin.qq.com shows or resets it)",
-        ),
+        Code(40125, "invalid appsecret", Refused, _WRONG),
         Code(41002, "appid missing", Refused, "set the app's `appid` in the configuration"),
         Code(41004, "appsecret missing", Refused, "set the app's secret in the configuration"),
         Code(
@@ -146,7 +141,7 @@ CODES: Final = {
             48001,
             "api unauthorized",
             Refused,
-            "the token must belong to a Mini Program (not an official account) with access to data analysis",
+            "the token must belong to a Mini Program (not an official account) that may use WeChat's data analysis API",
         ),
         Code(48004, "api forbidden for irregularities", Refused, _PUNISHED, about_app=True),
         Code(50002, "user limited", Refused, _PUNISHED, about_app=True),
@@ -155,10 +150,15 @@ CODES: Final = {
             61004,
             "access clientip is not registered",
             Refused,
-            "register the exporter's IP address; " + _PLATFORM,
+            "register the exporter's IP address in the third-party platform's IP list",
             about_app=True,
         ),
-        Code(61007, "api is unauthorized to component", Refused, "grant permission set 18; " + _PLATFORM),
+        Code(
+            61007,
+            "api is unauthorized to component",
+            Refused,
+            "grant permission set 18 (or 21): the Mini Program's administrator must authorize the platform again",
+        ),
         # About the request itself. The exporter sends valid ones, except when the clock is wrong (61501).
         Code(61500, "date format error", Failed, _INTERNAL),
         Code(
@@ -201,4 +201,4 @@ CODES: Final = {
 BUSY: Final = frozenset(str(code.number) for code in CODES.values() if code.decision is Busy)
 """The ``errcode`` labels that mean that WeChat is overloaded."""
 
-WRONG_SECRET = "the AppSecret is wrong: correct it in the configuration (mp.weixin.qq.com shows or resets it)"  # noqa: S105 (a text)
+WRONG_SECRET = "the AppSecret is wrong: " + _WRONG
