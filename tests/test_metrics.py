@@ -558,7 +558,7 @@ def test_a_registered_report_is_exposed_from_fetch_to_page(made_up: Report, prom
     assert (facts["derived"], facts["calendar"], facts["trail"]) == ({}, {}, {})
     assert '<a href="?report=made_up" aria-current="page">Shares</a>' in page
     assert "each with its change against one day earlier." in page
-    assert '<td>30<small>−50.0%</small></td>' in page
+    assert "<td>30<small>−50.0%</small></td>" in page
     assert "<td>1.5 s" in page
     assert "<svg" not in page
     assert '<a href="?report=daily" aria-current="page">Days</a>' in first
