@@ -149,8 +149,8 @@ def _variables() -> list[Json]:
             "hide": 0,
         },
         _variable("job", "Job", f"label_values({catalogue.APP_INFO.name}, job)"),
-        _variable("appid", "Apps", f"query_result({queries.app_names(JOB)})") | by_app_name,
-        _variable("app", "App in detail", f"query_result({queries.app_names(APPS)})", multi=False) | by_app_name,
+        _variable("appid", "Apps", f"query_result({queries.all_app_names(JOB)})") | by_app_name,
+        _variable("app", "App in detail", f"query_result({queries.all_app_names(APPS)})", multi=False) | by_app_name,
     ]
 
 
