@@ -13,13 +13,17 @@ import subprocess
 import time
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 import requests
+import yaml
 from harness import FakeClock
 
 from exporter import demo
+from exporter.alerts import render_rules
+from exporter.alerts.figures import REPORTED
 from exporter.httpd import Server
 from exporter.periods import DAY, Day, Month, Week, newest_wanted
 from exporter.runtime.engine import Engine
@@ -105,6 +109,19 @@ class Prometheus:
         assert not answer.get("warnings"), f"{answer['warnings']}: {parameters}"
         return answer["data"]["result"]  # type: ignore[no-any-return]
 
+    def wait_for_rules(self) -> None:
+        """Returns when every rule has been evaluated since now."""
+        began = time.time()
+        deadline = time.monotonic() + 30
+        while True:
+            groups = requests.get(f"{self.url}/api/v1/rules", timeout=5).json()["data"]["groups"]
+            if all(
+                datetime.fromisoformat(group["lastEvaluation"][:19] + "+00:00").timestamp() > began for group in groups
+            ):
+                return
+            assert time.monotonic() < deadline, groups
+            time.sleep(0.1)
+
     def wait_for_scrapes(self, exporters: int = 1) -> None:
         """Return when that many exporters have been scraped since now."""
         began = time.time()
@@ -174,6 +191,10 @@ class GrafanaFixture:
         """Return the one irregular day of the fake calendar."""
         return irregular_day(self.now)
 
+    def holiday_week(self) -> Week:
+        """The one week to which the fake calendar gives a public holiday."""
+        return holiday_week(self.now)
+
     def _live(self, kind: type[P]) -> list[P]:
         return list(dict.fromkeys(newest_wanted(kind, at, demo.FETCH.ready_after) for at in self.passed))
 
@@ -192,17 +213,34 @@ def irregular_day(now: float) -> Day:
     return newest_wanted(Day, now, demo.FETCH.ready_after).before(9)
 
 
+def holiday_week(now: float) -> Week:
+    """A week that was live, whatever the date of the test."""
+    return newest_wanted(Week, now, demo.FETCH.ready_after).before(3)
+
+
+def impatient_rules() -> Json:
+    """The rules of the project, evaluated every second; alerts fire at once, the weekly ones also beside daily ones."""
+    document: Json = yaml.safe_load(render_rules())
+    for group in document["groups"]:
+        group["interval"] = "1s"
+        group["rules"] = [rule for rule in group["rules"] if rule.get("record") != REPORTED]
+        group["rules"] = [
+            rule | {"for": "0s", "keep_firing_for": "0s"} if "alert" in rule else rule for rule in group["rules"]
+        ]
+    return document
+
+
 @contextmanager
 def play_history(program: str, folder: Path) -> Iterator[GrafanaFixture]:
-    """Simulate four weeks; then a fifth, while Prometheus is restarted; then a second exporter starts.
+    """Four weeks pass; then a fifth, while Prometheus is restarted; then a second exporter joins. Alerts fire at once.
 
-    The last days of the fourth week are simulated one by one; one of them is a holiday, and there is no other. The
-    second exporter is a week behind and knows an app by another name.
+    The last days of the fourth week pass one by one; one of them is a holiday, and there is no other; an earlier
+    week has one, too. The second exporter is a week behind and knows an app by another name.
     """
     with ExitStack() as undo:
         now = time.time()
         patch = undo.enter_context(pytest.MonkeyPatch.context())
-        _one_holiday(patch, irregular_day(now))
+        _one_holiday(patch, irregular_day(now), holiday_week(now))
         roles = demo.demo_apps(now)
         clock = FakeClock(now - (WEEKS - 1) * 7 * DAY)
         wechat = demo.simulator(roles, clock)
@@ -213,7 +251,8 @@ def play_history(program: str, folder: Path) -> Iterator[GrafanaFixture]:
         first, second = free_address(), free_address()
         exporter = Exporter(config, clock, first)
         undo.callback(exporter.close)
-        prometheus = Prometheus(program, folder, (first, second))
+        (folder / "rules.yml").write_text(json.dumps(impatient_rules()))
+        prometheus = Prometheus(program, folder, (first, second), {"rule_files": ["rules.yml"]})
         fixture = GrafanaFixture(prometheus, wechat, roles, now, passed=[clock.now])
         undo.callback(prometheus.stop)
         prometheus.start()
@@ -224,6 +263,7 @@ def play_history(program: str, folder: Path) -> Iterator[GrafanaFixture]:
             exporter.fetch()
             prometheus.wait_for_scrapes()
             fixture.passed.append(clock.now)
+        prometheus.wait_for_rules()
         fixture.moments["steady"] = next_full_second()
         prometheus.stop()
         clock.now = now
@@ -231,18 +271,21 @@ def play_history(program: str, folder: Path) -> Iterator[GrafanaFixture]:
         prometheus.start()
         prometheus.wait_for_scrapes()
         fixture.passed.append(now)
+        prometheus.wait_for_rules()
         fixture.moments["switch"] = next_full_second()
         late = Exporter(_renamed(replace(config, fetch=demo.FETCH)), FakeClock(now - 7 * DAY), second)
         undo.callback(late.close)
         prometheus.wait_for_scrapes(2)
+        prometheus.wait_for_rules()
         fixture.moments["replicas"] = next_full_second()
         patch.undo()  # the fixture lasts for the session, and other tests need the real calendar
         yield fixture
 
 
-def _one_holiday(patch: pytest.MonkeyPatch, holiday: Day) -> None:
+def _one_holiday(patch: pytest.MonkeyPatch, holiday: Day, holiday_week: Week) -> None:
     for module in ("catalogue", "comparisons"):
         patch.setattr(f"exporter.reports.{module}.is_irregular", lambda day: day == holiday)
+        patch.setattr(f"exporter.reports.{module}.public_holidays", lambda week: int(week == holiday_week))
 
 
 def _renamed(config: Config) -> Config:

@@ -17,7 +17,6 @@ from exporter import __version__
 from exporter.apps import State
 from exporter.dashboards import dashboard
 from exporter.dashboards.styles import STATE_COLOURS
-from exporter.holidays import public_holidays
 from exporter.reports import REPORTS
 
 if TYPE_CHECKING:
@@ -33,9 +32,10 @@ Column = dict[str, Any]
 Frames = list[list[Column]]
 """Grafana's result for a panel: one frame for a table, one for each line of a graph."""
 
+NUMBERS = {"New week", "Fallen", "Risen", "Refused", "Alerts firing", "Sessions", "Visits"}
 COUNTS = ("Visitors", "Sessions")
 BARS = {
-    **{f"{count} per week": ["Week", count, "Typical week"] for count in COUNTS},
+    **{f"{count} per week": ["Week", count, "Week with a holiday", "Typical week"] for count in COUNTS},
     "New and returning visitors": ["Week", "New", "Returning"],
     "Stay": ["Week", "Stay per visitor", "Stay per session"],
     "Visit depth": ["Week", "Visit depth"],
@@ -112,7 +112,7 @@ def figures(grafana: GrafanaFixture, name: str, period: Period) -> dict[str, Any
 def typical(grafana: GrafanaFixture, name: str, week: Week, figure: str = "visit_uv") -> float:
     """Return a figure of the typical week: the median of the last four ordinary weeks of the previous eight."""
     before = [week.before(weeks) for weeks in range(1, 9)]
-    return median([figures(grafana, name, each)[figure] for each in before if not public_holidays(each)][:4])
+    return median([figures(grafana, name, each)[figure] for each in before if each != grafana.holiday_week()][:4])
 
 
 def changes(grafana: GrafanaFixture, name: str, week: Week) -> tuple[float, float]:
@@ -121,19 +121,20 @@ def changes(grafana: GrafanaFixture, name: str, week: Week) -> tuple[float, floa
     return now / before - 1, now / typical(grafana, name, week) - 1
 
 
+def lost(grafana: GrafanaFixture, name: str, week: Week) -> float:
+    """Return how many visitors an app lost against its typical week."""
+    return max(typical(grafana, name, week) - figures(grafana, name, week)["visit_uv"], 0)
+
+
 def as_count(value: float) -> str:
     """Return a count in the format of Grafana."""
     return f"{Decimal(value).quantize(Decimal(1), ROUND_HALF_UP)}"
 
 
-def expected_colour(change: float) -> str:
-    steps = ((-0.3, "red"), (-0.1, "orange"), (0.1, "text"))
-    return next((colour for below, colour in steps if change < below), "green")
-
-
 def test_this_week_has_a_column_for_everything(shown: dict[str, Frames]) -> None:
     assert titles(shown["This week"]) == [
-        *("App", "Week", "AppID", "State", "Sessions", "Visits", "Visitors", "New visitors"),
+        *("App", "Week", "AppID", "Exporter", "State", "Fallen", "Visitors lost"),
+        *("Sessions", "Visits", "Visitors", "New visitors"),
         *(
             "Stay per visitor",
             "Stay per session",
@@ -144,16 +145,20 @@ def test_this_week_has_a_column_for_everything(shown: dict[str, Frames]) -> None
             "Data age",
         ),
     ]
-    assert [column["title"] for column in shown["This week"][0] if column["hidden"]] == ["AppID"]
+    assert [column["title"] for column in shown["This week"][0] if column["hidden"]] == ["AppID", "Exporter"]
 
 
-def test_this_week_shows_one_row_per_app_worst_first(grafana: GrafanaFixture, shown: dict[str, Frames]) -> None:
-    newest = grafana.weeks()[-1]
-    well = {
-        name: changes(grafana, name, newest)[1] for name in ("Corner Bakery", "Second-hand Books", "Travel Buddy")
-    } | {"Night Market": changes(grafana, "Night Market", newest.before())[1], "Tea House (new)": 0}
-    failing = ["City Library", "Bike Share", "Gym Pass"]  # refused, failed, quota spent
-    assert texts(shown["This week"][0][0]) == failing + sorted(well, key=lambda name: well[name])
+def test_this_week_shows_fallen_apps_then_problems_then_losses(
+    grafana: GrafanaFixture, shown: dict[str, Frames]
+) -> None:
+    live = {name: grafana.weeks()[-1] for name in ("Corner Bakery", "Second-hand Books")}
+    live["Night Market"] = grafana.weeks()[-1].before()
+    well = {name: lost(grafana, name, week) for name, week in live.items()} | {"Tea House (new)": 0}
+    in_trouble = ["City Library", "Bike Share", "Gym Pass"]  # refused, failed, quota spent
+    names = texts(shown["This week"][0][0])
+    assert names[:4] == ["Travel Buddy", *in_trouble]
+    assert sorted(names[4:]) == sorted(well)
+    assert [well[name] for name in names[4:]] == sorted(well.values(), reverse=True)
 
 
 ROWS = {
@@ -173,15 +178,18 @@ def test_row_of_this_week_has_its_texts_and_colours(
     week = grafana.weeks()[-1].before(weeks_ago)
     figure = figures(grafana, name, week)
     against_one, against_typical = changes(grafana, name, week)
-    days_off = public_holidays(week)
     found = row(shown["This week"], name)
     amount, _, unit = found.pop("Data age").partition(" ")
-    assert 0 < float(amount) * {"hours": 1, "day": 24, "days": 24, "week": 168, "weeks": 168}[unit] < 340
+    assert 0 < float(amount) < 15
+    assert unit == "days"
     assert found == {
         "App": name,
         "Week": f"{week.first} to {week.last:%m-%d}",
         "AppID": grafana.appid(name),
+        "Exporter": found["Exporter"],
         "State": state.text,
+        "Fallen": "Visitors: below normal" if name == "Travel Buddy" else "no",
+        "Visitors lost": as_count(lost(grafana, name, week)),
         "Sessions": f"{figure['session_cnt']}",
         "Visits": f"{figure['visit_pv']}",
         "Visitors": f"{figure['visit_uv']}",
@@ -191,25 +199,28 @@ def test_row_of_this_week_has_its_texts_and_colours(
         "Visit depth": f"{figure['visit_depth']:.2f}",
         "vs previous": f"{against_one:.1%}",
         "vs typical": f"{against_typical:.1%}",
-        "Days off": "" if days_off is None else f"{days_off}",
+        "Days off": "0",
     }
     colours = row(shown["This week"], name, "colour")
     assert colours["State"] == colour
-    assert colours["vs previous"] == expected_colour(against_one)
-    assert colours["vs typical"] == expected_colour(against_typical)
+    assert colours["Fallen"] == ("red" if name == "Travel Buddy" else "text"), "red only where a rule holds"
+    assert {title for title, found in colours.items() if found} <= {"State", "Fallen", "Data age"}
 
 
 def test_an_app_without_figures_still_has_its_row(shown: dict[str, Frames]) -> None:
     filled = {title: text for title, text in row(shown["This week"], "City Library").items() if text}
-    assert filled.keys() == {"App", "AppID", "State"}
+    assert filled.keys() == {"App", "AppID", "Exporter", "State", "Fallen"}
     assert filled["State"] == State.REFUSED.text
 
 
 def test_names_link_to_weeks_and_exporters_to_status_pages(grafana: GrafanaFixture, shown: dict[str, Frames]) -> None:
-    (link,) = row(shown["This week"], "Travel Buddy", "links")["App"]
-    assert link.startswith(f"/d/wechat-miniprogram?var-app={grafana.appid('Travel Buddy')}&var-datasource=prometheus&")
+    link, status_page = row(shown["This week"], "Night Market", "links")["App"]
+    assert link.startswith(f"/d/wechat-miniprogram?var-app={grafana.appid('Night Market')}&var-datasource=prometheus&")
     (exporter,) = shown["Exporters"][0][0]["cells"]
     assert exporter["links"] == [f"http://{exporter['text']}/"]
+    assert status_page == f"{exporter['links'][0]}#q={grafana.appid('Night Market')}"
+    assert row(shown["Fetching"], "Night Market", "links")["App"] == [link, status_page]
+    assert row(shown["Alerts"], "Refused", "links")["Exporter"] == [f"http://{exporter['text']}/"]
     assert requests.get(exporter["links"][0], timeout=5).headers["Content-Type"].startswith("text/html")
 
 
@@ -230,7 +241,7 @@ def test_exporters_table_shows_health_as_text_and_colour(shown: dict[str, Frames
 
 def test_fetching_table_shows_worst_first_and_failures_in_red(shown: dict[str, Frames]) -> None:
     assert titles(shown["Fetching"]) == [
-        *("App", "AppID", "Report", "State", "Newest period", "Last success", "Next fetch"),
+        *("App", "AppID", "Report", "Exporter", "State", "Newest period", "Last success", "Next fetch"),
         *("Fetches", "Failures", "Revisions"),
     ]
     apps = texts(shown["Fetching"][0][0])
@@ -255,13 +266,18 @@ def test_bars_are_exact_weeks_in_order(grafana: GrafanaFixture, shown: dict[str,
     (columns,) = shown[panel]
     assert [column["title"] for column in columns] == BARS[panel]
     assert texts(columns[0]) == [f"{week.first:%m-%d}" for week in grafana.weeks()]
-    assert all(text for column in columns for text in texts(column))
+    with_bar = [column for column in columns if column["title"] not in {*COUNTS, "Week with a holiday"}]
+    assert all(text for column in with_bar for text in texts(column))
 
 
 def test_bars_show_each_week_beside_the_typical_week(grafana: GrafanaFixture, shown: dict[str, Frames]) -> None:
-    _, figure, baseline = shown["Visitors per week"][0]
+    _, ordinary, holiday, baseline = shown["Visitors per week"][0]
     weeks = grafana.weeks()
-    assert texts(figure) == [as_count(figures(grafana, "Corner Bakery", week)["visit_uv"]) for week in weeks]
+    values = {week: as_count(figures(grafana, "Corner Bakery", week)["visit_uv"]) for week in weeks}
+    with_holiday = grafana.holiday_week()
+    assert texts(ordinary) == ["" if week == with_holiday else values[week] for week in weeks]
+    assert texts(holiday) == [values[week] if week == with_holiday else "" for week in weeks]
+    assert [column["colour"] for column in (ordinary, holiday)] == ["blue", "orange"]
     assert texts(baseline) == [as_count(typical(grafana, "Corner Bakery", week)) for week in weeks]
     assert baseline["colour"] == "#8e8e8e"
     assert texts(shown["Stay"][0][2]) == [
@@ -292,11 +308,15 @@ def test_bars_show_each_day_and_mark_the_holiday(
     assert titles(shown[panel]) == OTHER_BARS[panel]
     days, ordinary, holiday, baseline = shown[panel][0]
     irregular = grafana.irregular_day()
-    assert texts(days) == [f"{day.first:%m-%d}" for day in grafana.days()]
+    first, *_, last = grafana.days()
+    places = [last.before(ago) for ago in reversed(range((last.first - first.first).days + 1))]
+    assert texts(days) == [f"{day.first:%m-%d}" for day in places], "days without data are gaps"
     values = {day: as_count(figures(grafana, "Corner Bakery", day)[figure]) for day in grafana.days()}
-    assert texts(ordinary) == ["" if day == irregular else values[day] for day in grafana.days()]
-    assert texts(holiday) == [values[day] if day == irregular else "" for day in grafana.days()]
-    assert texts(baseline) == [as_count(typical_weekday(grafana, day, figure)) for day in grafana.days()]
+    assert texts(ordinary) == ["" if day == irregular else values.get(day, "") for day in places]
+    assert texts(holiday) == [values[day] if day == irregular else "" for day in places]
+    assert texts(baseline) == [
+        as_count(typical_weekday(grafana, day, figure)) if day in values else "" for day in places
+    ]
     assert [column["colour"] for column in (ordinary, holiday, baseline)] == ["blue", "orange", "#8e8e8e"]
 
 
@@ -321,6 +341,50 @@ def test_states_have_their_names_and_colours(shown: dict[str, Frames]) -> None:
     assert by_text == {state.text: STATE_COLOURS[state] for state in State if state is not State.PENDING}
 
 
+def test_numbers_of_the_first_row(grafana: GrafanaFixture, shown: dict[str, Frames]) -> None:
+    newest = grafana.weeks()[-1]
+    apps = ("Corner Bakery", "Travel Buddy", "Second-hand Books", "Tea House (new)")
+    late = {name: newest.before() for name in ("Night Market", "Gym Pass")}
+    live = dict.fromkeys(apps, newest) | late
+    sums = {
+        name: sum(figures(grafana, app, week)[name] for app, week in live.items())
+        for name in ("session_cnt", "visit_pv")
+    }
+    numbers = {title: {column["title"]: texts(column) for column in shown[title][0]} for title in NUMBERS}
+    assert numbers["New week"] == {"have it": [str(len(apps))], "apps": ["8"]}
+    assert numbers["Fallen"] == {"Fallen": ["1"]}
+    assert numbers["Risen"] == {"Risen": ["0"]}
+    assert numbers["Refused"] == {"Refused": ["1"]}
+    assert list(numbers["Alerts firing"]) == ["critical", "warning", "info"]
+    assert numbers["Sessions"]["of all apps"] == [str(sums["session_cnt"])]
+    assert numbers["Visits"]["of all apps"] == [str(sums["visit_pv"])]
+    typical_apps = {app: week for app, week in live.items() if app != "Tea House (new)"}
+    now, base = (
+        sum(value(app, week) for app, week in typical_apps.items())
+        for value in (
+            lambda app, week: figures(grafana, app, week)["session_cnt"],
+            lambda app, week: typical(grafana, app, week, "session_cnt"),
+        )
+    )
+    assert numbers["Sessions"]["vs typical"] == [f"{now / base - 1:.1%}"]
+
+
+def test_alerts_are_listed_by_severity_with_their_apps(grafana: GrafanaFixture, shown: dict[str, Frames]) -> None:
+    assert titles(shown["Alerts"]) == [
+        *("Alert", "App", "Report", "Figure", "AppID", "Exporter", "Severity", "Since"),
+    ]
+    severities = texts(shown["Alerts"][0][6])
+    assert severities == sorted(severities, key=["critical", "warning", "info"].index)
+    found = row(shown["Alerts"], "Refused")
+    assert (found["App"], found["AppID"], found["Severity"]) == (
+        "City Library",
+        grafana.appid("City Library"),
+        "warning",
+    )
+    assert found["Since"].endswith("ago")
+    assert row(shown["Alerts"], "ExporterDown")["App"] == ""
+
+
 def test_every_panel_is_covered(shown: dict[str, Frames]) -> None:
-    tables = {"This week", "Exporters", "Fetching"}
-    assert shown.keys() == tables | BARS.keys() | OTHER_BARS.keys() | LINES.keys()
+    tables = {"This week", "Alerts", "Exporters", "Fetching"}
+    assert shown.keys() == NUMBERS | tables | BARS.keys() | OTHER_BARS.keys() | LINES.keys()

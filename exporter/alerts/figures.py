@@ -67,13 +67,13 @@ def alerts() -> Iterator[AlertingRule]:
 
 
 def _weekly(rule: DropRule) -> AlertingRule:
-    expr = _any(rule, *_not_reported(rule))
+    expr = condition(rule, *_not_reported(rule))
     return _alert(rule, expr, f"week from {WEEK}")
 
 
 def _daily(rule: DropRule) -> AlertingRule:
     # Without the day: an event is one alert from its first day until it ends, not one alert for each day.
-    expr = f"max by (appid) ({_indented(_any(rule))}\n)"
+    expr = f"max by (appid) ({_indented(condition(rule))}\n)"
     return _alert(rule, expr, f"ordinary days until {last_day(rule.baselines[0].now)}", KEEP_DAILY_FIRING_FOR)
 
 
@@ -93,7 +93,7 @@ def _alert(rule: DropRule, expr: str, period: str, keep_firing_for: str = KEEP_F
     )
 
 
-def _any(rule: DropRule, *further: str) -> str:
+def condition(rule: DropRule, *further: str) -> str:
     """Return the apps whose figure dropped against any baseline; the value is the ratio."""
     threshold = promql.selector(catalogue.THRESHOLDS[rule.threshold.option].name, promql.report_matcher(rule.report))
     share = "" if rule.share == 1 else f" * {rule.share.numerator} / {rule.share.denominator}"

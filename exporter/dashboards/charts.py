@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from exporter.dashboards import queries
+from exporter.dashboards import bars, queries
 from exporter.dashboards.panels import WIDTH, Column, LabelColumn, Panel, PanelRow, bar_chart
 from exporter.dashboards.queries import FIGURES
 from exporter.dashboards.styles import fixed_colour, regex_mapping
@@ -42,7 +42,9 @@ class _ReportCharts:
     highlight: CalendarFact | None = None
     """Periods for which it is true have another colour ..."""
     highlight_title: str = ""
-    """... and this legend."""
+    """... this legend ..."""
+    highlight_note: str = ""
+    """... and this note in the description."""
 
     @property
     def comparison_description(self) -> str:
@@ -54,26 +56,29 @@ _WEEKS = _ReportCharts(
     WEEKLY,
     "typical_week",
     "Typical week",
-    LabelColumn("week", "Week", {"mappings": regex_mapping(WEEK_PATTERN, "$2-$3")}),
+    LabelColumn("week", "Week", {"mappings": regex_mapping(WEEK_PATTERN, "$2-$3")}, bars.around_gaps(WEEKLY)),
     WIDTH // 2,
     " Weeks are labelled with their Monday.",
+    highlight=WEEKLY.calendar[0],
+    highlight_title="Week with a holiday",
+    highlight_note=" Weeks with a weekday off for a public holiday are orange.",
 )
 _MONTHS = _ReportCharts(
     MONTHLY,
     "year_ago_month",
     "Previous year",
-    LabelColumn("month", "Month", {"mappings": regex_mapping(r"^(\d{4})(\d\d)$", "$1-$2")}),
+    LabelColumn("month", "Month", {"mappings": regex_mapping(r"^(\d{4})(\d\d)$", "$1-$2")}, bars.around_gaps(MONTHLY)),
     WIDTH // 2,
 )
 _DAYS = _ReportCharts(
     DAILY,
     "typical_weekday",
     "Typical weekday",
-    LabelColumn("day", "Day", {"mappings": regex_mapping(r"^(\d{4})(\d\d)(\d\d)$", "$2-$3")}),
+    LabelColumn("day", "Day", {"mappings": regex_mapping(r"^(\d{4})(\d\d)(\d\d)$", "$2-$3")}, bars.around_gaps(DAILY)),
     WIDTH,
-    " Public holidays and make-up working days are orange.",
     highlight=next(fact for fact in DAILY.calendar if fact.metric == "day_irregular"),
     highlight_title="Holiday or make-up day",
+    highlight_note=" Public holidays and make-up working days are orange.",
 )
 
 
@@ -99,27 +104,28 @@ def _week_panels() -> tuple[Panel, ...]:
 
 def _with_comparison(charts: _ReportCharts, field: Field) -> Json:
     report, kind = charts.report, charts.report.period.NAME
-    figure = queries.bar(report.metric(field), report)
+    figure = bars.bar(report.metric(field), report)
     columns = [Column(field.title, figure, *UNITS[field.unit], {"color": fixed_colour("blue")})]
     # Two queries, since a bar chart of Grafana has one colour per series, not per bar. At most one of them has a value
     # for a period, so that the group shows a single bar.
     if charts.highlight is not None:
-        ordinary, highlighted = queries.split_by_fact(figure, PREFIX + charts.highlight.metric, report)
+        ordinary, highlighted = bars.split_by_fact(figure, PREFIX + charts.highlight.metric, report)
         columns = [
             Column(field.title, ordinary, *UNITS[field.unit], {"color": fixed_colour("blue")}),
             Column(charts.highlight_title, highlighted, *UNITS[field.unit], {"color": fixed_colour("orange")}),
         ]
-    baseline = queries.bar(queries.comparison_metric(report, charts.comparison, field), report)
+    baseline = bars.bar(queries.comparison_metric(report, charts.comparison, field), report)
     columns.append(Column(charts.comparison_title, baseline, *UNITS[field.unit], _BASELINE_STYLE))
     description = (
         f"{field.title} of each {kind} in the time range, beside {charts.comparison_description} where it is known."
-        f"{charts.note} Empty unless the app fetches the report {report.name}."
+        f"{charts.note}{charts.highlight_note} A missing {kind} leaves a gap. Empty unless the app fetches the report"
+        f" {report.name}."
     )
     return bar_chart(f"{field.title} per {kind}", description, charts.label, columns)
 
 
 def _new_and_returning() -> Json:
-    new, all_visitors = (queries.bar(WEEKLY.metric(FIGURES[name]), WEEKLY) for name in ("new_visitors", "visitors"))
+    new, all_visitors = (bars.bar(WEEKLY.metric(FIGURES[name]), WEEKLY) for name in ("new_visitors", "visitors"))
     columns = (
         Column("New", new, style={"color": fixed_colour("green")}),
         Column("Returning", f"{all_visitors} - {new}", style={"color": fixed_colour("blue")}),
@@ -130,9 +136,7 @@ def _new_and_returning() -> Json:
 
 def _averages(title: str, description: str, fields: list[Field]) -> Json:
     columns = [
-        Column(
-            field.title, queries.bar(WEEKLY.metric(field), WEEKLY), *UNITS[field.unit], {"color": fixed_colour(colour)}
-        )
+        Column(field.title, bars.bar(WEEKLY.metric(field), WEEKLY), *UNITS[field.unit], {"color": fixed_colour(colour)})
         for field, colour in zip(fields, ("blue", "purple"), strict=False)
     ]
     return bar_chart(title, f"{description}{_WEEKS.note}", _WEEKS.label, columns)

@@ -9,7 +9,15 @@ from exporter.apps import State
 from exporter.dashboards import queries
 from exporter.dashboards.panels import WIDTH, Column, LabelColumn, Panel, PanelRow, override, table, time_series
 from exporter.dashboards.queries import APPS, JOB, chosen
-from exporter.dashboards.styles import COLOURED_TEXT, STATE_COLOURS, fixed_colour, state_column, text_column, thresholds
+from exporter.dashboards.styles import (
+    COLOURED_TEXT,
+    STATE_COLOURS,
+    app_links,
+    fixed_colour,
+    state_column,
+    text_column,
+    thresholds,
+)
 from exporter.metrics import catalogue
 
 if TYPE_CHECKING:
@@ -39,7 +47,7 @@ def _instances() -> Json:
     build = catalogue.BUILD_INFO.name
     # `up` has a series for every target of the job; only those that exposed build_info in the time range are exporters.
     served = f"max by (instance) (last_over_time({chosen(build, JOB)}[$__range]))"
-    versions = queries.newest_label(build, "instance", "version", JOB)
+    versions = queries.versions()
     store, valid, read, errors, files = (
         chosen(metric.name, JOB)
         for metric in (
@@ -90,7 +98,7 @@ def _fetching() -> Json:
         return f"sum by (appid, report) (increase({chosen(counter.name)}[$__range]))"
 
     columns = (
-        Column("State", queries.with_app_name(queries.severity_by_report()), style=state_column()),
+        Column("State", queries.with_app_links(f"({queries.severity_by_report()})"), style=state_column()),
         Column("Newest period", queries.lateness(), style=text_column(_ON_TIME)),
         Column("Last success", _milliseconds(catalogue.LAST_SUCCESS), "dateTimeFromNow"),
         Column("Next fetch", _milliseconds(catalogue.NEXT_FETCH), "dateTimeFromNow"),
@@ -99,9 +107,10 @@ def _fetching() -> Json:
         Column("Revisions", in_range(catalogue.REVISIONS)),
     )
     labels = (
-        LabelColumn("app", "App", {"custom.width": 220}),
+        LabelColumn("app", "App", {"links": app_links(), "custom.width": 220}),
         LabelColumn("appid", "AppID", {"custom.width": 200}),
         LabelColumn("report", "Report"),
+        LabelColumn("instance", "Exporter", {"custom.hidden": True}),
     )
     description = (
         "Last success and next fetch of each report of each app; fetches, failures and revisions in the time range."
@@ -159,7 +168,7 @@ def _per_hour(selector: str, label: str) -> str:
 
 def _milliseconds(metric: catalogue.MetricInfo) -> str:
     """Return a timestamp of each app and report in milliseconds, the unit of Grafana's times."""
-    return f"1000 * {promql.per_app_and_report(chosen(metric.name))}"
+    return f"1000 * {promql.per_app_and_report(queries.current(metric.name))}"
 
 
 def _red_from(value: float) -> Json:

@@ -1,4 +1,4 @@
-"""The dashboard: this week, the periods of one app, figures at the time of publication, and the exporter itself."""
+"""The dashboard: all apps, the periods of one app, figures at the time of publication, and the exporter itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from exporter import promql
-from exporter.dashboards import charts, exporters, queries
+from exporter.dashboards import charts, exporters, headline, judgement, queries
 from exporter.dashboards.charts import UNITS, WEEK_PATTERN
 from exporter.dashboards.panels import (
     DATASOURCE,
@@ -20,7 +20,15 @@ from exporter.dashboards.panels import (
     time_series,
 )
 from exporter.dashboards.queries import APPS, FIGURES, JOB
-from exporter.dashboards.styles import COLOURED_TEXT, regex_mapping, state_column, thresholds
+from exporter.dashboards.styles import (
+    COLOURED_TEXT,
+    UID,
+    app_links,
+    regex_mapping,
+    state_column,
+    text_column,
+    thresholds,
+)
 from exporter.metrics import catalogue
 from exporter.periods import DAY
 from exporter.reports import PREFIX, Unit
@@ -30,7 +38,6 @@ if TYPE_CHECKING:
     from exporter.dashboards.styles import Json
     from exporter.reports import Field
 
-UID = "wechat-miniprogram"
 DOCUMENTATION = (
     "https://developers.weixin.qq.com/miniprogram/en/dev/api-backend/open-api/data-analysis/visit-trend"
     f"/{WEEKLY.api}.html"
@@ -38,14 +45,9 @@ DOCUMENTATION = (
 
 VISITORS, SESSIONS = FIGURES["visitors"], FIGURES["sessions"]
 
-# -30 % is the default alert threshold; smaller changes than 10 % are within ordinary weekly variation.
-_CHANGE_STYLE = {
-    "thresholds": thresholds("red", (-0.3, "orange"), (-0.1, "text"), (0.1, "green")),
-    "custom.cellOptions": COLOURED_TEXT,
-}
-_LATE = promql.late_age(WEEKLY)
+# The condition of the alert PeriodLate.
 _AGE_STYLE = {
-    "thresholds": thresholds("text", (_LATE, "orange"), (_LATE + 7 * DAY, "red")),
+    "thresholds": thresholds("text", (promql.late_age(WEEKLY) / DAY, "orange")),
     "custom.cellOptions": COLOURED_TEXT,
 }
 
@@ -71,40 +73,44 @@ def dashboard() -> str:
         "refresh": "5m",
         "links": [{"title": "WeChat's documentation", "type": "link", "url": DOCUMENTATION, "targetBlank": True}],
         "templating": {"list": _variables()},
-        "annotations": {"list": [_new_weeks()]},
-        "panels": layout((_this_week(), *charts.rows(), _as_published(), exporters.row())),
+        "annotations": {"list": [_new_weeks(), _holidays()]},
+        "panels": layout((headline.row(), _this_week(), *charts.rows(), _as_published(), exporters.row())),
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _this_week() -> PanelRow:
+    # The rows without a fall have a text, too: a column without any value would vanish from the table.
+    fallen = f"{judgement.falls()} or 0 * {queries.severity(WEEKLY)}"
+    falls = {"0": ("no", "text")} | {index: (text, "red") for index, text in judgement.fall_texts().items()}
     columns = (
-        Column("State", queries.with_app_name(queries.severity(WEEKLY)), style=state_column()),
+        Column("State", queries.with_app_links(f"({queries.severity(WEEKLY)})"), style=state_column()),
+        Column("Fallen", fallen, style=text_column(falls) | {"custom.width": 200}),
+        Column("Visitors lost", judgement.visitors_lost()),
         *(_figure(field) for field in WEEKLY.fields),
         _change("vs previous", queries.comparison_metric(WEEKLY, "previous_week", VISITORS)),
         _change("vs typical", queries.comparison_metric(WEEKLY, "typical_week", VISITORS)),
         Column("Days off", queries.live(queries.weekly(PREFIX + WEEKLY.calendar[0].metric))),
-        Column(
-            "Data age", f"time() - max by (appid) ({queries.chosen(catalogue.end_metric(WEEKLY))})", "s", 1, _AGE_STYLE
-        ),
+        Column("Data age", queries.age_in_days(), "suffix:days", 1, _AGE_STYLE),
     )
     labels = (
-        LabelColumn(
-            "app", "App", {"links": [{"title": "Weeks of this app", "url": _drill_down()}], "custom.width": 170}
-        ),
+        LabelColumn("app", "App", {"links": app_links(), "custom.width": 170}),
         LabelColumn(
             "week", "Week", {"mappings": regex_mapping(WEEK_PATTERN, "$1-$2-$3 to $4-$5"), "custom.width": 165}
         ),
-        # Hidden, but needed: the link of the app name reads it.
+        # Hidden, but needed: the links of the app name read them.
         LabelColumn("appid", "AppID", {"custom.hidden": True}),
+        LabelColumn("instance", "Exporter", {"custom.hidden": True}),
     )
     description = (
-        "The newest published week of each app: apps with a problem first, then the largest drop of visitors. Changes"
-        " are those of visitors, against the previous week and against the typical week (median of the last four"
-        " ordinary weeks). Days off: weekdays off for a public holiday. Data age: time since the end of the week."
+        "The newest published week of each app: those that fell first, then apps with a problem, then by visitors lost."
+        " Fallen: the most severe weekly alert rule that holds, by the app's own threshold, beyond chance, without a"
+        " holiday. Visitors lost: against the typical week (median of the last four ordinary weeks), else against the"
+        " previous week. Changes are those of visitors. Days off: weekdays off for a holiday. Data age: since the end"
+        " of the week."
     )
-    content = table("This week", description, labels, columns, queries.rank(VISITORS))
-    return PanelRow("This week", (Panel(WIDTH, 11, content),))
+    content = table("This week", description, labels, columns, judgement.rank())
+    return PanelRow("This week", (Panel(WIDTH, 11, content), headline.alerts()))
 
 
 def _as_published() -> PanelRow:
@@ -126,7 +132,7 @@ def _figure(field: Field) -> Column:
 
 
 def _change(title: str, baseline: str) -> Column:
-    return Column(title, queries.change(VISITORS, baseline), "percentunit", 1, _CHANGE_STYLE)
+    return Column(title, queries.change(VISITORS, baseline), "percentunit", 1)
 
 
 def _variables() -> list[Json]:
@@ -143,8 +149,8 @@ def _variables() -> list[Json]:
             "hide": 0,
         },
         _variable("job", "Job", f"label_values({catalogue.APP_INFO.name}, job)"),
-        _variable("appid", "Apps", f"query_result({queries.app_names(JOB)})") | by_app_name,
-        _variable("app", "App in detail", f"query_result({queries.app_names(APPS)})", multi=False) | by_app_name,
+        _variable("appid", "Apps", f"query_result({queries.all_app_names(JOB)})") | by_app_name,
+        _variable("app", "App in detail", f"query_result({queries.all_app_names(APPS)})", multi=False) | by_app_name,
     ]
 
 
@@ -184,6 +190,16 @@ def _new_weeks() -> Json:
     }
 
 
-def _drill_down() -> str:
-    selection = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", "appid"))
-    return f"/d/{UID}?var-app=${{__data.fields.AppID}}&{selection}&${{__url_time_range}}"
+def _holidays() -> Json:
+    """Return an annotation at the Monday (milliseconds) of each week with a public holiday."""
+    return {
+        "name": "Holidays",
+        "datasource": DATASOURCE,
+        "enable": True,
+        "hide": False,
+        "iconColor": "orange",
+        "expr": f"1000 * {queries.holiday_weeks()}",
+        "useValueForTime": True,
+        "titleFormat": "Public holidays in week {{week}}",
+        "step": "1h",
+    }

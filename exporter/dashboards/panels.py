@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
+from exporter.dashboards.styles import thresholds
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -42,6 +44,8 @@ class LabelColumn:
     name: str
     title: str
     style: Json = field(default_factory=dict)
+    further_values: str = ""
+    """Of a bar chart: an expression with a sample for each value of the label that has a place even without a bar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +93,34 @@ def table(
     }
 
 
+def stat(title: str, description: str, columns: Sequence[Column]) -> Json:
+    """Return large numbers, one for each column; the titles are shown where there are several."""
+    targets = _tables([column.expression for column in columns])
+    defaults = {"unit": "none", "decimals": 0, "thresholds": thresholds("text"), "color": {"mode": "thresholds"}}
+    return _panel("stat", title, description, targets) | {
+        "fieldConfig": {
+            "defaults": defaults,
+            "overrides": [override(column.title, **_properties(column)) for column in columns],
+        },
+        "options": {
+            "reduceOptions": {"values": False, "calcs": ["lastNotNull"], "fields": ""},
+            "orientation": "vertical",
+            "textMode": "value_and_name" if len(columns) > 1 else "value",
+            "colorMode": "value",
+            "graphMode": "none",
+            "justifyMode": "center",
+        },
+        "transformations": [_merge(), _organize(_titles(columns))],
+    }
+
+
 def bar_chart(title: str, description: str, x: LabelColumn, columns: Sequence[Column], stacking: str = "none") -> Json:
     """Return a bar chart: a group for each value of the label ``x``, a bar for each column.
 
     The y axis has the unit of the first column.
     """
-    targets = _tables([column.expression for column in columns])
+    targets = _tables([*(column.expression for column in columns), x.further_values])
+    gap_column = f"Value #{targets[-1]['refId']}"
     styles = {x.title: x.style} | {column.title: column.style for column in columns}
     shown = {x.name: x.title} | _titles(columns)
     defaults = {"min": 0, "color": {"mode": "palette-classic"}, "custom": {"fillOpacity": 80, "lineWidth": 0}}
@@ -113,7 +139,7 @@ def bar_chart(title: str, description: str, x: LabelColumn, columns: Sequence[Co
             "legend": _LEGEND,
             "tooltip": {"mode": "multi", "sort": "none"},
         },
-        "transformations": [_merge(), _sort_by(x.name), _organize(shown)],
+        "transformations": [_merge(), _sort_by(x.name), _organize(shown, hidden=[gap_column])],
     }
 
 

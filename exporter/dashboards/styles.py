@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
+UID = "wechat-miniprogram"
+"""The dashboard's identifier in its URL."""
+
 COLOURED_TEXT: Json = {"type": "color-text"}
 
 STATE_COLOURS = {
@@ -60,3 +63,15 @@ def value_mappings(texts: Mapping[str, tuple[str, str]]) -> list[Json]:
 def regex_mapping(pattern: str, text: str) -> list[Json]:
     """Return a value mapping for texts that match ``pattern``; ``text`` may use its groups as ``$1``, ``$2``."""
     return [{"type": "regex", "options": {"pattern": pattern, "result": {"text": text, "index": 0}}}]
+
+
+def app_links() -> list[Json]:
+    """Return links from an app's name to its weeks and to the status page; the table has AppID and Exporter columns."""
+    selection = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", "appid"))
+    weeks = f"/d/{UID}?var-app=${{__data.fields.AppID}}&{selection}&${{__url_time_range}}"
+    # The status page reads its filter from the fragment.
+    status_page = "http://${__data.fields.Exporter}/#q=${__data.fields.AppID}"
+    return [
+        {"title": "Weeks of this app", "url": weeks},
+        {"title": "Status page of this app", "url": status_page, "targetBlank": True},
+    ]

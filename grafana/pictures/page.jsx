@@ -2,7 +2,7 @@
 // ?theme=light&from=SECONDS&to=SECONDS&step=SECONDS&app=APPID&name=NAME&prometheus=URL&rows=0,1&width=PIXELS
 
 import * as grafana from "@grafana/data";
-import { GlobalStyles, PanelChrome, Table, TimeSeries } from "@grafana/ui";
+import { BigValue, GlobalStyles, PanelChrome, Table, TimeSeries } from "@grafana/ui";
 import { createRoot } from "react-dom/client";
 import * as rxjs from "rxjs";
 import { computed, interpolated, prepare } from "../../tests/grafana/engine.js";
@@ -42,12 +42,16 @@ function chosen() {
   });
 }
 
+/** The moments and colours of the annotations. */
 async function marks() {
-  const [annotation] = dashboard.annotations.list;
-  const target = { expr: annotation.expr, format: "time_series", legendFormat: "", refId: "Anno" };
-  const panel = { type: "timeseries", targets: [target], fieldConfig: { defaults: {}, overrides: [] } };
-  const frames = await computed(grafana, rxjs, panel, { ...options, theme });
-  return [...new Set(frames.flatMap((frame) => frame.fields[1].values))];
+  const found = dashboard.annotations.list.map(async ({ expr, iconColor }) => {
+    const target = { expr, format: "time_series", legendFormat: "", refId: "Anno" };
+    const panel = { type: "timeseries", targets: [target], fieldConfig: { defaults: {}, overrides: [] } };
+    const frames = await computed(grafana, rxjs, panel, { ...options, theme });
+    const moments = new Set(frames.flatMap((frame) => frame.fields[1].values));
+    return [...moments].map((moment) => ({ moment, colour: theme.visualization.getColorByName(iconColor) }));
+  });
+  return (await Promise.all(found)).flat();
 }
 
 const options = { url: query.prometheus, variables, range, timeZone: dashboard.timezone };
@@ -66,9 +70,10 @@ function Lines({ panel, frames, moments, width, height }) {
       {(builder) => {
         builder.addHook("draw", (plot) => {
           plot.ctx.save();
-          plot.ctx.strokeStyle = theme.visualization.getColorByName("blue");
           plot.ctx.setLineDash([4, 4]);
-          for (const moment of moments.filter((each) => each >= plot.scales.x.min && each <= plot.scales.x.max)) {
+          const { min, max } = plot.scales.x;
+          for (const { moment, colour } of moments.filter((each) => each.moment >= min && each.moment <= max)) {
+            plot.ctx.strokeStyle = colour;
             const x = plot.valToPos(moment, "x", true);
             plot.ctx.beginPath();
             plot.ctx.moveTo(x, plot.bbox.top);
@@ -83,8 +88,29 @@ function Lines({ panel, frames, moments, width, height }) {
   );
 }
 
+/** Large numbers side by side, as Grafana's panel "stat" places them. */
+function Numbers({ panel, frame, width, height }) {
+  const { colorMode, graphMode, justifyMode, textMode } = panel.options;
+  const fields = frame.fields.filter(({ type }) => type === "number");
+  const values = fields.map((field) => ({ ...field.display(field.values[0]), title: grafana.getFieldDisplayName(field, frame) }));
+  return (
+    <div style={{ display: "flex" }}>
+      {values.map((value) => (
+        <BigValue
+          key={value.title}
+          value={value}
+          width={width / values.length}
+          height={height}
+          {...{ colorMode, graphMode, justifyMode, textMode, theme }}
+        />
+      ))}
+    </div>
+  );
+}
+
 function Content({ panel, frames, moments, width, height }) {
   if (panel.type === "table") return <Table data={frames[0]} width={width} height={height} cellHeight="sm" />;
+  if (panel.type === "stat") return <Numbers panel={panel} frame={frames[0]} width={width} height={height} />;
   if (panel.type === "barchart") {
     return <Bars frame={frames[0]} stacked={panel.options.stacking === "normal"} width={width} height={height} />;
   }

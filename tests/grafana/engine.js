@@ -4,6 +4,7 @@
 /** The properties that a kind of panel adds to a field, as far as the dashboard uses them. */
 const CUSTOM = {
   barchart: ["fillOpacity", "lineWidth"],
+  stat: [],
   table: ["align", "cellOptions", "hidden", "minWidth", "width"],
   timeseries: ["fillOpacity", "lineInterpolation", "lineWidth", "showPoints", "stacking"],
 };
