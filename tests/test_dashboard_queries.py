@@ -88,9 +88,9 @@ def fetch(grafana: GrafanaFixture, situation: Situation, target: Json) -> list[J
 def test_every_query_returns_data_without_warnings(grafana: GrafanaFixture, name: str) -> None:
     assert len(SITUATIONS) == 4
     situation = SITUATIONS[name]
-    asked = dict(query for panel in PANELS.values() for query in queries(panel))
-    assert len(asked) == sum(len(panel["targets"]) for panel in PANELS.values())
-    empty = {title for title, target in asked.items() if not ask(grafana, situation, target)}
+    targets = dict(query for panel in PANELS.values() for query in queries(panel))
+    assert len(targets) == sum(len(panel["targets"]) for panel in PANELS.values())
+    empty = {title for title, target in targets.items() if not fetch(grafana, situation, target)}
     assert empty == situation.empty
 
 
@@ -168,11 +168,11 @@ def test_a_holiday_week_is_marked_at_its_monday(grafana: GrafanaFixture) -> None
 def test_apps_fell_exactly_where_a_weekly_alert_fires(grafana: GrafanaFixture) -> None:
     fired = grafana.query('ALERTS{report="weekly", figure!="", alertstate="firing"}', "switch", instant=True)
     fallen = dict(queries(PANELS["This week"]))["This week: Fallen"]
-    answer = ask(grafana, SITUATIONS["a week has just switched"], fallen)
+    answer = fetch(grafana, SITUATIONS["a week has just switched"], fallen)
     found = [sample for sample in answer if sample["value"][1] != "0"]
     assert {sample["metric"]["appid"] for sample in found} == {sample["metric"]["appid"] for sample in fired}
     assert grafana.appid("Travel Buddy") in {sample["metric"]["appid"] for sample in found}
-    (counted,) = ask(grafana, SITUATIONS["a week has just switched"], PANELS["Fallen"]["targets"][0])
+    (counted,) = fetch(grafana, SITUATIONS["a week has just switched"], PANELS["Fallen"]["targets"][0])
     assert counted["value"][1] == str(len(found))
 
 
@@ -180,7 +180,7 @@ def test_every_firing_alert_is_in_the_list(grafana: GrafanaFixture) -> None:
     keys = ("alertname", "appid", "report", "figure")
     fired = grafana.query('ALERTS{alertstate="firing"}', "switch", instant=True)
     for target in PANELS["Alerts"]["targets"]:
-        listed = ask(grafana, SITUATIONS["a week has just switched"], target)
+        listed = fetch(grafana, SITUATIONS["a week has just switched"], target)
         assert {tuple(map(row["metric"].get, keys)) for row in listed} == {
             tuple(map(alert["metric"].get, keys)) for alert in fired
         }
