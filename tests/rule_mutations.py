@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from rule_cases import RULES_FILE
 
+from exporter.alerts.figures import REPORTED
+
 OUTAGES = "Prometheus is down for six hours again and again, and still knows what was reported"
 FORGOTTEN = "what was reported is forgotten after 15 days"
 """Scenarios of test_rule_mutations.py."""
-REPORTED = "appid_figure_severity:wechat_miniprogram_daily_fall:last_timestamp"
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,7 @@ FIGURES = {
     "any daily alert": Mutation(OUTAGES, ', severity="critical"', ""),
     "only a daily alert about the same": Mutation(OUTAGES, '"visitors|new_visitors|sessions"', '"sessions"'),
     "a daily alert about sessions for visitors": Mutation(OUTAGES, 'figure=~"visitors"', 'figure=~".+"'),
-    "reported in the week before": Mutation("for an event in the next week", " - 7 * 86400", " - 14 * 86400"),
+    "reported in the week before": Mutation("for an event in the next week", " - 5 * 86400", " - 14 * 86400"),
 }
 """By name, changes of the alerts about figures."""
 OPERATIONS = {

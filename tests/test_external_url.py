@@ -112,8 +112,8 @@ def test_exporter_is_reachable_without_the_proxy(outside: Proxy) -> None:
 def test_every_runbook_leads_through_the_proxy_to_its_heading(outside: Proxy, tmp_path: Path) -> None:
     printed = command(tmp_path, "rules", f"--web.external-url={outside.url}/")
     assert (printed.returncode, printed.stderr) == (0, "")
-    (group,) = yaml.safe_load(printed.stdout)["groups"]
-    runbooks = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in group["rules"] if "alert" in rule}
+    rules = [rule for group in yaml.safe_load(printed.stdout)["groups"] for rule in group["rules"]]
+    runbooks = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules if "alert" in rule}
     assert runbooks == {name: f"{outside.url}/docs/alerts#{name.lower()}" for name in runbooks}
     anchors = Read(requests.get(f"{outside.url}/docs/alerts", timeout=10).text).ids
     assert runbooks

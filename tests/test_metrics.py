@@ -197,9 +197,9 @@ STATES = {
     "fetch_failures_total": (0,) * 3,
     "revisions_total": (0,) * 3,
     "alert_visitors_min_ratio": (0.7, 0.65, None),
-    "alert_new_visitors_min_ratio": (None, 0.65, None),
+    "alert_new_visitors_min_ratio": (0.7, 0.65, None),
     "alert_sessions_min_ratio": (0.7, 0.25, None),
-    "alert_visits_min_ratio": (None, 0.65, None),
+    "alert_visits_min_ratio": (0.7, 0.65, None),
     "alert_stay_per_visitor_min_ratio": (0.7, None, None),
     "alert_visit_depth_min_ratio": (0.7, None, None),
 }
@@ -240,7 +240,7 @@ def test_families_of_reports_that_no_app_fetches_are_absent() -> None:
     others = {info.name for report in (DAILY, MONTHLY) for info in of_report(report)}
     others |= {info.name for info in catalogue.thresholds((DAILY,)).values()}
     others -= {info.name for info in catalogue.thresholds((WEEKLY,)).values()}
-    assert len(others) == 28 + 12 + 1 + 2 + 21 + 1 + 2
+    assert len(others) == 28 + 12 + 1 + 21 + 1 + 2
     assert names & others == set()
     assert {info.name for info in of_report(WEEKLY)} <= names
     assert others <= {family.name for family in exposed_families(FULL, EVERY)}
@@ -325,7 +325,9 @@ def test_an_app_never_fetched_has_its_state_and_zero_counters() -> None:
         ("fetch_failures_total", "wx2", "weekly"): 0,
         ("revisions_total", "wx2", "weekly"): 0,
         ("alert_visitors_min_ratio", "wx2", "weekly"): 0.5,
+        ("alert_new_visitors_min_ratio", "wx2", "weekly"): 0.7,
         ("alert_sessions_min_ratio", "wx2", "weekly"): 0.7,
+        ("alert_visits_min_ratio", "wx2", "weekly"): 0.7,
         ("alert_stay_per_visitor_min_ratio", "wx2", "weekly"): 0.7,
         ("alert_visit_depth_min_ratio", "wx2", "weekly"): 0.7,
     }

@@ -30,7 +30,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
 EVENT = SCENARIOS["an event that a daily alert reported: the weekly alert about the same days does not fire"]
 _FALL = [
     {"series": f'wechat_miniprogram_{prefix}recent_visitors{{appid="a",day="20261122",days="3"}}', "values": value}
-    for prefix, value in (("", "100"), ("typical_", "1000"))
+    for prefix, value in (("", "100 100"), ("typical_", "1000 1000"))
 ]
 SCENARIOS |= {
     OUTAGES: EVENT | {"evaluation_interval": "6h"},
@@ -43,18 +43,21 @@ SCENARIOS |= {
                     *_FALL,
                     {
                         "series": 'wechat_miniprogram_alert_visitors_min_ratio{appid="a",report="daily"}',
-                        "values": "0.7",
+                        "values": "0.7 0.7",
                     },
                 ],
                 "promql_expr_test": [
                     {
                         "expr": REPORTED,
-                        "eval_time": "354h",
+                        "eval_time": "390h",
                         "exp_samples": [
-                            {"labels": REPORTED + '{appid="a",figure="visitors",severity="warning"}', "value": 0}
+                            {
+                                "labels": REPORTED + '{appid="a",figure="visitors",severity="warning"}',
+                                "value": 42 * 3600,
+                            }
                         ],
                     },
-                    {"expr": REPORTED, "eval_time": "408h", "exp_samples": []},
+                    {"expr": REPORTED, "eval_time": "432h", "exp_samples": []},
                 ],
             }
         ],
