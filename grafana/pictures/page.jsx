@@ -109,6 +109,8 @@ function Numbers({ panel, frame, width, height }) {
 }
 
 function Content({ panel, frames, moments, width, height }) {
+  // As in Grafana: the Prometheus of the pictures evaluates no rules, so that no alert fires.
+  if (!frames.length) return <p style={{ textAlign: "center", lineHeight: `${height}px`, margin: 0 }}>No data</p>;
   if (panel.type === "table") return <Table data={frames[0]} width={width} height={height} cellHeight="sm" />;
   if (panel.type === "stat") return <Numbers panel={panel} frame={frames[0]} width={width} height={height} />;
   if (panel.type === "barchart") {
