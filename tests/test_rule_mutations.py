@@ -14,6 +14,7 @@ import pytest
 import yaml
 from rule_cases import RULES_FILE, rule_test
 from rule_mutations import FORGOTTEN, MUTATIONS, OUTAGES, REPORTED
+from scale import only_in_soak
 from test_conditions import APPS, CASES
 from test_scenarios import COURSES
 
@@ -169,6 +170,8 @@ CLAUSES = [number for number in range(12) if without_clause(number)[1]]
 """The numbers of clauses: no alert has more."""
 
 
+@only_in_soak
+@pytest.mark.soak
 @pytest.mark.parametrize("number", CLAUSES)
 def test_each_clause_of_each_alert_matters_in_a_case(number: int, wrong: dict[int, set[str]]) -> None:
     assert wrong[number] == without_clause(number)[1]
