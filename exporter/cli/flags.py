@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from exporter import __version__, alerts, demo, logs
-from exporter.config import parse_duration
-from exporter.httpd import ListenError, parse_address
+from exporter.cli import flag_values
 from exporter.store import MEMORY
 from exporter.web import APPS, DOCS, hides_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
-_EXTERNAL_URL = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-f:.]+\])(:\d+)?(/[A-Za-z0-9._~-]+)*/?")
 _FLAG = re.compile(r"--?[A-Za-z][A-Za-z0-9._-]{1,60}")
 _INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 
@@ -199,14 +196,14 @@ def _add_links(rules_command: argparse.ArgumentParser) -> None:
     rules_command.add_argument(
         "--dashboard.url",
         dest="dashboard_url",
-        type=_link,
+        type=flag_values.link,
         metavar="URL",
         help=f"URL of the dashboard in your Grafana, for links in alerts (default: {alerts.DEFAULT_LINKS.dashboard}).",
     )
     rules_command.add_argument(
         "--runbook.url",
         dest="runbook_url",
-        type=_link,
+        type=flag_values.link,
         metavar="URL",
         help="URL of the runbook, for links in alerts (default: the documentation at --web.external-url, else"
         f" {alerts.DEFAULT_LINKS.runbook}).",
@@ -242,7 +239,7 @@ def _shared_flags() -> argparse.ArgumentParser:
     flags.add_argument(
         "--config.auto-reload-interval",
         dest="auto_reload_interval",
-        type=_interval,
+        type=flag_values.interval,
         metavar="DURATION",
         help="Interval for checking the configuration, app and secret files for changes, which trigger a reload;"
         " at least 1s, 0 disables (default: 0).",
@@ -266,7 +263,7 @@ def _add_web_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
         "--web.listen-address",
         dest="listen_addresses",
-        type=_address,
+        type=flag_values.address,
         action="append",
         metavar="ADDRESS",
         help="Address to listen on: host:port, :port or [::1]:port. Port 0 selects a free port. Repeatable"
@@ -275,14 +272,14 @@ def _add_web_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
         "--web.telemetry-path",
         dest="telemetry_path",
-        type=_path,
+        type=flag_values.path,
         metavar="PATH",
         help=f"Path of the metrics (default: {TELEMETRY_PATH}).",
     )
     flags.add_argument(
         "--web.external-url",
         dest="external_url",
-        type=_external_url,
+        type=flag_values.external_url,
         metavar="URL",
         help="External URL of the exporter, for example behind a reverse proxy. Pages are also served"
         " below its path, and `rules` links to it (default: none).",
@@ -290,7 +287,7 @@ def _add_web_flags(flags: argparse.ArgumentParser) -> None:
     flags.add_argument(
         "--web.config.file",
         dest="web_config_file",
-        type=_file_or_none,
+        type=flag_values.file_or_none,
         metavar="FILE",
         help="File with TLS, passwords and headers, in the format of Prometheus' exporter-toolkit (default: none).",
     )
@@ -300,50 +297,3 @@ def _add_web_flags(flags: argparse.ArgumentParser) -> None:
         action="store_true",
         help="Enable POST and PUT /-/reload, which reload the configuration as SIGHUP does (default: off).",
     )
-
-
-def _address(text: str) -> str:
-    try:
-        parse_address(text)
-    except ListenError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    return text
-
-
-def _file_or_none(text: str) -> Path | None:
-    """Return the path; an empty name means no file, as in Prometheus."""
-    return Path(text) if text else None
-
-
-def _interval(text: str) -> float:
-    try:
-        seconds = parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-    if 0 < seconds < 1:
-        raise argparse.ArgumentTypeError("must be 0 or at least 1s")
-    return seconds
-
-
-def _link(text: str) -> str:
-    if not text.isprintable() or not text or set(text) & set(" {}#"):
-        raise argparse.ArgumentTypeError("must be a URL without white space, braces and fragment")
-    return text
-
-
-def _external_url(text: str) -> str:
-    """Return the URL without a trailing slash; empty if there is none."""
-    if text and not _EXTERNAL_URL.fullmatch(text):
-        raise argparse.ArgumentTypeError(
-            "must be http:// or https://, a host, an optional port and an optional path of letters, digits and ._~-"
-        )
-    return text.rstrip("/")
-
-
-def _path(text: str) -> str:
-    # //host/path in a link leads to another host.
-    if not _PATH.fullmatch(text) or text in {"/", APPS, DOCS} or text.startswith(("/-/", "//", f"{DOCS}/")):
-        raise argparse.ArgumentTypeError(
-            "must start with /, contain only letters, digits and ._~/-, and not be another path of the exporter"
-        )
-    return text
