@@ -26,7 +26,7 @@ from exporter.alerts.drops import CHANCE, RULES, Baseline, DropRule
 from exporter.holidays import is_day_off, is_irregular
 from exporter.periods import Day, Week
 from exporter.reports import DAILY, WEEKLY, History, Reading, StoredReading
-from exporter.reports.catalogue import VISITORS
+from exporter.reports.fields import VISITORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -145,7 +145,7 @@ def test_nine_access_methods_expose_all_figures_and_no_secret(tmp_path: Path) ->
 
 
 def test_every_access_method_serves_every_report(tmp_path: Path) -> None:
-    """Nine apps, nine access methods, three reports each: the newest periods are exposed with the figures of WeChat."""
+    """Nine apps, nine access methods, six reports each: the newest periods are exposed with the figures of WeChat."""
     with served(APPS, services=SERVICES) as (wechat, base_url):  # type: ignore[arg-type]
         apps = {
             option: {**entry, "reports": list(REPORTS)} for option, entry in entries(tmp_path, wechat, base_url).items()
@@ -160,11 +160,16 @@ def test_every_access_method_serves_every_report(tmp_path: Path) -> None:
                 )
             )
             for report in REPORTS.values():
-                period = newest_wanted(report.period, time.time(), 36_000)
-                for app, field in ((app, field) for app in APPS for field in report.fields):
+                period = report.newest_wanted(time.time(), 36_000)
+                for app, field in ((app, field) for app in APPS for field in report.plain_fields):
                     value = samples[report.metric(field).removeprefix(PREFIX), app.appid, period.label]
-                    assert value == wechat.row(app.appid, period)[field.wechat]
+                    assert value == wechat.content(app.appid, report, period)["list"][0][field.wechat]  # type: ignore[index]
                 assert all(samples["fetch_state", app.appid, report.name, "ok"] == 1 for app in APPS)
+            for app in APPS:
+                for name, number in (("weekly_retained_visitors", 2), ("daily_stay_sessions", 8)):
+                    assert len([key for key in samples if key[:2] == (name, app.appid)]) == number
+                entrances = [key for key in samples if key[:2] == ("daily_source_sessions", app.appid)]
+                assert sum(samples[key] for key in entrances) == samples["daily_sessions", app.appid, entrances[0][2]]
             assert_nothing_secret(exporter, wechat, tmp_path)
 
 

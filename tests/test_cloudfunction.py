@@ -19,7 +19,7 @@ from exporter.periods import BEIJING, Week
 from exporter.reports import WEEKLY
 from exporter.wechat.codes import Failed, Refused
 from exporter.wechat.messages import ApiResponse
-from exporter.wechat.protocol import event_body, parse_function, parse_invoked, parse_rows
+from exporter.wechat.protocol import event_body, parse_function, parse_invoked, parse_report
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "deploy" / "cloudfunction"
@@ -85,7 +85,7 @@ def test_exporter_reads_what_the_function_returns(named: bool) -> None:
     def over_http(name: str) -> ApiResponse:
         return ApiResponse(returned[name]["statusCode"], returned[name]["body"].encode())
 
-    direct = parse_rows(ApiResponse(200, json.dumps({"list": [row]}).encode()), WEEKLY, week, now)
+    direct = parse_report(ApiResponse(200, json.dumps({"list": [row]}).encode()), WEEKLY, week, now)
     assert parse_invoked(ApiResponse(200, json.dumps(invoked).encode()), WEEKLY, week, now) == direct
     assert parse_function(over_http("stored"), WEEKLY, week, now) == direct
     for name, decision in (("wrong key", Refused), ("no variable", Failed)):

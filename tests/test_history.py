@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from exporter.config import App, AppSecret, Datacube, LiteralSecret
 from exporter.periods import Day, Month, Week
 from exporter.poller.tracker import ReportTracker, apply_history, apply_newest, from_store
-from exporter.reports import DAILY, MONTHLY, REPORTS, WEEKLY, History, Reading, StoredReading
+from exporter.reports import DAILY, DAILY_SOURCES, MONTHLY, REPORTS, WEEKLY, History, Reading, StoredReading
 from exporter.store import Store
 from exporter.wechat.client import Outcome
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 APP = App(appid="wx0123456789abcdef", access=Datacube(AppSecret(LiteralSecret("s"))))
 LIVE = Week(date(2026, 11, 16))
 NOW = LIVE.end
+TRENDS = (WEEKLY, DAILY, MONTHLY)
 ROW_BYTES = 8 * len(WEEKLY.fields)
 REACH = WEEKLY.lookback
 (VISITORS,) = (field for field in WEEKLY.fields if field.metric == "visitors")
@@ -98,7 +99,7 @@ def test_a_row_is_seven_doubles() -> None:
     assert len(history({0: 3, 4: 2}).packed) == 5 * ROW_BYTES
 
 
-@pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS)
+@pytest.mark.parametrize("report", TRENDS, ids=lambda report: report.name)
 def test_a_history_keeps_its_reach_and_drops_older(report: Report) -> None:
     live = LIVE_PERIODS[report.name]
     full = History(report)
@@ -186,7 +187,7 @@ def test_course_starts_with_a_known_value_and_has_the_newest() -> None:
 
 
 @given(
-    st.sampled_from(list(REPORTS.values())),
+    st.sampled_from(TRENDS),
     st.lists(st.tuples(st.integers(-40, 140), st.none() | st.integers(0, 2**53)), max_size=30),
 )
 def test_any_readings_in_any_order(report: Report, rows: list[tuple[int, int | None]]) -> None:
@@ -205,6 +206,53 @@ def test_any_readings_in_any_order(report: Report, rows: list[tuple[int, int | N
     assert {period: known for period in found.periods if (known := found.reading(period))} == expected
     assert History.of(report, [StoredReading(each, 1.0) for each in expected.values()]) == found
     assert len(found.packed) <= (report.lookback + 1) * ROW_BYTES
+
+
+PART = st.tuples(st.sampled_from(["a", "b"]), st.integers(0, 70).map(str))
+
+
+@given(
+    st.lists(st.tuples(st.integers(-40, 100), st.dictionaries(PART, st.integers(1, 2**40), max_size=6)), max_size=20)
+)
+def test_any_parts_in_any_order(rows: list[tuple[int, dict[tuple[str, str], int]]]) -> None:
+    """A part that WeChat left out of a known figure is 0; of a figure or day that is not known, it is unknown."""
+    first, second = DAILY_SOURCES.fields[0], DAILY_SOURCES.fields[2]
+    live = LIVE_PERIODS["daily"]
+    found, expected = History(DAILY_SOURCES), {}
+    for number, chosen in rows:
+        parts = {(first.wechat if name == "a" else second.wechat, key): value for (name, key), value in chosen.items()}
+        totals = [sum(value for (name, _), value in parts.items() if name == f.wechat) or None for f in (first, second)]
+        values = (totals[0], None, totals[1], 7)
+        flat = tuple(sorted((name, key, value) for (name, key), value in parts.items()))
+        each = Reading(DAILY_SOURCES, live.before(number), values, flat)
+        found = found.with_reading(StoredReading(each, 1.0))
+        expected[each.period] = each
+        reach = max(expected).before(DAILY_SOURCES.lookback)
+        expected = {period: known for period, known in expected.items() if period >= reach}
+    assert {period: known for period in found.periods if (known := found.reading(period))} == expected
+    keys = {key for each in expected.values() for name, key, _ in each.by_dimension if name == first.wechat}
+    for period, each in expected.items():
+        for key in keys | {"71"}:
+            sent = {part: value for name, part, value in each.by_dimension if name == first.wechat}
+            assert found.value(period, first, key) == (None if each.value(first) is None else sent.get(key, 0))
+    if expected:
+        assert set(found.keys(first, max(expected), 1000)) == keys
+        assert (
+            History.of(DAILY_SOURCES, [StoredReading(each, 1.0) for each in expected.values()]).periods == found.periods
+        )
+
+
+def test_entrance_of_dropped_days_leaves_no_column() -> None:
+    """An app may have new entrances for years; only those within the lookback need memory."""
+    first = DAILY_SOURCES.fields[0]
+    found = History(DAILY_SOURCES)
+    for number in range(300):
+        parts = ((first.wechat, str(number), 7),)
+        each = Reading(DAILY_SOURCES, LIVE_PERIODS["daily"].before(-number), (7, None, None, None), parts)
+        found = found.with_reading(StoredReading(each, 1.0))
+    # When the last one was added, the oldest day was still there.
+    assert {key for _, key in found.columns} == {str(number) for number in range(298 - DAILY_SOURCES.lookback, 300)}
+    assert found.value(found.live, first, "299") == 7
 
 
 def test_newest_history_and_revisions_reach_the_history() -> None:
@@ -245,6 +293,11 @@ def test_a_store_without_figures_gives_an_empty_history(tmp_path: Path) -> None:
 
 
 def test_one_figure_leads_each_report() -> None:
-    for report in REPORTS.values():
-        assert [field.metric for field in report.fields if field.is_primary] == ["visitors"]
-        assert report.primary_field == VISITORS
+    leading = {name: [field.metric for field in report.fields if field.is_primary] for name, report in REPORTS.items()}
+    trends = {report.name: ["visitors"] for report in TRENDS}
+    assert leading == {
+        **trends,
+        "weekly_retention": [],
+        "daily_sources": ["source_sessions"],
+        "daily_summary": ["shares"],
+    }

@@ -387,7 +387,7 @@ def test_a_new_day_ends_the_wait_of_the_daily_report() -> None:
 
 def test_a_day_not_ready_waits_retry_interval_for_a_day() -> None:
     for at, seconds in ((beijing("11-24T14:00"), 30 * MINUTE), (beijing("11-25T10:00"), 6 * HOUR)):
-        assert wait(result(State.NOT_READY, at, MONDAY_24), FETCH) == seconds
+        assert wait(DAILY, result(State.NOT_READY, at, MONDAY_24), FETCH) == seconds
 
 
 @pytest.mark.parametrize(("report", "number"), [(WEEKLY, 4), (DAILY, 28), (MONTHLY, 2)], ids=lambda each: str(each)[:3])

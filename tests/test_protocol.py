@@ -23,7 +23,7 @@ from exporter.wechat.codes import (
     TokenRejected,
 )
 from exporter.wechat.messages import ApiResponse
-from exporter.wechat.protocol import error_label, parse_rows, parse_token, retry_after_seconds
+from exporter.wechat.protocol import error_label, parse_report, parse_token, retry_after_seconds
 
 NOW = 1_795_000_000.0
 WEEK = Week(date(2018, 11, 19))
@@ -48,14 +48,14 @@ def rows(**changes: object) -> ApiResponse:
 
 
 def test_recorded_response_gives_exactly_its_figures() -> None:
-    reading = parse_rows(reply(RECORDED.encode()), WEEKLY, WEEK, NOW)
+    reading = parse_report(reply(RECORDED.encode()), WEEKLY, WEEK, NOW)
     assert reading.values == (2470, 8913, 754, 248, 226.4748, 69.1344, 1.9798)
     assert reading.period == WEEK
     assert reading.report is WEEKLY
 
 
 def test_a_week_without_traffic_is_zero_and_not_missing() -> None:
-    reading = parse_rows(reply(RECORDED_ZERO.encode()), WEEKLY, Week(date(2021, 10, 4)), NOW)
+    reading = parse_report(reply(RECORDED_ZERO.encode()), WEEKLY, Week(date(2021, 10, 4)), NOW)
     assert reading.values == (0, 0, 0, 0, 0, 0, 0)
 
 
@@ -72,7 +72,7 @@ def test_camel_case_row_of_a_cloud_call_gives_the_same_figures() -> None:
         "stayTimeSession",
         "visitDepth",
     }
-    assert parse_rows(reply(answer), WEEKLY, WEEK, NOW) == parse_rows(reply(RECORDED.encode()), WEEKLY, WEEK, NOW)
+    assert parse_report(reply(answer), WEEKLY, WEEK, NOW) == parse_report(reply(RECORDED.encode()), WEEKLY, WEEK, NOW)
 
 
 VISITORS = [
@@ -89,7 +89,7 @@ VISITORS = [
 
 @pytest.mark.parametrize(("wire", "value"), VISITORS)
 def test_count_may_be_an_integer_float_or_decimal_string(wire: object, value: int | None) -> None:
-    reading = parse_rows(rows(visit_uv=wire), WEEKLY, WEEK, NOW)
+    reading = parse_report(rows(visit_uv=wire), WEEKLY, WEEK, NOW)
     assert reading.value(WEEKLY.fields[2]) == value
     assert isinstance(reading.value(WEEKLY.fields[2]), int | None)
 
@@ -97,13 +97,13 @@ def test_count_may_be_an_integer_float_or_decimal_string(wire: object, value: in
 def test_missing_field_leaves_the_others_intact() -> None:
     row = json.loads(RECORDED)["list"][0]
     del row["stay_time_uv"]
-    reading = parse_rows(reply({"list": [row]}), WEEKLY, WEEK, NOW)
+    reading = parse_report(reply({"list": [row]}), WEEKLY, WEEK, NOW)
     assert reading.values == (2470, 8913, 754, 248, None, 69.1344, 1.9798)
 
 
 @pytest.mark.parametrize("dash", ["-", "–", "—", "~"])
 def test_any_dash_is_accepted_in_ref_date(dash: str) -> None:
-    assert parse_rows(rows(ref_date=f"20181119{dash}20181125"), WEEKLY, WEEK, NOW).period == WEEK
+    assert parse_report(rows(ref_date=f"20181119{dash}20181125"), WEEKLY, WEEK, NOW).period == WEEK
 
 
 INVALID_RESPONSES: list[tuple[ApiResponse, str]] = [
@@ -142,21 +142,21 @@ INVALID_RESPONSES: list[tuple[ApiResponse, str]] = [
     (reply(RECORDED.replace("754", "1e400").encode()), "visit_uv is not a valid number"),
     (rows(visit_uv=0.5), "visit_uv is not a whole number"),
     (rows(visit_uv="0.5"), "visit_uv is not a whole number"),
-    (reply({"list": [{"ref_date": "20181119-20181125"}]}), "the row has no figures"),
+    (reply({"list": [{"ref_date": "20181119-20181125"}]}), "the response has no figures"),
 ]
 
 
 @pytest.mark.parametrize(("answer", "message"), INVALID_RESPONSES, ids=range(len(INVALID_RESPONSES)))
 def test_invalid_response_is_malformed_with_the_reason(answer: ApiResponse, message: str) -> None:
     with pytest.raises(Failed) as caught:
-        parse_rows(answer, WEEKLY, WEEK, NOW)
+        parse_report(answer, WEEKLY, WEEK, NOW)
     assert str(caught.value) == f"invalid response from WeChat: {message}"
     assert caught.value.errcode == "malformed"
 
 
 def test_empty_list_is_not_ready_instead_of_zero() -> None:
     with pytest.raises(NotReady) as caught:
-        parse_rows(reply({"list": []}), WEEKLY, WEEK, NOW)
+        parse_report(reply({"list": []}), WEEKLY, WEEK, NOW)
     assert caught.value.no_data
     assert caught.value.errcode == ""
 
@@ -207,7 +207,7 @@ DECISIONS: dict[int, tuple[type[FetchError], type[FetchError]]] = {
 def test_every_errcode_has_its_error_class(number: int, decisions: tuple[type[FetchError], type[FetchError]]) -> None:
     answer = reply({"errcode": number, "errmsg": "message rid: 5f5e1000-0-0"})
     with pytest.raises(FetchError) as weekly:
-        parse_rows(answer, WEEKLY, WEEK, NOW)
+        parse_report(answer, WEEKLY, WEEK, NOW)
     with pytest.raises(FetchError) as token:
         parse_token(answer, NOW)
     assert (type(weekly.value), type(token.value)) == decisions
@@ -235,12 +235,12 @@ def test_advice_of_errcodes_is_not_redacted_in_the_log(code: Code) -> None:
 
 def test_errcode_may_be_a_string() -> None:
     with pytest.raises(QuotaSpent):
-        parse_rows(reply({"errcode": "45009", "errmsg": ""}), WEEKLY, WEEK, NOW)
+        parse_report(reply({"errcode": "45009", "errmsg": ""}), WEEKLY, WEEK, NOW)
 
 
 def test_errmsg_cannot_forge_or_flood_log_lines() -> None:
     with pytest.raises(Failed) as caught:
-        parse_rows(reply({"errcode": 1, "errmsg": "a\nb\x1b[31m" + "x" * 5000}), WEEKLY, WEEK, NOW)
+        parse_report(reply({"errcode": 1, "errmsg": "a\nb\x1b[31m" + "x" * 5000}), WEEKLY, WEEK, NOW)
     assert "\n" not in str(caught.value)
     assert "\x1b" not in str(caught.value)
     assert len(str(caught.value)) < 300
@@ -254,7 +254,7 @@ STATUSES += [(204, "malformed"), (302, "malformed"), (101, "malformed")]
 def test_status_other_than_200_is_a_failure(status: int, label: str) -> None:
     answer = reply(RECORDED.encode(), status, retry_after="120")
     with pytest.raises(Failed) as caught:
-        parse_rows(answer, WEEKLY, WEEK, NOW)
+        parse_report(answer, WEEKLY, WEEK, NOW)
     assert caught.value.errcode == label == error_label(answer)
     assert caught.value.retry_after == 120
     assert not caught.value.about_period
@@ -310,7 +310,7 @@ def test_invalid_token_response_is_malformed(answer: dict[str, object]) -> None:
 
 @given(st.binary(max_size=300))
 def test_arbitrary_bytes_raise_only_unanswered(body: bytes) -> None:
-    for read in (lambda: parse_rows(reply(body), WEEKLY, WEEK, NOW), lambda: parse_token(reply(body), NOW)):
+    for read in (lambda: parse_report(reply(body), WEEKLY, WEEK, NOW), lambda: parse_token(reply(body), NOW)):
         with pytest.raises(FetchError):
             read()
 
@@ -325,7 +325,7 @@ JSON = st.recursive(
 @given(st.sampled_from([field.wechat for field in WEEKLY.fields]), JSON)
 def test_any_field_value_is_a_figure_or_malformed(name: str, value: object) -> None:
     try:
-        reading = parse_rows(rows(**{name: value}), WEEKLY, WEEK, NOW)
+        reading = parse_report(rows(**{name: value}), WEEKLY, WEEK, NOW)
     except FetchError as reason:
         assert reason.errcode == "malformed"  # noqa: PT017 (either outcome is right)
         return

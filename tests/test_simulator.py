@@ -1,4 +1,4 @@
-"""The simulator follows wechat-api.md."""
+"""The simulator follows docs/wechat-api.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulated services of the other access methods make the checks of the real ones (wechat-api.md 3 and 5)."""
+"""The simulated services of the other access methods make the checks of the real ones (docs/wechat-api.md 3 and 5)."""
 
 from __future__ import annotations
 

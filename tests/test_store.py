@@ -18,8 +18,8 @@ from stores import APPID, HOST, W1, W2, W3, reading, version_1
 from structlog.testing import capture_logs
 
 from exporter.apps import LastResult, State
-from exporter.periods import Day, Month
-from exporter.reports import DAILY, MONTHLY, WEEKLY, History, Reading, StoredReading
+from exporter.periods import Day, Month, Week
+from exporter.reports import DAILY, MONTHLY, WEEKLY, WEEKLY_RETENTION, History, Reading, StoredReading
 from exporter.store import Change, Lock, Locked, Store, StoredState, UnavailablePeriod
 from exporter.store.files import DATABASE
 from exporter.store.lock import LOCK
@@ -138,17 +138,48 @@ def test_the_directory_is_created_and_its_files_are_private(opened: Callable[...
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in folder.iterdir())
 
 
-def test_figures_by_dimension_are_kept(opened: Callable[..., Store], tmp_path: Path) -> None:
-    by_dimension = tuple(("retained", str(key), 10 - key) for key in range(5))
-    complete = StoredReading(replace(reading(W3).reading, by_dimension=by_dimension), 1.0)
-    opened().save([change(complete)])
-    found = opened().read(APPID, WEEKLY, 9)
-    assert found.newest == complete
-    assert found.history == History.of(WEEKLY, [reading(W3)])
+def cohort(week: Week, *later: int) -> StoredReading:
+    """A cohort of 100 visitors; of the new ones nothing is known."""
+    parts = tuple(("visit_uv", str(key), value) for key, value in enumerate(later, 1))
+    return StoredReading(Reading(WEEKLY_RETENTION, week, (100, None), parts), 1.0)
+
+
+def test_parts_of_figures_are_kept_and_checked(opened: Callable[..., Store], tmp_path: Path) -> None:
+    opened().save([Change(APPID, WEEKLY_RETENTION, cohort(W3, 50, 40, 30, 20))])
+    found = opened().read(APPID, WEEKLY_RETENTION, 9)
+    assert found.history == History.of(WEEKLY_RETENTION, [cohort(W3, 50, 40, 30, 20)])
+    assert found.history.reading(W3) == cohort(W3, 50, 40, 30, 20).reading
+    assert found.stored == {W3}
     with closing(sqlite3.connect(tmp_path / DATABASE)) as db, db:
-        db.execute("UPDATE figure SET value = 11 WHERE dimension = '0'")
-    with capture_logs():
-        assert opened().read(APPID, WEEKLY, 9).stored == frozenset()
+        db.execute("UPDATE figure SET value = 51 WHERE dimension = '1'")
+    with capture_logs() as logs:
+        assert opened().read(APPID, WEEKLY_RETENTION, 9).stored == frozenset()
+    assert [line["event"] for line in logs] == ["stored data damaged"]
+
+
+@pytest.mark.parametrize("key", [b"1", "٣", "01", "-1", "9" * 5000], ids=lambda key: repr(key)[:9])
+def test_part_with_an_invalid_key_counts_as_missing(opened: Callable[..., Store], tmp_path: Path, key: object) -> None:
+    """Its checksum may be right: those of a database of schema version 1 are computed from what it contains."""
+    opened().save([Change(APPID, WEEKLY_RETENTION, each) for each in (cohort(W3, 50), cohort(W2, 1, 2, 3, 4))])
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as db:
+        db.execute("UPDATE figure SET dimension = ? WHERE value = 50", (key,))
+        db.commit()
+        db.executescript("PRAGMA user_version = 1; ALTER TABLE reading DROP COLUMN checksum")
+    with capture_logs() as logs:
+        found = opened().read(APPID, WEEKLY_RETENTION, 9)
+    assert (found.damaged, found.history.live) == (("period 20261116",), W2)
+    assert [line["event"] for line in logs] == ["stored data damaged"]
+
+
+def test_cohort_is_stored_complete_with_its_last_week(opened: Callable[..., Store]) -> None:
+    """An incomplete one is in the history, but is not among the periods to which nothing is missing."""
+    store = opened()
+    store.save([Change(APPID, WEEKLY_RETENTION, each) for each in (cohort(W3, 50), cohort(W2, 1, 2, 3, 4))])
+    found = opened().read(APPID, WEEKLY_RETENTION, 9)
+    assert found.stored == {W2}
+    assert found.history.live == W3
+    store.save([Change(APPID, WEEKLY_RETENTION, cohort(W3, 50, 40, 30, 20))])
+    assert opened().read(APPID, WEEKLY_RETENTION, 9).stored == {W2, W3}
 
 
 def test_in_memory_nothing_is_written(opened: Callable[..., Store], tmp_path: Path) -> None:

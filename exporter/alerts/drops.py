@@ -21,7 +21,8 @@ from exporter.alerts.conditions import (
     live,
 )
 from exporter.reports import Unit
-from exporter.reports.catalogue import DAILY, NEW_VISITORS, VISITORS, WEEKLY
+from exporter.reports.catalogue import DAILY, WEEKLY
+from exporter.reports.fields import NEW_VISITORS, VISITORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

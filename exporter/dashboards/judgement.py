@@ -15,7 +15,8 @@ from exporter.alerts.drops import CHANCE, RULES
 from exporter.dashboards import queries
 from exporter.dashboards.queries import APPS, FIGURES, FIRST_BAD
 from exporter.reports import PREFIX
-from exporter.reports.catalogue import VISITORS, WEEKLY
+from exporter.reports.catalogue import WEEKLY
+from exporter.reports.fields import VISITORS
 
 _SELECTOR = re.compile(rf"\b({PREFIX}\w+)(?:{{([^}}]*)}})?")
 # A table names one fall of each app: a collapse before a smaller fall, then in the order of the figures.

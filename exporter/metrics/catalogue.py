@@ -149,20 +149,21 @@ OF_EXPORTER = (
 def of_report(report: Report) -> Iterator[MetricInfo]:
     """Return the families of a report: each figure followed by its comparisons, then what is derived, the calendar."""
     kind = report.period.NAME
-    for field in report.fields:
+    for field in report.plain_fields:
         yield _gauge_of(report.metric(field), report, f"{field.meaning}, in the live {kind} ({field.wechat}).")
         for comparison in report.comparisons:
             if comparison.applies_to(field):
                 name = report.comparison_metric(comparison, field)
                 yield _gauge_of(name, report, f"{field.meaning}, {comparison.description} ({field.wechat}).")
-    yield _gauge_of(
-        end_metric(report), report, f"End of the live {kind} (Beijing), Unix time."
-    )  # reports of one kind of period share this family
+    if report.has_end_metric:
+        yield _gauge_of(end_metric(report), report, f"End of the live {kind} (Beijing), Unix time.")
     for derived in report.derived:
         for field in report.fields:
             if field.wechat in derived.fields:
                 text = f"{field.title}: {derived.description} ({field.wechat})."
-                yield _gauge_of(PREFIX + derived.metric.format(field.metric), report, text, *derived.labels)
+                kind_of_label = (derived.period or report.period).NAME
+                name = PREFIX + derived.metric.format(field.metric)
+                yield MetricInfo(name, "gauge", ("appid", kind_of_label, *derived.labels), text)
     for fact in report.calendar:
         yield _gauge_of(PREFIX + fact.metric, report, fact.help)
 

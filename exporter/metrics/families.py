@@ -53,12 +53,13 @@ def _of_reports(sources: Sequence[tuple[Report, Samples]], statuses: Sequence[Ap
 
 def _samples_of(report: Report) -> Iterator[Samples]:
     """Yield what fills the families of a report, in the order of ``catalogue.of_report``."""
-    for field in report.fields:
+    for field in report.plain_fields:
         yield _live(partial(_figure, field))
         for comparison in report.comparisons:
             if comparison.applies_to(field):
                 yield _live(partial(_compared, comparison, field))
-    yield _live(lambda history: None if history.live is None else history.live.end)
+    if report.has_end_metric:
+        yield _live(lambda history: None if history.live is None else history.live.end)
     for derived in report.derived:
         for field in report.fields:
             if field.wechat in derived.fields:

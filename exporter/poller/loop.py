@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 import structlog
 
 from exporter.apps import AppStatus, ReportStatus
+from exporter.poller.cross_checks import TotalsLog, believed
 from exporter.poller.fetch_queue import FetchQueue
 from exporter.poller.plan import next_fetch, plan
 from exporter.poller.reconfigure import ConfigDiff, next_trackers
@@ -37,7 +38,7 @@ from exporter.poller.tracker import (
 )
 from exporter.poller.transitions import TransitionLog
 from exporter.poller.worker_pool import Fetcher, FetchTask, WorkerPool
-from exporter.reports import REPORTS
+from exporter.reports import REPORTS, Reading
 from exporter.wechat.client import Outcome
 from exporter.wechat.codes import OTHER, Failed, FetchError
 
@@ -127,6 +128,7 @@ class Poller:
             for app in config.apps
             for report in app.reports
         }
+        self._totals = TotalsLog()
         self._transitions = TransitionLog()
         self._transitions.restart(self._trackers.values())
         self._statuses: dict[str, AppStatus] = {}
@@ -263,7 +265,7 @@ class Poller:
         apply = apply_history if task.plan.history else apply_newest
         try:
             # The tracker is replaced first: an internal error in what follows must not lose the reading.
-            after, changes = apply(before, period, finished.outcome, now)
+            after, changes = apply(before, period, believed(self._trackers, appid, finished.outcome), now)
             self._trackers[key] = after
             shared = self._share_result(after, finished, now)
             for other in retried_with(self._trackers, before, after):
@@ -271,6 +273,8 @@ class Poller:
         finally:  # without a new entry in the queue, the app would never be fetched again
             self._statuses[appid] = self._schedule_app(self._trackers[key].app, now)
         self._transitions.observe(before, after, now)
+        if isinstance(finished.outcome.result, Reading):
+            self._totals.observe(self._trackers, appid, finished.outcome.result)
         return (*changes, *shared)
 
     def _share_result(self, after: ReportTracker, finished: _FinishedTask, now: float) -> tuple[Change, ...]:

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.apps import LastResult, State
-from exporter.periods import DAY, Period, newest_wanted, next_midnight
+from exporter.periods import DAY, Period, next_midnight
 from exporter.wechat.codes import BUSY, DAILY_QUOTA
 
 if TYPE_CHECKING:
     from exporter.config import Fetch
     from exporter.poller.tracker import ReportTracker
+    from exporter.reports import Report
 
 UNAVAILABLE_RETRY = 30 * DAY
 """Seconds after which a period without data is requested again: WeChat may have published it late."""
@@ -35,7 +36,7 @@ class FetchPlan:
 
 def plan(tracker: ReportTracker, fetch: Fetch, now: float) -> FetchPlan:
     """Return what to request next of one report of an app."""
-    wanted = newest_wanted(tracker.report.period, now, fetch.ready_after)
+    wanted = tracker.report.newest_wanted(now, fetch.ready_after)
     newest = FetchPlan(next_fetch(tracker, fetch, now), wanted)
     if newest.at <= now:
         return newest
@@ -54,14 +55,14 @@ def jitter(appid: str) -> float:
     return JITTER * int.from_bytes(digest[:4]) / 2**32
 
 
-def wait(result: LastResult, fetch: Fetch) -> float:
+def wait(report: Report, result: LastResult, fetch: Fetch) -> float:
     """Return how long a report waits after a result, before jitter."""
     # Busy is the state not_ready, but repeating it every half hour for a day would add to WeChat's load.
     if result.state is State.FAILED or result.errcode in BUSY:
         return _backoff(result, fetch)
     match result.state:
         case State.NOT_READY:
-            first_day_ends = result.period.end + fetch.ready_after + DAY
+            first_day_ends = report.known_from(result.period, result.period) + fetch.ready_after + DAY
             return fetch.retry_interval if result.at < first_day_ends else fetch.interval
         case State.QUOTA_SPENT if result.errcode == str(DAILY_QUOTA):
             return next_midnight(result.at) + fetch.ready_after - result.at
@@ -83,16 +84,17 @@ def _newest_due(tracker: ReportTracker, fetch: Fetch, now: float) -> float:
     if result is None or tracker.fetch_at_once or result.at > now:
         return now
     spread = jitter(tracker.app.appid)
-    wait_over = result.at + wait(result, fetch) * (1 + spread)
+    wait_over = result.at + wait(tracker.report, result, fetch) * (1 + spread)
     # A newer period is wanted before a long wait is over, for example after a refusal on the last day of a week.
-    next_turn = result.period.after().end + fetch.ready_after + fetch.retry_interval * spread
-    return min(wait_over, max(next_turn, result.at + _imposed_wait(result, fetch)))
+    following = result.period.after()
+    next_turn = tracker.report.known_from(following, following) + fetch.ready_after + fetch.retry_interval * spread
+    return min(wait_over, max(next_turn, result.at + _imposed_wait(tracker.report, result, fetch)))
 
 
-def _imposed_wait(result: LastResult, fetch: Fetch) -> float:
+def _imposed_wait(report: Report, result: LastResult, fetch: Fetch) -> float:
     """Return the seconds that WeChat demands, even if a newer period is wanted meanwhile."""
     if result.state is State.QUOTA_SPENT:
-        return wait(result, fetch)
+        return wait(report, result, fetch)
     return min(result.retry_after, fetch.interval) if result.state is State.FAILED else 0.0
 
 
@@ -102,15 +104,15 @@ def _missing_period(tracker: ReportTracker, fetch: Fetch, now: float) -> Period 
     if result is None or result.history_stopped:
         return None
     older = (result.period.before(number) for number in range(1, tracker.report.periods_in_weeks(fetch.history_weeks)))
-    return next((period for period in older if _is_missing(tracker, period, result.at, now)), None)
+    return next((period for period in older if _is_missing(tracker, period, result, now)), None)
 
 
-def _is_missing(tracker: ReportTracker, period: Period, fetched_at: float, now: float) -> bool:
-    if period in tracker.stored:
+def _is_missing(tracker: ReportTracker, period: Period, newest: LastResult, now: float) -> bool:
+    if tracker.has(period, newest.period):
         return False
     unavailable = tracker.unavailable.get(period)
     if unavailable is None or unavailable.at > now:  # the clock has been set back since
         return True
     if unavailable.final:
         return now - unavailable.at >= UNAVAILABLE_RETRY * (1 + jitter(tracker.app.appid))
-    return unavailable.at < fetched_at
+    return unavailable.at < newest.at

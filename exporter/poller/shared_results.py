@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from exporter.periods import newest_wanted
 from exporter.poller.tracker import RETRIED_AT_ONCE, apply_shared, stop_history
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ def share_newest(
 ) -> Iterator[Applied]:
     """Apply an error about the newest period of one report to the other reports of its app."""
     for other in _others_of(trackers, found):
-        yield apply_shared(other, newest_wanted(other.report.period, now, ready_after), reason, now)
+        yield apply_shared(other, other.report.newest_wanted(now, ready_after), reason, now)
 
 
 def share_history(trackers: Mapping[Key, ReportTracker], found: ReportTracker) -> Iterator[Applied]:

@@ -50,7 +50,7 @@ class ReportTracker:
     history: History
     last_result: LastResult | None = None
     stored: frozenset[Period] = frozenset()
-    """The newest stored periods."""
+    """The newest stored periods to which nothing is missing. A cohort that still gains figures is in ``history``."""
     unavailable: Mapping[Period, UnavailablePeriod] = field(default_factory=lambda: MappingProxyType({}))
     fetch_at_once: bool = False
     """Ignore the wait of the last result: after a start, or a change of the configuration."""
@@ -66,9 +66,17 @@ class ReportTracker:
         """The state of the newest wanted period; "not ready" about a stored one changes nothing."""
         if self.last_result is None:
             return State.PENDING
-        if self.last_result.state is State.NOT_READY and self.last_result.period in self.stored:
+        newest = self.last_result.period
+        if self.last_result.state is State.NOT_READY and self.has(newest, newest):
             return State.OK
         return self.last_result.state
+
+    def has(self, period: Period, newest: Period) -> bool:
+        """Return whether a period has everything that can be known when ``newest`` is the newest wanted one."""
+        if period in self.stored:
+            return True
+        reading = self.history.reading(period) if self.report.later else None
+        return reading is not None and reading.last_key >= self.report.wanted_key(period, newest)
 
     def status(self, next_fetch: float) -> ReportStatus:
         """Return an immutable snapshot for all other packages."""
@@ -91,22 +99,21 @@ def with_stored(tracker: ReportTracker, known: StoredState) -> ReportTracker:
     """Return the tracker with what the store contains, which is at least what the tracker had."""
     last = tracker.last_result or known.last_result
     # A reading that arrived and is not stored was damaged: fetch it again at once.
-    is_lost = last is not None and last.state is State.OK and last.period not in known.stored
-    return replace(
+    tracker = replace(
         tracker,
         last_result=last,
         history=known.history,
         stored=known.stored,
         unavailable=MappingProxyType({each.period: each for each in known.unavailable}),
-        fetch_at_once=tracker.fetch_at_once or is_lost,
     )
+    is_lost = last is not None and last.state is State.OK and not tracker.has(last.period, last.period)
+    return replace(tracker, fetch_at_once=tracker.fetch_at_once or is_lost)
 
 
 def apply_newest(tracker: ReportTracker, period: Period, outcome: Outcome, now: float) -> Applied:
     """Return the tracker after an outcome about the newest wanted period."""
     previous = tracker
-    tracker, changes = _apply(tracker, outcome, now)
-    reason = outcome.result if isinstance(outcome.result, FetchError) else None
+    tracker, changes, reason = _apply(tracker, outcome, period, now)
     after = _with_result(previous, tracker, period, reason, now)
     return after, (*changes, _result_change(after))
 
@@ -122,16 +129,16 @@ def apply_shared(tracker: ReportTracker, period: Period, reason: FetchError, now
 
 def apply_history(tracker: ReportTracker, period: Period, outcome: Outcome, now: float) -> Applied:
     """Return the tracker after an outcome about an older period, which never changes the state."""
-    tracker, changes = _apply(tracker, outcome, now)
-    reason = outcome.result
-    if isinstance(reason, Reading):
+    newest = period if tracker.last_result is None else tracker.last_result.period
+    tracker, changes, reason = _apply(tracker, outcome, newest, now)
+    if reason is None:
         return tracker, changes
     # WeChat returns the same code for a period that has not ended. If the local clock is ahead, the server's counts.
     latest = now if outcome.server_time is None else min(now, outcome.server_time)
-    final = reason.no_data and latest - period.end >= GIVEN_UP_AFTER
+    final = reason.no_data and latest - tracker.report.known_from(period, newest) >= GIVEN_UP_AFTER
     unavailable = UnavailablePeriod(period, now, final)
     tracker = replace(tracker, unavailable=MappingProxyType({**tracker.unavailable, period: unavailable}))
-    changes = (Change(tracker.app.appid, tracker.report, unavailable),)
+    changes += (Change(tracker.app.appid, tracker.report, unavailable),)
     given_up = reason.about_app or isinstance(reason, QuotaSpent | Refused | Busy)
     # One failure may concern its period only; after a second one in a row the others are likely to fail too.
     if not final and (given_up or (not _others_may_succeed(reason) and _has_just_failed(tracker, period.after()))):
@@ -177,20 +184,45 @@ def _result_change(tracker: ReportTracker) -> Change:
     return Change(tracker.app.appid, tracker.report, tracker.last_result)
 
 
-def _apply(tracker: ReportTracker, outcome: Outcome, now: float) -> Applied:
-    """Count the outcome and add its reading, if it has one."""
+def _apply(
+    tracker: ReportTracker, outcome: Outcome, newest: Period, now: float
+) -> tuple[ReportTracker, tuple[Change, ...], FetchError | None]:
+    """Count the outcome and add its reading, if it has one; return also why something is missing, if it is.
+
+    ``newest`` is the newest wanted period.
+    """
     result = outcome.result
     tracker = replace(tracker, counters=_count(tracker.counters, outcome))
     if isinstance(result, FetchError):
-        return tracker, ()
+        return tracker, (), result
     known = tracker.history.reading(result.period)
+    if known is not None and tracker.report.later:
+        result = result.completed_by(known)
+    missing = missing_key(result, newest)
+    # The size of a cohort alone is nothing new: it is kept with its first later figure.
+    if missing is not None and (not result.by_dimension or result == known):
+        return tracker, (), missing
     stored = StoredReading(result, now)
     if known is not None:
         if result.period == tracker.history.live:  # a revision keeps the time when the period was first seen
             stored = StoredReading(result, min(tracker.history.first_seen, now))
-        if known.values != result.values:
+        if known != result and not _has_grown(known, result):
             tracker = replace(tracker, counters=replace(tracker.counters, revisions=tracker.counters.revisions + 1))
-    return _with_reading(tracker, stored), (Change(tracker.app.appid, tracker.report, stored),)
+    return _with_reading(tracker, stored), (Change(tracker.app.appid, tracker.report, stored),), missing
+
+
+def missing_key(reading: Reading, newest: Period) -> NotReady | None:
+    """Return the reason for a response without the wanted key, which WeChat sends without an error code.
+
+    None if the reading has it. ``newest`` is the newest wanted period.
+    """
+    report, period = reading.report, reading.period
+    key = report.wanted_key(period, newest)
+    if reading.last_key >= key:
+        return None
+    later = f"1 {period.NAME} later" if key == 1 else f"{key} {period.NAME}s later"
+    message = f"WeChat does not say (yet) how many visitors of {period.NAME} {period.label} came back {later}"
+    return NotReady(message, about_period=True, no_data=True)
 
 
 def _with_reading(tracker: ReportTracker, stored: StoredReading) -> ReportTracker:
@@ -199,9 +231,15 @@ def _with_reading(tracker: ReportTracker, stored: StoredReading) -> ReportTracke
     return replace(
         tracker,
         history=tracker.history.with_reading(stored),
-        stored=tracker.stored | {stored.period},
+        stored=tracker.stored | ({stored.period} if stored.reading.is_complete else set()),
         unavailable=MappingProxyType(unavailable),
     )
+
+
+def _has_grown(known: Reading, result: Reading) -> bool:
+    """Return whether a cohort has gained later keys and is otherwise the same, which is no revision."""
+    is_same = known.values == result.values and {*known.by_dimension} <= {*result.by_dimension}
+    return result.report.later > 0 and is_same
 
 
 def _count(counters: Counters, outcome: Outcome) -> Counters:

@@ -1,7 +1,7 @@
 """The catalogue: WeChat's reports, the meaning of each field and the name of its metric.
 
 A further report with one row per period is one more entry here. The meaning of the fields is that of WeChat's
-documentation of the API that ``api`` names (developers.weixin.qq.com, "Data analysis", "Visit trend").
+documentation of the API that ``api`` names (developers.weixin.qq.com, "Data analysis").
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from exporter.holidays import is_irregular, public_holidays
 from exporter.periods import Day, Month, Week
+from exporter.reports import retention, sources
 from exporter.reports.comparisons import (
     earlier,
     lowest_week,
@@ -20,37 +21,73 @@ from exporter.reports.comparisons import (
     typical_week,
     typical_weekday,
 )
-from exporter.reports.model import AlertThreshold, CalendarFact, Comparison, DerivedFigure, Field, Report, Unit
+from exporter.reports.dimensions import DEPTH, SOURCE, STAY
+from exporter.reports.fields import (
+    COHORT_FIELDS,
+    DEPTH_SESSIONS,
+    DISTRIBUTION_FIELDS,
+    SESSIONS,
+    SHARERS,
+    SHARES,
+    SOURCE_SESSIONS,
+    SOURCE_VISITORS,
+    STAY_PER_VISITOR,
+    STAY_SESSIONS,
+    TOTAL_VISITORS,
+    VISIT_DEPTH,
+    VISIT_FIELDS,
+    WATCHED_COUNTS,
+)
+from exporter.reports.model import (
+    AlertThreshold,
+    CalendarFact,
+    Comparison,
+    CrossCheck,
+    DerivedFigure,
+    Report,
+    Shape,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SESSIONS = Field("session_cnt", "sessions", "Sessions", "Times the Mini Program was opened", Unit.COUNT)
-VISITS = Field("visit_pv", "visits", "Visits", "Page visits", Unit.COUNT)
-# Deduplicated over the period: visitors must not be added over days, weeks or apps.
-VISITORS = Field("visit_uv", "visitors", "Visitors", "Visitors, deduplicated", Unit.COUNT, is_primary=True)
-NEW_VISITORS = Field("visit_uv_new", "new_visitors", "New visitors", "New visitors, deduplicated", Unit.COUNT)
-# Optional: missing in every example of WeChat's documentation, but present in all real responses that were seen.
-STAY_PER_VISITOR = Field(
-    "stay_time_uv",
-    "stay_per_visitor_seconds",
-    "Stay per visitor",
-    "Average stay per visitor in seconds",
-    Unit.SECONDS,
-)
-STAY_PER_SESSION = Field(
-    "stay_time_session",
-    "stay_per_session_seconds",
-    "Stay per session",
-    "Average stay per session in seconds",
-    Unit.SECONDS,
-)
-VISIT_DEPTH = Field("visit_depth", "visit_depth_pages", "Visit depth", "Average visit depth in pages", Unit.PAGES)
+_COUNTS = tuple(figure.wechat for figure in WATCHED_COUNTS)
 
-VISIT_FIELDS = (SESSIONS, VISITS, VISITORS, NEW_VISITORS, STAY_PER_VISITOR, STAY_PER_SESSION, VISIT_DEPTH)
-"""The seven figures of the three visit trends."""
-_WATCHED_COUNTS = (VISITORS, NEW_VISITORS, SESSIONS, VISITS)
-_COUNTS = tuple(figure.wechat for figure in _WATCHED_COUNTS)
+
+def _of_distribution() -> tuple[DerivedFigure, ...]:
+    sessions = (SOURCE_SESSIONS.wechat,)
+    by_part = (
+        ((*sessions, SOURCE_VISITORS.wechat), SOURCE),
+        ((STAY_SESSIONS.wechat,), STAY),
+        ((DEPTH_SESSIONS.wechat,), DEPTH),
+    )
+    return (
+        *(
+            DerivedFigure("daily_{}", "on the live day", fields, sources.by_part, (dimension.label,))
+            for fields, dimension in by_part
+        ),
+        DerivedFigure(
+            "weekly_{}",
+            "in the newest week of which all days are known",
+            sessions,
+            sources.weekly,
+            (SOURCE.label,),
+            period=Week,
+        ),
+        DerivedFigure(
+            "previous_week_{}", "in the previous week", sessions, sources.previous_weekly, (SOURCE.label,), period=Week
+        ),
+        DerivedFigure(
+            "recent_{}", "sum of the last 3 ordinary days", sessions, sources.recent_parts, ("days", SOURCE.label)
+        ),
+        DerivedFigure(
+            "typical_recent_{}",
+            "sum of the typical weekdays of those days",
+            sessions,
+            sources.typical_recent_parts,
+            ("days", SOURCE.label),
+        ),
+    )
 
 
 def _days_off(week: object) -> float | None:
@@ -62,6 +99,7 @@ def _irregular(day: object) -> float | None:
     return None if irregular is None else int(irregular)
 
 
+_SHARING = (SHARES.wechat, SHARERS.wechat)
 _HOLIDAYS = "Weekdays off for a public holiday of mainland China in {}; absent until the year's schedule is published."
 _IRREGULAR = "Whether {} is a public holiday or a make-up working day; absent until the year's schedule is published."
 
@@ -86,7 +124,7 @@ WEEKLY = Report(
             "previous week: {number} holiday{s}",
         ),
     ),
-    alert_thresholds=tuple(AlertThreshold(figure, 0.7) for figure in (*_WATCHED_COUNTS, STAY_PER_VISITOR, VISIT_DEPTH)),
+    alert_thresholds=tuple(AlertThreshold(figure, 0.7) for figure in (*WATCHED_COUNTS, STAY_PER_VISITOR, VISIT_DEPTH)),
     # Half a year for the chart; the comparisons need eight weeks.
     lookback=25,
     chart_periods=26,
@@ -126,7 +164,7 @@ DAILY = Report(
     ),
     # 0.65 and not 0.7 as for weeks, because daily figures vary more. Three days below 0.65 of their typical weekdays
     # gave 0.03 to 0.05 false alerts per year for synthetic apps with 1,000 visitors a week.
-    alert_thresholds=tuple(AlertThreshold(figure, 0.65) for figure in _WATCHED_COUNTS),
+    alert_thresholds=tuple(AlertThreshold(figure, 0.65) for figure in WATCHED_COUNTS),
     # The noise ratio needs 31 ordinary days (plus up to 20 irregular ones) and eight weeks before each of them.
     lookback=111,
     chart_periods=56,
@@ -150,7 +188,76 @@ MONTHLY = Report(
     periods_in_weeks=lambda weeks: max(2, -(-7 * weeks // 30)),
 )
 
-_reports = {report.name: report for report in (WEEKLY, DAILY, MONTHLY)}
+WEEKLY_RETENTION = Report(
+    name="weekly_retention",
+    title="Retention",
+    api="analysis.getWeeklyRetain",
+    path="/datacube/getweanalysisappidweeklyretaininfo",
+    period=Week,
+    shape=Shape.COHORT,
+    fields=COHORT_FIELDS,
+    derived=tuple(
+        DerivedFigure(pattern, text, ("visit_uv", "visit_uv_new"), values, ("weeks_later",))
+        for pattern, text, values in (
+            ("weekly_retained_{}", "how many of the cohort came back", retention.retained),
+            ("weekly_cohort_{}", "size of the cohort", retention.cohort),
+            (
+                "previous_week_retained_{}",
+                "how many of the previous week's cohort came back",
+                retention.previous_retained,
+            ),
+            ("previous_week_cohort_{}", "size of the previous week's cohort", retention.previous_cohort),
+        )
+    ),
+    alert_thresholds=(AlertThreshold(COHORT_FIELDS[1], 0.7),),
+    check=CrossCheck(WEEKLY.name, retention.believe),
+    has_end_metric=False,
+    lookback=2 * retention.SEARCHED_COHORTS,
+    later=retention.LAST_WEEK,
+)
+DAILY_SOURCES = Report(
+    name="daily_sources",
+    title="Entrances",
+    api="analysis.getVisitDistribution",
+    path="/datacube/getweanalysisappidvisitdistribution",
+    period=Day,
+    shape=Shape.DISTRIBUTION,
+    fields=DISTRIBUTION_FIELDS,
+    derived=_of_distribution(),
+    check=CrossCheck(DAILY.name, totals=(SOURCE_SESSIONS.wechat, SESSIONS.wechat)),
+    has_end_metric=False,
+    # The typical weekdays of the last three ordinary days: as many days as the median needs, after irregular ones.
+    lookback=80,
+    chart_periods=56,
+    periods_in_weeks=lambda weeks: 7 * weeks,
+)
+DAILY_SUMMARY = Report(
+    name="daily_summary",
+    prefix="daily",
+    title="Shares",
+    api="analysis.getDailySummary",
+    path="/datacube/getweanalysisappiddailysummarytrend",
+    period=Day,
+    fields=(SHARES, SHARERS, TOTAL_VISITORS),
+    comparisons=(
+        Comparison("same_weekday", "the same weekday of the previous week", earlier(7), fields=_SHARING),
+        Comparison(
+            "typical_weekday",
+            "the typical weekday (median of the last four ordinary ones)",
+            typical_weekday,
+            fields=_SHARING,
+        ),
+    ),
+    has_end_metric=False,
+    # Off: shares depend on campaigns, and few apps have enough of them on one day.
+    alert_thresholds=(AlertThreshold(SHARES, 0.0),),
+    lookback=56,
+    chart_periods=56,
+    periods_in_weeks=lambda weeks: 7 * weeks,
+)
+
+_all = (WEEKLY, DAILY, MONTHLY, WEEKLY_RETENTION, DAILY_SOURCES, DAILY_SUMMARY)
+_reports = {report.name: report for report in _all}
 REPORTS: Mapping[str, Report] = MappingProxyType(_reports)
 """All reports by name, in the order in which they are fetched and shown."""
 DEFAULT_REPORTS = (WEEKLY,)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exporter.periods import Period
-    from exporter.reports.model import Field, StoredFigures
+    from exporter.reports.model import Field, Sample, StoredFigures
 
 # Twice the weeks that are needed, because holidays can make several weeks in a row unusable.
 LOOKBACK_WEEKS: Final = 8
@@ -70,17 +70,17 @@ def typical_weekday(history: StoredFigures, field: Field) -> float | None:
     return None if history.live is None else _typical_weekday_of(history, field, history.live)
 
 
-def recent(history: StoredFigures, field: Field) -> Iterator[tuple[Period, tuple[str, ...], float]]:
+def recent(history: StoredFigures, field: Field, key: str = "") -> Iterator[Sample]:
     """Yield the sum of the last 2 and of the last 3 ordinary days: newest day, number of days, sum."""
-    return _recent_sums(history, history.value, field)
+    return _recent_sums(history.live, lambda day: history.value(day, field, key))
 
 
-def typical_recent(history: StoredFigures, field: Field) -> Iterator[tuple[Period, tuple[str, ...], float]]:
+def typical_recent(history: StoredFigures, field: Field, key: str = "") -> Iterator[Sample]:
     """Yield the sums of the typical weekdays of the same days as ``recent``."""
-    return _recent_sums(history, lambda day, field: _typical_weekday_of(history, field, day), field)
+    return _recent_sums(history.live, lambda day: _typical_weekday_of(history, field, day, key))
 
 
-def noise_ratio(history: StoredFigures, field: Field) -> Iterator[tuple[Period, tuple[str, ...], float]]:
+def noise_ratio(history: StoredFigures, field: Field) -> Iterator[Sample]:
     """Yield the standard deviation of ln(day / typical weekday), estimated from the median absolute deviation."""
     days = _ordinary_days(history.live, NOISE_DAYS + max(RECENT_DAYS))
     logs = []
@@ -105,19 +105,17 @@ def _ordinary_weeks(history: StoredFigures, field: Field) -> Iterator[float]:
             yield value
 
 
-def _typical_weekday_of(history: StoredFigures, field: Field, day: Period) -> float | None:
+def _typical_weekday_of(history: StoredFigures, field: Field, day: Period, key: str = "") -> float | None:
     same = (day.before(7 * weeks) for weeks in range(1, LOOKBACK_WEEKS + 1))
-    values = (history.value(each, field) for each in same if isinstance(each, Day) and not is_irregular(each))
+    values = (history.value(each, field, key) for each in same if isinstance(each, Day) and not is_irregular(each))
     known = list(islice((value for value in values if value is not None), TYPICAL_PERIODS))
     return median(known) if len(known) == TYPICAL_PERIODS else None
 
 
-def _recent_sums(
-    history: StoredFigures, figure: Callable[[Period, Field], float | None], field: Field
-) -> Iterator[tuple[Period, tuple[str, ...], float]]:
-    days = _ordinary_days(history.live, max(RECENT_DAYS))
+def _recent_sums(live: Period | None, value_of: Callable[[Period], float | None]) -> Iterator[Sample]:
+    days = _ordinary_days(live, max(RECENT_DAYS))
     for number in RECENT_DAYS:
-        values = [figure(day, field) for day in days[:number]]
+        values = [value_of(day) for day in days[:number]]
         known = [value for value in values if value is not None]
         # A sum with a missing day would look like a drop.
         if len(known) == number:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol, TypeGuard
 
+from exporter.periods import newest_wanted
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from exporter.periods import Period
+
+    Sample = tuple[Period, tuple[str, ...], float]
+    """Of a derived figure: the period of its label, the values of its further labels, the value."""
 
 PREFIX: Final = "wechat_miniprogram_"
 LARGEST_FIGURE: Final = 2**63 - 1
 """The largest INTEGER of SQLite, and so of the store."""
+# The official table ends at 62. More digits would let a response of arbitrary keys add series and columns without end.
+_KEY: Final = re.compile(r"0|[1-9]\d{0,2}", re.ASCII)
 
 
 class Unit(Enum):
@@ -22,6 +30,35 @@ class Unit(Enum):
     COUNT = "count"
     SECONDS = "seconds"
     PAGES = "pages"
+
+
+class Shape(Enum):
+    """The form of a response; docs/wechat-api.md has an example of each."""
+
+    ROW = "row"
+    """``list`` with one row, one number for each field."""
+    COHORT = "cohort"
+    """For each field a list of keys and values: of the cohort itself (key 0) and of later periods (1, 2, ..)."""
+    DISTRIBUTION = "distribution"
+    """``list`` with a list of keys and values for each field. Keys with the value 0 are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dimension:
+    """What the parts of a figure differ in: the entrance, the length of the stay, the number of weeks later."""
+
+    label: str
+    """The name of the label: ``source``."""
+    names: Mapping[str, str] = field(compare=False)
+    """The label values by WeChat's key."""
+    absent_is_zero: bool = False
+    """Whether WeChat leaves out parts with the value 0; otherwise an absent part is unknown."""
+    is_bounded: bool = True
+    """Whether ``names`` has every key."""
+
+    def name(self, key: str) -> str:
+        """Return the label value of a key; ``key_63`` for one that is not in the table."""
+        return self.names.get(key) or f"key_{key}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +76,8 @@ class Field:
     unit: Unit
     is_primary: bool = False
     """Whether it is the one figure to show where only one of the report fits."""
+    dimension: Dimension | None = None
+    """Of a figure in parts, such as sessions by entrance. Its own value is then their sum, or the cohort's size."""
 
     @property
     def camel(self) -> str:
@@ -67,6 +106,11 @@ def is_figure(value: object) -> TypeGuard[float]:
     return not isinstance(value, bool) and isinstance(value, int | float) and 0 <= value <= LARGEST_FIGURE
 
 
+def is_key(text: str) -> bool:
+    """Return whether a text is possible as WeChat's key of a part: up to three digits without leading zeros."""
+    return _KEY.fullmatch(text) is not None
+
+
 class StoredFigures(Protocol):
     """The input of comparisons; implemented by ``history.History``."""
 
@@ -75,8 +119,12 @@ class StoredFigures(Protocol):
         """The newest period that WeChat has published; None if there is none yet."""
         ...
 
-    def value(self, period: Period | None, figure: Field) -> float | None:
-        """Return a figure of a period; None if it is unknown."""
+    def value(self, period: Period | None, figure: Field, key: str = "") -> float | None:
+        """Return a figure of a period, or its part with a key; None if it is unknown."""
+        ...
+
+    def keys(self, figure: Field, last: Period, number: int) -> tuple[str, ...]:
+        """Return the keys of the parts that are above 0 in any of ``number`` periods up to ``last``."""
         ...
 
 
@@ -92,9 +140,13 @@ class Comparison:
     """Calculates it from stored figures; a pure function. None if it is unknown."""
     counts_only: bool = False
     """Whether only fields that count have it."""
+    fields: tuple[str, ...] = ()
+    """WeChat's names of the fields that have it; empty: all plain ones."""
 
     def applies_to(self, figure: Field) -> bool:
         """Return whether a field has this comparison."""
+        if self.fields and figure.wechat not in self.fields:
+            return False
         return not self.counts_only or figure.unit is Unit.COUNT
 
 
@@ -108,10 +160,12 @@ class DerivedFigure:
     """A noun phrase for HELP texts."""
     fields: tuple[str, ...]
     """WeChat's names of the fields that have it."""
-    values: Callable[[StoredFigures, Field], Iterable[tuple[Period, tuple[str, ...], float]]]
-    """Calculates the samples: the period of the label, the values of ``labels``, and the value."""
+    values: Callable[[StoredFigures, Field], Iterable[Sample]]
+    """Calculates the samples; a pure function."""
     labels: tuple[str, ...] = ()
     """Further labels beside ``appid`` and the period."""
+    period: type[Period] | None = None
+    """The kind of period in its label; None: that of the report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +196,20 @@ class AlertThreshold:
 
 
 @dataclass(frozen=True, slots=True)
+class CrossCheck:
+    """How a reading is compared with that of another report about the same period of the same app."""
+
+    report: str
+    """The name of the other report."""
+    believe: Callable[[Reading, Reading | None], Reading | None] | None = None
+    """Returns the reading, possibly completed from the other one; None if it cannot be true."""
+    totals: tuple[str, str] | None = None
+    """WeChat's names of two fields, of the report and of the other one, that should be equal."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
-    """A report of WeChat: one request returns one row for one period."""
+    """A report of WeChat: one request returns the figures of one period."""
 
     name: str
     """The value of the labels ``report`` and ``endpoint``, and the name in metrics, store and configuration."""
@@ -167,10 +233,38 @@ class Report:
     """Number of periods in the chart of the status page, including the live one."""
     periods_in_weeks: Callable[[int], int] = field(default=lambda weeks: weeks)
     """Returns the number of periods in a history of that many weeks, including the newest."""
+    prefix: str = ""
+    """What the names of its metrics begin with; empty: ``name``."""
+    shape: Shape = Shape.ROW
+    later: int = 0
+    """Number of later periods in each of which the report gains a key: 4 for cohorts of weeks; 0 for all others."""
+    check: CrossCheck | None = None
+    has_end_metric: bool = True
+    """Whether a gauge has the end of the live period under its label; one report of each kind of period has it."""
+
+    @property
+    def plain_fields(self) -> tuple[Field, ...]:
+        """The fields with one value per period."""
+        return tuple(figure for figure in self.fields if figure.dimension is None)
+
+    def newest_wanted(self, now: float, ready_after: float) -> Period:
+        """Return the newest period that may be requested, ``ready_after`` seconds after its figures are complete.
+
+        A cohort is first requested one period later: until then it has no other figures than the trend report.
+        """
+        return newest_wanted(self.period, now, ready_after).before(min(self.later, 1))
+
+    def wanted_key(self, period: Period, newest: Period) -> int:
+        """Return the key that a period should have when ``newest`` is the newest wanted one; 0 without cohorts."""
+        return min(self.later, newest.periods_since(period) + 1)
+
+    def known_from(self, period: Period, newest: Period) -> float:
+        """Return when the wanted key of a period became known, Unix seconds: its end, or that of a later period."""
+        return period.before(-self.wanted_key(period, newest)).end
 
     def metric(self, figure: Field) -> str:
         """Return the name of the metric of a field in the live period."""
-        return f"{PREFIX}{self.name}_{figure.metric}"
+        return f"{PREFIX}{self.prefix or self.name}_{figure.metric}"
 
     def comparison_metric(self, comparison: Comparison, figure: Field) -> str:
         """Return the name of the metric of a field's comparison."""
@@ -184,7 +278,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One row of a report: the figures that WeChat published about one period of one app.
+    """The figures that WeChat published in one report about one period of one app.
 
     ``values`` are in the order of ``report.fields``. None is a field that WeChat did not send; it is not the same as 0.
     """
@@ -193,7 +287,37 @@ class Reading:
     period: Period
     values: tuple[float | None, ...]
     by_dimension: tuple[tuple[str, str, float], ...] = ()
-    """Figures with a value for each entrance, retention week or similar dimension: field, dimension, value."""
+    """The parts of figures, sorted: WeChat's name of the field, key, value."""
+
+    @property
+    def last_key(self) -> int:
+        """The last key that all figures of a cohort have, which is a number of periods; 0 if one of them has none.
+
+        A figure whose cohort is empty will never have one, so it does not count.
+        """
+        if not self.report.later:
+            return 0
+        last = {field.wechat: 0 for field, size in zip(self.report.fields, self.values, strict=True) if size}
+        for name, key, _ in self.by_dimension:
+            last[name] = max(last.get(name, 0), int(key))
+        return min(last.values(), default=0)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether WeChat will add nothing to it."""
+        return self.last_key >= self.report.later
+
+    def completed_by(self, earlier: Reading) -> Reading:
+        """Return a cohort with what an earlier response about it had and this one does not have.
+
+        Later keys only appear, so one that is not there any more was left out, not withdrawn.
+        """
+        parts = {(name, key): value for name, key, value in (*earlier.by_dimension, *self.by_dimension)}
+        values = tuple(
+            before if value is None else value for value, before in zip(self.values, earlier.values, strict=True)
+        )
+        by_dimension = tuple(sorted((name, key, value) for (name, key), value in parts.items()))
+        return replace(self, values=values, by_dimension=by_dimension)
 
     def value(self, figure: Field) -> float | None:
         """Return the figure of a field; None if WeChat did not send it."""

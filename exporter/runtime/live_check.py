@@ -5,7 +5,6 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from exporter.periods import newest_wanted
 from exporter.poller import STATES
 from exporter.reports import Reading
 from exporter.wechat.client import Client
@@ -45,7 +44,7 @@ def check_live(config: Config, clock: Callable[[], float], report_line: Callable
 
 def _check(client: Client, app: App, report: Report, config: Config, now: float) -> tuple[bool, str, bool]:
     """Return whether a report could be fetched, what to print, and whether that concerns all reports of the app."""
-    period = newest_wanted(report.period, now, config.fetch.ready_after)
+    period = report.newest_wanted(now, config.fetch.ready_after)
     subject = f"{period.NAME} {period.label}"
     prefix = f"{report.name}: "
     result = client.fetch(app, report, period).result

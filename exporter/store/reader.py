@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from exporter.apps import LastResult, State
-from exporter.reports import History, Reading, Report, StoredReading, is_figure
+from exporter.reports import History, Reading, Report, StoredReading, is_figure, is_key
 from exporter.store.checksum import Figure, reading_checksum
 from exporter.store.rows import StoredState, Terms, UnavailablePeriod, period_of
 
@@ -40,9 +40,8 @@ def read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest: 
     readings = _read_readings(db, key, (host, appid, report), max(newest, report.lookback + 1), terms, damaged)
     return StoredState(
         history=History.of(report, readings),
-        newest=readings[0] if readings else None,
         last_result=_read_last_result(db, key, report, damaged),
-        stored=frozenset(each.period for each in readings[: max(newest, report.lookback + 1)]),
+        stored=frozenset(each.period for each in readings if each.reading.is_complete),
         unavailable=_read_unavailable(db, key, report, damaged),
         damaged=tuple(damaged),
     )
@@ -136,8 +135,9 @@ def _reading(report: Report, period: Period, figures: Collection[Figure]) -> Rea
     by_dimension = sorted((field, dimension, value) for field, dimension, value in figures if dimension)
     if not known and not by_dimension:
         raise ValueError("no figures, or a wrong checksum")
-    if not all(is_figure(value) for _, _, value in by_dimension):
-        raise ValueError("a figure by dimension has an impossible value")
+    parts = {field.wechat: field for field in report.fields if field.dimension is not None}
+    if not all(name in parts and is_key(key) and parts[name].is_possible(value) for name, key, value in by_dimension):
+        raise ValueError("a part of a figure has an impossible value")
     return Reading(report, period, values, tuple(by_dimension))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -51,12 +51,10 @@ class StoredState:
     history: History
     last_result: LastResult | None = None
     stored: frozenset[Period] = frozenset()
-    """The newest stored periods, at least as many as were wanted if there are so many."""
+    """The newest stored periods to which nothing is missing, as many as were wanted if there are so many."""
     unavailable: tuple[UnavailablePeriod, ...] = ()
     damaged: tuple[str, ...] = ()
     """Damaged values, described for the log. They count as missing, so that they are requested again."""
-    newest: StoredReading | None = field(default=None, compare=False)
-    """The newest reading with its figures by dimension, which a history does not contain."""
 
 
 def write(db: sqlite3.Connection, host: str, changes: Iterable[Change]) -> None:

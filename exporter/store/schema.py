@@ -36,7 +36,7 @@ MIGRATIONS: tuple[tuple[Step, ...], ...] = (
             period INTEGER NOT NULL,
             first_seen REAL NOT NULL,
             PRIMARY KEY (subject, report, period)) WITHOUT ROWID""",
-        # `dimension` is empty for a field with one value, else the retention day or the page path.
+        # `dimension` is empty for a field's own value, else WeChat's key of a part: of an entrance, or the weeks later.
         """CREATE TABLE figure (
             subject INTEGER NOT NULL,
             report INTEGER NOT NULL,

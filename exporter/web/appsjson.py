@@ -90,7 +90,7 @@ def report_facts(status: ReportStatus) -> Facts:
         "comparison": {
             comparison.name: {
                 field.metric: comparison.value(history, field)
-                for field in report.fields
+                for field in report.plain_fields
                 if comparison.applies_to(field)
             }
             for comparison in report.comparisons
@@ -104,7 +104,7 @@ def report_facts(status: ReportStatus) -> Facts:
 
 
 def _figures(history: History, period: Period | None) -> Mapping[str, float | None]:
-    return {field.metric: history.value(period, field) for field in history.report.fields}
+    return {field.metric: history.value(period, field) for field in history.report.plain_fields}
 
 
 def _derived(history: History) -> Facts:
@@ -112,7 +112,7 @@ def _derived(history: History) -> Facts:
     report = history.report
     return {
         derived.metric.format(field.metric): [
-            {report.period.NAME: period.label, **dict(zip(derived.labels, labels, strict=True)), "value": value}
+            {period.NAME: period.label, **dict(zip(derived.labels, labels, strict=True)), "value": value}
             for period, labels, value in derived.values(history, field)
         ]
         for derived in report.derived

@@ -132,12 +132,12 @@ def _style(report: Report) -> str:
     """Return the style sheet. It contains the column titles, which narrow screens show beside each figure."""
     first = 5 if report.primary_field else 4
     return _STYLE.render(
-        fields=report.fields,
+        fields=report.plain_fields,
         kind=report.period.NAME,
         chart_title=_chart_title(report),
         column=f"{sparkline.column_width(report):g}",
         first=first,
-        last=first + len(report.fields) - 1,
+        last=first + len(report.plain_fields) - 1,
     )
 
 
@@ -175,7 +175,7 @@ def _cells(status: ReportStatus, fallen: Sequence[Drop]) -> list[_Cell]:
         fell.setdefault(fall.rule.field, []).append(f"{fall.ratio:.0%} of {fall.baseline.base.description}")
     history, comparisons = status.history, status.report.comparisons
     cells = []
-    for field in status.report.fields:
+    for field in status.report.plain_fields:
         now = history.live_value(field)
         change = _change(now, comparisons[0].value(history, field) if comparisons else None)
         cells.append(_Cell(_figure(now, field.unit), _percentage(change), ", ".join(fell.get(field, ()))))

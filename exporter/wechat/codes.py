@@ -1,7 +1,7 @@
 """WeChat's error codes, and what the exporter does about each: one table, and one exception class per decision.
 
-The codes are those of wechat-api.md section 4. The table of docs/troubleshooting.md is generated from ``CODES``. The
-classes::
+The codes are those of WeChat's documentation, and some of real responses. The table of docs/troubleshooting.md is
+generated from ``CODES``. The classes::
 
     FetchError
      +-- NotReady       the period is not published yet
@@ -196,7 +196,7 @@ CODES: Final = {
         Code(89507, "the administrator refused this ip within the last hour", Refused, _CONFIRM, about_app=True),
     )
 }
-"""All codes of wechat-api.md section 4 by their number; any other code gets the label ``other``."""
+"""All known codes by their number; any other code gets the label ``other``."""
 
 BUSY: Final = frozenset(str(code.number) for code in CODES.values() if code.decision is Busy)
 """The ``errcode`` labels that mean that WeChat is overloaded."""

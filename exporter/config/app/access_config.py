@@ -1,4 +1,4 @@
-"""Access methods as configured: how the exporter reads an app's reports (wechat-api.md 3 and 5).
+"""Access methods as configured: how the exporter reads an app's reports (docs/wechat-api.md 3 and 5).
 
 ::
 

@@ -1,4 +1,4 @@
-"""The access methods: from a report and a period to a reading (wechat-api.md section 5)."""
+"""The access methods: from a report and a period to a reading (docs/wechat-api.md section 5)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from exporter.wechat.access.request_flow import (
 from exporter.wechat.access.sources import FileToken, source_of, token_endpoints
 from exporter.wechat.codes import Failed, Refused
 from exporter.wechat.messages import JSON, ApiRequest, ApiResponse
-from exporter.wechat.protocol import event_body, parse_function, parse_invoked, parse_rows, report_body
+from exporter.wechat.protocol import event_body, parse_function, parse_invoked, parse_report, report_body
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,7 +37,7 @@ INVOKE_FUNCTION_PATH = "/tcb/invokecloudfunction"
 HTTP_FUNCTION = "http_function"
 
 _CLOUDBASE_SECONDS = 600.0
-"""The container's token must be read again this often (wechat-api.md section 5)."""
+"""The container's token must be read again this often (docs/wechat-api.md section 5)."""
 # Cloud Hosting's responses to two settings that are off in its console (section 5).
 _OPEN_INTERFACE_OFF = "41001"
 _NOT_ALLOWED = 502
@@ -72,7 +72,7 @@ class DatacubeAccess:
 
         def attempt(token: str) -> RequestFlow[Reading]:
             response = yield _report_request(report, period, self._context.base_url, ("access_token", token))
-            parse = partial(parse_rows, report=report, period=period, now=self._context.clock())
+            parse = partial(parse_report, report=report, period=period, now=self._context.clock())
             return parse_redacted(parse, response, self._tokens.secrets)
 
         return (yield from self._tokens.run_with_token(attempt))
@@ -154,7 +154,7 @@ class CloudHostingAccess:
     def _rows(self, report: Report, period: Period, response: ApiResponse) -> Reading:
         """Parse the rows; name the console's setting that an error points to."""
         try:
-            return parse_rows(response, report, period, self._context.clock())
+            return parse_report(response, report, period, self._context.clock())
         except Failed as failed:
             # Elsewhere 41001 is an internal error, and 502 has no advice: only here do they point to the console.
             if failed.errcode == _OPEN_INTERFACE_OFF:

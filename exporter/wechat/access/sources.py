@@ -1,4 +1,4 @@
-"""Token sources: where access tokens come from (wechat-api.md section 3).
+"""Token sources: where access tokens come from (docs/wechat-api.md section 3).
 
 A source keeps its token in memory while it is valid and replaces a rejected one exactly once per fetch, and only by a
 different one: WeChat returns the same stable token until it expires, so that repeating the request with it would fail

@@ -24,7 +24,7 @@ _LONGEST_ERRMSG = 200
 _LARGEST_ERRCODE = 10**10
 _ADDRESS = re.compile(r"invalid ip ([0-9a-fA-F.:]+)")
 _ACCESS_DENIED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND}
-_CLOUD_CODES = -500_000  # cloud codes lie below (wechat-api.md section 5)
+_CLOUD_CODES = -500_000  # cloud codes lie below (docs/wechat-api.md section 5)
 
 
 def error_label(response: ApiResponse) -> str:

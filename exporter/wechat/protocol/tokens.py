@@ -1,4 +1,4 @@
-"""Tokens: the bodies of requests for them, and the parsed responses (wechat-api.md section 3).
+"""Tokens: the bodies of requests for them, and the parsed responses (docs/wechat-api.md section 3).
 
 A token goes into the query of the next request, so it is checked first: a portal's HTML page or an error that a token
 server returns with status 200 must not be sent to WeChat as a token.
@@ -50,7 +50,7 @@ def authorizer_body(component_appid: str, appid: str, refresh_token: str) -> byt
 
 
 def parse_token(response: ApiResponse, now: float) -> Token:
-    """Parse the response of ``stable_token`` (wechat-api.md section 3).
+    """Parse the response of ``stable_token`` (docs/wechat-api.md section 3).
 
     Raises:
         Refused: the appid or the secret is wrong, or the exporter's address is not allowed.

@@ -1,4 +1,4 @@
-"""A simulated WeChat that follows wechat-api.md: the only test double of WeChat in the project.
+"""A simulated WeChat that follows docs/wechat-api.md: the only test double of WeChat in the project.
 
 It turns a request into a response and opens no socket; ``demo`` serves it over HTTP. It checks what WeChat checks
 (method, body, token, dates), so that tests find a client that breaks these rules.
@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from exporter.httpd import Response
-from exporter.periods import Day, Month, Week, parse_day
-from exporter.reports import REPORTS
+from exporter.periods import DAY, Day, Month, Week, parse_day
+from exporter.reports import REPORTS, Shape
 from exporter.wechat.access.access_methods import HTTP_FUNCTION, INVOKE_FUNCTION
 from exporter.wechat.access.sources import AUTHORIZER_TOKEN, STABLE_TOKEN, STABLE_TOKEN_PATH, TOKEN_URL
 from exporter.wechat.simulator.access_methods import PREFIXES, ROUTES, SimulatedServices, hosted_app
+from exporter.wechat.simulator.contents import Subject, content, is_summary
 from exporter.wechat.simulator.faults import KINDS, InjectedFault
 from exporter.wechat.simulator.figures import Audience, row
 from exporter.wechat.simulator.messages import error_response, json_response, query_of
@@ -125,6 +126,7 @@ class Simulator:
         self._token_seconds = token_seconds
         self._tokens: list[_Token] = []
         self._rows: dict[tuple[str, Period], Mapping[str, object]] = {}
+        self._contents: dict[tuple[str, str, Period], Mapping[str, object]] = {}
         self._lock = threading.Lock()
 
     def put(self, app: SimulatedApp) -> None:
@@ -136,6 +138,23 @@ class Simulator:
         """Serve this row for its period from now on: a recorded response, or a revision."""
         with self._lock:
             self._rows[appid, _period_of(str(row["ref_date"]))] = row
+
+    def publish_content(self, appid: str, report: Report, period: Period, content: Mapping[str, object]) -> None:
+        """Serve this content of a response from now on, for a report that is not a visit trend."""
+        with self._lock:
+            self._contents[appid, report.name, period] = content
+
+    def content(self, appid: str, report: Report, period: Period) -> Mapping[str, object]:
+        """Return the content of the response to a report of an app, published or not."""
+        published = self._contents.get((appid, report.name, period))
+        if published is not None:
+            return published
+        if report.shape is Shape.ROW and not is_summary(report):
+            return {"list": [self.row(appid, period)]}
+        app = self.apps[appid]
+        age = self._clock() - period.end - app.published_after
+        subject = Subject(app.audience, f"{self._seed} {appid}", app.launched)
+        return content(subject, report, period, known_weeks=max(0, int(age // (7 * DAY))))
 
     def revoke_tokens(self, appid: str) -> None:
         """Invalidate every token of an app, as a reset of its secret does."""
@@ -237,7 +256,7 @@ class Simulator:
             return self.error(61500)
         if not is_whole:
             return self.error(61501)
-        good = {"list": [self.row(app.appid, period)]}
+        good = self.content(app.appid, report, period)
         return self.injected(app, report.name, period, good) or self._published(app, period) or json_response(good)
 
     def _published(self, app: SimulatedApp, period: Period) -> Response | None:

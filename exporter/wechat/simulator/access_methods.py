@@ -1,4 +1,4 @@
-"""The simulated services of the access methods beside the AppSecret (wechat-api.md sections 3 and 5).
+"""The simulated services of the access methods beside the AppSecret (docs/wechat-api.md sections 3 and 5).
 
 WeChat itself serves third-party platforms, cloud functions and WeChat Cloud Hosting. Beside it there are a central
 token server and a cloud environment's HTTP access service. Both take the appid from the path and require a key.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exporter.httpd import Response
 from exporter.reports import REPORTS
@@ -28,7 +28,7 @@ HTTP_ACCESS = "/http-access/"
 """Paths of the services beside WeChat; the appid follows."""
 KEY_HEADER = "X-Key"
 
-# The cloud environment's own codes, which codes.CODES does not list (wechat-api.md section 5).
+# The cloud environment's own codes, which codes.CODES does not list (docs/wechat-api.md section 5).
 _NO_FUNCTION = -501_000
 _NO_PERMISSION = -604_101
 _UNKNOWN_API = -504_002
@@ -156,9 +156,19 @@ def _function_result(wechat: Simulator, app: SimulatedApp, event: Mapping[str, o
     content = json.loads(response.body if isinstance(response.body, bytes) else b"{}")
     if "errcode" in content:
         return {"errCode": content["errcode"], "errMsg": content["errmsg"]}
-    names = {"ref_date": "refDate"} | {field.wechat: field.camel for field in report.fields}
-    rows = [{names[name]: value for name, value in row.items()} for row in content.get("list", [])]
-    return {"list": rows, "errMsg": f"openapi.{report.api}:ok"}
+    return {**_camel_case(content), "errMsg": f"openapi.{report.api}:ok"}
+
+
+def _camel_case(content: Any) -> Any:  # noqa: ANN401 (any JSON)
+    """Return JSON with the names of a Cloud Call: ``itemList`` for ``item_list``."""
+    if isinstance(content, list):
+        return [_camel_case(each) for each in content]
+    if not isinstance(content, dict):
+        return content
+    names = ((name, *name.split("_")) for name in content)
+    return {
+        first + "".join(word.capitalize() for word in rest): _camel_case(content[name]) for name, first, *rest in names
+    }
 
 
 def _report_of(event: Mapping[str, object]) -> Report | None:

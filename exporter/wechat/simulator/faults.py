@@ -7,7 +7,7 @@ import json
 import time
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from exporter.httpd import Response
 from exporter.wechat.simulator.messages import error_response, json_response
@@ -57,6 +57,22 @@ def _row(good: dict[str, object], **changes: object) -> Response:
     return json_response({"list": [{**first, **changes}]})
 
 
+def _with_values(content: Any, change: Callable[[int, int], object]) -> Any:  # noqa: ANN401 (any JSON)
+    """Return a cohort or distribution in which each value is changed, given its key and itself."""
+    if isinstance(content, list):
+        return [_with_values(each, change) for each in content]
+    if not isinstance(content, dict):
+        return content
+    if content.keys() == {"key", "value"}:
+        return {"key": content["key"], "value": change(content["key"], content["value"])}
+    return {name: _with_values(value, change) for name, value in content.items()}
+
+
+def _without_later_keys(good: dict[str, object]) -> Response:
+    lists = {name: entries[:1] if isinstance(entries, list) else entries for name, entries in good.items()}
+    return json_response(lists)
+
+
 def _body(good: dict[str, object]) -> bytes:
     return json.dumps(good).encode()
 
@@ -97,7 +113,9 @@ KINDS: dict[str, Callable[[dict[str, object]], Response]] = {
     "nan": lambda good: _row(good, visit_uv=float("nan")),
     "negative": lambda good: _row(good, visit_uv=-1),
     "no_figures": lambda good: _row({}, ref_date=(good["list"][0]["ref_date"])),  # type: ignore[index]
+    "no_later_keys": _without_later_keys,
     "no_list": lambda _: json_response({"lists": []}),
+    "no_size": lambda good: json_response(_with_values(good, lambda key, value: value if key else 0)),
     "no_rows": lambda _: json_response({"list": []}),
     "not_utf8": lambda _: _ok(b'{"list":[{"ref_date":"\xff"}]}'),
     "redirect": lambda _: Response(302, (("Location", "http://127.0.0.1:9/"),), b"elsewhere"),
@@ -109,5 +127,6 @@ KINDS: dict[str, Callable[[dict[str, object]], Response]] = {
     "truncated": lambda good: _ok(_body(good)[:-10]),
     "two_rows": lambda good: json_response({"list": [*good["list"], *good["list"]]}),  # type: ignore[misc]
     "wrong_period": lambda good: _row(good, ref_date="20170306-20170312"),
+    "zeros": lambda good: json_response(_with_values(good, lambda _key, _value: 0)),
 }
 """The faults beside error codes, by their names on the command line. Each makes a response from the valid content."""

@@ -44,20 +44,33 @@ class Audience:
     """The one week with a drop."""
     drops_from: Day | None = None
     """The first day of a drop that lasts."""
+    drops_through: str = ""
+    """WeChat's key of the entrance that loses most of what a drop loses; empty: all lose the same share."""
+    retention_drops_in: Week | None = None
+    """The cohort of which fewer new visitors come back."""
 
 
 @dataclass(frozen=True, slots=True)
-class _DayFigures:
+class DayFigures:
+    """One day of an app, from which every report is made."""
+
     visitors: int
     new_visitors: int
     sessions: int
+    usual_sessions: int
+    """Sessions without the drop."""
     visits: int
     stay_per_session: float
     depth: float
 
 
+def day_figures(audience: Audience, day: Day, seed: str, launched: Week | None = None) -> DayFigures | None:
+    """Return the figures of a day; None before the app's first week."""
+    return None if launched is not None and day.first < launched.first else _day(audience, day.first, seed)
+
+
 def row(audience: Audience, period: Period, seed: str, launched: Week | None = None) -> Mapping[str, float | str]:
-    """Return one row as WeChat would send it (wechat-api.md section 1).
+    """Return one row as WeChat would send it (docs/wechat-api.md section 1).
 
     Args:
         audience: how many people use the app.
@@ -85,7 +98,7 @@ def row(audience: Audience, period: Period, seed: str, launched: Week | None = N
 
 
 @lru_cache(maxsize=200_000)
-def _day(audience: Audience, day: date, seed: str) -> _DayFigures:
+def _day(audience: Audience, day: date, seed: str) -> DayFigures:
     """Return the figures of one day. Cached, because a month and its five weeks share their days."""
     character, chance = _character(seed), random.Random(f"{seed} {day:%Y%m%d}")  # noqa: S311 (figures for a demo, no secret)
     weekly = random.Random(f"{seed} week {day:%G%V}").gauss(1, 0.03)  # noqa: S311 (the same)
@@ -99,14 +112,17 @@ def _day(audience: Audience, day: date, seed: str) -> _DayFigures:
     level *= _WEEKDAYS[day.weekday()]
     if is_day_off(day) and day.weekday() < 5:  # noqa: PLR2004 (Monday to Friday)
         level *= HOLIDAY_DIP
+    usual = level
     if _has_dropped(audience, day):
         level *= DROP
     visitors = max(0, round(level))
-    sessions = round(visitors * around(character[0]))
-    return _DayFigures(
+    sessions_per_visitor = around(character[0])
+    sessions = round(visitors * sessions_per_visitor)
+    return DayFigures(
         visitors=visitors,
         new_visitors=round(visitors * around(character[2])),
         sessions=sessions,
+        usual_sessions=max(sessions, round(max(0, round(usual)) * sessions_per_visitor)),
         visits=round(sessions * around(character[1])),
         stay_per_session=around(character[3]),
         depth=around(character[4]),
