@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LISTEN_ADDRESS = "127.0.0.1:10717"
 SIMULATOR_ADDRESS = "127.0.0.1:10718"
+SEARCH, ARTICLES = "2", "18"
+"""WeChat's keys of the entrances through which the demo's apps lose visitors."""
 
 FETCH = Fetch(interval=30.0, retry_interval=10.0, timeout=2.0, history_weeks=26)
 """Short intervals, so that changes are visible at once; as many weeks as the status page draws."""
@@ -37,16 +39,18 @@ class DemoApp:
 def demo_apps(now: float) -> tuple[DemoApp, ...]:
     """Return the apps of the demo.
 
-    They show every state except ``pending``, a drop in the newest week, a drop that began on one day, and a new app
-    that has one week only.
+    They show every state except ``pending``, a drop in the newest week (of search, and of new visitors who come back),
+    a drop that began on one day (of articles), and a new app that has one week only.
     """
     newest = newest_wanted(Week, now, FETCH.ready_after)
     began = newest_wanted(Day, now, FETCH.ready_after).before(3)
+    travel = Audience(48_000, drops_in=newest, drops_through=SEARCH, retention_drops_in=newest.before())
+    books = Audience(960, drops_from=began, drops_through=ARTICLES)
     every = tuple(REPORTS.values())
     unnumbered = (
         DemoApp("Corner Bakery", SimulatedApp("", "", Audience(12_400)), every),
-        DemoApp("Travel Buddy", SimulatedApp("", "", Audience(48_000, drops_in=newest)), every),
-        DemoApp("Second-hand Books", SimulatedApp("", "", Audience(960, drops_from=began), stragglers=0.2), every),
+        DemoApp("Travel Buddy", SimulatedApp("", "", travel), every),
+        DemoApp("Second-hand Books", SimulatedApp("", "", books, stragglers=0.2), every),
         DemoApp("Tea House (new)", SimulatedApp("", "", Audience(310), launched=newest)),
         DemoApp("Night Market", SimulatedApp("", "", Audience(7_300), published_after=8 * DAY)),
         DemoApp(
