@@ -8,6 +8,7 @@ NO_DURATION = (
     "is not a duration; use whole numbers with the units y, w, d, h, m, s, ms, largest first, "
     "such as 90s, 15m, 1h30m or 1d"
 )
+NO_REPORT = "unknown report; valid reports: weekly, daily, monthly, weekly_retention, daily_sources, daily_summary"
 NO_RATIO = "must be a number from 0 (no alert) to 1, such as 0.7"
 
 BAD_VALUES = (
@@ -15,9 +16,9 @@ BAD_VALUES = (
     bad(
         "reports that do not exist",
         "reports: [weekly, hourly, {M}]\napps: [{appid: wx0123456789abcdef, secret: x, reports: [daly]}]\n",
-        "config.yaml:1: reports: unknown report; valid reports: weekly, daily, monthly",
-        "config.yaml:1: reports: unknown report; valid reports: weekly, daily, monthly",
-        "config.yaml:2: apps[0].reports: unknown report; valid reports: weekly, daily, monthly",
+        f"config.yaml:1: reports: {NO_REPORT}",
+        f"config.yaml:1: reports: {NO_REPORT}",
+        f"config.yaml:2: apps[0].reports: {NO_REPORT}",
     ),
     bad(
         "reports given twice, none, or not as a list",
@@ -54,7 +55,8 @@ BAD_VALUES = (
         "- {appid: wx0123456789abcde0, secret: x, alerts: {visitors_min_ratio: 0.5}}\n",
         "config.yaml:1: defaults: must be a mapping, not text",
         "config.yaml:3: apps[0].alerts: must be a mapping, not text",
-        "config.yaml:4: apps[1].alerts.visitors_min_ratio: unknown option; valid options: weekly, daily",
+        "config.yaml:4: apps[1].alerts.visitors_min_ratio: unknown option; valid options: weekly, daily, "
+        "weekly_retention, daily_summary",
     ),
     # fetch.
     bad(

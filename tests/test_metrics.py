@@ -26,15 +26,21 @@ from statuses import (
     DAY,
     EVERY,
     FULL,
+    GONE_SOURCE,
     HOSTILE,
     LABEL,
+    LIVE,
     MONTH,
     NEW,
+    UNKNOWN_SOURCE,
     W1,
     W2,
+    cohort,
+    distribution,
     figures,
     history,
     samples,
+    sharing,
     stored,
     whole_history,
     with_report,
@@ -50,6 +56,7 @@ from exporter.periods import Day, Week
 from exporter.reports import (
     DAILY,
     MONTHLY,
+    PREFIX,
     REPORTS,
     WEEKLY,
     AlertThreshold,
@@ -68,6 +75,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from prometheus_client.core import Metric
+
+    from exporter.periods import Period
 
 
 def meters(*, up: bool = True, process: bool = True) -> Meters:
@@ -128,8 +137,7 @@ def expected_days() -> dict[tuple[str, ...], float]:
         return median([of[n, place] for n in same if not irregular(n)][:4])
 
     def irregular(back: int) -> bool:
-        known = DAY.before(back).first
-        return known in chinese_calendar.holidays or known in chinese_calendar.workdays
+        return is_irregular(DAY.before(back))
 
     ordinary = [n for n in range(60) if not irregular(n)]
     for place, field in enumerate(DAILY.fields):
@@ -165,6 +173,77 @@ def expected_months() -> dict[tuple[str, ...], float]:
     return expected
 
 
+def expected_cohorts() -> dict[tuple[str, ...], float]:
+    """Return the samples of retention: the newest cohort of each number of weeks later, and the one before it."""
+    expected: dict[tuple[str, ...], float] = {}
+    for later in (1, 2, 3, 4):
+        newest = W2.before(later)
+        labels = ("wx3", newest.label, str(later))
+        for prefix, week in (("weekly", newest), ("previous_week", newest.before())):
+            for name, field, place in (("visitors", "visit_uv", 2), ("new_visitors", "visit_uv_new", 3)):
+                expected[f"{prefix}_retained_{name}", *labels] = cohort(week)[field][later]
+                expected[f"{prefix}_cohort_{name}", *labels] = figures(week)[place]
+    return expected
+
+
+SOURCES = {2: "search", 10: "other", 18: "official_account_article", UNKNOWN_SOURCE: "key_63"}
+"""The entrances that the app had in the 28 days to the live day."""
+SOURCES_OF_WEEK = SOURCES | {GONE_SOURCE: "nearby"}
+"""Those of the 28 days to the end of the newest week."""
+STAYS = dict(enumerate(("0-2s", "3-5s", "6-10s", "11-20s", "21-30s", "31-50s", "51-100s", ">100s"), 1))
+DEPTHS = dict(enumerate(("1", "2", "3", "4", "5", "6-10", ">10"), 1))
+
+
+def expected_parts() -> dict[tuple[str, ...], float]:
+    """Return the samples of entrances, stay and depth. A known part that WeChat left out is 0."""
+
+    def of(day: Period, field: str, key: int) -> float:
+        return distribution(day)[field].get(key, 0)
+
+    parts = (
+        ("daily_source_sessions", "access_source_session_cnt", SOURCES),
+        ("daily_source_visitors", "access_source_visit_uv", SOURCES),
+        ("daily_stay_sessions", "access_staytime_info", STAYS),
+        ("daily_depth_sessions", "access_depth_info", DEPTHS),
+    )
+    expected: dict[tuple[str, ...], float] = {
+        (metric, "wx3", DAY.label, name): of(DAY, field, key)
+        for metric, field, names in parts
+        for key, name in names.items()
+    }
+    field = "access_source_session_cnt"
+    ordinary = [DAY.before(n) for n in range(3)]
+    for prefix, week in (("weekly", W2), ("previous_week", W1)):
+        for key, name in SOURCES_OF_WEEK.items():
+            days = [Day.of(day) for day in week.days]
+            expected[f"{prefix}_source_sessions", "wx3", W2.label, name] = sum(of(day, field, key) for day in days)
+    for key, name in SOURCES.items():
+        recent, typical = 0.0, 0.0
+        for day in ordinary:
+            same = [day.before(7 * n) for n in range(1, 9)]
+            known = [of(each, field, key) for each in same if not is_irregular(each)]
+            recent, typical = recent + of(day, field, key), typical + median(known[:4])
+        expected["recent_source_sessions", "wx3", DAY.label, "3", name] = recent
+        expected["typical_recent_source_sessions", "wx3", DAY.label, "3", name] = typical
+    return expected
+
+
+def expected_shares() -> dict[tuple[str, ...], float]:
+    day = ("wx3", DAY.label)
+    expected: dict[tuple[str, ...], float] = {("daily_total_visitors", *day): sharing(DAY)[2]}
+    same = [DAY.before(7 * n) for n in range(1, 9) if not is_irregular(DAY.before(7 * n))]
+    for place, name in enumerate(("shares", "sharers")):
+        expected[f"daily_{name}", *day] = sharing(DAY)[place]
+        expected[f"same_weekday_{name}", *day] = sharing(DAY.before(7))[place]
+        expected[f"typical_weekday_{name}", *day] = median(sharing(each)[place] for each in same[:4])
+    return expected
+
+
+def is_irregular(day: Period) -> bool:
+    """Return whether a day is a public holiday or a make-up working day, by the schedule itself."""
+    return day.first in chinese_calendar.holidays or day.first in chinese_calendar.workdays
+
+
 def expected_weeks() -> dict[tuple[str, ...], float]:
     """The weeks of National Day (28 September and 5 October 2026) and of Mid-Autumn (21 September) are not ordinary."""
     ordinary = [W2.before(n) for n in range(1, 9) if W2.before(n).first not in HOLIDAY_WEEKS]
@@ -188,27 +267,29 @@ def expected_weeks() -> dict[tuple[str, ...], float]:
 HOLIDAY_WEEKS = {date(2026, 9, 21), date(2026, 9, 28), date(2026, 10, 5)}
 
 STATES = {
-    "period_end_timestamp_seconds": (W2.end, DAY.end, MONTH.end),
-    "period_first_seen_timestamp_seconds": (100.5,) * 3,
-    "up": (1,) * 3,
-    "last_success_timestamp_seconds": (4.0,) * 3,
-    "next_fetch_timestamp_seconds": (9.0,) * 3,
-    "fetches_total": (1, 2, 3),
-    "fetch_failures_total": (0,) * 3,
-    "revisions_total": (0,) * 3,
-    "alert_visitors_min_ratio": (0.7, 0.65, None),
-    "alert_new_visitors_min_ratio": (0.7, 0.65, None),
-    "alert_sessions_min_ratio": (0.7, 0.25, None),
-    "alert_visits_min_ratio": (0.7, 0.65, None),
-    "alert_stay_per_visitor_min_ratio": (0.7, None, None),
-    "alert_visit_depth_min_ratio": (0.7, None, None),
+    "period_end_timestamp_seconds": (W2.end, DAY.end, MONTH.end, W1.end, DAY.end, DAY.end),
+    "period_first_seen_timestamp_seconds": (100.5,) * 6,
+    "up": (1,) * 6,
+    "last_success_timestamp_seconds": (4.0,) * 6,
+    "next_fetch_timestamp_seconds": (9.0,) * 6,
+    "fetches_total": (1, 2, 3, 4, 5, 6),
+    "fetch_failures_total": (0,) * 6,
+    "revisions_total": (0,) * 6,
+    "alert_visitors_min_ratio": (0.7, 0.65, None, None, None, None),
+    "alert_new_visitors_min_ratio": (0.7, 0.65, None, 0.7, None, None),
+    "alert_sessions_min_ratio": (0.7, 0.25, None, None, None, None),
+    "alert_visits_min_ratio": (0.7, 0.65, None, None, None, None),
+    "alert_stay_per_visitor_min_ratio": (0.7, None, None, None, None, None),
+    "alert_visit_depth_min_ratio": (0.7, None, None, None, None, None),
+    "alert_shares_min_ratio": (None, None, None, None, None, 0.0),
 }
-"""Of the weekly, the daily and the monthly report."""
+"""Of each report, in the order of the catalogue."""
 
 
 def test_all_reports_are_exposed_exactly() -> None:
     found = samples(EVERY, reports=ALL)
     expected = expected_weeks() | expected_days() | expected_months()
+    expected |= expected_cohorts() | expected_parts() | expected_shares()
     expected["app_info", "wx3", "Everything"] = 1
     for name, values in STATES.items():
         expected |= {
@@ -217,7 +298,7 @@ def test_all_reports_are_exposed_exactly() -> None:
     expected |= {("fetch_state", "wx3", report, "ok"): 1 for report in REPORTS}
     assert found.keys() == expected.keys()
     assert {key: (value, expected[key]) for key, value in found.items() if value != pytest.approx(expected[key])} == {}
-    assert len(found) > 130
+    assert len(found) > 240
 
 
 def test_labels_of_each_report() -> None:
@@ -231,6 +312,13 @@ def test_labels_of_each_report() -> None:
     assert labels["recent_visits"] == labels["typical_recent_visits"] == ("appid", "day", "days")
     assert labels["daily_visits_noise_ratio"] == ("appid", "day")
     assert labels["year_ago_month_sessions"] == ("appid", "month")
+    assert labels["weekly_retained_visitors"] == labels["previous_week_cohort_visitors"]
+    assert labels["weekly_retained_visitors"] == ("appid", "week", "weeks_later")
+    assert labels["weekly_source_sessions"] == labels["previous_week_source_sessions"] == ("appid", "week", "source")
+    assert labels["recent_source_sessions"] == ("appid", "day", "days", "source")
+    assert labels["daily_stay_sessions"] == ("appid", "day", "stay")
+    assert labels["daily_depth_sessions"] == ("appid", "day", "pages")
+    assert labels["daily_sharers"] == ("appid", "day")
     assert labels["period_end_timestamp_seconds"] == ("appid", "report")
 
 
@@ -410,7 +498,7 @@ class Everything:
 
 def test_shards_give_the_bytes_of_prometheus_client() -> None:
     renderer = Renderer()
-    fleet = [replace(status, appid=f"wx{n}") for n in range(130) for status in (FULL, NEW, HOSTILE)]
+    fleet = [replace(status, appid=f"{status.appid}{n}") for n in range(130) for status in (FULL, NEW, HOSTILE)]
     revised = [*fleet[:250], replace(FULL, appid="wx-revised", name="Other"), *fleet[251:]]
     for statuses in (fleet, revised, revised[:-150], [*revised[:50], EVERY], [], fleet):
         page = renderer.render(statuses)
@@ -484,21 +572,25 @@ def test_promtool_accepts_the_exposition(promtool: str) -> None:
 @pytest.mark.parametrize("report", ALL, ids=REPORTS)
 def test_help_names_the_field_of_wechat_and_is_a_sentence(report: Report) -> None:
     infos = {info.name: info for info in of_report(report)}
-    for field in report.fields:
+    kinds = {derived.period.NAME for derived in report.derived if derived.period}
+    for field in report.plain_fields:
         names = [report.metric(field)]
         names += [report.comparison_metric(each, field) for each in report.comparisons if each.applies_to(field)]
         assert [name for name in names if f"({field.wechat})." not in infos[name].help] == []
+    for derived in report.derived:
+        names = [(f"{PREFIX}{derived.metric.format(field.metric)}", field) for field in report.fields]
+        assert [name for name, field in names if name in infos and f"({field.wechat})." not in infos[name].help] == []
     for info in infos.values():
         assert info.help[0].isupper()
         assert info.help.endswith(".")
-        assert info.labels[:2] == ("appid", report.period.NAME)
+        assert info.labels[:2] in {("appid", report.period.NAME), *(("appid", kind) for kind in kinds)}
 
 
 # --- a report that is registered at run time ---------------------------------------------------------
 
-SHARES = Field("share_pv", "shares", "Shares", "Shares", Unit.COUNT)
-SHARERS = Field("share_uv", "sharers", "Sharers", "Sharers, deduplicated", Unit.COUNT)
-RESPONSE = Field("share_seconds", "response_seconds", "Response", "Average time until a share is opened", Unit.SECONDS)
+GIFTS = Field("gift_pv", "gifts", "Gifts", "Gifts", Unit.COUNT)
+GIVERS = Field("gift_uv", "givers", "Givers", "Givers, deduplicated", Unit.COUNT)
+RESPONSE = Field("gift_seconds", "response_seconds", "Response", "Average time until a gift is opened", Unit.SECONDS)
 NOON = DAY.after().start + 12 * 3600
 
 
@@ -507,13 +599,13 @@ def made_up() -> Iterator[Report]:
     """Yield a report that the exporter does not have: three fields, none of them primary, and one comparison."""
     report = Report(
         name="made_up",
-        title="Shares",
+        title="Gifts",
         api="analysis.getMadeUp",
         path="/datacube/getmadeup",
         period=Day,
-        fields=(SHARES, SHARERS, RESPONSE),
+        fields=(GIFTS, GIVERS, RESPONSE),
         comparisons=(Comparison("day_before", "one day earlier", earlier(1)),),
-        alert_thresholds=(AlertThreshold(SHARERS, 0.4),),
+        alert_thresholds=(AlertThreshold(GIVERS, 0.4),),
         lookback=1,
     )
     register(report)
@@ -526,7 +618,7 @@ def test_a_registered_report_is_exposed_from_fetch_to_page(made_up: Report, prom
     simulated = SimulatedApp("wx1", "secret-of-the-made-up-app")
     with served_simulator([simulated], lambda: NOON) as (wechat, url):
         for day, row in ((DAY, (30, 20, 1.5)), (DAY.before(), (60, 0, 0.5))):
-            fields = dict(zip(("share_pv", "share_uv", "share_seconds"), row, strict=True))
+            fields = dict(zip(("gift_pv", "gift_uv", "gift_seconds"), row, strict=True))
             wechat.publish("wx1", {**wechat.row("wx1", day), **fields})
         with wired([simulated], url, lambda: NOON, reports=(DAILY, made_up), history_weeks=2) as engine:
             engine.poller.drain()
@@ -535,17 +627,17 @@ def test_a_registered_report_is_exposed_from_fetch_to_page(made_up: Report, prom
     assert {
         key: value for key, value in found.items() if key[0].startswith(("made_up_", "day_before_", "day_end"))
     } == {
-        ("made_up_shares", *labels): 30,
-        ("made_up_sharers", *labels): 20,
+        ("made_up_gifts", *labels): 30,
+        ("made_up_givers", *labels): 20,
         ("made_up_response_seconds", *labels): 1.5,
-        ("day_before_shares", *labels): 60,
-        ("day_before_sharers", *labels): 0,
+        ("day_before_gifts", *labels): 60,
+        ("day_before_givers", *labels): 0,
         ("day_before_response_seconds", *labels): 0.5,
         ("day_end_timestamp_seconds", *labels): DAY.end,
     }
     assert found["up", "wx1", "made_up"] == found["fetch_state", "wx1", "made_up", "ok"] == 1
     assert found["period_end_timestamp_seconds", "wx1", "made_up"] == DAY.end
-    assert found["alert_sharers_min_ratio", "wx1", "made_up"] == 0.4
+    assert found["alert_givers_min_ratio", "wx1", "made_up"] == 0.4
     assert found["fetches_total", "wx1", "made_up"] == 2
     with served(statuses, clock=lambda: NOON) as address:
         scraped = requests.get(f"{address}/metrics", timeout=5).text
@@ -555,10 +647,10 @@ def test_a_registered_report_is_exposed_from_fetch_to_page(made_up: Report, prom
     assert found.items() >= samples_of(scraped).items()
     check_metrics(promtool, scraped.encode())
     assert facts["day"] == DAY.label
-    assert facts["figures"] == {"shares": 30, "sharers": 20, "response_seconds": 1.5}
-    assert facts["comparison"] == {"day_before": {"shares": 60, "sharers": 0, "response_seconds": 0.5}}
+    assert facts["figures"] == {"gifts": 30, "givers": 20, "response_seconds": 1.5}
+    assert facts["comparison"] == {"day_before": {"gifts": 60, "givers": 0, "response_seconds": 0.5}}
     assert (facts["derived"], facts["calendar"], facts["history"]) == ({}, {}, {})
-    assert '<a href="?report=made_up" aria-current="page">Shares</a>' in page
+    assert '<a href="?report=made_up" aria-current="page">Gifts</a>' in page
     assert "each with its change against one day earlier." in page
     assert "<td>30<small>−50.0%</small></td>" in page
     assert "<td>1.5 s" in page
@@ -567,7 +659,7 @@ def test_a_registered_report_is_exposed_from_fetch_to_page(made_up: Report, prom
 
 
 def test_unregistered_report_is_not_exposed() -> None:
-    assert list(REPORTS) == ["weekly", "daily", "monthly"]
+    assert list(REPORTS) == list(LIVE)
     assert "made_up" not in compose(Renderer().render([EVERY]), meters().registry, Format.TEXT, gzip=False).decode()
 
 
@@ -587,9 +679,11 @@ def test_promtool_accepts_the_exposition_of_the_demo(promtool: str) -> None:
     server.stop()
     check_metrics(promtool, body)
     found = samples_of(body.decode())
-    every = {role.app.appid for role in roles if len(role.reports) == 3}
+    every = {role.app.appid for role in roles if len(role.reports) == len(REPORTS)}
     assert len(every) == 3
-    for name in ("monthly_visitors", "daily_visitors", "recent_visitors", "typical_weekday_visitors"):
+    for name in ("monthly_visitors", "recent_visitors", "typical_weekday_visitors", "daily_shares"):
+        assert {key[1] for key in found if key[0] == name} == every
+    for name in ("previous_week_retained_new_visitors", "previous_week_source_sessions", "daily_depth_sessions"):
         assert {key[1] for key in found if key[0] == name} == every
     assert {key[1] for key in found if key[0] == "weekly_visitors"} > every
     assert {key[3] for key in found if key[0] == "fetch_state"} == set(State) - {State.PENDING}

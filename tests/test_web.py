@@ -18,6 +18,7 @@ from statuses import EVERY, FULL, NEW
 from exporter.guard import Guard
 from exporter.httpd import Request, Server
 from exporter.metrics import Format
+from exporter.reports import REPORTS
 from exporter.web import PageContext, Pages, Site
 from exporter.web.negotiation import accepts_gzip, preferred_format
 
@@ -215,7 +216,8 @@ def test_unknown_report_is_answered_with_the_known_ones(url: str, pages: Pages) 
     pages.render()
     for query in ("yearly", "DAILY", "%3Cscript%3E", "weekly%00"):
         response = requests.get(f"{url}/?report={query}", timeout=5)
-        assert (response.status_code, response.text) == (404, "unknown report, use one of: weekly, daily, monthly\n")
+        expected = f"unknown report, use one of: {', '.join(REPORTS)}\n"
+        assert (response.status_code, response.text) == (404, expected)
 
 
 @pytest.mark.parametrize(
