@@ -28,7 +28,7 @@ VIEWS = {
     "light, 360 px": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}},
     "dark, 360 px": {"color_scheme": "dark", "viewport": {"width": 360, "height": 740}},
 }
-DEMO = ("/", "/?report=daily", "/docs/", "/docs/alerts")
+DEMO = ("/", "/?report=daily", "/?report=weekly_retention", "/?report=daily_sources", "/docs/", "/docs/alerts")
 PAGES = (*DEMO, "a broken configuration")
 
 

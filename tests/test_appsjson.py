@@ -19,9 +19,13 @@ from statuses import (
     LIVE,
     MONTH,
     NEW,
+    UNKNOWN_SOURCE,
     W1,
     W2,
+    cohort,
+    distribution,
     figures,
+    filled,
     history,
     samples,
     stored,
@@ -31,7 +35,7 @@ from statuses import (
 from exporter import __version__
 from exporter.apps import AppStatus, LastResult, State
 from exporter.metrics import catalogue
-from exporter.reports import DAILY, MONTHLY, PREFIX, REPORTS, WEEKLY
+from exporter.reports import DAILY, PREFIX, REPORTS, WEEKLY
 from exporter.web import Issue, PageContext
 from exporter.web.appsjson import AppsJson
 from exporter.web.documents import CachedDocument
@@ -118,39 +122,53 @@ def test_each_field_of_a_report_is_documented(name: str, report: str) -> None:
     facts, table = APPS[name]["reports"][report], documented_report(REPORTS[report])
     assert list(facts) == list(table)
     assert [field for field, kind in table.items() if not fits(facts[field], kind)] == []
-    assert len(SHOWN) == 7
+    assert len(SHOWN) == 4 + len(REPORTS)
 
 
 @pytest.mark.parametrize(("name", "report"), SHOWN)
 def test_each_figure_is_documented_as_in_the_catalogue(name: str, report: str) -> None:
     facts, entry = APPS[name]["reports"][report], REPORTS[report]
-    assert list(facts["figures"]) == list(documented("figures"))
+    assert list(facts["figures"]) == [field.metric for field in entry.plain_fields]
+    assert facts["figures"].keys() <= documented("figures").keys()
     compared = {comparison.name: comparison for comparison in entry.comparisons}
     assert list(facts["comparison"]) == list(compared)
     for comparison, values in facts["comparison"].items():
-        assert list(values) == [field.metric for field in entry.fields if compared[comparison].applies_to(field)]
-    derived = [each.metric.format(field.metric) for each in entry.derived for field in entry.fields[:4]]
+        assert list(values) == [field.metric for field in entry.plain_fields if compared[comparison].applies_to(field)]
+    derived = [
+        each.metric.format(field.metric)
+        for each in entry.derived
+        for field in entry.fields
+        if field.wechat in each.fields
+    ]
     assert sorted(facts["derived"]) == sorted(derived)
     assert list(facts["calendar"]) == [fact.metric for fact in entry.calendar]
-    assert list(facts["history"]) == ["visitors"]
-    numbers = [*facts["figures"].values(), *facts["calendar"].values(), *facts["history"]["visitors"]]
+    assert list(facts["history"]) == ([entry.primary_field.metric] if entry.primary_field else [])
+    numbers = [*facts["figures"].values(), *facts["calendar"].values()]
+    numbers += [value for values in facts["history"].values() for value in values]
     numbers += [value for values in facts["comparison"].values() for value in values.values()]
     assert all(fits(value, "number or null") for value in numbers)
 
 
 def test_tables_of_the_document_are_those_of_the_catalogue() -> None:
     reports = REPORTS.values()
-    assert documented("figures") == {field.metric: (field.unit.value, field.meaning) for field in WEEKLY.fields}
-    assert WEEKLY.fields == DAILY.fields == MONTHLY.fields
+    plain = {field.metric: (field.unit.value, field.meaning) for each in reports for field in each.plain_fields}
+    assert documented("figures") == plain
     assert [row[:2] for row in rows("periods")] == [[each.name, each.period.NAME] for each in reports]
     assert [re.findall(r"[\d-]{6,}", row[2]) for row in rows("periods")] == [[LIVE[name].label] for name in REPORTS]
     assert rows("comparisons") == [
         [each.name, comparison.name, comparison.description] for each in reports for comparison in each.comparisons
     ]
-    assert [[name, labels.replace("`", ""), meaning] for name, labels, meaning in rows("derived")] == [
-        [each.metric.format("<figure>"), ", ".join(("day", *each.labels)), each.description] for each in DAILY.derived
+    assert [[cell.replace("`", "") for cell in row] for row in rows("derived")] == [
+        [
+            report.name,
+            each.metric.format("<figure>"),
+            ", ".join(field.metric for field in report.fields if field.wechat in each.fields),
+            ", ".join(((each.period or report.period).NAME, *each.labels)),
+            each.description,
+        ]
+        for report in reports
+        for each in report.derived
     ]
-    assert all(not each.derived for each in (WEEKLY, MONTHLY))
     assert rows("calendar") == [
         [each.name, fact.metric, fact.help.partition(";")[0]] for each in reports for fact in each.calendar
     ]
@@ -168,14 +186,13 @@ def test_names_are_those_of_metrics_and_labels() -> None:
         assert set(documented_report(report)) <= known | labels | ours | {"history"}
     for facts in APPS["every"]["reports"].values():
         assert {*facts["derived"], *facts["calendar"]} <= known
-        assert {f"{name}_visitors" for name in facts["comparison"]} <= known
+        assert {f"{name}_{field}" for name, values in facts["comparison"].items() for field in values} <= known
 
 
 def test_every_state_is_documented_and_counted_by_report() -> None:
     assert EVERYTHING["states"] == {
         "weekly": {**dict.fromkeys(State, 0), "ok": 3, "pending": 1, "refused": 1},
-        "daily": {**dict.fromkeys(State, 0), "ok": 1},
-        "monthly": {**dict.fromkeys(State, 0), "ok": 1},
+        **{name: {**dict.fromkeys(State, 0), "ok": 1} for name in REPORTS if name != "weekly"},
     }
     assert all(list(states) == [state.value for state in State] for states in EVERYTHING["states"].values())
     assert answer(FULL)["states"].keys() == {"weekly"}
@@ -218,7 +235,7 @@ def test_app_has_its_state_error_and_figures() -> None:
                         "stay_per_session_seconds": None,
                         "visit_depth_pages": 0,
                     },
-                    "typical_week": dict.fromkeys(documented("figures")),
+                    "typical_week": dict.fromkeys(field.metric for field in WEEKLY.fields),
                     "lowest_week": dict.fromkeys(counts),
                 },
                 "derived": {},
@@ -236,7 +253,7 @@ def test_figures_are_those_of_the_metrics(report: str) -> None:
     """Every figure, comparison, derived figure and calendar fact has the value of the metric of the same name."""
     facts, entry = APPS["every"]["reports"][report], REPORTS[report]
     labels = ("wx3", LIVE[report].label)
-    found = {(f"{report}_{name}", *labels): value for name, value in facts["figures"].items()}
+    found = {(f"{entry.prefix or report}_{name}", *labels): value for name, value in facts["figures"].items()}
     for comparison, values in facts["comparison"].items():
         found |= {(f"{comparison}_{name}", *labels): value for name, value in values.items() if value is not None}
     for name, listed in facts["derived"].items():
@@ -244,9 +261,11 @@ def test_figures_are_those_of_the_metrics(report: str) -> None:
         assert listed
         assert all(list(each)[-1] == "value" for each in listed)
     found |= {(name, *labels): value for name, value in facts["calendar"].items()}
-    found[f"{entry.period.NAME}_end_timestamp_seconds", *labels] = facts["period_end_timestamp_seconds"]
+    if entry.has_end_metric:
+        found[f"{entry.period.NAME}_end_timestamp_seconds", *labels] = facts["period_end_timestamp_seconds"]
     exposed = samples(EVERY, reports=[entry])
-    assert found == {key: value for key, value in exposed.items() if key[2] == labels[1]}
+    of_state = {info.name.removeprefix(PREFIX) for info in catalogue.OF_APPS}
+    assert found == {key: value for key, value in exposed.items() if key[0] not in of_state}
     for name in ("up", "next_fetch_timestamp_seconds", "period_first_seen_timestamp_seconds"):
         assert facts[name] == exposed[name, "wx3", report]
 
@@ -259,10 +278,41 @@ def test_derived_figures_have_the_labels_of_the_metrics() -> None:
     assert derived["recent_visitors"][0]["value"] == figures(DAY)[2] + figures(DAY.before())[2]
 
 
-@pytest.mark.parametrize(("report", "length"), [("weekly", 26), ("daily", 56), ("monthly", 13)])
-def test_the_history_covers_the_chart_of_the_status_page(report: str, length: int) -> None:
-    values = APPS["every"]["reports"][report]["history"]["visitors"]
-    assert values == [figures(LIVE[report].before(n))[2] for n in reversed(range(length))]
+def test_parts_have_the_labels_of_the_metrics_and_whole_numbers() -> None:
+    """A part that WeChat left out is 0, an entrance that it does not document has its key."""
+    sources = APPS["every"]["reports"]["daily_sources"]["derived"]
+    parts = distribution(DAY)
+    assert sources["daily_source_sessions"] == [
+        {"day": "20261124", "source": name, "value": parts["access_source_session_cnt"].get(key, 0)}
+        for key, name in ((2, "search"), (10, "other"), (18, "official_account_article"), (UNKNOWN_SOURCE, "key_63"))
+    ]
+    assert [each["pages"] for each in sources["daily_depth_sessions"]] == ["1", "2", "3", "4", "5", "6-10", ">10"]
+    assert {tuple(each) for each in sources["previous_week_source_sessions"]} == {("week", "source", "value")}
+    cohorts = APPS["every"]["reports"]["weekly_retention"]["derived"]
+    assert cohorts["weekly_retained_new_visitors"] == [
+        {"week": week.label, "weeks_later": str(later), "value": cohort(week)["visit_uv_new"][later]}
+        for later, week in ((later, W2.before(later)) for later in (1, 2, 3, 4))
+    ]
+    listed = [each for facts in (sources, cohorts) for name in facts for each in facts[name] if "typical" not in name]
+    assert len(listed) > 60
+    assert {type(each["value"]) for each in listed} == {int}
+
+
+HISTORIES = [
+    ("weekly", "visitors", 26),
+    ("daily", "visitors", 56),
+    ("monthly", "visitors", 13),
+    ("daily_sources", "source_sessions", 56),
+    ("daily_summary", "shares", 56),
+]
+
+
+@pytest.mark.parametrize(("report", "name", "length"), HISTORIES)
+def test_the_history_covers_the_chart_of_the_status_page(report: str, name: str, length: int) -> None:
+    (place,) = (place for place, field in enumerate(REPORTS[report].fields) if field.metric == name)
+    days = [LIVE[report].before(n) for n in reversed(range(length))]
+    expected = [filled(REPORTS[report], day).reading.values[place] for day in days]
+    assert APPS["every"]["reports"][report]["history"] == {name: expected}
 
 
 def test_app_never_fetched_has_a_state_and_no_figures() -> None:

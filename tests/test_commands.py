@@ -10,6 +10,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from socket import create_server
+from typing import Any
 
 import pytest
 from harness import COMMAND, command, running, samples_of, served
@@ -18,6 +19,7 @@ from exporter import __version__
 from exporter.apps import State
 from exporter.cli.flags import COMMANDS, SYSTEMD_UNITS, Options, parse
 from exporter.periods import Week, newest_wanted
+from exporter.reports import DAILY_SOURCES, REPORTS, WEEKLY_RETENTION
 from exporter.wechat.access.sources import STABLE_TOKEN
 from exporter.wechat.simulator import KINDS, InjectedFault, SimulatedApp
 
@@ -25,9 +27,16 @@ GOOD = SimulatedApp("wx00000000000000a0", "secret-of-the-good-app")
 HOUR = 3600.0
 
 
-def configured(folder: Path, base_url: str, *apps: SimulatedApp, **fetch: object) -> None:
+def configured(
+    folder: Path, base_url: str, *apps: SimulatedApp, reports: tuple[str, ...] = ("weekly",), **fetch: object
+) -> None:
     entries = [{"appid": app.appid, "name": f"App {n}", "secret": app.secret} for n, app in enumerate(apps)]
-    main = {"fetch": {"timeout": "1s", **fetch}, "api": {"base_url": base_url}, "apps": entries}
+    main = {
+        "reports": reports,
+        "fetch": {"timeout": "1s", **fetch},
+        "api": {"base_url": base_url},
+        "apps": entries,
+    }
     (folder / "config.yaml").write_text(json.dumps(main))
     (folder / "config.yaml").chmod(0o600)
 
@@ -253,9 +262,7 @@ def test_check_live_fetches_each_app_and_says_what_to_do(tmp_path: Path) -> None
 def test_check_live_requests_a_refused_token_once(tmp_path: Path) -> None:
     refused = replace(GOOD, faults=(InjectedFault("40164", STABLE_TOKEN),))
     with served([refused]) as (wechat, base_url):
-        configured(tmp_path, base_url, refused)
-        main = json.loads((tmp_path / "config.yaml").read_text())
-        (tmp_path / "config.yaml").write_text(json.dumps({**main, "reports": ["weekly", "daily", "monthly"]}))
+        configured(tmp_path, base_url, refused, reports=tuple(REPORTS))
         result = command(tmp_path, "check", "--live")
         assert [call.endpoint for call in wechat.calls] == [STABLE_TOKEN]
     (line, last) = result.stdout.splitlines()
@@ -269,6 +276,40 @@ def test_check_live_succeeds_when_every_app_does(tmp_path: Path) -> None:
         result = command(tmp_path, "check", "--live")
     assert result.stdout.splitlines()[-1] == "SUCCESS: 1 apps"
     assert result.returncode == 0
+
+
+def test_check_live_prints_totals_and_number_of_parts(tmp_path: Path) -> None:
+    """Of a cohort: its size, and how many came back in each later week that is known."""
+    early = replace(GOOD, appid="wx00000000000000b1", faults=(InjectedFault("no_later_keys", WEEKLY_RETENTION.name),))
+    with served([GOOD, early]) as (wechat, base_url):
+        configured(tmp_path, base_url, GOOD, early, reports=tuple(REPORTS))
+        result = command(tmp_path, "check", "--live")
+        now = wechat.now()
+        week, day = (report.newest_wanted(now, 36_000) for report in (WEEKLY_RETENTION, DAILY_SOURCES))
+        cohort: Any = wechat.content(GOOD.appid, WEEKLY_RETENTION, week)
+        sources: Any = wechat.content(GOOD.appid, DAILY_SOURCES, day)
+    lines = {line.split(": ")[1]: line for line in result.stdout.splitlines() if line.startswith(GOOD.appid)}
+    assert list(lines) == list(REPORTS)
+    sizes = {name: [entry["value"] for entry in cohort[name]][:2] for name in ("visit_uv", "visit_uv_new")}
+    came_back = ", ".join(f"{name} {size} ({back} of them 1 week later)" for name, (size, back) in sizes.items())
+    assert lines["weekly_retention"].endswith(f": weekly_retention: ok: week {week.label}: {came_back}")
+    parts = {entry["index"]: [item["value"] for item in entry["item_list"]] for entry in sources["list"]}
+    labels = ("source", "source", "stay", "pages")
+    totals = [
+        f"{field.wechat} {sum(parts[field.wechat])} in {len(parts[field.wechat])} parts"
+        for field in DAILY_SOURCES.fields
+    ]
+    shown = ", ".join(f"{total} ({label})" for total, label in zip(totals, labels, strict=True))
+    assert lines["daily_sources"].endswith(f": daily_sources: ok: day {day.label}: {shown}")
+    assert re.search(
+        r": daily_summary: ok: day \d{8}: share_pv \d+, share_uv \d+, visit_total \d+$", lines["daily_summary"]
+    )
+    (missing,) = re.findall(rf"^{early.appid} .*: weekly_retention: (.*)", result.stdout, re.MULTILINE)
+    assert missing == (
+        f"ok, but week {week.label} is not published yet: WeChat does not say (yet) how many visitors of week"
+        f" {week.label} came back 1 week later"
+    )
+    assert (result.stdout.splitlines()[-1], result.returncode) == ("SUCCESS: 2 apps", 0)
 
 
 def test_check_live_can_be_interrupted(tmp_path: Path) -> None:

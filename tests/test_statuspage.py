@@ -12,12 +12,37 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
-from statuses import DAY, EVERY, FULL, HOSTILE, MONTH, NEW, W2, figures, history, stored, with_report
+from statuses import (
+    DAY,
+    EVERY,
+    FULL,
+    HOSTILE,
+    LIVE,
+    MONTH,
+    NEW,
+    W1,
+    W2,
+    figures,
+    filled,
+    history,
+    stored,
+    with_report,
+)
 
 from exporter import __version__, demo
 from exporter.apps import SEVERITY, AppStatus, Counters, LastResult, ReportStatus, State
 from exporter.periods import Week
-from exporter.reports import DAILY, MONTHLY, REPORTS, WEEKLY, History, Thresholds
+from exporter.reports import (
+    DAILY,
+    DAILY_SOURCES,
+    DAILY_SUMMARY,
+    MONTHLY,
+    REPORTS,
+    WEEKLY,
+    WEEKLY_RETENTION,
+    History,
+    Thresholds,
+)
 from exporter.runtime.engine import Engine
 from exporter.web import Issue, PageContext
 from exporter.web.documents import CachedDocument
@@ -27,8 +52,7 @@ from exporter.web.statuspage import StatusPage, content_security_policy
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from exporter.periods import Period
-    from exporter.reports import Report
+    from exporter.reports import Report, StoredReading
 
 NOW = W2.end + 2.5 * 86_400
 CONTEXT = PageContext("/metrics", (), NOW)
@@ -304,18 +328,19 @@ def test_history_without_a_known_figure_has_no_chart() -> None:
 
 
 CHARTS = [
-    (WEEKLY, W2, 26, 3, "Visitors, 26 weeks to 16-22 Nov 2026: "),
-    (DAILY, DAY, 56, 1.39, "Visitors, 56 days to Tue 24 Nov 2026: "),
-    (MONTHLY, MONTH, 13, 6, "Visitors, 13 months to October 2026: "),
+    (WEEKLY, 26, 3, "Visitors, 26 weeks to 16-22 Nov 2026: "),
+    (DAILY, 56, 1.39, "Visitors, 56 days to Tue 24 Nov 2026: "),
+    (MONTHLY, 13, 6, "Visitors, 13 months to October 2026: "),
+    (DAILY_SOURCES, 56, 1.39, "Sessions, 56 days to Tue 24 Nov 2026: "),
+    (DAILY_SUMMARY, 56, 1.39, "Shares, 56 days to Tue 24 Nov 2026: "),
 ]
 
 
-@pytest.mark.parametrize(("report", "live", "length", "width", "expected"), CHARTS, ids=REPORTS)
-def test_chart_of_each_report_covers_its_full_width(
-    report: Report, live: Period, length: int, width: float, expected: str
-) -> None:
+@pytest.mark.parametrize(("report", "length", "width", "expected"), CHARTS, ids=[row[0].name for row in CHARTS])
+def test_chart_of_each_report_covers_its_full_width(report: Report, length: int, width: float, expected: str) -> None:
     """More periods than the chart has are not drawn, and columns do not touch each other."""
-    readings = [stored(live.before(n), *figures(live.before(n)), report=report) for n in range(report.lookback + 3)]
+    live = LIVE[report.name]
+    readings = [filled(report, live.before(n)) for n in range(report.lookback + 3)]
     chart = sparkline(history(*readings, report=report))
     assert chart is not None
     places = [float(x) for x in re.findall(r"M([\d.]+) ", chart.earlier + chart.live)]
@@ -326,25 +351,51 @@ def test_chart_of_each_report_covers_its_full_width(
     assert column_width(report) == width < step - 0.05
     page = written(EVERY, report=report)
     assert f"stroke-width: {width}; " in page
-    assert len(CHARTS) == len(REPORTS)
+    assert [row[0] for row in CHARTS] == [each for each in REPORTS.values() if each.primary_field]
 
 
 # --- views -------------------------------------------------------------------------------------------
 
+FIGURES = [field.title for field in WEEKLY.fields]
 HEADS = {
-    "weekly": ["App", "State", "Week", "Visitors, 26 weeks"],
-    "daily": ["App", "State", "Day", "Visitors, 56 days"],
-    "monthly": ["App", "State", "Month", "Visitors, 13 months"],
+    "weekly": ["Week", "Visitors, 26 weeks", *FIGURES],
+    "daily": ["Day", "Visitors, 56 days", *FIGURES],
+    "monthly": ["Month", "Visitors, 13 months", *FIGURES],
+    "weekly_retention": [
+        "Week",
+        "New visitors back after 1 week",
+        *(f"New visitors back after {weeks} weeks" for weeks in (2, 3, 4)),
+        "Visitors back after 1 week",
+        *(f"Visitors back after {weeks} weeks" for weeks in (2, 3, 4)),
+    ],
+    "daily_sources": [
+        "Day",
+        "Sessions, 56 days",
+        *("Sessions", "Sessions of the week", "Largest loss", "Second largest", "Third largest"),
+    ],
+    "daily_summary": ["Day", "Shares, 56 days", "Shares", "Sharers", "Total visitors"],
 }
 CAPTIONS = {
     "weekly": "Figures of complete weeks, Monday to Sunday, each with its change against the previous week.",
     "daily": "Figures of complete days, each with its change against the same weekday of the previous week.",
     "monthly": "Figures of complete months, each with its change against the previous month.",
+    "weekly_retention": (
+        "Visitors of complete weeks, Monday to Sunday, who came back, as a share of the week's visitors, each with its"
+        " change in percentage points (pp) against those of the previous week."
+    ),
+    "daily_sources": (
+        "Sessions of complete days, and the entrances that lost most in the newest complete week, each with its change"
+        " against the previous week."
+    ),
+    "daily_summary": "Figures of complete days, each with its change against the same weekday of the previous week.",
 }
 NEWEST = {
     "weekly": '<time datetime="2026-W47">16-22 Nov 2026</time>',
     "daily": '<time datetime="2026-11-24">Tue 24 Nov 2026</time>',
     "monthly": '<time datetime="2026-10">October 2026</time>',
+    "weekly_retention": '<time datetime="2026-W46">9-15 Nov 2026</time>',
+    "daily_sources": '<time datetime="2026-11-24">Tue 24 Nov 2026</time>',
+    "daily_summary": '<time datetime="2026-11-24">Tue 24 Nov 2026</time>',
 }
 
 
@@ -354,22 +405,24 @@ def test_view_names_its_own_periods(name: str) -> None:
     kind = report.period.NAME
     page = written(EVERY, FULL, report=report)
     heads = re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', page)
-    assert heads == [*HEADS[name], *(field.title for field in report.fields), "Last success", "Next fetch"]
+    assert heads == ["App", "State", *HEADS[name], "Last success", "Next fetch"]
+    (row,) = re.findall(r'<tr>(?:(?!</tr>).)*<th scope="row">Everything.*?</tr>', page, re.DOTALL)
+    assert row.count("<td") == len(heads) - 1
     assert f'title="when the newest finished {kind} last arrived"' in page
     assert f"<caption>{CAPTIONS[name]} All times are Beijing time (UTC+8).</caption>" in page
     assert NEWEST[name] in page
-    assert f"<title>WeChat Mini Programs: {kind}s</title>" in page
+    assert f"<title>WeChat Mini Programs: {report.title.lower()}</title>" in page
     assert f'td:nth-child(3)::before {{ content: "{kind.capitalize()}"; }}' in page
     footer = " ".join(page.partition("<footer>")[2].split())
     assert f"is when the newest finished {kind} last arrived" in footer
-    assert f"an unknown {kind} is a gap" in footer
+    assert (f"an unknown {kind} is a gap" in footer) == bool(report.primary_field)
     others = {each.period.NAME for each in REPORTS.values()} - {kind}
     if name == "weekly":
         assert "below the app's alert threshold (<code>alerts.weekly</code>)" in footer
         assert "against the typical week or the previous week, by" in footer
         assert "weekdays off for a public holiday of mainland China in the live week; weekdays" in footer
     else:
-        assert ("<code>alerts.daily</code>" in footer) == ("bold" in footer) == (name == "daily")
+        assert (f"<code>alerts.{name}</code>" in footer) == ("bold" in footer)
         assert [other for other in others - {"week"} if re.search(rf"\b{other}\b", footer)] == []
     assert ("Notes below a" in footer) == bool(report.calendar)
 
@@ -382,6 +435,9 @@ def test_views_link_to_each_other_weekly_first(name: str) -> None:
         ("weekly", "Weeks"),
         ("daily", "Days"),
         ("monthly", "Months"),
+        ("weekly_retention", "Retention"),
+        ("daily_sources", "Entrances"),
+        ("daily_summary", "Shares"),
     ]
     assert [report for report, current, _ in links if current] == [name]
 
@@ -406,6 +462,92 @@ def test_a_view_shows_figures_and_changes_of_its_report() -> None:
         now, before = figures(live), figures(live.before(back))
         change = f"{now[2] / before[2] - 1:+.1%}".replace("-", "−")
         assert re.search(rf">{now[2]:,}<small[^>]*>{re.escape(change)}</small>", page), report.name
+
+
+# --- reports in parts --------------------------------------------------------------------------------
+
+
+def cells_of(page: str, name: str = "Everything") -> list[str]:
+    """Return the cells of an app beside its name, its markup reduced to ``figure|change|detail``."""
+    (row,) = re.findall(rf'<th scope="row"[^>]*>{name}.*?</tr>', page, re.DOTALL)
+    return [re.sub(r"</?small>", "|", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
+
+
+def with_cohorts(*readings: StoredReading) -> AppStatus:
+    of = replace(EVERY.reports[3], history=history(*readings, report=WEEKLY_RETENTION))
+    return replace(EVERY, reports=(of,))
+
+
+def test_retention_is_a_share_with_its_change_in_points() -> None:
+    sizes = ((800, 200), (500, 100))
+    newest = stored(W1, *sizes[0], report=WEEKLY_RETENTION, parts={"visit_uv": {1: 400}, "visit_uv_new": {1: 30}})
+    before = stored(
+        W1.before(),
+        *sizes[1],
+        report=WEEKLY_RETENTION,
+        parts={"visit_uv": {1: 250, 2: 240}, "visit_uv_new": {1: 25, 2: 0}},
+    )
+    page = written(with_cohorts(newest, before), report=WEEKLY_RETENTION)
+    assert cells_of(page)[2:6] == ["15.0%|−10.0 pp|", "0.0%", "–", "–"]
+    assert cells_of(page)[6:10] == ["50.0%|0.0 pp|", "48.0%", "–", "–"]
+    assert 'title="30 of 200 new visitors of 9-15 Nov 2026"' in page
+    assert 'title="240 of 500 visitors of 2-8 Nov 2026"' in page
+
+
+@pytest.mark.parametrize("size", [None, 0])
+def test_retention_of_a_cohort_without_a_size_is_unknown(size: int | None) -> None:
+    newest = stored(W1, 800, size, report=WEEKLY_RETENTION, parts={"visit_uv": {1: 400}, "visit_uv_new": {1: 30}})
+    page = written(with_cohorts(newest), report=WEEKLY_RETENTION)
+    assert cells_of(page)[2:10] == [*"––––", "50.0%", *"–––"]
+
+
+def with_sources(*days: dict[int, int]) -> AppStatus:
+    """Return an app whose sessions by entrance are these, the newest day first; the newest is a Sunday."""
+    newest = DAY.of(W2.last)
+    readings = (
+        stored(newest.before(n), sum(each.values()), None, None, None, report=DAILY_SOURCES, parts={SOURCE: each})
+        for n, each in enumerate(days)
+        if each
+    )
+    of = replace(EVERY.reports[4], history=history(*readings, report=DAILY_SOURCES))
+    return replace(EVERY, reports=(of,))
+
+
+SOURCE = "access_source_session_cnt"
+CALM = {2: 100, 18: 50, 63: 10, 1: 40}
+
+
+def test_entrances_that_lost_most_are_shown_with_their_share() -> None:
+    """The share is that of all losses: what one entrance gained does not make the others' exceed 100 %."""
+    fallen = {2: 39, 18: 40, 63: 9, 1: 60}
+    page = written(with_sources(*[fallen] * 7, *[CALM] * 7), report=DAILY_SOURCES)
+    assert cells_of(page)[3:8] == [
+        "148",
+        "1,036|−26.0%||16-22 Nov 2026|",
+        "search|−61.0%||85% of the losses|",
+        "official account article|−20.0%||14% of the losses|",
+        "key 63|−10.0%||1% of the losses|",
+    ]
+    assert 'title="273 in 16-22 Nov 2026, 700 in the previous week" data-share="0.305">search' in page
+
+
+def test_an_entrance_that_disappeared_lost_everything() -> None:
+    gone = {key: number for key, number in CALM.items() if key != 1}
+    page = written(with_sources(*[gone] * 7, *[CALM] * 7), report=DAILY_SOURCES)
+    assert cells_of(page)[4:8] == [
+        "1,120|−20.0%||16-22 Nov 2026|",
+        "history list|−100.0%||100% of the losses|",
+        "–",
+        "–",
+    ]
+
+
+def test_losses_need_every_day_of_two_weeks() -> None:
+    """Until the newest week is complete, the one before is compared; with one day unknown, nothing is."""
+    running = written(with_sources(CALM, {}, *[CALM] * 5, *[CALM] * 14), report=DAILY_SOURCES)
+    assert cells_of(running)[4:8] == ["1,400|0.0%||9-15 Nov 2026|", "–", "–", "–"]
+    gap = written(with_sources(*[CALM] * 9, {}, *[CALM] * 4), report=DAILY_SOURCES)
+    assert cells_of(gap)[3:8] == ["200", "–", "–", "–", "–"]
 
 
 @pytest.mark.parametrize(
@@ -465,7 +607,18 @@ def test_each_view_of_the_demo(demo_apps: tuple[AppStatus, ...]) -> None:
             row for row in re.findall(r"<tbody.*?</tbody>", page, re.DOTALL) if any(app in row for app in everything)
         ]
         assert len(shown) == 3
-        assert all(row.count("<svg") == 1 and "%</small>" in row for row in shown)
+        assert all(row.count("<svg") == bool(report.primary_field) for row in shown)
+        assert all(re.search("(%| pp)</small>", row) for row in shown)
         kind = report.period.NAME
-        lengths = {int(number) for number in re.findall(rf"<title>Visitors, (\d+) {kind}s to", "".join(shown))}
-        assert lengths == {{"week": 26, "day": 56, "month": 7}[kind]}
+        if report.primary_field:
+            title = report.primary_field.total_title
+            lengths = {int(number) for number in re.findall(rf"<title>{title}, (\d+) {kind}s to", "".join(shown))}
+            assert lengths == {{"week": 26, "day": 56, "month": 7}[kind]}
+
+
+def test_the_demo_shows_through_which_entrance_an_app_fell(demo_apps: tuple[AppStatus, ...]) -> None:
+    page = written(*demo_apps, report=DAILY_SOURCES)
+    assert cells_of(page, "Travel Buddy")[5].startswith("search|−")
+    assert cells_of(page, "Second-hand Books")[5].startswith("official account article|−")
+    new_visitors = cells_of(written(*demo_apps, report=WEEKLY_RETENTION), "Travel Buddy")[2]
+    assert re.fullmatch(r"1[23]\.\d%\|−1\d\.\d pp\|", new_visitors)

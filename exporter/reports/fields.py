@@ -54,6 +54,7 @@ SOURCE_SESSIONS = Field(
     Unit.COUNT,
     is_primary=True,
     dimension=SOURCE,
+    total="Sessions",
 )
 # Not documented, and so optional; it was in every real response since 2020. A person counts at each entrance.
 SOURCE_VISITORS = Field(

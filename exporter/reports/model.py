@@ -78,12 +78,19 @@ class Field:
     """Whether it is the one figure to show where only one of the report fits."""
     dimension: Dimension | None = None
     """Of a figure in parts, such as sessions by entrance. Its own value is then their sum, or the cohort's size."""
+    total: str = ""
+    """The title of its own value where ``title`` names the parts: ``Sessions``."""
 
     @property
     def camel(self) -> str:
         """WeChat's name in a Cloud Call: ``visitUv``."""
         first, *rest = self.wechat.split("_")
         return first + "".join(word.capitalize() for word in rest)
+
+    @property
+    def total_title(self) -> str:
+        """The title of its own value: of the sum of the parts, or of the cohort."""
+        return self.total or self.title
 
     @property
     def short_name(self) -> str:

@@ -7,7 +7,7 @@ its own: the newest one whose value is known.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -20,6 +20,40 @@ LAST_WEEK: Final = 4
 """The last of the following weeks that WeChat returns."""
 SEARCHED_COHORTS: Final = 2 * LAST_WEEK
 """Cohorts, from the newest, that are searched for a value; an older one would be old news."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comeback:
+    """How many of the newest cohort came back a number of weeks later, beside the cohort one week earlier."""
+
+    week: Period
+    """The cohort's."""
+    weeks_later: int
+    retained: float
+    size: float
+    previous_ratio: float | None
+    """The ratio of the previous cohort; None if it is not known."""
+
+    @property
+    def ratio(self) -> float:
+        """The share of the cohort that came back, 0 to 1."""
+        return self.retained / self.size
+
+
+def comebacks(history: StoredFigures, field: Field) -> Iterator[Comeback]:
+    """Yield each number of weeks later of which the newest cohort has a size; a pure function."""
+    for later in range(1, LAST_WEEK + 1):
+        week = _newest_cohort(history, field, str(later))
+        counts = None if week is None else _counts(history, field, week, later)
+        if week is not None and counts is not None:
+            previous = _counts(history, field, week.before(), later)
+            yield Comeback(week, later, *counts, None if previous is None else previous[0] / previous[1])
+
+
+def _counts(history: StoredFigures, field: Field, week: Period, later: int) -> tuple[float, float] | None:
+    """Return how many of a cohort came back, and its size; None if either is unknown, or nobody was in it."""
+    came_back, size = history.value(week, field, str(later)), history.value(week, field)
+    return None if came_back is None or not size else (came_back, size)
 
 
 def retained(history: StoredFigures, field: Field) -> Iterator[Sample]:

@@ -7,6 +7,7 @@ sample, and no loss. An entrance without visitors for 28 days loses its series.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from exporter.periods import Day, Week
@@ -22,6 +23,62 @@ SOURCE_DAYS: Final = 28
 """Days within which an entrance must have been used to have samples."""
 _SEARCHED_WEEKS = 4
 """Weeks that are searched for one of which all days are known; after more, the loss would be old news."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartChange:
+    """One part of a figure in a week and in the previous week."""
+
+    name: str
+    """The label value: ``search``."""
+    now: float
+    before: float
+
+    @property
+    def lost(self) -> float:
+        """By how much it fell; negative if it rose."""
+        return self.before - self.now
+
+    @property
+    def change(self) -> float | None:
+        """The relative change; None if there was nothing in the previous week."""
+        return self.now / self.before - 1 if self.before else None
+
+
+@dataclass(frozen=True, slots=True)
+class WeekChange:
+    """The parts of a figure in the newest week of which all days are known, against the previous week."""
+
+    week: Week
+    parts: tuple[PartChange, ...]
+    """The largest loss first."""
+
+    @property
+    def total(self) -> PartChange:
+        """The sum of all parts."""
+        return PartChange("", sum(part.now for part in self.parts), sum(part.before for part in self.parts))
+
+    @property
+    def losses(self) -> tuple[PartChange, ...]:
+        """The parts that fell, the largest loss first."""
+        return tuple(part for part in self.parts if part.lost > 0)
+
+    # Of what all falling parts lost, and not of what the total lost: with a rise elsewhere, that would exceed 100 %.
+    def share(self, part: PartChange) -> float:
+        """Return the share of a part in all losses, 0 to 1."""
+        return part.lost / sum(each.lost for each in self.losses)
+
+
+def losses(history: StoredFigures, field: Field) -> WeekChange | None:
+    """Return what each part lost in the newest complete week; None unless all days of both weeks are known."""
+    before = {name: value for _, (name,), value in previous_weekly(history, field)}
+    now = [(week, name, value) for week, (name,), value in weekly(history, field)]
+    if not now or not before:
+        return None
+    week = now[0][0]
+    parts = (PartChange(name, value, before[name]) for _, name, value in now)
+    ordered = tuple(sorted(parts, key=lambda part: (-part.lost, -part.now, part.name)))
+    return WeekChange(week, ordered) if isinstance(week, Week) else None
 
 
 def by_part(history: StoredFigures, field: Field) -> Iterator[Sample]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from exporter.poller import STATES
+from exporter.poller import STATES, missing_key
 from exporter.reports import Reading
 from exporter.wechat.client import Client
 from exporter.wechat.codes import NotReady
 from exporter.wechat.transport import Transport
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from exporter.config import App, Config
     from exporter.reports import Report
@@ -49,13 +49,30 @@ def _check(client: Client, app: App, report: Report, config: Config, now: float)
     prefix = f"{report.name}: "
     result = client.fetch(app, report, period).result
     if isinstance(result, Reading):
-        figures = (
-            f"{field.wechat} {value}"
-            for field, value in zip(report.fields, result.values, strict=True)
-            if value is not None
-        )
-        return True, f"{prefix}ok: {subject}: {', '.join(figures)}", False
+        result = missing_key(result, period) or result
+    if isinstance(result, Reading):
+        return True, f"{prefix}ok: {subject}: {', '.join(_figures(result))}", False
     if isinstance(result, NotReady):
         return True, f"{prefix}ok, but {subject} is not published yet: {result}", False
     prefix = "" if result.about_app else prefix
     return False, f"{prefix}{STATES[type(result)].value}: {result}", result.about_app
+
+
+def _figures(reading: Reading) -> Iterator[str]:
+    """Yield WeChat's name and the value of each figure, with its number of parts or those who came back later."""
+    for field, value in zip(reading.report.fields, reading.values, strict=True):
+        parts = [(key, part) for name, key, part in reading.by_dimension if name == field.wechat]
+        if value is None and not parts:
+            continue
+        figure = f"{field.wechat} {'unknown' if value is None else value}"
+        if field.dimension is None:
+            yield figure
+        elif reading.report.later:
+            yield f"{figure}{''.join(f' ({part} of them {_later(reading, key)})' for key, part in parts)}"
+        else:
+            yield f"{figure} in {len(parts)} {'part' if len(parts) == 1 else 'parts'} ({field.dimension.label})"
+
+
+def _later(reading: Reading, key: str) -> str:
+    kind = reading.period.NAME
+    return f"1 {kind} later" if key == "1" else f"{key} {kind}s later"

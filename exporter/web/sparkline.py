@@ -47,8 +47,8 @@ def sparkline(history: History) -> Sparkline | None:
         _column(step * (report.chart_periods - len(course) + slot + 0.5), fig, top) for slot, fig in enumerate(course)
     ]
     description = (
-        f"{field.title}, {len(course)} {report.period.NAME}s to {history.live.display_name}: first {known[0]:,.0f},"
-        f" last {known[-1]:,.0f}, lowest {min(known):,.0f}, highest {max(known):,.0f}"
+        f"{field.total_title}, {len(course)} {report.period.NAME}s to {history.live.display_name}:"
+        f" first {known[0]:,.0f}, last {known[-1]:,.0f}, lowest {min(known):,.0f}, highest {max(known):,.0f}"
     )
     unknown = len(course) - len(known)
     return Sparkline(

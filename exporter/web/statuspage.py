@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 from exporter import __version__
 from exporter.alerts.drops import RULES, find_drops
 from exporter.apps import SEVERITY
-from exporter.reports import REPORTS, Unit
+from exporter.reports import REPORTS
 from exporter.web import sparkline
+from exporter.web.columns import cells, columns
 from exporter.web.rendering import TEMPLATES, content_hash
 
 if TYPE_CHECKING:
@@ -29,24 +30,17 @@ if TYPE_CHECKING:
     from exporter.alerts.drops import Drop
     from exporter.apps import AppStatus, ReportStatus
     from exporter.reports import Field, Report
+    from exporter.web.columns import Cell, Column
     from exporter.web.documents import PageContext
 
 _FRAME = TEMPLATES.get_template("status.html")
 _APP = TEMPLATES.get_template("app.html")
 _STYLE = TEMPLATES.get_template("status.css")
 _SCRIPT = (files("exporter.web") / "templates" / "status.js").read_text()
+_LONG_TITLE = 20
+"""Characters of a title for which a third of a card, or of a narrow screen, is too narrow."""
 _HEAD = "</thead>"
 """The apps are inserted after it. Escaped text cannot contain it."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """One figure and its change against the earlier period, formatted."""
-
-    figure: str
-    change: str
-    fall: str
-    """The ratios to the baselines, if the figure is below its alert threshold; otherwise empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +93,9 @@ class StatusPage:
             version=__version__,
             context=context,
             report=report,
+            shape=report.shape.value,
             kind=report.period.NAME,
+            columns=columns(report),
             chart_title=_chart_title(report),
             baselines=_baselines(report),
             facts=[fact.help[0].lower() + fact.help[1:].partition(";")[0] for fact in report.calendar],
@@ -131,19 +127,26 @@ def content_security_policy(report: Report) -> str:
 def _style(report: Report) -> str:
     """Return the style sheet. It contains the column titles, which narrow screens show beside each figure."""
     first = 5 if report.primary_field else 4
+    shown = columns(report)
     return _STYLE.render(
-        fields=report.plain_fields,
+        columns=shown,
+        is_wide=any(column.is_text or len(column.title) > _LONG_TITLE for column in shown),
         kind=report.period.NAME,
         chart_title=_chart_title(report),
         column=f"{sparkline.column_width(report):g}",
         first=first,
-        last=first + len(report.plain_fields) - 1,
+        last_number=first + sum(not column.is_text for column in shown) - 1,
+        last=first + len(shown) - 1,
     )
 
 
 def _chart_title(report: Report) -> str:
     """Return the title of the chart column; empty if the report has no primary figure."""
-    return f"{report.primary_field.title}, {report.chart_periods} {report.period.NAME}s" if report.primary_field else ""
+    return (
+        f"{report.primary_field.total_title}, {report.chart_periods} {report.period.NAME}s"
+        if report.primary_field
+        else ""
+    )
 
 
 @lru_cache(maxsize=8)
@@ -164,38 +167,10 @@ def _fact(template: str, number: float) -> str:
     return template.format(number=f"{number:g}", s="" if number == 1 else "s")
 
 
-def _change(now: float | None, before: float | None) -> float | None:
-    """Return the relative change; None without an earlier figure, or if it is zero."""
-    return None if now is None or not before else now / before - 1
-
-
-def _cells(status: ReportStatus, fallen: Sequence[Drop]) -> list[_Cell]:
+def _cells(status: ReportStatus, fallen: Sequence[Drop]) -> list[tuple[Column, Cell, str]]:
+    """Return each column and cell, with the ratios to the baselines if its figure is below the alert threshold."""
     fell: dict[Field, list[str]] = {}
     for fall in fallen:
         fell.setdefault(fall.rule.field, []).append(f"{fall.ratio:.0%} of {fall.baseline.base.description}")
-    history, comparisons = status.history, status.report.comparisons
-    cells = []
-    for field in status.report.plain_fields:
-        now = history.live_value(field)
-        change = _change(now, comparisons[0].value(history, field) if comparisons else None)
-        cells.append(_Cell(_figure(now, field.unit), _percentage(change), ", ".join(fell.get(field, ()))))
-    return cells
-
-
-def _figure(value: float | None, unit: Unit) -> str:
-    if value is None:
-        return "–"  # noqa: RUF001 (an en dash for an unknown figure)
-    match unit:
-        case Unit.COUNT:
-            return f"{value:,}"
-        case Unit.SECONDS:
-            return f"{value:,.1f} s"
-        case Unit.PAGES:
-            return f"{value:,.2f}"
-
-
-def _percentage(change: float | None) -> str:
-    """Format a change with its sign; the minus sign U+2212 is as wide as a plus."""
-    if change is None:
-        return ""
-    return f"{change:+.1%}".replace("-", "−") if round(change, 3) else "0.0%"  # noqa: RUF001
+    shown = zip(columns(status.report), cells(status.history), strict=True)
+    return [(column, cell, ", ".join(fell.get(column.field, ())) if column.field else "") for column, cell in shown]

@@ -38,6 +38,7 @@
       case "next":
         return cell.querySelector("time")?.dateTime ?? NaN;
       default:
+        if (cell.dataset.share && !shown.by) return number(cell.dataset.share);
         return number((shown.by ? cell.querySelector("small") : cell.firstChild)?.textContent ?? "");
     }
   };

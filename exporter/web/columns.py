@@ -1,0 +1,161 @@
+"""The columns of a view of the status page, and their cells: derived from the form of the report.
+
+A report with one row per period has a column for each figure. Cohorts have one for each number of weeks later. A
+distribution has the totals and the parts that lost most, which is what an engineer asks after a drop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from exporter.reports import Shape, Unit
+from exporter.reports.retention import comebacks
+from exporter.reports.sources import losses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from exporter.reports import Field, History, Report
+    from exporter.reports.retention import Comeback
+    from exporter.reports.sources import PartChange, WeekChange
+
+UNKNOWN: Final = "–"  # noqa: RUF001 (an en dash for an unknown figure)
+_LOSSES: Final = ("Largest loss", "Second largest", "Third largest")
+"""The titles of the parts that are shown, the largest loss first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of figures."""
+
+    key: str
+    """By which the page's link and script name it."""
+    title: str
+    field: Field | None = None
+    """The figure whose alert is shown in it."""
+    is_text: bool = False
+    """Whether its cells begin with words and not with a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One figure and its change against the earlier period, formatted."""
+
+    figure: str
+    change: str = ""
+    detail: str = ""
+    hint: str = ""
+    """The counts behind it, shown on hover."""
+    share: float | None = None
+    """What a column of words is sorted by."""
+
+
+NOTHING: Final = Cell(UNKNOWN)
+
+
+# Registered reports are few, and each row of each rendering needs the columns.
+@lru_cache(maxsize=16)
+def columns(report: Report) -> tuple[Column, ...]:
+    """Return the columns of a report, from left to right."""
+    match report.shape:
+        case Shape.COHORT:
+            return tuple(
+                Column(f"{field.metric}-{later}", f"{field.title} back after {_weeks(later)}", _alerting(field, later))
+                # From cause to effect: those who came for the first time decide whether visitors will be missing.
+                for field in reversed(report.fields)
+                for later in range(1, report.later + 1)
+            )
+        case Shape.DISTRIBUTION if report.primary_field is not None:
+            total = report.primary_field.total_title
+            return (
+                Column("total", total),
+                Column("week", f"{total} of the week", is_text=True),
+                *(Column(f"loss-{place}", title, is_text=True) for place, title in enumerate(_LOSSES, 1)),
+            )
+        case _:
+            return tuple(Column(field.metric, field.title, field) for field in report.plain_fields)
+
+
+def cells(history: History) -> tuple[Cell, ...]:
+    """Return the cells of an app's report, in the order of ``columns``."""
+    report = history.report
+    match report.shape:
+        case Shape.COHORT:
+            return tuple(_of_cohorts(history))
+        case Shape.DISTRIBUTION if report.primary_field is not None:
+            return tuple(_of_distribution(history, report.primary_field))
+        case _:
+            return tuple(_of_figure(history, field) for field in report.plain_fields)
+
+
+def _of_figure(history: History, field: Field) -> Cell:
+    comparisons = [each for each in history.report.comparisons if each.applies_to(field)]
+    now = history.live_value(field)
+    before = comparisons[0].value(history, field) if comparisons else None
+    return Cell(_figure(now, field.unit), _percentage(None if now is None or not before else now / before - 1))
+
+
+def _of_cohorts(history: History) -> Iterator[Cell]:
+    for field in reversed(history.report.fields):
+        known = {each.weeks_later: each for each in comebacks(history, field)}
+        for later in range(1, history.report.later + 1):
+            yield _of_cohort(known[later], field) if later in known else NOTHING
+
+
+def _of_cohort(found: Comeback, field: Field) -> Cell:
+    points = None if found.previous_ratio is None else found.ratio - found.previous_ratio
+    hint = f"{found.retained:,} of {found.size:,} {field.title.lower()} of {found.week.display_name}"
+    return Cell(f"{found.ratio:.1%}", _percentage(points).replace("%", " pp"), hint=hint)
+
+
+def _of_distribution(history: History, field: Field) -> Iterator[Cell]:
+    yield Cell(_figure(history.live_value(field), field.unit))
+    found = losses(history, field)
+    if found is None:
+        yield from [NOTHING] * (1 + len(_LOSSES))
+        return
+    total = found.total
+    yield Cell(f"{total.now:,}", _percentage(total.change), found.week.display_name, share=total.now)
+    largest = found.losses[: len(_LOSSES)]
+    yield from (_of_loss(found, part) for part in largest)
+    yield from [NOTHING] * (len(_LOSSES) - len(largest))
+
+
+def _of_loss(found: WeekChange, part: PartChange) -> Cell:
+    return Cell(
+        part.name.replace("_", " "),
+        _percentage(part.change),
+        f"{found.share(part):.0%} of the losses",
+        f"{part.now:,} in {found.week.display_name}, {part.before:,} in the previous week",
+        share=round(part.lost / found.total.before, 4),
+    )
+
+
+def _alerting(field: Field, later: int) -> Field | None:
+    # The alert is about the newest cohort: later weeks follow from it.
+    return field if later == 1 else None
+
+
+def _weeks(number: int) -> str:
+    return "1 week" if number == 1 else f"{number} weeks"
+
+
+def _figure(value: float | None, unit: Unit) -> str:
+    if value is None:
+        return UNKNOWN
+    match unit:
+        case Unit.COUNT:
+            return f"{value:,}"
+        case Unit.SECONDS:
+            return f"{value:,.1f} s"
+        case Unit.PAGES:
+            return f"{value:,.2f}"
+
+
+def _percentage(change: float | None) -> str:
+    """Format a change with its sign; the minus sign U+2212 is as wide as a plus."""
+    if change is None:
+        return ""
+    return f"{change:+.1%}".replace("-", "−") if round(change, 3) else "0.0%"  # noqa: RUF001
