@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
@@ -9,17 +10,23 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from exporter import config
 from exporter.periods import BEIJING, Week
-from exporter.reports import WEEKLY
+from exporter.reports import REPORTS, WEEKLY, Shape
 from exporter.wechat.codes import Failed, Refused
 from exporter.wechat.messages import ApiResponse
 from exporter.wechat.protocol import event_body, parse_function, parse_invoked, parse_report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from exporter.periods import Period
+    from exporter.reports import Report
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "deploy" / "cloudfunction"
@@ -62,35 +69,57 @@ def test_function_passes_its_own_tests_with_the_real_sdk() -> None:
     result = node("--test", "--test-reporter=tap", TESTS / "analysis.test.js")
     assert result.returncode == 0, result.stdout
     assert re.findall(r"^# (pass|fail|skipped) (\d+)$", result.stdout, re.MULTILINE) == [
-        ("pass", "100"),
+        ("pass", "122"),
         ("fail", "0"),
         ("skipped", "0"),
     ]
 
 
-@pytest.mark.parametrize("named", [False, True], ids=["without api", "with api"])
-def test_exporter_reads_what_the_function_returns(named: bool) -> None:
-    week = Week(date(2026, 11, 16))
-    now = week.end
-    row = {"ref_date": week.label} | {field.wechat: 100 + number for number, field in enumerate(WEEKLY.fields)}
-    event = event_body(WEEKLY, week).decode()
+def response_of(report: Report, period: Period) -> dict[str, Any]:
+    """Return a response of WeChat in which every figure and every part is another number."""
+    numbers = itertools.count(100, 7)
+
+    def entries(keys: Iterable[int]) -> list[dict[str, int]]:
+        return [{"key": key, "value": next(numbers)} for key in keys]
+
+    if report.shape is Shape.COHORT:
+        sizes = {field.wechat: entries(range(report.later + 1)) for field in report.fields}
+        return {"ref_date": period.label, **sizes}
+    if report.shape is Shape.DISTRIBUTION:
+        listed = [{"index": field.wechat, "item_list": entries((1, 2, 7))} for field in report.fields]
+        return {"ref_date": period.label, "list": listed}
+    return {"list": [{"ref_date": period.label, **{field.wechat: next(numbers) for field in report.fields}}]}
+
+
+CASES = [(report, True) for report in REPORTS.values()] + [(WEEKLY, False)]
+
+
+@pytest.mark.parametrize(
+    ("report", "named"), CASES, ids=[f"{report.name}{'' if named else ' without api'}" for report, named in CASES]
+)
+def test_exporter_reads_what_the_function_returns(report: Report, named: bool) -> None:
+    week = report.period.containing_day(date(2026, 10, 12))
+    now = week.before(-1 - report.later).start + 3600
+    response = response_of(report, week)
+    event = event_body(report, week).decode()
     if not named:
         event = json.dumps({name: value for name, value in json.loads(event).items() if name != "api"})
-    result = node(TESTS / "respond.js", stdin=json.dumps({"event": event, "row": row, "now": now * 1000}))
+    result = node(TESTS / "respond.js", stdin=json.dumps({"event": event, "response": response, "now": now * 1000}))
     assert result.returncode == 0, result.stderr
     returned = json.loads(result.stdout)
-    assert set(returned["invoked"]["list"][0]) == {"refDate", *(field.camel for field in WEEKLY.fields)}
+    assert "ref_date" not in result.stdout
     invoked = {"errcode": 0, "errmsg": "ok", "resp_data": json.dumps(returned["invoked"])}
 
     def over_http(name: str) -> ApiResponse:
         return ApiResponse(returned[name]["statusCode"], returned[name]["body"].encode())
 
-    direct = parse_report(ApiResponse(200, json.dumps({"list": [row]}).encode()), WEEKLY, week, now)
-    assert parse_invoked(ApiResponse(200, json.dumps(invoked).encode()), WEEKLY, week, now) == direct
-    assert parse_function(over_http("stored"), WEEKLY, week, now) == direct
+    direct = parse_report(ApiResponse(200, json.dumps(response).encode()), report, week, now)
+    assert None not in direct.values
+    assert parse_invoked(ApiResponse(200, json.dumps(invoked).encode()), report, week, now) == direct
+    assert parse_function(over_http("stored"), report, week, now) == direct
     for name, decision in (("wrong key", Refused), ("no variable", Failed)):
         with pytest.raises(decision):
-            parse_function(over_http(name), WEEKLY, week, now)
+            parse_function(over_http(name), report, week, now)
 
 
 def test_errors_of_the_function_reach_the_user() -> None:
@@ -146,13 +175,22 @@ def test_function_directory_is_complete() -> None:
 
 def test_permissions_are_exactly_the_apis_of_the_table() -> None:
     assert load("config.json")["permissions"] == {"openapi": [f"analysis.{api}" for api in apis()]}
-    assert WEEKLY.api.removeprefix("analysis.") in apis()
+    assert [report.api for report in REPORTS.values()] == [f"analysis.{api}" for api in apis()]
+    for report, api in zip(REPORTS.values(), apis().values(), strict=True):
+        assert (api["period"], api.get("later", 0)) == (report.period.NAME, report.later)
+        assert api["form"] == report.shape.value
     calling = {path.name for path in FUNCTION.glob("*.js") if "cloud.openapi.analysis[api](" in path.read_text()}
     assert calling == {"invoke.js", "timer.js"}
 
 
 def test_one_query_of_the_database_covers_a_history() -> None:
-    assert all(0 <= api["stored"] <= 100 for api in apis().values())
+    assert all(0 < api["stored"] <= 100 for api in apis().values())
+
+
+def test_timer_stores_the_history_that_the_exporter_requests() -> None:
+    weeks = config.Fetch().history_weeks
+    for report, api in zip(REPORTS.values(), apis().values(), strict=True):
+        assert api["stored"] >= report.periods_in_weeks(weeks)
 
 
 def test_single_timer_runs_daily_after_ten() -> None:
@@ -166,12 +204,10 @@ def test_single_timer_runs_daily_after_ten() -> None:
 def test_readme_lists_the_apis_and_the_history() -> None:
     text = (FOLDER / "README.md").read_text()
     periods = {"week": "Monday and Sunday of a week", "day": "the same day", "month": "first and last day of a month"}
-    rows = [
-        f"| `{name}` | {periods[api['period']]} | {'yes' if api['stored'] else 'no'} |" for name, api in apis().items()
-    ]
+    rows = [f"| `{name}` | {periods[api['period']]} | {api['stored']} |" for name, api in apis().items()]
     assert "\n".join(["|---|---|---|", *rows, ""]) in text
-    stored = {api["period"]: api["stored"] for api in apis().values() if api["stored"]}
-    assert f"{stored['week']} weeks, {stored['day']} days and {stored['month']} months in all" in " ".join(text.split())
+    stored = {api["period"]: api["stored"] for api in apis().values()}
+    assert f"{stored['week']} weeks, {stored['day']} days and {stored['month']} months" in " ".join(text.split())
 
 
 def test_configurations_in_the_readme_can_be_loaded(tmp_path: Path) -> None:

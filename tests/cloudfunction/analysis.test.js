@@ -12,20 +12,51 @@ const NOW = beijing('2026-11-24T10:00:00') // a Tuesday
 const WEEK = { beginDate: '20261116', endDate: '20261122' }
 const DAY = { beginDate: '20261123', endDate: '20261123' }
 const MONTH = { beginDate: '20261001', endDate: '20261031' }
+const COHORT = { beginDate: '20261109', endDate: '20261115' }
 const KEY = 'a-long-random-key'
-const TIMER = { Type: 'Timer', TriggerName: 'trends', Time: '2026-11-24T02:00:00Z', Message: '' }
-const [WEEKLY, DAILY, MONTHLY] = ['getWeeklyVisitTrend', 'getDailyVisitTrend', 'getMonthlyVisitTrend']
-const TRENDS = [
+const TIMER = { Type: 'Timer', TriggerName: 'reports', Time: '2026-11-24T02:00:00Z', Message: '' }
+const APIS = require('../../deploy/cloudfunction/analysis/apis').APIS
+const [WEEKLY, DAILY, MONTHLY, RETAIN, SOURCES, SUMMARY] = APIS.keys()
+/** Each report with its newest period at NOW, that of the response, and the number of periods that are stored. */
+const REPORTS = [
   [WEEKLY, WEEK, '20261116-20261122', 9],
   [DAILY, DAY, '20261123', 63],
   [MONTHLY, MONTH, '202610', 13],
+  [RETAIN, COHORT, '20261109-20261115', 9],
+  [SOURCES, DAY, '20261123', 63],
+  [SUMMARY, DAY, '20261123', 63],
 ]
+const ALL = 220
 
-const refDate = (api, begin, end) => ({ [DAILY]: begin, [MONTHLY]: begin.slice(0, 6) })[api] || `${begin}-${end}`
-const wire = (api, begin, end, visit_uv = 754) => ({
-  list: [{ ref_date: refDate(api, begin, end), session_cnt: 2470, visit_uv, stay_time_uv: 226.4748 }],
-})
-const row = (refDate, visitUv = 754) => ({ refDate, sessionCnt: 2470, visitUv, stayTimeUv: 226.4748 })
+const refDate = (api, begin, end) => {
+  const period = APIS.get(api).period
+  return { day: begin, month: begin.slice(0, 6), week: `${begin}-${end}` }[period]
+}
+/** The keys of a cohort when the week of `newest` is the newest finished one: 0 and one for each later week. */
+const keys = (begin, newest) => {
+  const day = (text) => Date.UTC(text.slice(0, 4), text.slice(4, 6) - 1, text.slice(6)) / 864e5
+  const later = Math.min(4, (day(newest) - day(begin)) / 7)
+  return Array.from({ length: later + 1 }, (_, key) => ({ key, value: 100 - key }))
+}
+const wire = (api, begin, end, value = 754, newest = WEEK.beginDate) => {
+  const ref_date = refDate(api, begin, end)
+  if (api === RETAIN) {
+    const [first, ...later] = keys(begin, newest)
+    return { ref_date, visit_uv_new: [first, ...later], visit_uv: [{ ...first, value }, ...later] }
+  }
+  if (api === SOURCES) return { ref_date, list: [{ index: 'access_depth_info', item_list: [{ key: 1, value }] }] }
+  if (api === SUMMARY) return { list: [{ ref_date, visit_total: value, share_pv: 29, share_uv: 19 }] }
+  return { list: [{ ref_date, session_cnt: 2470, visit_uv: value, stay_time_uv: 226.4748 }] }
+}
+/** What the function returns for the response of `wire`, without errMsg. */
+const camel = (content) => {
+  if (Array.isArray(content)) return content.map(camel)
+  if (typeof content !== 'object') return content
+  const name = (text) => text.replace(/_(.)/g, (_, letter) => letter.toUpperCase())
+  return Object.fromEntries(Object.entries(content).map(([key, value]) => [name(key), camel(value)]))
+}
+const returned = (api, { beginDate, endDate }, ...more) => camel(wire(api, beginDate, endDate, ...more))
+const EMPTY = { list: [] }
 const NOT_READY = { errcode: 61503, errmsg: 'data not ready, please try later' }
 const QUOTA = { errcode: 45009, errmsg: 'reach max api daily quota limit' }
 const called = (api) => cloud.calls.filter((call) => call.startsWith(`${api} `)).map((call) => call.split(' ')[1])
@@ -48,9 +79,10 @@ beforeEach(() => {
 
 // Role 1: called through the API.
 
-for (const [api, dates, ref] of TRENDS) {
-  test(`${api} returns its row with the names of a Cloud Call`, async () => {
-    assert.deepEqual(await handle({ api, ...dates }, NOW), { list: [row(ref)], errMsg: `openapi.analysis.${api}:ok` })
+for (const [api, dates] of REPORTS) {
+  test(`${api} returns its response with the names of a Cloud Call`, async () => {
+    const errMsg = `openapi.analysis.${api}:ok`
+    assert.deepEqual(await handle({ api, ...dates }, NOW), { ...returned(api, dates), errMsg })
     assert.deepEqual(cloud.calls, [`${api} ${dates.beginDate}-${dates.endDate}`])
     assert.equal(cloud.queries, 0)
   })
@@ -60,46 +92,19 @@ for (const [api, dates, ref] of TRENDS) {
     assert.deepEqual(await handle({ api, ...dates }, NOW), { list: [], errMsg: `openapi.analysis.${api}:ok` })
   })
 
-  test(`${api} refuses the periods of the other trends`, async () => {
-    for (const [other, otherDates] of TRENDS) {
+  test(`${api} refuses the periods of the other kinds`, async () => {
+    const { period } = APIS.get(api)
+    for (const [other, otherDates] of REPORTS) {
       const { errCode } = await handle({ api, ...otherDates }, NOW)
-      assert.equal(errCode, other === api ? undefined : 61501)
+      assert.equal(errCode, APIS.get(other).period === period ? undefined : 61501)
     }
-    assert.equal(cloud.calls.length, 1)
-  })
-}
-
-const LATER_APIS = [
-  [
-    'getWeeklyRetain',
-    WEEK,
-    { ref_date: '20261116-20261122', visit_uv_new: [{ key: 0, value: 67 }], visit_uv: [{ key: 0, value: 75 }] },
-    { refDate: '20261116-20261122', visitUvNew: [{ key: 0, value: 67 }], visitUv: [{ key: 0, value: 75 }] },
-  ],
-  [
-    'getVisitDistribution',
-    DAY,
-    { ref_date: '20261123', list: [{ index: 'access_depth_info', item_list: [{ key: 1, value: 132 }] }] },
-    { refDate: '20261123', list: [{ index: 'access_depth_info', itemList: [{ key: 1, value: 132 }] }] },
-  ],
-  [
-    'getDailySummary',
-    DAY,
-    { list: [{ ref_date: '20261123', visit_total: 16744, share_pv: 29, share_uv: 19 }] },
-    { list: [{ refDate: '20261123', visitTotal: 16744, sharePv: 29, shareUv: 19 }] },
-  ],
-]
-for (const [api, dates, response, returned] of LATER_APIS) {
-  test(`${api} returns what WeChat returns`, async () => {
-    cloud.respond = () => response
-    assert.deepEqual(await handle({ api, ...dates }, NOW), { ...returned, errMsg: `openapi.analysis.${api}:ok` })
-    assert.deepEqual(cloud.calls, [`${api} ${dates.beginDate}-${dates.endDate}`])
+    assert.equal(cloud.calls.length, REPORTS.filter(([other]) => APIS.get(other).period === period).length)
   })
 }
 
 test('an event without api means getWeeklyVisitTrend', async () => {
   assert.deepEqual(await handle({ ...WEEK, userInfo: { appId: 'wx0' } }, NOW), {
-    list: [row('20261116-20261122')],
+    ...returned(WEEKLY, WEEK),
     errMsg: 'openapi.analysis.getWeeklyVisitTrend:ok',
   })
 })
@@ -187,7 +192,7 @@ test('February has 28 or 29 days, also in years that end with 00', () => {
 
 test('an error of WeChat is returned as data', async () => {
   cloud.respond = () => NOT_READY
-  for (const [api, dates] of TRENDS) {
+  for (const [api, dates] of REPORTS) {
     const returned = await handle({ api, ...dates }, NOW)
     assert.equal(returned.errCode, 61503)
     assert.match(returned.errMsg, /data not ready/)
@@ -229,31 +234,31 @@ test('an error without a code of WeChat is never "WeChat is busy"', () => {
 
 // Role 2: run by the timer.
 
-test('the timer stores the history of each trend, then fetches the newest periods only', async () => {
+test('the timer stores the history of each report, then fetches the newest periods only', async () => {
   const first = await handle(TIMER, NOW)
-  assert.deepEqual(Object.keys(first), [WEEKLY, DAILY, MONTHLY])
-  for (const [api, { beginDate }, ref, count] of TRENDS) {
+  assert.deepEqual(Object.keys(first), [...APIS.keys()])
+  for (const [api, { beginDate }, ref, count] of REPORTS) {
     assert.deepEqual(Object.keys(first[api]), ['saved'])
     assert.equal(first[api].saved.length, count)
     assert.equal(first[api].saved[0], `${api}-${beginDate}`)
     assert.equal(called(api).length, count)
-    assert.equal(cloud.rows.get(`${api}-${beginDate}`).refDate, ref)
+    const content = cloud.rows.get(`${api}-${beginDate}`)
+    assert.equal(content.refDate, ref)
+    assert.deepEqual([content.errCode, content.errMsg], [undefined, undefined])
   }
   assert.deepEqual(called(WEEKLY).slice(0, 2), ['20261116-20261122', '20261109-20261115'])
   assert.equal(called(WEEKLY)[8], '20260921-20260927')
   assert.deepEqual([called(DAILY)[1], called(DAILY)[62]], ['20261122-20261122', '20260922-20260922'])
   assert.deepEqual([called(MONTHLY)[8], called(MONTHLY)[12]], ['20260201-20260228', '20251001-20251031'])
-  assert.equal(cloud.rows.size, 85)
+  assert.deepEqual([called(RETAIN)[0], called(RETAIN)[8]], ['20261109-20261115', '20260914-20260920'])
+  assert.equal(cloud.rows.size, ALL)
   assert.deepEqual([...cloud.collections], ['analysis'])
 
   cloud.calls.length = cloud.queries = 0
-  assert.deepEqual(await handle(TIMER, NOW), {
-    [WEEKLY]: { saved: [`${WEEKLY}-20261116`] },
-    [DAILY]: { saved: [`${DAILY}-20261123`] },
-    [MONTHLY]: { saved: [`${MONTHLY}-20261001`] },
-  })
-  assert.equal(cloud.calls.length, 3)
-  assert.equal(cloud.queries, 3)
+  const again = REPORTS.map(([api, { beginDate }]) => [api, { saved: [`${api}-${beginDate}`] }])
+  assert.deepEqual(await handle(TIMER, NOW), Object.fromEntries(again))
+  assert.equal(cloud.calls.length, 6)
+  assert.equal(cloud.queries, 6)
 })
 
 for (const [now, week, day, month] of [
@@ -267,8 +272,8 @@ for (const [now, week, day, month] of [
   })
 }
 
-const newest = (begin, end) => TRENDS.some(([, dates]) => dates.beginDate === begin && dates.endDate === end)
-const late = (response) => (api, begin, end) => (newest(begin, end) ? response : wire(api, begin, end))
+const newest = (api, begin) => REPORTS.some(([name, dates]) => name === api && dates.beginDate === begin)
+const late = (response) => (api, begin, end) => (newest(api, begin) ? response : wire(api, begin, end))
 
 for (const [errcode, errmsg] of [
   [61503, 'data not ready, please try later'],
@@ -279,7 +284,7 @@ for (const [errcode, errmsg] of [
   test(`${errcode} for the newest period does not stop earlier ones`, async () => {
     cloud.respond = late({ errcode, errmsg })
     const result = await handle(TIMER, NOW)
-    for (const [api, { beginDate }, , count] of TRENDS) {
+    for (const [api, { beginDate }, , count] of REPORTS) {
       assert.deepEqual([result[api].saved.length, result[api].errCode], [count - 1, errcode])
       assert.match(result[api].errMsg, new RegExp(errmsg))
       assert.ok(!cloud.rows.has(`${api}-${beginDate}`))
@@ -290,30 +295,30 @@ for (const [errcode, errmsg] of [
 test('a period that is published late is stored by a later run', async () => {
   cloud.respond = late({ list: [] })
   const first = await handle(TIMER, NOW)
-  for (const [api, dates, , count] of TRENDS) {
+  for (const [api, dates, , count] of REPORTS) {
     assert.equal(first[api].saved.length, count - 1)
-    assert.deepEqual(list(await handle(post({ api, ...dates }), NOW, KEY)), [])
+    assert.deepEqual(content(await handle(post({ api, ...dates }), NOW, KEY)), EMPTY)
   }
   cloud.calls.length = 0
   cloud.respond = wire
   const second = await handle(TIMER, NOW + 3600e3)
-  for (const [api, dates, ref] of TRENDS) {
+  for (const [api, dates] of REPORTS) {
     assert.deepEqual(second[api], { saved: [`${api}-${dates.beginDate}`] })
     assert.deepEqual(called(api), [`${dates.beginDate}-${dates.endDate}`])
-    assert.deepEqual(list(await handle(post({ api, ...dates }), NOW, KEY)), [row(ref)])
+    assert.deepEqual(content(await handle(post({ api, ...dates }), NOW, KEY)), returned(api, dates))
   }
 })
 
-for (const [api, { beginDate }] of TRENDS) {
+for (const [api, { beginDate }] of REPORTS) {
   test(`${api}: a spent quota ends its run and is its result, but the others continue`, async () => {
     fill()
-    for (const id of cloud.rows.keys()) if (id.startsWith(api)) cloud.rows.delete(id)
+    for (const id of cloud.rows.keys()) if (id.startsWith(`${api}-`)) cloud.rows.delete(id)
     const own = (begin) => (begin === beginDate ? NOT_READY : QUOTA)
     cloud.respond = (name, begin, end) => (name === api ? own(begin) : wire(name, begin, end))
     const result = await handle(TIMER, NOW)
     assert.deepEqual([result[api].saved, result[api].errCode], [[], 45009])
     assert.equal(called(api).length, 2)
-    for (const [other] of TRENDS) if (other !== api) assert.equal(result[other].saved.length, 1)
+    for (const [other] of REPORTS) if (other !== api) assert.equal(result[other].saved.length, 1)
   })
 }
 
@@ -321,17 +326,17 @@ test('a revised period replaces the stored one', async () => {
   fill()
   cloud.respond = (api, begin, end) => wire(api, begin, end, 800)
   await handle(TIMER, NOW)
-  for (const [api, dates, ref] of TRENDS) {
-    assert.deepEqual(list(await handle(post({ api, ...dates }), NOW, KEY)), [row(ref, 800)])
+  for (const [api, dates] of REPORTS) {
+    assert.deepEqual(content(await handle(post({ api, ...dates }), NOW, KEY)), returned(api, dates, 800))
   }
 })
 
 test('a stored period survives an empty list', async () => {
   fill()
   cloud.respond = () => ({ list: [] })
-  assert.deepEqual(Object.values(await handle(TIMER, NOW)), [{ saved: [] }, { saved: [] }, { saved: [] }])
-  for (const [api, dates, ref] of TRENDS) {
-    assert.deepEqual(list(await handle(post({ api, ...dates }), NOW, KEY)), [row(ref)])
+  assert.deepEqual(Object.values(await handle(TIMER, NOW)), Array(6).fill({ saved: [] }))
+  for (const [api, dates] of REPORTS) {
+    assert.deepEqual(content(await handle(post({ api, ...dates }), NOW, KEY)), returned(api, dates))
   }
 })
 
@@ -340,23 +345,28 @@ test('periods before the app existed are requested once', async () => {
     cloud.reset()
     cloud.respond = () => response
     await handle(TIMER, NOW)
-    assert.equal(cloud.calls.length, 85)
+    assert.equal(cloud.calls.length, ALL)
     const old = post({ api: DAILY, beginDate: '20261001', endDate: '20261001' })
-    assert.deepEqual(list(await handle(old, NOW, KEY)), [])
+    assert.deepEqual(content(await handle(old, NOW, KEY)), EMPTY)
     cloud.calls.length = 0
     await handle(TIMER, NOW)
     const unsettled = Array.from({ length: 7 }, (_, days) => `202611${23 - days}-202611${23 - days}`)
     assert.deepEqual([called(WEEKLY), called(DAILY)], [['20261116-20261122'], unsettled])
+    assert.deepEqual([called(SOURCES), called(SUMMARY)], [unsettled, unsettled])
     assert.deepEqual(called(MONTHLY), ['20261001-20261031'])
+    const cohorts = ['20261109-20261115', '20261102-20261108', '20261026-20261101', '20261019-20261025']
+    assert.deepEqual(called(RETAIN), cohorts, 'each of them gained a key less than a week ago')
   }
 })
 
 test('earlier periods that will never have data are no error', async () => {
-  cloud.respond = (api, begin, end) => (newest(begin, end) ? wire(api, begin, end) : NOT_READY)
+  cloud.respond = (api, begin, end) => (newest(api, begin) ? wire(api, begin, end) : NOT_READY)
   const result = await handle(TIMER, NOW)
   assert.deepEqual(result[WEEKLY], { saved: [`${WEEKLY}-20261116`] })
   assert.deepEqual(result[MONTHLY], { saved: [`${MONTHLY}-20261001`] })
-  assert.equal(result[DAILY].errCode, 61503, 'days of the last week may still be published')
+  for (const api of [DAILY, SOURCES, SUMMARY, RETAIN]) {
+    assert.equal(result[api].errCode, 61503, 'days and cohorts of the last week may still be published')
+  }
 })
 
 test('a busy WeChat never makes the timer give up a period', async () => {
@@ -366,6 +376,53 @@ test('a busy WeChat never makes the timer give up a period', async () => {
     const result = await handle(TIMER, NOW)
     assert.deepEqual([cloud.rows.size, result[DAILY].errCode], [0, errcode])
   }
+})
+
+test('four cohorts gain a key each week and replace the stored ones', async () => {
+  fill()
+  const monday = WEEK.beginDate.replace('16', '23')
+  cloud.respond = (api, begin, end) => wire(api, begin, end, 754, monday)
+  const { saved } = (await handle(TIMER, NOW + 7 * 864e5))[RETAIN]
+  const cohorts = ['20261116', '20261109', '20261102', '20261026']
+  assert.deepEqual(saved, cohorts.map((begin) => `${RETAIN}-${begin}`))
+  assert.equal(called(RETAIN).length, 4)
+  for (const [place, begin] of cohorts.entries()) {
+    assert.equal(cloud.rows.get(`${RETAIN}-${begin}`).visitUvNew.length, place + 2)
+  }
+})
+
+test('a cohort without the wanted key is stored, and requested until a week is over', async () => {
+  const OLD = '20261026-20261101'
+  const incomplete = (api, begin, end) => (`${begin}-${end}` === OLD && api === RETAIN ? EARLIER : wire(api, begin, end))
+  const EARLIER = wire(RETAIN, '20261026', '20261101', 754, '20261109')
+  cloud.respond = incomplete
+  await handle(TIMER, NOW)
+  const old = { api: RETAIN, beginDate: '20261026', endDate: '20261101' }
+  assert.deepEqual(content(await handle(post(old), NOW, KEY)), camel(EARLIER))
+  cloud.calls.length = 0
+  await handle(TIMER, NOW + 3600e3)
+  assert.deepEqual(called(RETAIN), ['20261109-20261115', OLD])
+  cloud.calls.length = 0
+  await handle(TIMER, NOW + 21 * 864e5)
+  assert.ok(!called(RETAIN).includes(OLD), 'its last key is more than a week overdue')
+})
+
+test('a shorter or empty cohort never replaces the stored one', async () => {
+  fill()
+  for (const response of [wire(RETAIN, '20261109', '20261115', 800, '20261109'), { list: [] }, NOT_READY]) {
+    cloud.respond = (api, begin, end) => (api === RETAIN && begin === '20261109' ? response : wire(api, begin, end))
+    assert.deepEqual((await handle(TIMER, NOW))[RETAIN].saved, [])
+    assert.deepEqual(content(await handle(post({ api: RETAIN, ...COHORT }), NOW, KEY)), returned(RETAIN, COHORT))
+  }
+})
+
+test('a cohort of zeros counts as not published', async () => {
+  const zeros = [{ key: 0, value: 0 }, { key: 1, value: 0 }]
+  const ref_date = '20261109-20261115'
+  cloud.respond = late({ ref_date, visit_uv_new: zeros, visit_uv: zeros })
+  await handle(TIMER, NOW)
+  assert.ok(!cloud.rows.has(`${RETAIN}-20261109`))
+  assert.deepEqual(content(await handle(post({ api: RETAIN, ...COHORT }), NOW, KEY)), EMPTY)
 })
 
 test('an error of the cloud is the result of each report', async () => {
@@ -378,7 +435,7 @@ test('an error of the cloud is the result of each report', async () => {
 
 test('a timer event of any trigger name is one of the timer', async () => {
   await handle({ Type: 'Timer', TriggerName: 'another', userInfo: { appId: 'wx0' } }, NOW)
-  assert.equal(cloud.calls.length, 85)
+  assert.equal(cloud.calls.length, ALL)
 })
 
 // Role 3: called over the HTTP access service.
@@ -396,13 +453,17 @@ function post(content, more = {}) {
   }
 }
 const list = (response) => JSON.parse(response.body).list
+const content = (response) => {
+  const { errMsg: _, ...rest } = JSON.parse(response.body)
+  return rest
+}
 
-for (const [api, dates, ref] of TRENDS) {
-  test(`${api}: the stored row is read, without its id and without a call of WeChat`, async () => {
+for (const [api, dates] of REPORTS) {
+  test(`${api}: the stored response is read, without its id and without a call of WeChat`, async () => {
     fill()
     const response = await handle(post({ api, ...dates }), NOW, KEY)
     assert.equal(response.statusCode, 200)
-    assert.deepEqual(JSON.parse(response.body), { list: [row(ref)], errMsg: `analysis.${api}:ok` })
+    assert.deepEqual(JSON.parse(response.body), { ...returned(api, dates), errMsg: `analysis.${api}:ok` })
     assert.match(response.headers['content-type'], /^application\/json/)
     assert.deepEqual(cloud.calls, [])
   })
@@ -412,28 +473,30 @@ for (const [api, dates, ref] of TRENDS) {
     const request = { api, ...dates }
     const get = post(null, { httpMethod: 'GET', body: '', queryStringParameters: request })
     const coded = post(null, { body: Buffer.from(JSON.stringify(request)).toString('base64'), isBase64Encoded: true })
-    for (const request of [get, coded]) assert.deepEqual(list(await handle(request, NOW, KEY)), [row(ref)])
+    for (const request of [get, coded]) assert.deepEqual(content(await handle(request, NOW, KEY)), returned(api, dates))
   })
 
   test(`${api}: a period that was never stored is an empty list`, async () => {
-    assert.deepEqual(list(await handle(post({ api, ...dates }), NOW, KEY)), [])
+    assert.deepEqual(content(await handle(post({ api, ...dates }), NOW, KEY)), EMPTY)
   })
 }
 
 test('periods with the same first day are stored apart', async () => {
   const now = beijing('2027-02-09T10:05:00')
   await handle(TIMER, now)
-  for (const [api, endDate, ref] of [
-    [WEEKLY, '20270207', '20270201-20270207'],
-    [DAILY, '20270201', '20270201'],
+  for (const [api, endDate] of [
+    [WEEKLY, '20270207'],
+    [DAILY, '20270201'],
+    [SOURCES, '20270201'],
   ]) {
-    assert.deepEqual(list(await handle(post({ api, beginDate: '20270201', endDate }), now, KEY)), [row(ref)])
+    const dates = { beginDate: '20270201', endDate }
+    assert.deepEqual(content(await handle(post({ api, ...dates }), now, KEY)), returned(api, dates))
   }
 })
 
 test('a body without api means getWeeklyVisitTrend', async () => {
   fill()
-  assert.deepEqual(list(await handle(post(WEEK), NOW, KEY)), [row('20261116-20261122')])
+  assert.deepEqual(content(await handle(post(WEEK), NOW, KEY)), returned(WEEKLY, WEEK))
 })
 
 test('a body cannot take another role', async () => {
@@ -479,16 +542,11 @@ test('an invalid period or body is an error with status 200', async () => {
   }
 })
 
-test('an unknown api or one that is not stored is an error with status 200', async () => {
-  for (const [api, dates, message] of [
-    ['getUserPortrait', DAY, /^unknown api: /],
-    ...LATER_APIS.map(([name, period]) => [name, period, /is not stored: only getWeeklyVisitTrend, /]),
-  ]) {
-    const response = await handle(post({ api, ...dates }), NOW, KEY)
-    const { errCode, errMsg, ...rest } = JSON.parse(response.body)
-    assert.deepEqual([response.statusCode, errCode, rest], [200, -504002, {}])
-    assert.match(errMsg, message)
-  }
+test('an unknown api is an error with status 200', async () => {
+  const response = await handle(post({ api: 'getUserPortrait', ...DAY }), NOW, KEY)
+  const { errCode, errMsg, ...rest } = JSON.parse(response.body)
+  assert.deepEqual([response.statusCode, errCode, rest], [200, -504002, {}])
+  assert.match(errMsg, /^unknown api: /)
   assert.deepEqual([cloud.calls, cloud.queries], [[], 0])
 })
 
@@ -507,5 +565,5 @@ test('main uses the clock and the variable EXPORTER_KEY', async (t) => {
   assert.equal((await main(post(old))).statusCode, 503)
   process.env.EXPORTER_KEY = KEY
   assert.deepEqual(list(await main(post(old))), [])
-  assert.deepEqual(Object.keys(await main(TIMER)), [WEEKLY, DAILY, MONTHLY])
+  assert.deepEqual(Object.keys(await main(TIMER)), [...APIS.keys()])
 })

@@ -42,7 +42,9 @@ function database({ action, collectionName, query, data, projection, limit }) {
   const ids = _id.$in || [_id]
   if (ids.length > limit) throw new Error(`${ids.length} ids, but at most ${limit} documents would be returned`)
   const complete = (id) => ({ _id: id, ...cloud.rows.get(id) })
-  const found = ids.filter((id) => cloud.rows.has(id)).map((id) => (projection ? { _id: id } : complete(id)))
+  const wanted = projection && Object.keys(typeof projection === 'string' ? JSON.parse(projection) : projection)
+  const reduced = (row) => Object.fromEntries(Object.entries(row).filter(([name]) => !wanted || wanted.includes(name)))
+  const found = ids.filter((id) => cloud.rows.has(id)).map((id) => reduced(complete(id)))
   return { data: { list: found.map((row) => JSON.stringify(row)), limit, offset: 0 } }
 }
 

@@ -7,24 +7,27 @@ const { FUNCTION_FAILED } = require('./errors')
 const { periodError } = require('./periods')
 
 /**
- * Each API with the kind of its period and, for those that the timer stores, the number of periods to store. These are
- * the newest period and the earlier ones with which the exporter compares it: eight weeks before (of days, before each
- * of the last seven), twelve months before. At most 100: the database returns no more rows to one query.
+ * Each API with the kind of its period, the number of periods that the timer stores, and the form of a response:
+ *
+ *   row           {list: [{refDate, ..}]}, one row
+ *   distribution  {refDate, list: [{index, itemList}]}
+ *   cohort        {refDate, visitUvNew: [{key, value}], visitUv: [..]}, which gains a key in each of the `later` weeks
+ *
+ * The periods are the newest one and the earlier ones with which the exporter compares it: eight weeks before (of days,
+ * before each of the last seven), twelve months before. The newest cohort is one week older than the newest week: until
+ * then it has no later key. At most 100 periods: the database returns no more rows to one query.
  */
 const APIS = new Map([
-  ['getWeeklyVisitTrend', { period: 'week', stored: 9 }],
-  ['getDailyVisitTrend', { period: 'day', stored: 63 }],
-  ['getMonthlyVisitTrend', { period: 'month', stored: 13 }],
-  ['getWeeklyRetain', { period: 'week', stored: 0 }],
-  ['getVisitDistribution', { period: 'day', stored: 0 }],
-  ['getDailySummary', { period: 'day', stored: 0 }],
+  ['getWeeklyVisitTrend', { period: 'week', stored: 9, form: 'row' }],
+  ['getDailyVisitTrend', { period: 'day', stored: 63, form: 'row' }],
+  ['getMonthlyVisitTrend', { period: 'month', stored: 13, form: 'row' }],
+  ['getWeeklyRetain', { period: 'week', stored: 9, form: 'cohort', later: 4 }],
+  ['getVisitDistribution', { period: 'day', stored: 63, form: 'distribution' }],
+  ['getDailySummary', { period: 'day', stored: 63, form: 'row' }],
 ])
 
 /** Exporters that know the weekly report only send no name. */
 const DEFAULT_API = 'getWeeklyVisitTrend'
-
-/** The names of the APIs whose rows the timer stores. */
-const STORED = [...APIS.keys()].filter((api) => APIS.get(api).stored)
 
 /** Read {api, beginDate, endDate}. Return {api, dates}, or {error} with the error as data. */
 function parseRequest(event, now) {
@@ -38,4 +41,4 @@ function parseRequest(event, now) {
   return error ? { error } : { api, dates }
 }
 
-module.exports = { APIS, STORED, parseRequest }
+module.exports = { APIS, parseRequest }

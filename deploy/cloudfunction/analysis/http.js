@@ -1,13 +1,13 @@
 'use strict'
 
 // Role 3: called over the HTTP access service, where Cloud Calls fail (they need a token that only WeChat's own calls
-// carry). Returns a row that the timer stored, to a client that sends the value of the variable EXPORTER_KEY in the
+// carry). Returns a response that the timer stored, to a client that sends the value of the variable EXPORTER_KEY in the
 // header x-exporter-key. The address is public, so without the variable every request gets 503.
 
 const { createHash, timingSafeEqual } = require('crypto')
-const { STORED, parseRequest } = require('./apis')
-const { FUNCTION_FAILED, errorData } = require('./errors')
-const { loadRows, rowId } = require('./rows')
+const { APIS, parseRequest } = require('./apis')
+const { errorData } = require('./errors')
+const { loadContent, rowId } = require('./rows')
 
 function reply(statusCode, content) {
   return {
@@ -47,11 +47,9 @@ async function readStored(request, now, key) {
   if (!['GET', 'POST'].includes(request.httpMethod)) return reply(405, { errCode: -1, errMsg: 'GET and POST only' })
   const { api, dates, error } = parseRequest(requested(request), now)
   if (error) return reply(200, error)
-  if (!STORED.includes(api)) {
-    return reply(200, { errCode: FUNCTION_FAILED, errMsg: `${api} is not stored: only ${STORED.join(', ')} are` })
-  }
   try {
-    return reply(200, { list: await loadRows(rowId(api, dates.beginDate)), errMsg: `analysis.${api}:ok` })
+    const content = await loadContent(APIS.get(api).form, rowId(api, dates.beginDate))
+    return reply(200, { ...content, errMsg: `analysis.${api}:ok` })
   } catch (thrown) {
     return reply(200, errorData(thrown))
   }

@@ -17,7 +17,7 @@ const cloud = require('wx-server-sdk')
 const { FUNCTION_FAILED } = require('./errors')
 const { readStored } = require('./http')
 const { fetchReport } = require('./invoke')
-const { storeTrends } = require('./timer')
+const { storeReports } = require('./timer')
 
 cloud.init({ env: cloud.DYNAMIC_CURRENT_ENV })
 
@@ -28,7 +28,7 @@ async function handle(event, now, key) {
   if (/wx_client/.test(cloud.getWXContext().SOURCE)) {
     return { errCode: FUNCTION_FAILED, errMsg: 'calls from the Mini Program are not allowed' }
   }
-  return Type === 'Timer' ? storeTrends(now) : fetchReport(event, now)
+  return Type === 'Timer' ? storeReports(now) : fetchReport(event, now)
 }
 
 exports.handle = handle

@@ -1,13 +1,13 @@
 'use strict'
 
-// The collection of the cloud database through which the timer and the HTTP access service share rows. An _id is the
-// API and the first day: getWeeklyVisitTrend-20261116.
+// The collection of the cloud database through which the timer and the HTTP access service share responses. An _id is
+// the API and the first day: getWeeklyVisitTrend-20261116.
 
 const cloud = require('wx-server-sdk')
 
 const COLLECTION = 'analysis'
 
-/** Stored in place of a row for a period without data, so that it is not requested again. */
+/** Stored in place of a response for a period without data, so that it is not requested again. */
 const NO_DATA = { noData: true }
 
 function collection() {
@@ -18,21 +18,36 @@ function rowId(api, beginDate) {
   return `${api}-${beginDate}`
 }
 
-/** Return those of at most 100 ids that are stored. It is one query, because queries count against the cloud's plan. */
-async function storedIds(ids) {
+/**
+ * Return those of at most 100 ids that are stored, each with its last key: that of a cohort, 0 of any other response.
+ * It is one query, because queries count against the cloud's plan.
+ */
+async function storedKeys(ids) {
   const query = { _id: cloud.database().command.in(ids) }
-  const { data } = await collection().where(query).field({ _id: true }).limit(100).get()
-  return new Set(data.map(({ _id }) => _id))
+  const { data } = await collection().where(query).field({ _id: true, visitUv: true, visitUvNew: true }).limit(100).get()
+  return new Map(data.map(({ _id, ...content }) => [_id, lastKey(content)]))
 }
 
-async function saveRow(_id, row) {
-  await collection().doc(_id).set({ data: row || NO_DATA })
+/** The keys and values of a cohort. In a row, visitUv and visitUvNew are numbers. */
+function entriesOf({ visitUv, visitUvNew }) {
+  return [].concat(...[visitUv, visitUvNew].filter(Array.isArray))
 }
 
-/** Return the stored row in a list, as WeChat does; the list is empty if there is none. */
-async function loadRows(_id) {
+/** The highest key of a cohort, which is the number of weeks until its newest figure; 0 of any other response. */
+function lastKey(content) {
+  return Math.max(0, ...entriesOf(content).map(({ key }) => key))
+}
+
+async function saveContent(_id, content) {
+  await collection().doc(_id).set({ data: content || NO_DATA })
+}
+
+/** Return what is stored in the form of WeChat's response; an empty list if there is nothing. */
+async function loadContent(form, _id) {
   const { data } = await collection().where({ _id }).get()
-  return data.filter(({ noData }) => !noData).map(({ _id: _, ...row }) => row)
+  const [content] = data.filter(({ noData }) => !noData).map(({ _id: _, ...content }) => content)
+  if (form === 'row' || !content) return { list: content ? [content] : [] }
+  return content
 }
 
-module.exports = { loadRows, rowId, saveRow, storedIds }
+module.exports = { entriesOf, lastKey, loadContent, rowId, saveContent, storedKeys }
