@@ -8,22 +8,35 @@ from __future__ import annotations
 
 import argparse
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from statuses import EVERY
 
 from exporter.apps import State
 from exporter.cli.flags import COMMANDS, _parser, _shared_flags
 from exporter.config import Api, Fetch, format_duration
 from exporter.metrics import catalogue
-from exporter.reports import DEFAULT_REPORTS, PREFIX, REPORTS, WEEKLY
+from exporter.metrics.families import families
+from exporter.reports import DEFAULT_REPORTS, PREFIX, REPORTS
+from exporter.reports.dimensions import SOURCE
 from exporter.wechat.codes import CODES, Busy, Code, Failed, NotReady, QuotaSpent, Refused, TokenRejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from exporter.reports import Report
+    from exporter.reports import Field, Report
 
+_CHINESE_SOURCES = """
+小程序历史列表 搜索 会话 扫一扫二维码 公众号主页 聊天顶部 系统桌面 小程序主页 附近的小程序 其他 模板消息
+客服消息 公众号菜单 APP分享 支付完成页 长按识别二维码 相册选取二维码 公众号文章 钱包 卡包 小程序内卡券
+其他小程序 其他小程序返回 卡券适用门店列表 搜索框快捷入口 小程序客服消息 公众号下发 系统会话菜单
+任务栏-最近使用 长按小程序菜单圆点 连wifi成功页 城市服务 微信广告 其他移动应用 发现入口-我的小程序
+任务栏-我的小程序 微信圈子 手机充值 H5 插件 大家在用 发现页 浮窗 附近的人 看一看 朋友圈 企业微信 视频 收藏
+微信红包 微信游戏中心 摇一摇 公众号导购消息 识物 小程序订单 小程序直播 群工具 - 群待办 第三方APP - 视频号
+"""
+"""The names of the entrances in WeChat's documentation from key 1 on; a hyphen where there is none."""
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = (ROOT / "README.md", ROOT / "README.zh-CN.md", *sorted((ROOT / "docs").glob("*.md")))
 
@@ -99,33 +112,41 @@ def reports() -> str:
 
 
 def figures() -> str:
-    """Return the figures that all reports share."""
-    same = all(report.fields == WEEKLY.fields for report in REPORTS.values())
-    assert same, "a report with other figures needs a table of its own"
+    """Return the figures with one value per period; the reports that share one are in one row."""
+    names: dict[Field, list[str]] = {}
+    for report in REPORTS.values():
+        for field in report.plain_fields:
+            names.setdefault(field, []).append(f"`{report.metric(field)}`")
     return table(
         ("metrics", "WeChat's field", "meaning"),
-        *(
-            (", ".join(f"`{report.metric(field)}`" for report in REPORTS.values()), f"`{field.wechat}`", field.meaning)
-            for field in WEEKLY.fields
-        ),
+        *((", ".join(found), f"`{field.wechat}`", field.meaning) for field, found in names.items()),
     )
 
 
 def further_figures() -> str:
-    """Return the further metrics of each report, by pattern."""
-    return table(("metric", "labels", "meaning"), *(row for report in REPORTS.values() for row in further(report)))
+    """Return the further metrics of each report, by pattern; one that several reports have is there once."""
+    rows = dict.fromkeys(row for report in REPORTS.values() for row in further(report))
+    return table(("metric", "labels", "meaning"), *rows)
 
 
 def further(report: Report) -> Iterator[tuple[str, str, str]]:
     """Yield the rows of a report: comparison figures, derived figures, the end of its period, the calendar."""
     kind = report.period.NAME
     for comparison in report.comparisons:
-        only = " (counts only)" if comparison.counts_only else ""
+        names = [field.metric for field in report.plain_fields if comparison.applies_to(field)]
+        only = " (counts only)" if comparison.counts_only else f" ({', '.join(names)})" if comparison.fields else ""
         yield f"`{PREFIX}{comparison.name}_<figure>`", f"appid, {kind}", f"{comparison.description}{only}"
     for derived in report.derived:
-        names = [field.metric for field in report.fields if field.wechat in derived.fields]
-        labels = ", ".join(("appid", kind, *derived.labels))
-        yield f"`{PREFIX}{derived.metric.format('<figure>')}`", labels, f"{derived.description} ({', '.join(names)})"
+        found = [field for field in report.fields if field.wechat in derived.fields]
+        labels = ", ".join(("appid", (derived.period or report.period).NAME, *derived.labels))
+        if all(field.dimension is None for field in found):
+            names = [field.metric for field in found]
+            text = f"{derived.description} ({', '.join(names)})"
+            yield f"`{PREFIX}{derived.metric.format('<figure>')}`", labels, text
+            continue
+        for field in found:
+            name = f"`{PREFIX}{derived.metric.format(field.metric)}`"
+            yield name, labels, f"{field.title}: {derived.description} (`{field.wechat}`)"
     named = {catalogue.end_metric(report), *(f"{PREFIX}{fact.metric}" for fact in report.calendar)}
     for info in catalogue.of_report(report):
         if info.name in named:
@@ -207,6 +228,59 @@ def options() -> str:
     return table(("option", "default"), *rows)
 
 
+FETCHES_PER_WEEK = {6: 4 * 7, 24: 7}
+"""Of one period, by hours of `fetch.interval`, without jitter."""
+
+
+def costs() -> str:
+    """Return the calls and series of each report; ``test_reports_document`` compares them with a running poller."""
+    return table(
+        ("report", "first start", "per day, `interval: 6h`", "per day, `interval: 24h`", "series per app"),
+        *(
+            (
+                f"`{report.name}`",
+                str(report.periods_in_weeks(Fetch().history_weeks)),
+                *(f"{calls_per_day(report, hours):.1f}".removesuffix(".0") for hours in FETCHES_PER_WEEK),
+                series(report),
+            )
+            for report in REPORTS.values()
+        ),
+    )
+
+
+def calls_per_day(report: Report, hours: int) -> float:
+    """Return the calls of a report once its history is complete: of the newest period, and of cohorts that grow."""
+    return (FETCHES_PER_WEEK[hours] + max(report.later - 1, 0)) / 7
+
+
+def series(report: Report) -> str:
+    """Return the number of series of one app, and how many more each entrance has."""
+    status = replace(EVERY, reports=tuple(of for of in EVERY.reports if of.report is report))
+    found = [sample.labels for family in families((report,), [status]) for sample in family.samples]
+    unbounded = {field.dimension.label for field in report.fields if field.dimension and not field.dimension.is_bounded}
+    by_part = [labels for labels in found if unbounded & labels.keys()]
+    metrics = [
+        derived
+        for derived in report.derived
+        for field in report.fields
+        if field.wechat in derived.fields and unbounded & {*derived.labels}
+    ]
+    # The fixture has no lowest week, because of holidays. app_info is not counted: an app has it once.
+    named = {sample.name for family in families((report,), [status]) for sample in family.samples}
+    missing = [info for info in catalogue.of_report(report) if info.name not in named]
+    fixed = len(found) - len(by_part) + len(missing) - 1
+    return f"{fixed} + {len(metrics)} for each entrance" if metrics else str(fixed)
+
+
+def entrances() -> str:
+    """Return WeChat's keys of entrances with their names in Chinese and in labels."""
+    names = _CHINESE_SOURCES.split()
+    return table(
+        ("key", "WeChat's name", "label `source`"),
+        *((key, names[int(key) - 1], f"`{name}`") for key, name in SOURCE.names.items()),
+    )
+
+
 def access_methods() -> str:
     return table(
         ("in the configuration", "what it is", "what it needs in WeChat's console"),
@@ -220,6 +294,8 @@ def access_methods() -> str:
 TABLES = {
     "access methods": access_methods,
     "reports": reports,
+    "costs of reports": costs,
+    "entrances": entrances,
     "figures of reports": figures,
     "further figures": further_figures,
     "metrics": metrics,

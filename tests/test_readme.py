@@ -137,17 +137,6 @@ def test_documented_command_makes_a_valid_hash(tmp_path: Path) -> None:
     assert bcrypt.checkpw(b"example", hashed.encode())
 
 
-def test_prometheus_accepts_every_query(tmp_path: Path, promtool: str) -> None:
-    queries = re.findall(r"```promql\n(.*?)```", (ROOT / "docs" / "queries.md").read_text(), re.DOTALL)
-    expressions = [
-        expression.strip() for query in queries for expression in re.split(r"^#.*$", query, flags=re.MULTILINE)
-    ]
-    rules = [{"record": f"readme:query{n}", "expr": text} for n, text in enumerate(filter(None, expressions))]
-    assert len(rules) >= 4
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump({"groups": [{"name": "readme", "rules": rules}]}))
-    subprocess.run([promtool, "check", "rules", tmp_path / "rules.yml"], check=True, capture_output=True)
-
-
 def test_contributing_describes_each_dependency() -> None:
     document = tomllib.loads((ROOT / "pyproject.toml").read_text())
     project = document["project"]
