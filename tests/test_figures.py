@@ -227,7 +227,7 @@ def test_there_is_a_lowest_week_of_counts_only() -> None:
 
 @dataclass(frozen=True)
 class PlainWeeks:
-    """The rules of design.md section 4, implemented without optimizations."""
+    """The rules of docs/metrics.md, implemented without optimizations."""
 
     figures: Mapping[Week, float | None]
     live: Week
@@ -351,7 +351,7 @@ def test_other_weekdays_do_not_count() -> None:
 
 @dataclass(frozen=True)
 class PlainDays:
-    """The rules of design.md section 4, implemented without optimizations."""
+    """The rules of docs/metrics.md, implemented without optimizations."""
 
     figures: Mapping[date, float | None]
     live: date
