@@ -72,13 +72,14 @@ def seconds_since_poller_run(by: str, matchers: str = "") -> str:
 
 def late_age(report: Report) -> int:
     """Return the age in seconds from which the newest period of a report is late; of a month, the largest such age."""
-    return _MAX_DAYS[report.period.NAME] * _DAY + PUBLISHED_AFTER
+    return _periods_until_next(report) * _MAX_DAYS[report.period.NAME] * _DAY + PUBLISHED_AFTER
 
 
 def late(matchers: str = "") -> str:
     """Return the age (seconds since its end) of the newest period of each app and report, only where it is late.
 
-    The newest period is late when the next one has ended more than ``PUBLISHED_AFTER`` ago.
+    The newest period is late when the next one has ended more than ``PUBLISHED_AFTER`` ago; a cohort, when the next but
+    one has.
     """
     return "\nor\n".join(_late(report, matchers) for report in REPORTS.values())
 
@@ -88,4 +89,11 @@ def _late(report: Report, matchers: str) -> str:
     # days_in_month() works in UTC. A month ends in Beijing at 16:00 UTC of its last day; adding 8 hours gives a time in
     # the next month, whose length is needed.
     days = f"days_in_month({end} + {_BEIJING})" if report.period.NAME == "month" else f"{_MAX_DAYS[report.period.NAME]}"
-    return f"time() - {end}\n> {days} * {_DAY} + {PUBLISHED_AFTER // 3600} * 3600"
+    periods = _periods_until_next(report)
+    times = "" if periods == 1 else f"{periods} * "
+    return f"time() - {end}\n> {times}{days} * {_DAY} + {PUBLISHED_AFTER // 3600} * 3600"
+
+
+def _periods_until_next(report: Report) -> int:
+    """Return after how many periods the next one is published: a cohort waits for the week in which it comes back."""
+    return 1 + min(report.later, 1)

@@ -35,6 +35,8 @@ class Receiver:
     url: str = ""
     sent: list[Sent] = field(default_factory=list)
     """Every alert of every notification to the webhook."""
+    causes: dict[tuple[str, str], str] = field(default_factory=dict)
+    """The annotation `cause` that was last sent, by alert name and appid."""
     texts: list[str] = field(default_factory=list)
     """The messages of WeCom."""
 
@@ -60,10 +62,10 @@ def receiving() -> Iterator[Receiver]:
             if self.path.startswith("/message/send"):
                 receiver.texts.append(message["text"]["content"])
             else:
-                receiver.sent += [
-                    (each["status"], each["labels"]["alertname"].removeprefix(PREFIX), each["labels"].get("appid", ""))
-                    for each in message["alerts"]
-                ]
+                for each in message["alerts"]:
+                    name, appid = each["labels"]["alertname"].removeprefix(PREFIX), each["labels"].get("appid", "")
+                    receiver.sent.append((each["status"], name, appid))
+                    receiver.causes[name, appid] = each["annotations"].get("cause", "")
             self._respond({"errcode": 0})
 
         def _respond(self, content: object) -> None:

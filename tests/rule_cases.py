@@ -11,12 +11,12 @@ import yaml
 from exporter.alerts.drops import RULES, find_drops
 from exporter.apps import AppStatus, Counters, ReportStatus, State
 from exporter.metrics.families import families
-from exporter.reports import DAILY, WEEKLY, Reading, StoredReading, Thresholds
+from exporter.reports import REPORTS, WEEKLY_RETENTION, Reading, StoredReading, Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from exporter.periods import Period
+    from exporter.periods import Period, Week
     from exporter.reports import History, Report
 
 RULES_FILE = Path(__file__).parent.parent / "prometheus" / "rules.yml"
@@ -27,6 +27,12 @@ def stored(report: Report, period: Period, *values: float | None) -> StoredReadi
     return StoredReading(Reading(report, period, values), 1.0)
 
 
+def cohort(week: Week, size: int | None, back: int) -> StoredReading:
+    """A week's new visitors, and how many of them came back in the week after it."""
+    reading = Reading(WEEKLY_RETENTION, week, (None, size), (("visit_uv_new", "1", back),))
+    return StoredReading(reading, 1.0)
+
+
 def status(history: History, thresholds: Thresholds | None = None, appid: str = "wx2") -> AppStatus:
     """An app that fetches one report."""
     report = ReportStatus(history.report, State.OK, None, history, 7.0, Counters())
@@ -35,7 +41,7 @@ def status(history: History, thresholds: Thresholds | None = None, appid: str = 
 
 def alerts_of(app: AppStatus) -> set[str]:
     """The alerts that the conditions call for, of all reports."""
-    return {fall.rule.name for report in (WEEKLY, DAILY) for fall in find_drops(app, report)}
+    return {fall.rule.name for report in REPORTS.values() for fall in find_drops(app, report)}
 
 
 def rule_test(apps: Iterable[AppStatus], expected: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -45,7 +51,7 @@ def rule_test(apps: Iterable[AppStatus], expected: Iterable[tuple[str, str]]) ->
             "series": sample.name + "{" + ",".join(f'{name}="{value}"' for name, value in sample.labels.items()) + "}",
             "values": f"{float(sample.value)!r}x1",
         }
-        for family in families((WEEKLY, DAILY), apps)
+        for family in families(tuple(REPORTS.values()), tuple(apps))
         for sample in family.samples
     ]
     samples = [{"labels": f'{{appid="{appid}",alert="{name}"}}', "value": 1} for appid, name in expected]

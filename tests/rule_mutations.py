@@ -55,7 +55,22 @@ def behind(operand: str) -> str:
     return f" * {operand.replace('visitors', 'sessions')} / {operand}"
 
 
+def later(name: str) -> str:
+    """Return an operand of the rule about retention."""
+    return weekly(name + '_new_visitors{weeks_later="1"}')
+
+
+def sizes(first: str, second: str) -> str:
+    """Return the part of the standard error of two proportions that depends on the sizes of the cohorts."""
+    return f"* ({first} + {second})"
+
+
 NOISE = daily("daily_visitors_noise_ratio")
+COHORT, BEFORE = later("weekly_cohort"), later("previous_week_cohort")
+POOLED = f"({later('weekly_retained')} + {later('previous_week_retained')}) / ({COHORT} + {BEFORE})"
+SIZES = sizes(f"1 / {COHORT}", f"1 / {BEFORE}")
+SHARERS = daily("typical_weekday_sharers")
+OF_WEEK, OF_DAYS, NO_CAUSE = "the cause of a fall of a week", "the cause of a fall of days", "no cause: "
 KNOWN_TYPICAL = f"\n      unless on (appid, week)\n      {weekly('typical_week_visitors')}\n"
 LOWEST = f"0.9 * {weekly('lowest_week_visitors')}"
 PERIOD_END = "max by (appid, report) (wechat_miniprogram_period_end_timestamp_seconds)"
@@ -154,7 +169,66 @@ FIGURES = {
     "reported in the week before": Mutation("for an event in the next week", " - 5 * 86400", " - 14 * 86400"),
 }
 """By name, changes of the alerts about figures."""
+FIGURES |= {
+    "retention that rises": Mutation(
+        "fewer come back", "< on (appid) group_left ()", "> on (appid) group_left ()", "Retention"
+    ),
+    "retention two weeks later": Mutation("RetentionDropped fires", 'weeks_later="1"', 'weeks_later="2"'),
+    "retention of visitors by the ratio of weeks": Mutation(
+        "RetentionDropped fires", '{report="weekly_retention"}', '{report="weekly"}', "Retention"
+    ),
+    "retention by chance": Mutation("fewer come back by chance", " > 3)", " > 2)", "Retention"),
+    "retention beyond chance": Mutation("fewer come back, hardly by chance", " > 3)", " > 3.5)", "Retention"),
+    "retention as a count": Mutation("most came back", f"\n      * (1 - {POOLED})", ""),
+    "the newest cohort without chance": Mutation("a small cohort after a large one", SIZES, SIZES.replace("1", "0", 1)),
+    "the previous cohort without chance": Mutation(
+        "a large cohort after a small one", SIZES, sizes(f"1 / {COHORT}", f"0 / {BEFORE}")
+    ),
+    "a cohort of any size": Mutation("a cohort of few", f"({COHORT} >= 200)", f"({COHORT} >= 1)"),
+    "a previous cohort of any size": Mutation("a previous cohort of few", f"({BEFORE} >= 200)", f"({BEFORE} >= 1)"),
+    "holidays of the cohort": Mutation(
+        "a cohort of a holiday week", holidays("week"), holidays("week").replace("> 0", "> 9"), "Retention"
+    ),
+    "holidays after the cohort": Mutation(
+        "a cohort before a holiday week", holidays("following_week"), holidays("following_week").replace("> 0", "> 9")
+    ),
+    "shares by chance": Mutation("fewer shares by chance", " > 4)", " > 3.5)", "Shares"),
+    "shares beyond chance": Mutation("fewer shares, hardly by chance", " > 4)", " > 4.5)", "Shares"),
+    "each share is a sharer": Mutation(
+        "fewer shares of few who share much", f" * {daily('typical_weekday_shares')} / {SHARERS}", ""
+    ),
+    "shares on any day": Mutation(
+        "fewer shares on a holiday",
+        f"({daily('day_irregular')} > 0)",
+        f"({daily('day_irregular')} > 1)",
+        "Shares",
+    ),
+    "an alert for each day of shares": Mutation(
+        "SharesDropped fires",
+        "max by (appid) (\n        max by (appid, day)",
+        "max by (appid, day) (\n        max by (appid, day)",
+        "Shares",
+    ),
+    "entrances of any week": Mutation(
+        OF_WEEK, ',week=%q})" $labels.appid $labels.week', '})" $labels.appid', "VisitorsBelow"
+    ),
+    "entrances of any app": Mutation(OF_WEEK, "{appid=%q,week=%q}", "{appid!=%q,week=%q}", "VisitorsBelow"),
+    "the net loss of the entrances": Mutation(OF_WEEK, "/ sum(%[2]s - %[1]s > 0)", "/ sum(%[2]s - %[1]s)"),
+    "the entrance with the largest rise": Mutation(OF_WEEK, "topk(1, %[2]s - %[1]s > 0)", "topk(1, %[1]s - %[2]s)"),
+    "replicas add up in a cause": Mutation(OF_WEEK, "max by (source)", "sum by (source)"),
+    "retention two weeks later in a cause": Mutation(OF_WEEK, r"weeks_later=\"1\"", r"weeks_later=\"2\""),
+    "entrances in two days": Mutation(
+        OF_DAYS, r"source_sessions{appid=%q,days=\"3\"}", r"source_sessions{appid=%q,days=\"2\"}"
+    ),
+    "a cause of little": Mutation(NO_CAUSE, " > 0.1 * sum(", " >= 0.1 * sum("),
+    "a cause of a rise": Mutation(NO_CAUSE, " and on () (sum(%[2]s - %[1]s) > 0.1 * sum(%[2]s))", ""),
+    "few new visitors as a cause": Mutation(NO_CAUSE, ' >= 200)" $labels.appid |', ' >= 1)" $labels.appid |'),
+    "few new visitors before as a cause": Mutation(
+        NO_CAUSE, ' >= 200)" $labels.appid $week', ' >= 1)" $labels.appid $week'
+    ),
+}
 OPERATIONS = {
+    "a cohort is late like a week": Mutation("PeriodLate fires for a cohort", "> 2 * 7 * 86400", "> 7 * 86400"),
     "a week late at Wednesday noon": Mutation("on Tuesday noon", "7 * 86400 + 36", "7 * 86400 + 60"),
     "a day late at once": Mutation("after a day that", "1 * 86400 + 36", "1 * 86400 + 12"),
     "a month late a day later": Mutation("after a month that", "+ 28800) * 86400 + 36", "+ 28800) * 86400 + 60"),

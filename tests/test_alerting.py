@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +23,7 @@ from exporter.alerts.drops import RULES
 from exporter.cli.run import Settings, run
 from exporter.config import Fetch
 from exporter.periods import Day, Week, newest_wanted
-from exporter.reports import DAILY, WEEKLY, Thresholds
+from exporter.reports import DAILY, DAILY_SOURCES, WEEKLY, WEEKLY_RETENTION, Thresholds
 from exporter.runtime.reload import Source
 from exporter.store import MEMORY
 from exporter.wechat.simulator import Audience, SimulatedApp
@@ -219,6 +220,92 @@ def test_drop_from_a_wednesday_is_sent_on_saturday_only(tmp_path: Path, promethe
     assert daily.startswith("1 of 3 apps below normal")
     assert "Daily: Visitors at " in daily
     assert "Weekly: Visitors at " in weekly
+
+
+Entrances = dict[str, float]
+"""Sessions by WeChat's key of the entrance."""
+
+
+def entrances(wechat: Simulator, appid: str, day: date) -> Entrances:
+    """The sessions of a day by entrance, as the simulator answers."""
+    indexes: Any = wechat.content(appid, DAILY_SOURCES, Day(day))["list"]
+    (items,) = (each["item_list"] for each in indexes if each["index"] == "access_source_session_cnt")
+    return {str(item["key"]): item["value"] for item in items}
+
+
+def added(days: Sequence[Entrances]) -> Entrances:
+    """The sum of some days."""
+    return {key: sum(day.get(key, 0) for day in days) for key in {key for day in days for key in day}}
+
+
+def typical(wechat: Simulator, appid: str, day: date) -> Entrances:
+    """The medians of the same weekday in the four weeks before."""
+    same = [entrances(wechat, appid, day - timedelta(weeks=weeks)) for weeks in range(1, 5)]
+    return {key: median(each.get(key, 0) for each in same) for key in added(same)}
+
+
+def largest_loss(now: Entrances, before: Entrances) -> tuple[str, str]:
+    """The entrance that lost most, and what an alert must say of it after its name."""
+    lost = {key: value - now.get(key, 0) for key, value in before.items()}
+    most = max(lost, key=lambda key: lost[key])
+    share = lost[most] / sum(value for value in lost.values() if value > 0)
+    return most, f"{-100 * lost[most] / before[most]:.0f}%, {100 * share:.0f}% of the loss"
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("_no_holidays")
+def test_notification_names_the_entrance_that_lost_most(tmp_path: Path, prometheus: str, alertmanager: str) -> None:
+    """From the simulator's figures to the webhook and the text: a fall of a week and one of days, and retention."""
+    passing = Passing.until_now()
+    week, cohort = passing.week, passing.week.before()
+    through_search = Audience(20_011, drops_in=week, drops_through=demo.SEARCH, retention_drops_in=cohort)
+    through_articles = Audience(20_011, drops_from=passing.day(3), drops_through=demo.ARTICLES)
+    apps = (
+        app(1, "Weekly", through_search, WEEKLY, DAILY_SOURCES, WEEKLY_RETENTION),
+        app(2, "Daily", through_articles, DAILY, DAILY_SOURCES),
+        app(3, "Alone", Audience(20_011, drops_in=week), WEEKLY),
+    )
+    weekly, daily, alone = (each.app.appid for each in apps)
+    clock = FakeClock(passing.after(week.last))
+    hurried(tmp_path, "2s")
+    with ExitStack() as undo:
+        wechat = demo.simulator(apps, clock)
+        served = demo.serve(wechat, "127.0.0.1:0")
+        undo.callback(served.stop)
+        config = demo.configuration(apps, f"http://{served.addresses[0]}")
+        address = free_address()
+        undo.callback(Exporter(replace(config, fetch=Fetch(history_weeks=9)), clock, address).close)
+        receiver, _ = undo.enter_context(watching(tmp_path, (prometheus, alertmanager), (address,), SCALE))
+        below, dropped = "VisitorsBelowNormal", "VisitorsDailyDropped"
+        expected = {(below, "1"), (dropped, "2"), (below, "3"), ("RetentionDropped", "1")}
+        receiver.wait_for(lambda received: {*figures_of(received)} >= expected and len(received.texts) >= 3, 120)
+    assert {*figures_of(receiver)} == expected
+    week_before = [entrances(wechat, weekly, day) for day in cohort.days]
+    search, of_week = largest_loss(added([entrances(wechat, weekly, day) for day in week.days]), added(week_before))
+    days = week.days[-3:]
+    articles, of_days = largest_loss(
+        added([entrances(wechat, daily, day) for day in days]), added([typical(wechat, daily, day) for day in days])
+    )
+    assert (search, articles) == (demo.SEARCH, demo.ARTICLES)
+    back = []
+    for each in (cohort, cohort.before()):
+        entries: Any = wechat.content(weekly, WEEKLY_RETENTION, each)["visit_uv_new"]
+        size, returned = (next(entry["value"] for entry in entries if entry["key"] == key) for key in (0, 1))
+        back.append(f"{100 * returned / size:.1f}%")
+    cause = receiver.causes[below, weekly]
+    assert cause.startswith(f"search {of_week}: ")
+    assert cause.endswith(f", {back[0]} came back after a week; of those of the previous week, {back[1]}.")
+    assert receiver.causes[dropped, daily].startswith(f"official account article {of_days}: ")
+    assert receiver.causes[below, alone] == ""
+    text = "\n".join(receiver.texts)
+    assert re.search(
+        rf"(?m)^Weekly: Visitors at \d+% of the typical week, [\d,]+ against [\d,]+; search {of_week}$", text
+    )
+    assert re.search(
+        rf"(?m)^Daily: Visitors at \d+% of what .* against [\d,]+; official account article {of_days}$", text
+    )
+    assert re.search(r"(?m)^Alone: Visitors at \d+% of the typical week, [\d,]+ against [\d,]+$", text)
+    assert f"% of the previous week's, {back[0]} against {back[1]}\n" in text
 
 
 @only_in_soak

@@ -15,6 +15,7 @@ import yaml
 from notifications import PREFIX, PROMETHEUS_FILES, Labels, alertmanager_with, post, receiving, seconds
 
 from exporter.alerts.drops import RULES
+from exporter.periods import Week
 from exporter.reports import DAILY, WEEKLY, Unit
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ SCALE = QUARTER_OF_AN_HOUR / 900
 
 def labels_of(rule: DropRule, appid: str, **others: str) -> Labels:
     """Return the labels of an alert about a figure."""
-    week = {"week": WEEK} if rule.report is WEEKLY else {}
-    figure = {"figure": rule.field.short_name, "report": rule.report.name, "severity": rule.severity}
+    week = {"week": WEEK} if rule.report.period is Week else {}
+    figure = {"figure": rule.figure, "report": rule.report.name, "severity": rule.severity}
     return {"alertname": PREFIX + rule.name, "appid": appid, **figure, **week, **others}
 
 
@@ -49,7 +50,7 @@ def explains(stronger: DropRule, weaker: DropRule) -> bool:
     if stronger is weaker or stronger.report is not weaker.report:
         return False
     order = [rule.kind.removeprefix("Daily") for rule in (stronger, weaker)]
-    figures = [rule.field.short_name for rule in (stronger, weaker)]
+    figures = [rule.figure for rule in (stronger, weaker)]
     if figures[0] == figures[1]:  # BelowNormal and Dropped exclude each other
         return order[0] == "Collapsed" != order[1]
     for chain in (COUNTS, AVERAGES):
@@ -129,8 +130,12 @@ def test_outage_explains_failures_and_late_periods_only(address: str) -> None:
     assert suppressed(address, refused) == set(), "the outage is in no cluster"
 
 
-def fallen(number: int, ratio: float, apps: int, name: str = "") -> dict[str, Labels]:
-    """Return an app's alert as Prometheus sends it."""
+LONG_CAUSE = "mini program service message -100%, 100% of the loss: 0 sessions against 1,234 in the previous week."
+LONG_BASE = "what is typical of the last 3 ordinary days, 12,345,678 against 23,456,789"
+
+
+def fallen(number: int, ratio: float, apps: int, name: str = "", **others: str) -> dict[str, Labels]:
+    """Return an app's alert as Prometheus sends it; ``others`` are annotations."""
     kind = "Collapsed" if ratio < 0.4 else "BelowNormal"
     rule = next(rule for rule in RULES if rule.name == f"Visitors{kind}")
     name = name or f"Shop {number}"
@@ -141,6 +146,8 @@ def fallen(number: int, ratio: float, apps: int, name: str = "") -> dict[str, La
         "rank": f"{int(100 * ratio):02}",
         "apps": f"{apps:,}",
         "dashboard_url": dashboard,
+        "cause": "",
+        **others,
     }
     return {"labels": labels_of(rule, f"wx{number:016x}"), "annotations": annotations}
 
@@ -171,10 +178,17 @@ def test_a_monday_is_at_most_three_short_notifications(tmp_path: Path, alertmana
 
 
 @pytest.mark.timeout(120)
-def test_five_hundred_falls_with_long_names_fit_into_one_message(tmp_path: Path, alertmanager: str) -> None:
-    """WeCom takes 2,048 bytes; a Chinese character takes three of them."""
+@pytest.mark.parametrize("is_long", [False, True])
+def test_five_hundred_falls_with_long_names_fit_into_one_message(
+    is_long: bool, tmp_path: Path, alertmanager: str
+) -> None:
+    """WeCom takes 2,048 bytes; a Chinese character takes three of them. Causes are left out where there is no room."""
     name = "一个名字特别特别特别特别长的小程序用来测试消息的长度限制"
-    alerts = [fallen(number, 0.1 + number / 1000, 12_345, name) for number in range(504)]
+    alerts = []
+    for number in range(504):
+        ratio = 0.1 + number / 1000
+        longest = {"summary": f"{name}: New visitors at {int(100 * ratio)}% of {LONG_BASE}"} if is_long else {}
+        alerts.append(fallen(number, ratio, 12_345, name, cause=LONG_CAUSE, **longest))
     with receiving() as receiver, alertmanager_with(alertmanager, tmp_path, receiver, SCALE) as address:
         post(address, alerts)
         receiver.wait_for(lambda received: received.texts, 30)
@@ -183,6 +197,25 @@ def test_five_hundred_falls_with_long_names_fit_into_one_message(tmp_path: Path,
     assert text.startswith("504 of 12,345 apps below normal, 300 collapsed")
     assert text.count(name[:24]) == 10
     assert name not in text
+    explained = ["; mini program service message -100%, 100% of the loss" in line for line in text.splitlines()[1:11]]
+    assert explained.count(True) == (1 if is_long else 9)
+    assert explained[0] is not is_long
+
+
+def test_notification_names_the_cause_of_each_fall(tmp_path: Path, alertmanager: str) -> None:
+    """Up to the colon, where an entrance is known; otherwise nothing."""
+    entrance = "search -61%, 70% of the loss: 1,300 sessions against 3,333 in the previous week."
+    retention = "Of the new visitors of 2026-11-09 to 2026-11-15, 21.5% came back after a week; of those .., 26.0%."
+    causes = (f"{entrance} {retention}", retention, "")
+    alerts = [fallen(number, 0.5 + number / 100, 3, cause=cause) for number, cause in enumerate(causes)]
+    with receiving() as receiver, alertmanager_with(alertmanager, tmp_path, receiver, SCALE) as address:
+        post(address, alerts)
+        receiver.wait_for(lambda received: received.texts, 30)
+    assert receiver.texts[0].splitlines()[1:4] == [
+        "Shop 0: Visitors at 50% of the typical week, 500 against 1,000; search -61%, 70% of the loss",
+        "Shop 1: Visitors at 51% of the typical week, 510 against 1,000",
+        "Shop 2: Visitors at 52% of the typical week, 520 against 1,000",
+    ]
 
 
 def test_operations_have_a_text_of_their_own(tmp_path: Path, alertmanager: str) -> None:

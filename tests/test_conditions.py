@@ -10,11 +10,12 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from rule_cases import alerts_of, promtool_agrees, status, stored
+from rule_cases import alerts_of, cohort, promtool_agrees, status, stored
 
 from exporter.alerts.drops import RULES, find_drops
 from exporter.periods import Day, Week
-from exporter.reports import DAILY, WEEKLY, History, Thresholds
+from exporter.reports import DAILY, DAILY_SUMMARY, WEEKLY, WEEKLY_RETENTION, History, Thresholds
+from exporter.web.statuspage import StatusPage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,6 +79,20 @@ def days(*counts: int, sessions: int = 0, before: tuple[int, ...] = (100,), rati
     return status(History.of(DAILY, readings), Thresholds().with_ratios(ratios))
 
 
+def cohorts(*cohorts: tuple[int | None, int], week: Week = QUIET, ratio: float = 0.7) -> AppStatus:
+    """An app of whose new visitors so many, of so many, came back in the week after; the live cohort first."""
+    readings = [cohort(week.before(place), size, back) for place, (size, back) in enumerate(cohorts)]
+    ratios = {("weekly_retention", "new_visitors_min_ratio"): ratio}
+    return status(History.of(WEEKLY_RETENTION, readings), Thresholds().with_ratios(ratios))
+
+
+def shares(now: int, before: int, sharers: int, day: Day = Day(QUIET.last), ratio: float | None = 0.5) -> AppStatus:  # noqa: B008 (a frozen value)
+    """An app that was shared so often on the live day, and so often by so many on each of the days before."""
+    readings = [stored(DAILY_SUMMARY, day.before(back), before if back else now, sharers, 9000) for back in range(60)]
+    ratios = {} if ratio is None else {("daily_summary", "shares_min_ratio"): ratio}
+    return status(History.of(DAILY_SUMMARY, readings), Thresholds().with_ratios(ratios))
+
+
 HALF: Figures = (1000, 500, 90.0, 3.0)
 FIFTH: Figures = (400, 200, 90.0, 3.0)
 UNKNOWN_YEAR = Week(date(2003, 10, 13))
@@ -86,6 +101,7 @@ BELOW, DROPPED = {"VisitorsBelowNormal", "SessionsBelowNormal"}, {"VisitorsDropp
 COLLAPSED = {"VisitorsCollapsed", "SessionsCollapsed"}
 AVERAGES = {f"{figure}{kind}" for figure in ("StayPerVisitor", "VisitDepth") for kind in ("Collapsed", "BelowNormal")}
 AVERAGES_OF_NEW_APP = {name.replace("BelowNormal", "Dropped") for name in AVERAGES}
+LESS_RETENTION, LESS_SHARES = {"RetentionDropped"}, {"SharesDropped"}
 LOW_AVERAGES: Figures = (2000, 1000, 30.0, 1.0)
 DAILY_COLLAPSED, DAILY_DROPPED = (
     {f"{figure}Daily{kind}" for figure in ("Visitors", "NewVisitors", "Sessions", "Visits")}
@@ -155,6 +171,38 @@ CASES: list[tuple[str, AppStatus, set[str]]] = [
         DAILY_DROPPED,
     ),
     ("an app without the weekly report", status(DAYS), DAILY_DROPPED | DAILY_COLLAPSED),
+    ("as many come back", cohorts((1000, 250), (1000, 250)), set()),
+    ("more come back", cohorts((1000, 250), (1000, 120)), set()),
+    ("fewer come back", cohorts((1000, 120), (1000, 250)), LESS_RETENTION),
+    ("none comes back", cohorts((1000, 0), (1000, 250)), LESS_RETENTION),
+    ("none came back before", cohorts((1000, 0), (1000, 0)), set()),
+    ("one cohort", cohorts((1000, 120)), set()),
+    ("a cohort of unknown size", cohorts((None, 120), (1000, 250)), set()),
+    ("a previous cohort of unknown size", cohorts((1000, 120), (None, 250)), set()),
+    ("more come back than there were", cohorts((200, 150), (200, 300)), set()),
+    ("fewer come back by chance", cohorts((200, 30), (200, 50)), set()),
+    ("fewer come back, hardly by chance", cohorts((200, 25), (200, 50)), LESS_RETENTION),
+    ("most came back", cohorts((200, 130), (200, 180), ratio=0.75), LESS_RETENTION),
+    ("a small cohort after a large one", cohorts((200, 34), (100_000, 25_000)), set()),
+    ("a large cohort after a small one", cohorts((100_000, 16_500), (200, 48)), set()),
+    ("a cohort of few", cohorts((199, 10), (200, 60)), set()),
+    ("a previous cohort of few", cohorts((200, 10), (199, 60)), set()),
+    ("as few come back as may", cohorts((1000, 120), (1000, 250), ratio=0.48), set()),
+    ("fewer come back than may", cohorts((1000, 120), (1000, 250), ratio=0.49), LESS_RETENTION),
+    ("alerts about retention disabled", cohorts((1000, 0), (1000, 250), ratio=0.0), set()),
+    ("a cohort of a holiday week", cohorts((1000, 120), (1000, 250), week=HOLIDAYS), set()),
+    ("a cohort before a holiday week", cohorts((1000, 120), (1000, 250), week=FIRST_HOLIDAY.before()), set()),
+    ("a cohort after a holiday week", cohorts((1000, 120), (1000, 250), week=AFTER_HOLIDAYS), LESS_RETENTION),
+    ("a cohort of an unknown year", cohorts((1000, 120), (1000, 250), week=UNKNOWN_YEAR), LESS_RETENTION),
+    ("as many shares", shares(100, 100, 80), set()),
+    ("fewer shares", shares(30, 100, 80), LESS_SHARES),
+    ("fewer shares, alert not enabled", shares(0, 1000, 800, ratio=None), set()),
+    ("fewer shares of few who share much", shares(30, 100, 20), set()),
+    ("as few shares as may be", shares(40, 100, 100, ratio=0.4), set()),
+    ("fewer shares by chance", shares(25, 60, 60), set()),
+    ("fewer shares, hardly by chance", shares(23, 60, 60), LESS_SHARES),
+    ("fewer shares on a holiday", shares(30, 100, 80, Day(HOLIDAYS.first)), set()),
+    ("shares without sharers", shares(30, 100, 0), set()),
 ]
 APPS = [replace(found, appid=f"wx{number}", name=why) for number, (why, found, _) in enumerate(CASES)]
 
@@ -166,6 +214,17 @@ def test_drops_exceed_threshold_chance_and_holidays() -> None:
 def test_drop_has_its_ratio_to_the_baseline() -> None:
     found = [(fall.rule.name, fall.ratio) for fall in find_drops(same((900, 480, 90.0, 3.0)), WEEKLY)]
     assert found == [("VisitorsBelowNormal", 0.48), ("SessionsBelowNormal", 0.45)]
+
+
+def test_status_page_marks_falls_of_shares_and_of_retention() -> None:
+    """Retention is a figure in parts, which has no column: the app alone is marked."""
+    fewer, retained = shares(30, 100, 80), cohorts((1000, 120), (1000, 250))
+    rows = [
+        StatusPage(report).render_app(app) for report, app in ((DAILY_SUMMARY, fewer), (WEEKLY_RETENTION, retained))
+    ]
+    assert [row.fell for row in rows if row] == [True, True]
+    assert [round(row.urgency[1], 2) for row in rows if row] == [0.3, 0.48]
+    assert b"30% of the typical weekday" in (rows[0].html if rows[0] else b"")
 
 
 def sampled(number: int) -> Iterator[AppStatus]:
@@ -198,9 +257,20 @@ def sampled(number: int) -> Iterator[AppStatus]:
         yield replace(status(history, Thresholds().with_ratios(ratios)), appid=f"wx-{each}")
 
 
+def retaining(number: int) -> Iterator[AppStatus]:
+    """Apps with cohorts of random sizes, of which random shares came back."""
+    random = Random(2)  # noqa: S311 (figures, no secrets)
+    for each in range(number):
+        size, rate = random.choice((150, 250, 1000, 20_000)), random.uniform(0.02, 0.95)
+        drawn = [(round(size * random.uniform(0.7, 1.4)), rate * random.uniform(0.3, 1.2)) for _ in range(2)]
+        week = QUIET.before(random.randrange(20))
+        app = cohorts(*((size, min(size, round(size * share))) for size, share in drawn), week=week)
+        yield replace(app, appid=f"retaining-{each}")
+
+
 def test_rules_agree_with_conditions(promtool: str, tmp_path: Path) -> None:
     """For the cases and for apps of the benchmark, the alerts fire that the conditions call for."""
-    apps = [*APPS, *sampled(240)]
+    apps = [*APPS, *sampled(240), *retaining(120)]
     fallen = {(app.appid, name) for app in apps for name in alerts_of(app)}
     assert promtool_agrees(promtool, tmp_path, apps, fallen) == ""
     assert {name for _, name in fallen} == {rule.name for rule in RULES}, "each rule is among them"

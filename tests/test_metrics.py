@@ -175,7 +175,10 @@ def expected_months() -> dict[tuple[str, ...], float]:
 
 def expected_cohorts() -> dict[tuple[str, ...], float]:
     """Return the samples of retention: the newest cohort of each number of weeks later, and the one before it."""
-    expected: dict[tuple[str, ...], float] = {}
+    expected: dict[tuple[str, ...], float] = {
+        ("week_public_holidays", "wx3", W2.before().label): 0,
+        ("following_week_public_holidays", "wx3", W2.before().label): 0,
+    }
     for later in (1, 2, 3, 4):
         newest = W2.before(later)
         labels = ("wx3", newest.label, str(later))

@@ -18,7 +18,8 @@ from exporter import alerts, promql
 from exporter.alerts import drops, figures, operations
 from exporter.alerts.model import PREFIX
 from exporter.metrics import catalogue
-from exporter.reports import DAILY, REPORTS, WEEKLY
+from exporter.periods import Day
+from exporter.reports import DAILY_SOURCES, REPORTS, WEEKLY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -83,12 +84,14 @@ def test_alerts_have_waits_labels_and_annotations() -> None:
     assert len(ALERTS) == len(set(NAMES))
     written: list[dict[str, Any]] = [alert.as_rule(alerts.DEFAULT_LINKS) for alert in ALERTS]
     own_waits = {rule["alert"]: (rule["for"], rule["keep_firing_for"]) for rule in written}
-    assert {wait for name, wait in own_waits.items() if "Daily" in name} == {("30m", "36h")}
+    of_days = {PREFIX + rule.name for rule in drops.RULES if rule.report.period is Day}
+    assert {wait for name, wait in own_waits.items() if name in of_days} == {("30m", "36h")}
     assert own_waits.pop("WeChatMiniProgramWeChatUnreachable") == ("5m", "7h")
-    assert {wait for name, wait in own_waits.items() if "Daily" not in name} == {("30m", "2h")}
+    assert {wait for name, wait in own_waits.items() if name not in of_days} == {("30m", "2h")}
     texts = {"summary", "description", "dashboard_url", "runbook_url"}
     for rule in written[: len(drops.RULES)]:
-        assert set(rule["annotations"]) == texts | {"rank", "apps"}
+        explained = rule["labels"]["figure"] in {"visitors", "new_visitors", "sessions", "visits"}
+        assert set(rule["annotations"]) == texts | {"rank", "apps"} | ({"cause"} if explained else set())
         assert set(rule["labels"]) == {"severity", "figure", "report"}
     for rule in written[len(drops.RULES) :]:
         assert set(rule["annotations"]) == texts
@@ -105,7 +108,7 @@ def test_runbook_has_exactly_one_chapter_for_each_alert() -> None:
 
 
 def served() -> set[str]:
-    of_reports = [info for report in (WEEKLY, DAILY) for info in catalogue.of_report(report)]
+    of_reports = [info for report in REPORTS.values() for info in catalogue.of_report(report)]
     return {info.name for info in (*of_reports, *catalogue.OF_APPS, *catalogue.OF_EXPORTER)}
 
 
@@ -119,6 +122,15 @@ def test_rules_read_only_metrics_that_the_exporter_serves() -> None:
     read = {name.removesuffix("_count") for name in named_in(expressions)}
     assert read - recorded <= served()
     assert {WEEKLY.metric(field) for field in WEEKLY.fields} <= read
+
+
+def test_annotations_read_only_metrics_that_the_exporter_serves() -> None:
+    texts = [text for alert in ALERTS for text in (alert.summary, alert.description, *alert.notification.values())]
+    read = named_in(texts)
+    assert read - named_in([figures.APPS]) <= served()
+    assert {info.name for info in catalogue.of_report(DAILY_SOURCES) if "_source_sessions" in info.name} <= read | {
+        "wechat_miniprogram_daily_source_sessions"
+    }
 
 
 def test_every_recording_is_read() -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
 
-from rule_cases import alerts_of, promtool_agrees, status, stored
+from rule_cases import alerts_of, cohort, promtool_agrees, status, stored
 
 from exporter.periods import Day, Week
-from exporter.reports import DAILY, WEEKLY, History
+from exporter.reports import DAILY, DAILY_SUMMARY, WEEKLY, WEEKLY_RETENTION, History, Thresholds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,13 +68,62 @@ class Course:
                 yield status(history, appid=f"{self.why}, {now.label}"), self.expected[after]
 
 
+@dataclass(frozen=True)
+class CohortCourse:
+    """Cohorts of new visitors: their sizes, how many came back in the week after, and the alerts of the newest ones."""
+
+    why: str
+    cohorts: tuple[tuple[int, int] | None, ...]
+    expected: Expected
+    newest: Week = QUIET
+    report = WEEKLY_RETENTION
+
+    def apps(self) -> Iterator[tuple[AppStatus, set[str]]]:
+        """The app as it was when each of the newest cohorts had come back, and its alerts."""
+        history, length = History(self.report), len(self.cohorts)
+        for place, found in enumerate(self.cohorts):
+            week = self.newest.before(length - 1 - place)
+            after = len(self.expected) - (length - place)
+            if found is not None:
+                history = history.with_reading(cohort(week, *found))
+                if after >= 0:
+                    yield status(history, appid=f"{self.why}, {week.label}"), self.expected[after]
+
+
+@dataclass(frozen=True)
+class ShareCourse:
+    """Shares of days, each by as many sharers as 0.8 of the shares, and the alerts of the newest days."""
+
+    why: str
+    shares: tuple[int | None, ...]
+    expected: Expected
+    newest: Day = Day(date(2026, 11, 22))  # noqa: RUF009 (a frozen value)
+    min_ratio: float = 0.5
+    report = DAILY_SUMMARY
+
+    def apps(self) -> Iterator[tuple[AppStatus, set[str]]]:
+        """The app as it was on each of the newest days, and its alerts."""
+        history, length = History(self.report), len(self.shares)
+        thresholds = Thresholds().with_ratios({(self.report.name, "shares_min_ratio"): self.min_ratio})
+        for place, shares in enumerate(self.shares):
+            day = self.newest.before(length - 1 - place)
+            after = len(self.expected) - (length - place)
+            if shares is not None:
+                history = history.with_reading(stored(self.report, day, shares, round(0.8 * shares), 9000))
+                if after >= 0:
+                    yield status(history, thresholds, f"{self.why}, {day.label}"), self.expected[after]
+
+
 STEADY = (1000,) * 9
 ALL_BELOW, ALL_COLLAPSED = counts(BELOW), counts(BELOW, COLLAPSED)
 SUNDAY = Day(date(2026, 11, 22))
 DAYS = (150, 150, 150, 150, 150, 80, 80) * 10
 """Ten weeks of days until a Sunday, with a holiday week in October."""
 DAILY_DROPPED, DAILY_BOTH = counts("DailyDropped"), counts("DailyDropped", "DailyCollapsed")
-COURSES = (
+LESS, FEWER_SHARES = {"RetentionDropped"}, {"SharesDropped"}
+SHARES = (150, 150, 150, 150, 150, 300, 300) * 9
+"""Nine weeks of days until a Sunday."""
+COURSES: tuple[Course | CohortCourse | ShareCourse, ...] = (
     Course("nothing changes", STEADY, (N,)),
     Course("a fall to a half", (*STEADY, 500), (N, ALL_BELOW)),
     Course("a fall to a half that stays", (*STEADY, 500, 500, 500), (ALL_BELOW, N, N)),
@@ -139,6 +188,23 @@ COURSES = (
         SUNDAY,
     ),
     Course("a day at a half", (*DAYS[:-3], 75, 80, 80), (N, N, N), SUNDAY),
+    CohortCourse("retention that stays", ((900, 220), (1000, 250), (950, 240)), (N, N, N)),
+    CohortCourse("retention that falls for good", ((1000, 250), (1000, 250), (1000, 120), (1000, 120)), (N, LESS, N)),
+    CohortCourse("retention of one bad cohort", ((1000, 250), (1000, 120), (1000, 250)), (N, LESS, N)),
+    CohortCourse("retention of a campaign's visitors", ((1000, 250), (9000, 900), (1000, 250)), (N, LESS, N)),
+    CohortCourse("retention that declines slowly", ((1000, 250), (1000, 200), (1000, 160), (1000, 128)), (N, N, N)),
+    CohortCourse("retention after a missing cohort", ((1000, 250), None, (1000, 120)), (N,)),
+    CohortCourse(
+        "retention that falls over the holidays",
+        ((1000, 250), (1000, 120), (1000, 120), (1000, 60)),
+        (N, N, LESS),
+        AFTER_HOLIDAYS,
+    ),
+    ShareCourse("shares without a fall", SHARES, (N, N, N)),
+    ShareCourse("shares that fall for good", (*SHARES[:-2], 60, 60), (N, FEWER_SHARES, FEWER_SHARES)),
+    ShareCourse("shares after a missing day", (*SHARES[:-2], None, 60), (FEWER_SHARES,)),
+    ShareCourse("shares of a new app", (*SHARES[-27:-1], 60), (N, N)),
+    ShareCourse("shares without a threshold", (*SHARES[:-1], 0), (N,), min_ratio=0.0),
 )
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from exporter.alerts.conditions import Operand, Proportion
 from exporter.metrics import catalogue
 from exporter.reports import Unit
 
 if TYPE_CHECKING:
-    from exporter.alerts.conditions import Operand
     from exporter.reports import Field
 
 APPS = "apps:wechat_miniprogram_app_info:count"
@@ -30,36 +30,45 @@ PERCENT = f"{{{{ {_PERCENT} }}}}"
 """The alert's ratio in whole percent, rounded down."""
 RANK = f'{{{{ {_PERCENT} | reReplaceAll "^(.)$" "0$1" }}}}'
 """The same with two digits, by which a notification sorts."""
-_THOUSANDS = r' | reReplaceAll "(\\d)(\\d{3})$" "$1,$2"' + r' | reReplaceAll "(\\d)(\\d{3})," "$1,$2,"' * 2
-NUMBER_OF_APPS = f'{{{{ with query "{APPS}" }}}}{{{{ . | first | value | printf "%.0f"{_THOUSANDS} }}}}{{{{ end }}}}'
+THOUSANDS = r' | reReplaceAll "(\\d)(\\d{3})$" "$1,$2"' + r' | reReplaceAll "(\\d)(\\d{3})," "$1,$2,"' * 2
+"""The end of a pipeline that separates the thousands of a number."""
+NUMBER_OF_APPS = f'{{{{ with query "{APPS}" }}}}{{{{ . | first | value | printf "%.0f"{THOUSANDS} }}}}{{{{ end }}}}'
 _FORMS = {
-    Unit.COUNT: (f'printf "%.0f"{_THOUSANDS}', ""),
+    Unit.COUNT: (f'printf "%.0f"{THOUSANDS}', ""),
     Unit.SECONDS: ('printf "%.1f"', " s"),
     Unit.PAGES: ('printf "%.2f"', " pages"),
 }
 
 
-def found(*operands: Operand) -> str:
-    """Return a template pipeline: the sample of the first operand that has one, for the alert's app (and week)."""
-    labels = ("appid", "week") if "week" in operands[0].labels else ("appid",)
-    selectors = []
-    for operand in operands:
-        matchers = ",".join((*(f"{label}=%q" for label in labels), *filter(None, (operand.matchers,))))
-        selectors.append(f"max({operand.metric}{{{matchers}}})")
-    query = " or ".join(selectors).replace('"', '\\"')
-    values = " ".join(f"$labels.{label}" for label in labels * len(operands))
+def found(*figures: Operand | Proportion) -> str:
+    """Return a template pipeline: the sample of the first figure that has one, for the alert's app (and week).
+
+    A proportion is in percent.
+    """
+    labels = ("appid", "week") if "week" in figures[0].labels else ("appid",)
+    query = " or ".join(_query(figure, labels) for figure in figures).replace('"', '\\"')
+    values = " ".join(f"$labels.{label}" for label in labels)
     return f'printf "{query}" {values} | query'
 
 
-def number(field: Field, *operands: Operand) -> str:
-    """Return a template of the value of the first operand that has one, with the unit of a field."""
-    form, unit = _FORMS[field.unit]
-    return f"{{{{ with {found(*operands)} }}}}{{{{ . | first | value | {form} }}}}{unit}{{{{ end }}}}"
+def number(field: Field, *figures: Operand | Proportion) -> str:
+    """Return a template of the value of the first figure that has one, with the unit of a field."""
+    form, unit = ('printf "%.1f"', "%") if isinstance(figures[0], Proportion) else _FORMS[field.unit]
+    return f"{{{{ with {found(*figures)} }}}}{{{{ . | first | value | {form} }}}}{unit}{{{{ end }}}}"
 
 
-def last_day(operand: Operand) -> str:
-    """Return a template of the last day of a sum of days: ``2026-11-22``."""
-    matchers = f"appid=%q,{operand.matchers}".replace('"', '\\"')
+def last_day(figure: Operand | Proportion) -> str:
+    """Return a template of the last day of a figure: ``2026-11-22``."""
+    operand = figure.part if isinstance(figure, Proportion) else figure
+    matchers = ",".join(("appid=%q", *filter(None, (operand.matchers,)))).replace('"', '\\"')
     query = f'printf "max by (day) ({operand.metric}{{{matchers}}})" $labels.appid | query'
     day = '. | first | label "day" | reReplaceAll "^(....)(..)(..)$" "$1-$2-$3"'
     return f"{{{{ with {query} }}}}{{{{ {day} }}}}{{{{ end }}}}"
+
+
+def _query(figure: Operand | Proportion, labels: tuple[str, ...]) -> str:
+    """Return PromQL with a placeholder for the value of each label."""
+    if isinstance(figure, Proportion):
+        return f"100 * {_query(figure.part, labels)} / ({_query(figure.whole, labels)} > 0)"
+    matchers = (f"{label}=%[{place}]q" for place, label in enumerate(labels, 1))
+    return f"max({figure.metric}{{{','.join((*matchers, *filter(None, (figure.matchers,))))}}})"

@@ -70,6 +70,31 @@ def derived(report: Report, pattern: str, field: Field, labels: tuple[str, ...] 
     return Operand(report, PREFIX + pattern.format(field.metric), calculate, matchers, description)
 
 
+@dataclass(frozen=True, slots=True)
+class Proportion:
+    """One count as a proportion of another: how many of a cohort came back."""
+
+    part: Operand
+    whole: Operand
+    description: str = ""
+    """For people: ``the previous week's``."""
+
+    def value(self, history: History) -> float | None:
+        """Return the proportion; None where a count is not known or the whole is 0."""
+        part, whole = self.part.value(history), self.whole.value(history)
+        return None if part is None or not whole else part / whole
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """What names its subject: the app and the period."""
+        return self.part.labels
+
+    @property
+    def promql(self) -> str:
+        """One sample for each app and period; none where the whole is 0."""
+        return f"({promql.ratio(self.part.promql, self.whole.promql)})"
+
+
 class Condition(Protocol):
     """One condition of a drop."""
 
@@ -111,8 +136,46 @@ class BeyondChance:
 
 
 @dataclass(frozen=True, slots=True)
+class ProportionBeyondChance:
+    """A proportion dropped by more than chance: ``(base - now) / standard error > z``, for two binomial proportions.
+
+    The standard error is that of two samples of one population: ``sqrt(p * (1 - p) * (1 / n + 1 / m))``, where p is the
+    proportion in both samples together, and n and m are their sizes.
+    """
+
+    now: Proportion
+    base: Proportion
+    z: float
+
+    def holds(self, history: History) -> bool:
+        """Whether the drop is larger than chance; False where a count is not known."""
+        counts = [each.value(history) for each in self._counts]
+        if None in counts:
+            return False
+        now, of_now, base, of_base = (value or 0 for value in counts)
+        if not of_now or not of_base:
+            return False
+        pooled = (now + base) / (of_now + of_base)
+        variance = pooled * (1 - pooled) * (1 / of_now + 1 / of_base)
+        return variance > 0 and (base / of_base - now / of_now) / sqrt(variance) > self.z
+
+    def clause(self, on: str) -> str:
+        """Return ``and ((base - now) / sqrt(..) > z)``."""
+        now, of_now, base, of_base = (each.promql for each in self._counts)
+        pooled = f"({now} + {base}) / ({of_now} + {of_base})"
+        return (
+            f"and on ({on})\n(({base} / {of_base} - {now} / {of_now})\n/\n"
+            f"sqrt({pooled}\n* (1 - {pooled})\n* (1 / {of_now} + 1 / {of_base})) > {self.z:g})"
+        )
+
+    @property
+    def _counts(self) -> tuple[Operand, Operand, Operand, Operand]:
+        return self.now.part, self.now.whole, self.base.part, self.base.whole
+
+
+@dataclass(frozen=True, slots=True)
 class AtLeast:
-    """An average is one of enough visitors."""
+    """An average or a proportion is one of enough visitors."""
 
     operand: Operand
     least: int
@@ -183,8 +246,8 @@ class NotKnown:
 class BeyondNoise:
     """The drop is larger than the app's own variation: ``ln(now / base) < -times * max(least, noise)``."""
 
-    now: Operand
-    base: Operand
+    now: Operand | Proportion
+    base: Operand | Proportion
     noise: Operand
     times: float
     least: float

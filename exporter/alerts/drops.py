@@ -16,13 +16,15 @@ from exporter.alerts.conditions import (
     BeyondNoise,
     NoHoliday,
     NotKnown,
+    Proportion,
+    ProportionBeyondChance,
     compared,
     derived,
     live,
 )
 from exporter.reports import Unit
-from exporter.reports.catalogue import DAILY, WEEKLY
-from exporter.reports.fields import NEW_VISITORS, VISITORS
+from exporter.reports.catalogue import DAILY, DAILY_SUMMARY, WEEKLY, WEEKLY_RETENTION
+from exporter.reports.fields import NEW_VISITORS, SHARERS, VISITORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +37,9 @@ if TYPE_CHECKING:
 COLLAPSED = Fraction(4, 10)
 """Of the baseline, where the app has the default threshold; it scales with the app's own threshold."""
 CHANCE, CHANCE_OF_DAYS, CHANCE_OF_TWO_DAYS = 3, 3.5, 4
-"""Standard deviations of chance by which a count must drop: a week, three days, two days."""
+"""Standard deviations of chance by which a count must drop: a week, three days, one or two days."""
 ENOUGH_VISITORS = 200
-"""Minimum number of visitors behind an average (stay, depth), now and in its baseline."""
+"""Minimum number of visitors behind an average (stay, depth) or a proportion (retention), now and in its baseline."""
 BELOW_LOWEST = 0.9
 """Of the lowest ordinary week: a week no lower than that is within the app's own variation."""
 NOISE_TIMES, NOISE_LEAST = 2, 0.05
@@ -48,8 +50,8 @@ NOISE_TIMES, NOISE_LEAST = 2, 0.05
 class Baseline:
     """A figure, what it is compared with, and the conditions under which a low ratio is a drop."""
 
-    now: Operand
-    base: Operand
+    now: Operand | Proportion
+    base: Operand | Proportion
     conditions: tuple[Condition, ...]
 
 
@@ -66,16 +68,30 @@ class DropRule:
     """Of the app's threshold."""
     baselines: tuple[Baseline, ...]
     """At most one of them applies to an app at a time."""
+    subject: str = ""
+    """What the alert is about, if it is not the field itself: ``retention``."""
+    subject_title: str = ""
+    """The same as a title."""
 
     @property
     def field(self) -> Field:
-        """The figure."""
+        """The field of the figure."""
         return self.threshold.field
 
     @property
+    def figure(self) -> str:
+        """The value of the label ``figure``: ``new_visitors``."""
+        return self.subject or self.field.short_name
+
+    @property
+    def title(self) -> str:
+        """The figure in texts: ``New visitors``."""
+        return self.subject_title or self.field.title
+
+    @property
     def name(self) -> str:
-        """The alert's name without the common prefix: ``VisitorsCollapsed``."""
-        return camel(self.field) + self.kind
+        """The alert's name without the common prefix: ``NewVisitorsCollapsed``."""
+        return "".join(word.capitalize() for word in self.figure.split("_")) + self.kind
 
     def drop(self, history: History, threshold: float) -> Drop | None:
         """Return the drop that the rule finds in stored figures; None if it finds none."""
@@ -113,11 +129,6 @@ def find_drops(status: AppStatus, report: Report) -> Iterator[Drop]:
             drop = rule.drop(of.history, status.thresholds.of(report, rule.threshold))
             if drop is not None:
                 yield drop
-
-
-def camel(field: Field) -> str:
-    """Return the field as alerts are named after it: ``StayPerVisitor``."""
-    return "".join(word.capitalize() for word in field.short_name.split("_"))
 
 
 def _weekly(threshold: AlertThreshold) -> Iterator[DropRule]:
@@ -176,9 +187,56 @@ def _days(field: Field, days: int, z: float) -> Baseline:
     return Baseline(now, base, (BeyondChance(now, base, z, _behind(field, visitors)),))
 
 
+def _shares(threshold: AlertThreshold) -> Iterator[DropRule]:
+    # Judged by those who share: one of them may share many times.
+    now, typical, sharers = (
+        live(DAILY_SUMMARY, threshold.field),
+        compared(DAILY_SUMMARY, "typical_weekday", threshold.field, "the typical weekday"),
+        compared(DAILY_SUMMARY, "typical_weekday", SHARERS),
+    )
+    beyond = BeyondChance(now, typical, CHANCE_OF_TWO_DAYS, sharers)
+    ordinary = NoHoliday(DAILY_SUMMARY, DAILY_SUMMARY.calendar[0].metric)
+    baseline = Baseline(now, typical, (beyond, ordinary))
+    yield DropRule("Dropped", "warning", DAILY_SUMMARY, threshold, Fraction(1), (baseline,))
+
+
+def _retention(threshold: AlertThreshold) -> Iterator[DropRule]:
+    def count(pattern: str) -> Operand:
+        return derived(WEEKLY_RETENTION, pattern, threshold.field, ("1",))
+
+    now = Proportion(count("weekly_retained_{}"), count("weekly_cohort_{}"))
+    base = Proportion(
+        count("previous_week_retained_{}"), count("previous_week_cohort_{}"), description="the previous week's"
+    )
+    conditions: tuple[Condition, ...] = (
+        AtLeast(now.whole, ENOUGH_VISITORS),
+        AtLeast(base.whole, ENOUGH_VISITORS),
+        ProportionBeyondChance(now, base, CHANCE),
+        # The weeks in which the cohorts came back: the week after the cohort's own, and its own, which is the week
+        # after the previous cohort's. A holiday changes who comes back, in either direction.
+        *(NoHoliday(WEEKLY_RETENTION, fact.metric) for fact in WEEKLY_RETENTION.calendar),
+    )
+    baseline = Baseline(now, base, conditions)
+    yield DropRule(
+        "Dropped",
+        "warning",
+        WEEKLY_RETENTION,
+        threshold,
+        Fraction(1),
+        (baseline,),
+        subject="retention",
+        subject_title="Retention of new visitors",
+    )
+
+
 RULES = tuple(
     rule
-    for report, of_figure in ((DAILY, _daily), (WEEKLY, _weekly))
+    for report, of_figure in (
+        (DAILY, _daily),
+        (DAILY_SUMMARY, _shares),
+        (WEEKLY, _weekly),
+        (WEEKLY_RETENTION, _retention),
+    )
     for threshold in report.alert_thresholds
     for rule in of_figure(threshold)
 )

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 from exporter import promql
 from exporter.alerts.annotations import APP, APPS, NUMBER_OF_APPS, PERCENT, RANK, WEEK, found, last_day, number
+from exporter.alerts.causes import cause
 from exporter.alerts.drops import RULES
 from exporter.alerts.model import KEEP_FIRING_FOR, PREFIX, AlertingRule, RecordingRule
 from exporter.metrics import catalogue
+from exporter.periods import Day, Week
 from exporter.reports import Unit
-from exporter.reports.catalogue import DAILY, WEEKLY
+from exporter.reports.catalogue import DAILY, WEEKLY, WEEKLY_RETENTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +36,7 @@ def recordings() -> Iterator[RecordingRule]:
 def daily_alerts() -> Iterator[AlertingRule]:
     """Yield the alerts about days, the most severe of each figure first."""
     for rule in RULES:
-        if rule.report is DAILY:
+        if rule.report.period is Day:
             yield _daily(rule)
 
 
@@ -56,7 +58,7 @@ def reported() -> RecordingRule:
 def weekly_alerts() -> Iterator[AlertingRule]:
     """Yield the alerts about weeks, the most severe of each figure first."""
     for rule in RULES:
-        if rule.report is WEEKLY:
+        if rule.report.period is Week:
             yield _weekly(rule)
 
 
@@ -67,28 +69,33 @@ def alerts() -> Iterator[AlertingRule]:
 
 
 def _weekly(rule: DropRule) -> AlertingRule:
-    expr = condition(rule, *_not_reported(rule))
-    return _alert(rule, expr, f"week from {WEEK}")
+    period = f"week from {WEEK}"
+    if rule.report is WEEKLY_RETENTION:
+        period += " and the week after it"
+    return _alert(rule, condition(rule, *_not_reported(rule)), period)
 
 
 def _daily(rule: DropRule) -> AlertingRule:
     # Without the day: an event is one alert from its first day until it ends, not one alert for each day.
     expr = f"max by (appid) ({_indented(condition(rule))}\n)"
-    return _alert(rule, expr, f"ordinary days until {last_day(rule.baselines[0].now)}", KEEP_DAILY_FIRING_FOR)
+    now = rule.baselines[0].now
+    days = "ordinary days until" if rule.report is DAILY else "day"
+    return _alert(rule, expr, f"{days} {last_day(now)}", KEEP_DAILY_FIRING_FOR)
 
 
 def _alert(rule: DropRule, expr: str, period: str, keep_firing_for: str = KEEP_FIRING_FOR) -> AlertingRule:
-    title = rule.field.title
     now = number(rule.field, rule.baselines[0].now)
     base = number(rule.field, *(each.base for each in rule.baselines))
+    # What single entrances lost explains no average, and an alert about retention or shares says it all itself.
+    causes = {"cause": cause(rule)} if rule.report in (DAILY, WEEKLY) and rule.field in _COUNTS else {}
     return AlertingRule(
         name=rule.name,
         severity=rule.severity,
         expr=expr,
-        labels={"figure": rule.field.short_name, "report": rule.report.name},
-        summary=f"{APP}: {title} at {PERCENT}% of {_base(rule)}, {now} against {base}",
-        description=f"{title}, AppID {{{{ $labels.appid }}}}, {period}.",
-        notification={"rank": RANK, "apps": NUMBER_OF_APPS},
+        labels={"figure": rule.figure, "report": rule.report.name},
+        summary=f"{APP}: {rule.title} at {PERCENT}% of {_base(rule)}, {now} against {base}",
+        description=f"{rule.title}, AppID {{{{ $labels.appid }}}}, {period}.",
+        notification={"rank": RANK, "apps": NUMBER_OF_APPS, **causes},
         keep_firing_for=keep_firing_for,
     )
 

@@ -102,6 +102,11 @@ def _irregular(day: object) -> float | None:
 _SHARING = (SHARES.wechat, SHARERS.wechat)
 _HOLIDAYS = "Weekdays off for a public holiday of mainland China in {}; absent until the year's schedule is published."
 _IRREGULAR = "Whether {} is a public holiday or a make-up working day; absent until the year's schedule is published."
+# Facts about the live period are one family for all reports of one kind of period, like its end.
+_WEEK_HOLIDAYS = CalendarFact(
+    "week_public_holidays", _HOLIDAYS.format("the live week"), _days_off, "{number} holiday{s}"
+)
+_DAY_IRREGULAR = CalendarFact("day_irregular", _IRREGULAR.format("the live day"), _irregular, "holiday or make-up day")
 
 WEEKLY = Report(
     name="weekly",
@@ -116,7 +121,7 @@ WEEKLY = Report(
         Comparison("lowest_week", "the lowest ordinary week of the previous eight", lowest_week, counts_only=True),
     ),
     calendar=(
-        CalendarFact("week_public_holidays", _HOLIDAYS.format("the live week"), _days_off, "{number} holiday{s}"),
+        _WEEK_HOLIDAYS,
         CalendarFact(
             "previous_week_public_holidays",
             _HOLIDAYS.format("the previous week"),
@@ -154,7 +159,7 @@ DAILY = Report(
         ),
     ),
     calendar=(
-        CalendarFact("day_irregular", _IRREGULAR.format("the live day"), _irregular, "holiday or make-up day"),
+        _DAY_IRREGULAR,
         CalendarFact(
             "same_weekday_irregular",
             _IRREGULAR.format("the same weekday of the previous week"),
@@ -209,6 +214,15 @@ WEEKLY_RETENTION = Report(
             ("previous_week_cohort_{}", "size of the previous week's cohort", retention.previous_cohort),
         )
     ),
+    calendar=(
+        _WEEK_HOLIDAYS,
+        CalendarFact(
+            "following_week_public_holidays",
+            _HOLIDAYS.format("the week after the cohort's"),
+            lambda week: _days_off(week.before(-1)),
+            "following week: {number} holiday{s}",
+        ),
+    ),
     alert_thresholds=(AlertThreshold(COHORT_FIELDS[1], 0.7),),
     check=CrossCheck(WEEKLY.name, retention.believe),
     has_end_metric=False,
@@ -248,6 +262,7 @@ DAILY_SUMMARY = Report(
             fields=_SHARING,
         ),
     ),
+    calendar=(_DAY_IRREGULAR,),
     has_end_metric=False,
     # Off: shares depend on campaigns, and few apps have enough of them on one day.
     alert_thresholds=(AlertThreshold(SHARES, 0.0),),
