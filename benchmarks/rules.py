@@ -20,15 +20,17 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.request import urlopen
 
 import yaml
 
 from exporter.apps import AppStatus, Counters, LastResult, ReportStatus, State
 from exporter.metrics import Format, Meters, Renderer, compose
-from exporter.periods import newest_wanted
 from exporter.reports import REPORTS, History, Reading, Report, StoredReading, Thresholds
+
+if TYPE_CHECKING:
+    from exporter.periods import Period
 
 SCRAPE = 15
 """Seconds between scrapes."""
@@ -41,16 +43,27 @@ def app(number: int, reports: tuple[Report, ...], *, fell: bool) -> AppStatus:
     random = Random(number)  # noqa: S311 (figures, no secrets)
     of_reports = []
     for report in reports:
-        live = newest_wanted(report.period, time.time(), 36_000)
+        live = report.newest_wanted(time.time(), 36_000)
         history = History(report)
         for back in reversed(range(report.lookback + 1)):
             left = 1 / 3 if fell and back < FALLEN else 1
             visitors = round(1000 * left * random.uniform(0.95, 1.05))
-            values = (2 * visitors, 6 * visitors, visitors, visitors // 3, 90.0, 60.0, 3.0)
-            history = history.with_reading(StoredReading(Reading(report, live.before(back), values), 1.0))
+            history = history.with_reading(reading(report, live.before(back), visitors))
         result = LastResult(live, State.OK, 1.0, 1.0, succeeded=1.0)
         of_reports.append(ReportStatus(report, State.OK, result, history, 2.0, Counters(9)))
     return AppStatus(f"wx{number:016x}", f"App {number}", tuple(of_reports), Thresholds())
+
+
+def reading(report: Report, period: Period, visitors: int) -> StoredReading:
+    """Return figures of a period; those in parts have ten parts, of which the first one is half of the total."""
+    values = (2 * visitors, 6 * visitors, visitors, visitors // 3, 90.0, 60.0, 3.0)
+    if report.plain_fields:
+        return StoredReading(Reading(report, period, values[: len(report.fields)]), 1.0)
+    keys = [str(number) for number in range(1, 1 + (report.later or 10))]
+    parts = tuple(
+        (field.wechat, key, float(visitors // (2 if key == "1" else 20))) for field in report.fields for key in keys
+    )
+    return StoredReading(Reading(report, period, (visitors,) * len(report.fields), tuple(sorted(parts))), 1.0)
 
 
 def serve(body: bytes) -> ThreadingHTTPServer:
