@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from exporter.dashboards import bars, queries
-from exporter.dashboards.panels import WIDTH, Column, LabelColumn, Panel, PanelRow, bar_chart
+from exporter.dashboards.graphs import bar_chart
+from exporter.dashboards.panels import WIDTH, Column, LabelColumn, Panel, PanelRow
 from exporter.dashboards.queries import FIGURES
 from exporter.dashboards.styles import fixed_colour, regex_mapping
 from exporter.reports import PREFIX, Unit

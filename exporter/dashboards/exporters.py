@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from exporter import promql
 from exporter.apps import State
 from exporter.dashboards import queries
-from exporter.dashboards.panels import WIDTH, Column, LabelColumn, Panel, PanelRow, override, table, time_series
+from exporter.dashboards.graphs import time_series
+from exporter.dashboards.panels import WIDTH, Column, LabelColumn, Panel, PanelRow, override, table
 from exporter.dashboards.queries import APPS, JOB, chosen
 from exporter.dashboards.styles import (
     COLOURED_TEXT,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from exporter import promql
 from exporter.dashboards import charts, exporters, headline, judgement, queries
 from exporter.dashboards.charts import UNITS, WEEK_PATTERN
+from exporter.dashboards.graphs import time_series
 from exporter.dashboards.panels import (
     DATASOURCE,
     WIDTH,
@@ -17,7 +18,6 @@ from exporter.dashboards.panels import (
     PanelRow,
     layout,
     table,
-    time_series,
 )
 from exporter.dashboards.queries import APPS, FIGURES, JOB
 from exporter.dashboards.styles import (

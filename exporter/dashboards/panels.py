@@ -1,4 +1,4 @@
-"""Panels as Grafana's JSON: tables, bar charts and time series, each with a description, units and the data source.
+"""Panels as Grafana's JSON, each with a description, units and the data source: tables and numbers; and their layout.
 
 Tables and bar charts are instant queries in table format, merged by label. An instant query has exactly one sample for
 each week, whatever the time range; a range query would have a step, and would miss samples that fall between two steps.
@@ -10,18 +10,17 @@ from dataclasses import dataclass, field
 from string import ascii_uppercase
 from typing import TYPE_CHECKING
 
+from exporter.dashboards import transformations
 from exporter.dashboards.styles import thresholds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from exporter.dashboards.styles import Json
 
 WIDTH = 24
 """Width of the dashboard in grid columns, fixed by Grafana."""
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
-
-_LEGEND: Json = {"displayMode": "list", "placement": "bottom", "showLegend": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +45,10 @@ class LabelColumn:
     style: Json = field(default_factory=dict)
     further_values: str = ""
     """Of a bar chart: an expression with a sample for each value of the label that has a place even without a bar."""
+    order: str = ""
+    """Of a bar chart: an expression that orders the groups of bars, lowest first; empty: by the label."""
+    rows: int = 0
+    """Of a bar chart: number of groups, one below the other; 0: all groups, side by side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,30 +80,34 @@ def table(
         columns: the queries to show.
         sort: an expression that orders the rows, lowest first; it is not shown.
     """
-    targets = _tables([column.expression for column in columns] + ([sort] if sort else []))
+    targets = instant_queries([column.expression for column in columns] + ([sort] if sort else []))
     shown = {label.name: label.title for label in labels}
-    shown |= _titles(columns)
+    shown |= column_titles(columns)
     # The sort expression is a query of its own, because a table can only sort by a column that it has.
     order = [f"Value #{targets[-1]['refId']}"] if sort else []
     styles = [override(label.title, **label.style) for label in labels if label.style]
-    return _panel("table", title, description, targets) | {
+    return base_panel("table", title, description, targets) | {
         "fieldConfig": {
             "defaults": {"unit": "none", "custom": {"minWidth": 85}},
-            "overrides": styles + [override(column.title, **_properties(column)) for column in columns],
+            "overrides": styles + [override(column.title, **column_properties(column)) for column in columns],
         },
         "options": {"showHeader": True, "cellHeight": "sm", "footer": {"show": False}},
-        "transformations": [_merge(), *map(_sort_by, order), _organize(shown, hidden=order)],
+        "transformations": [
+            transformations.merge(),
+            *map(transformations.sort_by, order),
+            transformations.organize(shown, hidden=order),
+        ],
     }
 
 
 def stat(title: str, description: str, columns: Sequence[Column]) -> Json:
     """Return large numbers, one for each column; the titles are shown where there are several."""
-    targets = _tables([column.expression for column in columns])
+    targets = instant_queries([column.expression for column in columns])
     defaults = {"unit": "none", "decimals": 0, "thresholds": thresholds("text"), "color": {"mode": "thresholds"}}
-    return _panel("stat", title, description, targets) | {
+    return base_panel("stat", title, description, targets) | {
         "fieldConfig": {
             "defaults": defaults,
-            "overrides": [override(column.title, **_properties(column)) for column in columns],
+            "overrides": [override(column.title, **column_properties(column)) for column in columns],
         },
         "options": {
             "reduceOptions": {"values": False, "calcs": ["lastNotNull"], "fields": ""},
@@ -110,63 +117,20 @@ def stat(title: str, description: str, columns: Sequence[Column]) -> Json:
             "graphMode": "none",
             "justifyMode": "center",
         },
-        "transformations": [_merge(), _organize(_titles(columns))],
+        "transformations": [transformations.merge(), transformations.organize(column_titles(columns))],
     }
 
 
-def bar_chart(title: str, description: str, x: LabelColumn, columns: Sequence[Column], stacking: str = "none") -> Json:
-    """Return a bar chart: a group for each value of the label ``x``, a bar for each column.
-
-    The y axis has the unit of the first column.
-    """
-    targets = _tables([*(column.expression for column in columns), x.further_values])
-    gap_column = f"Value #{targets[-1]['refId']}"
-    styles = {x.title: x.style} | {column.title: column.style for column in columns}
-    shown = {x.name: x.title} | _titles(columns)
-    defaults = {"min": 0, "color": {"mode": "palette-classic"}, "custom": {"fillOpacity": 80, "lineWidth": 0}}
-    return _panel("barchart", title, description, targets) | {
+def with_empty_text(content: Json, text: str) -> Json:
+    """Return the panel with a text for when no query has data; without it Grafana shows "No data"."""
+    fields = content["fieldConfig"]
+    # Grafana would show the same text in each empty cell of a panel that has data.
+    in_cells = {"matcher": {"id": "byType", "options": "number"}, "properties": [{"id": "noValue", "value": "\u2013"}]}
+    return content | {
         "fieldConfig": {
-            "defaults": defaults | {"unit": columns[0].unit, "decimals": columns[0].decimals},
-            "overrides": [override(title, **style) for title, style in styles.items() if style],
-        },
-        "options": {
-            "xField": x.title,
-            "xTickLabelSpacing": 50,  # leaves out labels that would overlap
-            "stacking": stacking,
-            "showValue": "never",
-            "groupWidth": 0.8,
-            "barWidth": 0.9,
-            "legend": _LEGEND,
-            "tooltip": {"mode": "multi", "sort": "none"},
-        },
-        "transformations": [_merge(), _sort_by(x.name), _organize(shown, hidden=[gap_column])],
-    }
-
-
-def time_series(
-    title: str, description: str, queries: Mapping[str, str], style: Json, overrides: Sequence[Json] = ()
-) -> Json:
-    """Return a time series panel.
-
-    Args:
-        title: the panel's title.
-        description: the panel's description.
-        queries: expressions by legend.
-        style: field properties of all series; ``unit`` is required.
-        overrides: field properties of single series, made by ``override``.
-    """
-    targets = [
-        _target(letter, expression, format="time_series", range=True, instant=False, legendFormat=legend)
-        for letter, (legend, expression) in zip(ascii_uppercase, queries.items(), strict=False)
-    ]
-    # Figures change only when WeChat publishes: a straight line between two weeks would show values that never existed.
-    custom = {"lineInterpolation": "stepAfter", "lineWidth": 2, "fillOpacity": 0, "showPoints": "never"} | style.get(
-        "custom", {}
-    )
-    defaults = {"min": 0, "color": {"mode": "palette-classic"}} | style | {"custom": custom}
-    return _panel("timeseries", title, description, targets) | {
-        "fieldConfig": {"defaults": defaults, "overrides": list(overrides)},
-        "options": {"legend": _LEGEND, "tooltip": {"mode": "multi", "sort": "desc"}},
+            "defaults": fields["defaults"] | {"noValue": text},
+            "overrides": [in_cells, *fields["overrides"]],
+        }
     }
 
 
@@ -196,49 +160,33 @@ def layout(rows: Iterable[PanelRow]) -> list[Json]:
     return [{"id": number, **content} for number, content in enumerate(placed, start=1)]
 
 
-def _panel(kind: str, title: str, description: str, targets: list[Json]) -> Json:
+def base_panel(kind: str, title: str, description: str, targets: list[Json]) -> Json:
+    """Return what all kinds of panels have."""
     return {"type": kind, "title": title, "description": description, "datasource": DATASOURCE, "targets": targets}
 
 
-def _tables(expressions: Sequence[str]) -> list[Json]:
+def instant_queries(expressions: Sequence[str]) -> list[Json]:
+    """Return queries whose results are tables, with the ids A, B, .."""
     return [
-        _target(letter, expression, format="table", range=False, instant=True)
+        target(letter, expression, format="table", range=False, instant=True)
         for letter, expression in zip(ascii_uppercase, expressions, strict=False)
     ]
 
 
-def _target(letter: str, expression: str, **options: object) -> Json:
+def target(letter: str, expression: str, **options: object) -> Json:
+    """Return a query with an id."""
     return {"refId": letter, "datasource": DATASOURCE, "editorMode": "code", "expr": expression, **options}
 
 
-def _merge() -> Json:
-    return {"id": "merge", "options": {}}
-
-
-def _sort_by(column: str) -> Json:
-    return {"id": "sortBy", "options": {"fields": {}, "sort": [{"field": column}]}}
-
-
-def _organize(titles: Mapping[str, str], hidden: Iterable[str] = ()) -> Json:
-    """Order and rename the columns by ``titles``; the time and ``hidden`` are not shown."""
-    return {
-        "id": "organize",
-        "options": {
-            "excludeByName": dict.fromkeys(("Time", *hidden), True),
-            "indexByName": {name: index for index, name in enumerate(titles)},
-            "renameByName": dict(titles),
-        },
-    }
-
-
-def _titles(columns: Sequence[Column]) -> dict[str, str]:
+def column_titles(columns: Sequence[Column]) -> dict[str, str]:
     """Return titles by the column names of Grafana's merge transformation."""
     # It calls the column of query B `Value #B`, but just `Value` when no other query has data.
     titles = {f"Value #{letter}": column.title for letter, column in zip(ascii_uppercase, columns, strict=False)}
     return {"Value": columns[0].title} | titles
 
 
-def _properties(column: Column) -> Json:
+def column_properties(column: Column) -> Json:
+    """Return the field properties of a column."""
     decimals = {} if column.decimals is None else {"decimals": column.decimals}
     return {"unit": column.unit} | decimals | column.style
 
