@@ -26,6 +26,7 @@ COSTLY = {
     "test_container.py": "image",
     "test_dashboard_panels.py": "grafana",
     "test_dashboard_queries.py": "grafana",
+    "test_dashboard_why.py": "grafana",
 }
 """The expensive fixture that the tests of a file share."""
 UNPACKED = ROOT / ".cache" / "prometheus" / "usr" / "bin"

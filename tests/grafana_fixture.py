@@ -26,6 +26,7 @@ from exporter.alerts import render_rules
 from exporter.alerts.figures import REPORTED
 from exporter.httpd import Server
 from exporter.periods import DAY, Day, Month, Week, newest_wanted
+from exporter.reports import MONTHLY
 from exporter.runtime.engine import Engine
 from exporter.web import PageContext, Pages, Site
 
@@ -42,8 +43,11 @@ WEEKS = 5
 """Weeks that are simulated, ..."""
 DAYS = 7
 """... and the number of days before the last week that are simulated one by one."""
-FETCHED = replace(demo.FETCH, interval=3600.0, history_weeks=53)
-"""Fetches back to the same month of the previous year, and no period twice."""
+FETCHED = replace(demo.FETCH, interval=3600.0, history_weeks=13)
+"""Fetches back to the weeks of the typical weekday of the first day, and no period twice."""
+MONTHS_FETCHED = replace(FETCHED, history_weeks=53)
+"""Fetches back to the same month of the previous year."""
+REPLICA_FETCHED = replace(demo.FETCH, history_weeks=9)
 VARIABLES = {"__rate_interval": "1m", "__range": "1h", "job": ".+", "appid": ".+"}
 """The values of the dashboard's variables if everything is selected."""
 
@@ -144,8 +148,8 @@ class Prometheus:
 class Exporter:
     """An exporter in this process, on a fake clock, that fetches on request."""
 
-    def __init__(self, config: Config, clock: FakeClock, address: str) -> None:
-        self._engine = Engine(config, ":memory:", clock)
+    def __init__(self, config: Config, clock: FakeClock, address: str, store: str = ":memory:") -> None:
+        self._engine = Engine(config, store, clock)
         self._pages = Pages(self._engine.guard)
         self._engine.poller.publish_to(self._pages.publish)
         context = PageContext("/metrics", (), clock())
@@ -212,7 +216,7 @@ class GrafanaFixture:
         at = self.moments[moment]
         if instant:
             return self.prometheus.query("query", query=query, time=at)
-        return self.prometheus.query("query_range", query=query, start=at - 60, end=at, step=1)
+        return self.prometheus.query("query_range", query=query, start=self.moments["first"], end=at, step=1)
 
 
 def irregular_day(now: float) -> Day:
@@ -256,7 +260,9 @@ def play_history(program: str, folder: Path) -> Iterator[GrafanaFixture]:
         config = demo.configuration(roles, f"http://{server.addresses[0]}")
         config = replace(config, fetch=FETCHED)
         first, second = free_address(), free_address()
-        exporter = Exporter(config, clock, first)
+        store = str(folder / "store")
+        _fetch_months(config, store, clock)
+        exporter = Exporter(config, clock, first, store)
         undo.callback(exporter.close)
         (folder / "rules.yml").write_text(json.dumps(impatient_rules()))
         prometheus = Prometheus(program, folder, (first, second), {"rule_files": ["rules.yml"]})
@@ -264,6 +270,7 @@ def play_history(program: str, folder: Path) -> Iterator[GrafanaFixture]:
         undo.callback(prometheus.stop)
         prometheus.start()
         prometheus.wait_for_scrapes()
+        fixture.moments["first"] = next_full_second()
         weeks = [7.0 * ago for ago in range(WEEKS - 2, 1, -1)]
         for days_ago in (*weeks, *(7.0 + ago for ago in reversed(range(DAYS)))):
             clock.now = now - days_ago * DAY
@@ -280,7 +287,7 @@ def play_history(program: str, folder: Path) -> Iterator[GrafanaFixture]:
         fixture.passed.append(now)
         prometheus.wait_for_rules()
         fixture.moments["switch"] = next_full_second()
-        late = Exporter(_renamed(replace(config, fetch=demo.FETCH)), FakeClock(now - 7 * DAY), second)
+        late = Exporter(_renamed(replace(config, fetch=REPLICA_FETCHED)), FakeClock(now - 7 * DAY), second)
         undo.callback(late.close)
         prometheus.wait_for_scrapes(2)
         prometheus.wait_for_rules()
@@ -293,6 +300,14 @@ def _one_holiday(patch: pytest.MonkeyPatch, holiday: Day, holiday_week: Week) ->
     for module in ("catalogue", "comparisons"):
         patch.setattr(f"exporter.reports.{module}.is_irregular", lambda day: day == holiday)
         patch.setattr(f"exporter.reports.{module}.public_holidays", lambda week: int(week == holiday_week))
+
+
+def _fetch_months(config: Config, store: str, clock: FakeClock) -> None:
+    """Fetch a year of months into the store: a year of days would take a minute."""
+    apps = tuple(replace(app, reports=(MONTHLY,)) for app in config.apps if MONTHLY in app.reports)
+    engine = Engine(replace(config, fetch=MONTHS_FETCHED, apps=apps), store, clock)
+    engine.poller.drain()
+    engine.close()
 
 
 def _renamed(config: Config) -> Config:

@@ -250,6 +250,8 @@ def test_queries_read_metrics_that_exist_and_every_figure() -> None:
     assert used >= {WEEKLY.metric(field) for field in WEEKLY.fields}
     counts = ("visitors", "sessions")
     assert used >= {f"wechat_miniprogram_{report.name}_{count}" for report in (DAILY, MONTHLY) for count in counts}
+    explained = ("weekly_source_sessions", "daily_stay_sessions", "daily_depth_sessions", "daily_shares")
+    assert used >= {f"wechat_miniprogram_{name}" for name in (*explained, "weekly_retained_new_visitors")}
 
 
 def test_queries_read_no_recording_of_the_rules() -> None:
@@ -267,7 +269,9 @@ def test_each_report_of_the_catalogue_has_a_row() -> None:
     titles = [panel["title"] for panel in DASHBOARD["panels"] if panel["type"] == "row"]
     assert titles == [
         *("Overview", "This week"),
-        *(f"{report.title} of ${{app:text}}" for report in (WEEKLY, MONTHLY, DAILY)),
+        f"{WEEKLY.title} of ${{app:text}}",
+        "Why: entrances, retention and shares of ${app:text}",
+        *(f"{report.title} of ${{app:text}}" for report in (MONTHLY, DAILY)),
         *("As published", "Exporter"),
     ]
 

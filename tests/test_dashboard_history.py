@@ -17,7 +17,7 @@ from grafana_fixture import VARIABLES, Prometheus
 from exporter.dashboards import dashboard
 from exporter.dashboards.judgement import fall_texts
 from exporter.metrics import catalogue
-from exporter.periods import DAY, Week, newest_wanted
+from exporter.periods import DAY, Day, Week, newest_wanted
 from exporter.reports import PREFIX, WEEKLY
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ PANELS: dict[str, Json] = {panel["title"]: panel for panel in DASHBOARD["panels"
 MINUTE, HOUR = 60, 3600
 RANGE = 12 * 7 * int(DAY)
 OLD, NEW = "exporter-7d9f:10717", "exporter-b5c4:10717"
-SHOP, CLOSED, LEFT, BACKFILLED = "wxshop", "wxclosed", "wxleft", "wxbackfilled"
-"""An app that is always there; removed two days ago; removed half an hour ago; with figures but no states."""
+SHOP, CLOSED, LEFT, BACKFILLED, SOURCES = "wxshop", "wxclosed", "wxleft", "wxbackfilled", "wxsources"
+"""An app that is always there; removed two days ago; removed half an hour ago; with figures but no states; with
+entrances and nothing else."""
 LAST_SCRAPE = 10 * MINUTE
 """How long before the end of the time range."""
 
@@ -111,6 +112,20 @@ def figures(appid: str, week: Week, visitors: float, labels: dict[str, str], *ti
     yield Span(f"{PREFIX}typical_week_visitors", of_week, 1000, *times)
 
 
+def entrances(week: Week, sessions: dict[str, float], instance: str, *times: int) -> Iterator[Span]:
+    """Yield the series of an app that fetches no other report, so that no metric has the end of a period."""
+    labels = {"appid": SOURCES, "instance": instance, "job": "wechat-miniprogram"}
+    success = week.end + 10 * DAY - times[0]
+    yield Span(catalogue.LAST_SUCCESS.name, labels | {"report": "daily_sources"}, success, *times)
+    for source, value in sessions.items():
+        part = labels | {"week": week.label, "source": source}
+        yield Span(f"{PREFIX}weekly_source_sessions", part, value, *times)
+        yield Span(f"{PREFIX}previous_week_source_sessions", part, 100, *times)
+    for stay, value in (("0-2s", 30), (">100s", 10 + times[0] / HOUR)):
+        part = labels | {"day": Day.containing_day(week.last).label, "stay": stay}
+        yield Span(f"{PREFIX}daily_stay_sessions", part, value, *times)
+
+
 def spans(week: Week) -> Iterator[Span]:
     """Yield everything that was scraped until the last scrape, ``week`` being the live week."""
     target = {"instance": NEW, "job": "wechat-miniprogram"}
@@ -126,6 +141,9 @@ def spans(week: Week) -> Iterator[Span]:
     threshold = target | {"appid": LEFT, "report": "weekly"}
     yield Span(f"{PREFIX}alert_visitors_min_ratio", threshold, 0.7, 2 * HOUR, 30 * MINUTE)
     yield from figures(BACKFILLED, week.before(2), 42, target, 14 * days, 13 * days, HOUR)
+    yield from entrances(week.before(3), {"search": 100, "chat": 300}, OLD, 23 * days, 17 * days, HOUR)
+    yield from entrances(week, {"search": 90, "chat": 60}, OLD, 3 * HOUR, 2 * HOUR)
+    yield from entrances(week, {"search": 80, "chat": 70}, NEW, 2 * HOUR, LAST_SCRAPE)
     for appid, case in JUDGED.items():
         yield from case.spans(appid, week)
 
@@ -237,6 +255,45 @@ def test_a_missing_week_has_a_place_without_a_bar(database: Database, title: str
     assert places.keys() <= {database.week.before(weeks).label for weeks in range(5)}
     first: Period = database.week.before(5)
     assert first.label not in places, "nothing before the first known week"
+
+
+def entrance_values(database: Database, expression: str) -> dict[tuple[str | None, str], float]:
+    samples = database.query(expression, app=SOURCES)
+    return {
+        (each["metric"].get("week"), each["metric"]["source"].split()[0]): float(each["value"][1]) for each in samples
+    }
+
+
+def test_entrances_of_a_revised_week_are_the_latest(database: Database) -> None:
+    sessions, before, change, *_ = PANELS["Entrances this week, largest loss first"]["targets"]
+    week = database.week.label
+    assert entrance_values(database, sessions["expr"]) == {(week, "search"): 80, (week, "chat"): 70}
+    assert entrance_values(database, before["expr"]) == {(week, "search"): 100, (week, "chat"): 100}
+    assert entrance_values(database, change["expr"]) == {(week, "search"): -20, (week, "chat"): -30}
+
+
+def test_weeks_without_entrances_have_an_empty_place(database: Database) -> None:
+    parts, order = PANELS["Sessions per week by entrance"]["targets"]
+    shown = entrance_values(database, parts["expr"])
+    weeks = [database.week.before(ago).label for ago in range(4)]
+    newest, *missing, first = weeks
+    assert {key: value for key, value in shown.items() if key[0] not in missing} == {
+        (first, "search"): 100,
+        (first, "chat"): 300,
+        (newest, "search"): 80,
+        (newest, "chat"): 70,
+    }
+    assert {week: value for (week, _), value in shown.items() if week in missing} == dict.fromkeys(missing, 0)
+    by_size = entrance_values(database, order["expr"])
+    assert by_size[newest, "chat"] < by_size[newest, "search"]
+
+
+def test_newest_day_needs_no_other_report(database: Database) -> None:
+    """Nothing but the label tells when a day was, and the old instance has another figure of it."""
+    newest, every, _ = PANELS["Length of stay"]["targets"]
+    shares = {each["metric"]["stay"]: float(each["value"][1]) for each in database.query(newest["expr"], app=SOURCES)}
+    assert shares == {"0-2s": 30 / 42, ">100s": 12 / 42}
+    assert len(database.query(every["expr"], app=SOURCES)) == 2
 
 
 def column(title: str) -> str:

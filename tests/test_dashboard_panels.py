@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import re
-import subprocess
-from decimal import ROUND_HALF_UP, Decimal
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from grafana_fixture import VARIABLES
+from grafana_panels import WHY, Frames, as_count, figures, render, row, texts, titles
 
 from exporter import __version__
 from exporter.apps import State
-from exporter.dashboards import dashboard
 from exporter.dashboards.styles import STATE_COLOURS
 from exporter.reports import REPORTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from grafana_fixture import GrafanaFixture
 
-    from exporter.periods import Day, Period, Week
-
-ENGINE = Path(__file__).parent / "grafana" / "panels.js"
-
-Column = dict[str, Any]
-Frames = list[list[Column]]
-"""Grafana's result for a panel: one frame for a table, one for each line of a graph."""
+    from exporter.periods import Day, Week
 
 NUMBERS = {"New week", "Fallen", "Risen", "Refused", "Alerts firing", "Sessions", "Visits"}
 COUNTS = ("Visitors", "Sessions")
@@ -63,51 +50,12 @@ MET_ONLY_NOW = {"45009"}
 
 
 @pytest.fixture(scope="module")
-def render(node: str, grafana: GrafanaFixture) -> Callable[[str], dict[str, Frames]]:
-    """Compute the dashboard for the five minutes before a moment just after a new week, with one app in detail."""
-
-    def rendered(app: str) -> dict[str, Frames]:
-        moment = grafana.moments["switch"]
-        question = {
-            "dashboard": json.loads(dashboard()),
-            "url": grafana.prometheus.url,
-            "variables": VARIABLES | {"app": grafana.appid(app), "datasource": "prometheus"},
-            "range": {"from": moment - 300, "to": moment, "step": 1},
-            "timeZone": "Asia/Shanghai",
-        }
-        answer = subprocess.run([node, ENGINE], input=json.dumps(question), capture_output=True, text=True, check=False)
-        assert answer.returncode == 0, answer.stderr
-        return json.loads(answer.stdout)  # type: ignore[no-any-return]
-
-    return rendered
-
-
-@pytest.fixture(scope="module")
-def shown(render: Callable[[str], dict[str, Frames]]) -> dict[str, Frames]:
-    return render("Corner Bakery")
-
-
-def row(frames: Frames, name: str, part: str = "text") -> dict[str, Any]:
-    """Return the row that starts with that name, by the titles of the columns."""
-    (columns,) = frames
-    (place,) = [place for place, cell in enumerate(columns[0]["cells"]) if cell["text"] == name]
-    return {column["title"]: column["cells"][place][part] for column in columns}
-
-
-def texts(column: Column) -> list[str]:
-    return [cell["text"] for cell in column["cells"]]
-
-
-def titles(frames: Frames) -> list[str]:
-    return [column["title"] for column in frames[0]]
+def shown(node: str, grafana: GrafanaFixture) -> dict[str, Frames]:
+    return render(node, grafana, "Corner Bakery")
 
 
 def seconds(value: float) -> str:
     return f"{value:.1f} s" if value < 60 else f"{value / 60:.1f} mins"
-
-
-def figures(grafana: GrafanaFixture, name: str, period: Period) -> dict[str, Any]:
-    return dict(grafana.wechat.row(grafana.appid(name), period))
 
 
 def typical(grafana: GrafanaFixture, name: str, week: Week, figure: str = "visit_uv") -> float:
@@ -125,11 +73,6 @@ def changes(grafana: GrafanaFixture, name: str, week: Week) -> tuple[float, floa
 def lost(grafana: GrafanaFixture, name: str, week: Week) -> float:
     """Return how many visitors an app lost against its typical week."""
     return max(typical(grafana, name, week) - figures(grafana, name, week)["visit_uv"], 0)
-
-
-def as_count(value: float) -> str:
-    """Return a count in the format of Grafana."""
-    return f"{Decimal(value).quantize(Decimal(1), ROUND_HALF_UP)}"
 
 
 def test_this_week_has_a_column_for_everything(shown: dict[str, Frames]) -> None:
@@ -328,8 +271,8 @@ def typical_weekday(grafana: GrafanaFixture, day: Day, figure: str) -> float:
     return median(figures(grafana, "Corner Bakery", each)[figure] for each in ordinary[:4])
 
 
-def test_bars_of_an_app_with_one_week_keep_their_title(render: Callable[[str], dict[str, Frames]]) -> None:
-    assert titles(render("Tea House (new)")["Visitors per week"]) == ["Week", "Visitors"]
+def test_bars_of_an_app_with_one_week_keep_their_title(node: str, grafana: GrafanaFixture) -> None:
+    assert titles(render(node, grafana, "Tea House (new)")["Visitors per week"]) == ["Week", "Visitors"]
 
 
 @pytest.mark.parametrize("panel", LINES)
@@ -388,4 +331,4 @@ def test_alerts_are_listed_by_severity_with_their_apps(grafana: GrafanaFixture, 
 
 def test_every_panel_is_covered(shown: dict[str, Frames]) -> None:
     tables = {"This week", "Alerts", "Exporters", "Fetching"}
-    assert shown.keys() == NUMBERS | tables | BARS.keys() | OTHER_BARS.keys() | LINES.keys()
+    assert shown.keys() == NUMBERS | tables | BARS.keys() | OTHER_BARS.keys() | LINES.keys() | WHY.keys()

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from grafana_panels import WHY
 
 from exporter import promql
 from exporter.dashboards import dashboard
@@ -22,6 +23,21 @@ Json = dict[str, Any]
 
 DASHBOARD: Json = json.loads(dashboard())
 PANELS: dict[str, Json] = {panel["title"]: panel for panel in DASHBOARD["panels"] if panel["type"] != "row"}
+ORDERED = WHY.keys() - {"Shares per day"}
+"""Charts that are not in the order of time."""
+
+
+def queries(panel: Json) -> Iterator[tuple[str, Json]]:
+    """Yield a panel's queries by the title of their column, or the legend of their series."""
+    titles: dict[str, str] = {}
+    for transformation in panel.get("transformations", ()):
+        titles |= transformation["options"].get("renameByName", {})
+        if transformation["id"] == "groupingToMatrix":
+            titles[transformation["options"]["valueField"]] = "parts"
+    is_ordered = panel["type"] == "table" or panel["title"] in ORDERED
+    for target in panel["targets"]:
+        column = titles.get(f"Value #{target['refId']}", "order" if is_ordered else "places")
+        yield f"{panel['title']}: {target.get('legendFormat', column)}", target
 
 
 class Situation(NamedTuple):
@@ -45,6 +61,7 @@ OTHER_REPORTS = frozenset(
     )
 )
 NEW_APP = OTHER_REPORTS | {
+    *(query for title in WHY for query, _ in queries(PANELS[title])),
     *("This week: Visitors lost", "This week: vs previous", "This week: vs typical"),
     *("Sessions: vs typical", "Visits: vs typical"),
     *(f"{count} per week: {title}" for count in COUNTS for title in ("Week with a holiday", "Typical week", "places")),
@@ -59,18 +76,6 @@ SITUATIONS = {
     "an app with one week": Situation("switch", "Tea House (new)", alone=True, empty=NEW_APP),
     "two exporters disagree": Situation("replicas", "Corner Bakery"),
 }
-
-
-def queries(panel: Json) -> Iterator[tuple[str, Json]]:
-    """Yield a panel's queries by the title of their column, or the legend of their series."""
-    titles: dict[str, str] = {}
-    for transformation in panel.get("transformations", ()):
-        titles |= transformation["options"].get("renameByName", {})
-    for target in panel["targets"]:
-        column = titles.get(
-            f"Value #{target['refId']}", "places" if panel["type"] == "barchart" else "order of the rows"
-        )
-        yield f"{panel['title']}: {target.get('legendFormat', column)}", target
 
 
 def fetch(grafana: GrafanaFixture, situation: Situation, target: Json) -> list[Json]:
@@ -96,7 +101,14 @@ def test_every_query_returns_data_without_warnings(grafana: GrafanaFixture, name
 
 @pytest.mark.parametrize("name", SITUATIONS)
 def test_table_queries_have_at_most_one_sample_per_row(grafana: GrafanaFixture, name: str) -> None:
-    for title, *keys in (("This week", "appid"), ("Fetching", "appid", "report"), ("Exporters", "instance")):
+    tables = {
+        "This week": ("appid",),
+        "Fetching": ("appid", "report"),
+        "Exporters": ("instance",),
+        "Entrances this week, largest loss first": ("week", "source"),
+        "New visitors who came back": ("week",),
+    }
+    for title, keys in tables.items():
         for query, target in queries(PANELS[title]):
             rows = [tuple(sample["metric"][key] for key in keys) for sample in fetch(grafana, SITUATIONS[name], target)]
             assert len(rows) == len(set(rows)), query
@@ -111,7 +123,7 @@ BARS = [
 
 @pytest.mark.parametrize("title", BARS)
 def test_every_query_of_bars_has_one_sample_for_each_period(grafana: GrafanaFixture, title: str) -> None:
-    assert len(BARS) == 6
+    assert len(BARS) == 7
     kind = title.rpartition(" ")[2]
     for query, target in queries(PANELS[title]):
         samples = fetch(grafana, SITUATIONS["two exporters disagree"], target)

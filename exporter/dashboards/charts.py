@@ -27,7 +27,7 @@ _BASELINE_STYLE = {"color": fixed_colour("#8e8e8e")}
 
 
 @dataclass(frozen=True, slots=True)
-class _ReportCharts:
+class ReportCharts:
     """How the periods of a report are charted."""
 
     report: Report
@@ -53,7 +53,7 @@ class _ReportCharts:
         return next(each.description for each in self.report.comparisons if each.name == self.comparison)
 
 
-_WEEKS = _ReportCharts(
+_WEEKS = ReportCharts(
     WEEKLY,
     "typical_week",
     "Typical week",
@@ -64,33 +64,39 @@ _WEEKS = _ReportCharts(
     highlight_title="Week with a holiday",
     highlight_note=" Weeks with a weekday off for a public holiday are orange.",
 )
-_MONTHS = _ReportCharts(
+_MONTHS = ReportCharts(
     MONTHLY,
     "year_ago_month",
     "Previous year",
     LabelColumn("month", "Month", {"mappings": regex_mapping(r"^(\d{4})(\d\d)$", "$1-$2")}, bars.around_gaps(MONTHLY)),
     WIDTH // 2,
 )
-_DAYS = _ReportCharts(
-    DAILY,
-    "typical_weekday",
-    "Typical weekday",
-    LabelColumn("day", "Day", {"mappings": regex_mapping(r"^(\d{4})(\d\d)(\d\d)$", "$2-$3")}, bars.around_gaps(DAILY)),
-    WIDTH,
-    highlight=next(fact for fact in DAILY.calendar if fact.metric == "day_irregular"),
-    highlight_title="Holiday or make-up day",
-    highlight_note=" Public holidays and make-up working days are orange.",
-)
+
+
+def of_days(report: Report, width: int) -> ReportCharts:
+    """Return how a report about days is charted."""
+    date = {"mappings": regex_mapping(r"^(\d{4})(\d\d)(\d\d)$", "$2-$3")}
+    return ReportCharts(
+        report,
+        "typical_weekday",
+        "Typical weekday",
+        LabelColumn("day", "Day", date, bars.around_gaps(report)),
+        width,
+        # Known if the app fetches the daily report, too.
+        highlight=next(fact for fact in DAILY.calendar if fact.metric == "day_irregular"),
+        highlight_title="Holiday or make-up day",
+        highlight_note=" Public holidays and make-up working days are orange.",
+    )
 
 
 def rows() -> tuple[PanelRow, ...]:
     """Return the rows about the weeks, months and days of the selected app."""
-    return _row(_WEEKS, *_week_panels()), _row(_MONTHS), _row(_DAYS)
+    return _row(_WEEKS, *_week_panels()), _row(_MONTHS), _row(of_days(DAILY, WIDTH))
 
 
-def _row(charts: _ReportCharts, *more: Panel) -> PanelRow:
+def _row(charts: ReportCharts, *more: Panel) -> PanelRow:
     fields = (FIGURES["visitors"], FIGURES["sessions"])
-    panels = (Panel(charts.width, 9, _with_comparison(charts, field)) for field in fields)
+    panels = (Panel(charts.width, 9, with_comparison(charts, field)) for field in fields)
     return PanelRow(f"{charts.report.title} of ${{app:text}}", (*panels, *more))
 
 
@@ -103,7 +109,8 @@ def _week_panels() -> tuple[Panel, ...]:
     )
 
 
-def _with_comparison(charts: _ReportCharts, field: Field) -> Json:
+def with_comparison(charts: ReportCharts, field: Field) -> Json:
+    """Return bars of a figure for each period, beside those of the comparison."""
     report, kind = charts.report, charts.report.period.NAME
     figure = bars.bar(report.metric(field), report)
     columns = [Column(field.title, figure, *UNITS[field.unit], {"color": fixed_colour("blue")})]

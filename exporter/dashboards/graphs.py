@@ -94,7 +94,7 @@ def stacked_bars(title: str, description: str, x: LabelColumn, parts: Parts, exp
             "defaults": _BARS | {"unit": "none", "decimals": 0},
             "overrides": [*([override(x.title, **x.style)] if x.style else []), *parts.overrides],
         },
-        "options": _bar_options(x, "normal"),
+        "options": _bar_options(x, "normal") | {"legend": _LEGEND | {"placement": "right"}},
         # The first query has the values, the second one the order of the parts. A matrix has its columns in the order
         # in which their names occur.
         "transformations": [
@@ -135,17 +135,17 @@ def time_series(
     }
 
 
-def dated_lines(title: str, description: str, time: Column, columns: Sequence[Column], unit: str) -> Json:
+def dated_lines(title: str, description: str, period: LabelColumn, columns: Sequence[Column], unit: str) -> Json:
     """Return lines through one point for each period, from instant queries.
 
     Args:
         title: the panel's title.
         description: the panel's description.
-        time: the query for the time of each period, in milliseconds.
-        columns: the queries to show, each with the same labels as ``time``.
+        period: the label that has a point for each value; its order is the time in milliseconds.
+        columns: the queries to show, each with this label.
         unit: Grafana's unit.
     """
-    targets = instant_queries([*(column.expression for column in columns), time.expression])
+    targets = instant_queries([*(column.expression for column in columns), period.order])
     moment = f"Value #{targets[-1]['refId']}"
     custom = {"lineInterpolation": "linear", "lineWidth": 2, "fillOpacity": 0, "showPoints": "always", "pointSize": 7}
     return base_panel("timeseries", title, description, targets) | {
@@ -158,7 +158,7 @@ def dated_lines(title: str, description: str, time: Column, columns: Sequence[Co
             transformations.merge(),
             transformations.sort_by(moment),
             transformations.as_time(moment),
-            transformations.organize({moment: time.title} | column_titles(columns)),
+            transformations.organize({moment: period.title} | column_titles(columns), hidden=[period.name]),
         ],
     }
 

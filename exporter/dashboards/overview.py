@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from exporter import promql
-from exporter.dashboards import charts, exporters, headline, judgement, queries
+from exporter.dashboards import charts, exporters, headline, judgement, queries, why
 from exporter.dashboards.charts import UNITS, WEEK_PATTERN
 from exporter.dashboards.graphs import time_series
 from exporter.dashboards.panels import (
@@ -74,9 +74,14 @@ def dashboard() -> str:
         "links": [{"title": "WeChat's documentation", "type": "link", "url": DOCUMENTATION, "targetBlank": True}],
         "templating": {"list": _variables()},
         "annotations": {"list": [_new_weeks(), _holidays()]},
-        "panels": layout((headline.row(), _this_week(), *charts.rows(), _as_published(), exporters.row())),
+        "panels": layout(_rows()),
     }
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _rows() -> tuple[PanelRow, ...]:
+    weeks, *other_periods = charts.rows()
+    return headline.row(), _this_week(), weeks, why.row(), *other_periods, _as_published(), exporters.row()
 
 
 def _this_week() -> PanelRow:

@@ -42,7 +42,7 @@ WINDOW = "1h"
 _END = " @ end()"
 """At the end of the time range, also in a query over time."""
 _WEEK = 7 * 86400
-_FIRST_MONDAY = 4 * 86400 - 8 * 3600
+FIRST_MONDAY = 4 * 86400 - 8 * 3600
 """The first Monday after 1970, midnight in Beijing, Unix seconds."""
 _NO_EXPORTER = f"unless on (job) (up{{{JOB}}} == 1)"
 
@@ -174,7 +174,7 @@ def number_of_apps() -> str:
 
 def with_new_week() -> str:
     """Return how many apps have the week that ended last."""
-    last_end = f"(time() - (time() - {_FIRST_MONDAY}) % {_WEEK})"
+    last_end = f"(time() - (time() - {FIRST_MONDAY}) % {_WEEK})"
     return f"count(max by (appid) ({current(catalogue.end_metric(WEEKLY))}) >= {last_end}) or vector(0)"
 
 

@@ -6,7 +6,7 @@ const CUSTOM = {
   barchart: ["fillOpacity", "lineWidth"],
   stat: [],
   table: ["align", "cellOptions", "hidden", "minWidth", "width"],
-  timeseries: ["fillOpacity", "lineInterpolation", "lineWidth", "showPoints", "stacking"],
+  timeseries: ["fillOpacity", "lineInterpolation", "lineWidth", "pointSize", "showPoints", "stacking"],
 };
 
 /** Replace the dashboard's variables, and those of links, in a text. */
@@ -111,6 +111,7 @@ function registry(grafana, panel) {
     mappings: grafana.valueMappingsOverrideProcessor,
     max: grafana.numberOverrideProcessor,
     min: grafana.numberOverrideProcessor,
+    noValue: grafana.identityOverrideProcessor,
     thresholds: lowest,
     unit: grafana.unitOverrideProcessor,
   };

@@ -24,7 +24,7 @@ const theme = grafana.createTheme();
 const colourNames = new Map(NAMES.map((name) => [hex(theme.visualization.getColorByName(name)), name]));
 
 function column(field, frame, frames) {
-  const coloured = field.config.custom?.cellOptions?.type === "color-text";
+  const { type } = field.config.custom?.cellOptions ?? {};
   return {
     title: grafana.getFieldDisplayName(field, frame, frames),
     hidden: field.config.custom?.hidden ?? false,
@@ -32,8 +32,9 @@ function column(field, frame, frames) {
     cells: field.values.map((value, rowIndex) => {
       const shown = field.display(value);
       const links = field.getLinks({ valueRowIndex: rowIndex }).map(({ href }) => href);
-      const colour = coloured && value != null ? colourNames.get(hex(shown.color)) : null;
-      return { text: grafana.formattedValueToString(shown), colour, links };
+      const colour = type === "color-text" && value != null ? colourNames.get(hex(shown.color)) : null;
+      const background = type === "color-background" && value != null ? shown.color : null;
+      return { value, text: grafana.formattedValueToString(shown), colour, background, links };
     }),
   };
 }
