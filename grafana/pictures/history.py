@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from exporter import demo
 from exporter.config import Fetch
 from exporter.metrics import Format, Renderer, compose
-from exporter.reports import PREFIX
+from exporter.reports import MONTHLY, PREFIX
 from exporter.runtime.engine import Engine
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 STEP = 7200
 """Seconds between two scrapes."""
 SPAN = 12 * 7 * 86400
-FETCH = Fetch(history_weeks=70)
+FETCH = Fetch(history_weeks=21)
+"""Reaches back to the typical weekday of the first day of the span."""
+MONTHS_FETCH = Fetch(history_weeks=70)
 """Reaches back to the month one year before the first month of the span."""
 
 _SAMPLE = re.compile(r"([a-z_]+)(?:{(.*)})? (\S+)")
@@ -32,7 +34,7 @@ def write(folder: Path, now: int) -> None:
     """Write blocks into ``folder``, from which a Prometheus can be started."""
     kinds = {"up": "gauge"}
     samples: dict[str, list[str]] = defaultdict(list)
-    for moment, page in _pages(now):
+    for moment, page in _pages(now, str(folder / "store")):
         samples["up"].append(f"up{{{_TARGET_LABELS}}} 1 {moment}")
         family = ""
         for line in page.splitlines():
@@ -54,7 +56,7 @@ def write(folder: Path, now: int) -> None:
     text.unlink()
 
 
-def _pages(now: int) -> Iterator[tuple[int, str]]:
+def _pages(now: int, store: str) -> Iterator[tuple[int, str]]:
     """Yield the time and the exposition of an exporter at each step."""
     moment = now - SPAN
     roles = demo.demo_apps(now)
@@ -63,8 +65,12 @@ def _pages(now: int) -> Iterator[tuple[int, str]]:
         return moment
 
     server = demo.serve(demo.simulator(roles, clock), "127.0.0.1:0")
-    config = replace(demo.configuration(roles, f"http://{server.addresses[0]}"), fetch=FETCH)
-    engine = Engine(config, ":memory:", clock)
+    config = demo.configuration(roles, f"http://{server.addresses[0]}")
+    monthly = tuple(replace(app, reports=(MONTHLY,)) for app in config.apps if MONTHLY in app.reports)
+    engine = Engine(replace(config, fetch=MONTHS_FETCH, apps=monthly), store, clock)
+    engine.poller.drain()
+    engine.close()
+    engine = Engine(replace(config, fetch=FETCH), store, clock)
     renderer = Renderer()
     for moment in range(now - SPAN, now + 1, STEP):
         engine.poller.drain()

@@ -110,11 +110,14 @@ function Numbers({ panel, frame, width, height }) {
 
 function Content({ panel, frames, moments, width, height }) {
   // As in Grafana: the Prometheus of the pictures evaluates no rules, so that no alert fires.
-  if (!frames.length) return <p style={{ textAlign: "center", lineHeight: `${height}px`, margin: 0 }}>No data</p>;
+  if (!frames.length) {
+    const text = panel.fieldConfig.defaults.noValue ?? "No data";
+    return <p style={{ textAlign: "center", lineHeight: `${height}px`, margin: 0 }}>{text}</p>;
+  }
   if (panel.type === "table") return <Table data={frames[0]} width={width} height={height} cellHeight="sm" />;
   if (panel.type === "stat") return <Numbers panel={panel} frame={frames[0]} width={width} height={height} />;
   if (panel.type === "barchart") {
-    return <Bars frame={frames[0]} stacked={panel.options.stacking === "normal"} width={width} height={height} />;
+    return <Bars frame={frames[0]} options={panel.options} width={width} height={height} />;
   }
   return <Lines panel={panel} frames={frames} moments={moments} width={width} height={height} />;
 }
