@@ -128,7 +128,7 @@ def test_row_of_this_week_has_its_texts_and_colours(
     assert unit == "days"
     assert found == {
         "App": name,
-        "Week": f"{week.first} to {week.last:%m-%d}",
+        "Week": f"{week.first:%m-%d} to {week.last:%m-%d}",
         "AppID": grafana.appid(name),
         "Exporter": found["Exporter"],
         "State": state.text,

@@ -31,7 +31,7 @@ from exporter.dashboards.styles import (
 )
 from exporter.metrics import catalogue
 from exporter.periods import DAY
-from exporter.reports import PREFIX, Unit
+from exporter.reports import PREFIX
 from exporter.reports.catalogue import WEEKLY
 
 if TYPE_CHECKING:
@@ -91,18 +91,20 @@ def _this_week() -> PanelRow:
     columns = (
         Column("State", queries.with_app_links(f"({queries.severity(WEEKLY)})"), style=state_column()),
         Column("Fallen", fallen, style=text_column(falls) | {"custom.width": 200}),
-        Column("Visitors lost", judgement.visitors_lost()),
+        Column("Visitors lost", judgement.visitors_lost(), style=_width("Visitors lost")),
         *(_figure(field) for field in WEEKLY.fields),
         _change("vs previous", queries.comparison_metric(WEEKLY, "previous_week", VISITORS)),
         _change("vs typical", queries.comparison_metric(WEEKLY, "typical_week", VISITORS)),
-        Column("Days off", queries.live(queries.weekly(PREFIX + WEEKLY.calendar[0].metric))),
-        Column("Data age", queries.age_in_days(), "suffix:days", 1, _AGE_STYLE),
+        Column(
+            "Days off",
+            queries.live(queries.weekly(PREFIX + WEEKLY.calendar[0].metric)),
+            style=_width("Days off"),
+        ),
+        Column("Data age", queries.age_in_days(), "suffix:days", 1, _AGE_STYLE | _width("Data age")),
     )
     labels = (
         LabelColumn("app", "App", {"links": app_links(), "custom.width": 170}),
-        LabelColumn(
-            "week", "Week", {"mappings": regex_mapping(WEEK_PATTERN, "$1-$2-$3 to $4-$5"), "custom.width": 165}
-        ),
+        LabelColumn("week", "Week", {"mappings": regex_mapping(WEEK_PATTERN, "$2-$3 to $4-$5"), "custom.width": 122}),
         # Hidden, but needed: the links of the app name read them.
         LabelColumn("appid", "AppID", {"custom.hidden": True}),
         LabelColumn("instance", "Exporter", {"custom.hidden": True}),
@@ -132,12 +134,16 @@ def _as_published() -> PanelRow:
 
 
 def _figure(field: Field) -> Column:
-    width = {} if field.unit is Unit.COUNT else {"custom.width": 130 if field.unit is Unit.SECONDS else 100}
-    return Column(field.title, queries.figure(field), *UNITS[field.unit], width)
+    return Column(field.title, queries.figure(field), *UNITS[field.unit], _width(field.title))
 
 
 def _change(title: str, baseline: str) -> Column:
-    return Column(title, queries.change(VISITORS, baseline), "percentunit", 1)
+    return Column(title, queries.change(VISITORS, baseline), "percentunit", 1, _width(title))
+
+
+def _width(title: str) -> Json:
+    """Return the width that shows a title and a number of six digits; Grafana would cut titles to fit the panel."""
+    return {"custom.width": max(76, 20 + 7 * len(title))}
 
 
 def _variables() -> list[Json]:

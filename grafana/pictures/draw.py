@@ -23,7 +23,7 @@ from exporter import logs
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / ".cache" / "pictures" / "page"
-WIDTH = 1760
+WIDTH = 1880
 PICTURES = {"weeks": ("0,1,2", 1636), "why": ("3", 1690), "days": ("4,5,6", 1494), "exporter": ("7", 1228)}
 """Successive rows of the dashboard, and the height in pixels, by name of the picture."""
 
