@@ -4,7 +4,7 @@
 
 Each app has new visitors by week like the visitors of benchmarks/alerts.py (trend, weekdays, holidays, variation,
 chance). A quarter of them come back in the following week, with variation from cohort to cohort (log-normal), chance
-(binomial), and fewer or more in a week with holidays, as many as that week has visits. Each line is a fleet: false
+(binomial), and in proportion to the visits of the following week, which holidays change. Each line is a fleet: false
 alerts for each app and year, and the share of falls of retention to a half that are found, which is possible in one
 week only: in the next one both cohorts are low.
 """

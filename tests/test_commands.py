@@ -306,7 +306,7 @@ def test_check_live_prints_totals_and_number_of_parts(tmp_path: Path) -> None:
     )
     (missing,) = re.findall(rf"^{early.appid} .*: weekly_retention: (.*)", result.stdout, re.MULTILINE)
     assert missing == (
-        f"ok, but week {week.label} is not published yet: WeChat does not say (yet) how many visitors of week"
+        f"ok, but week {week.label} is not published yet: WeChat has not (yet) published how many visitors of week"
         f" {week.label} came back 1 week later"
     )
     assert (result.stdout.splitlines()[-1], result.returncode) == ("SUCCESS: 2 apps", 0)

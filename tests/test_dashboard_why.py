@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from exporter.reports.model import Dimension
 
 APP = "Travel Buddy"
-"""The app whose newest week fell through search, and whose new visitors stopped to come back."""
+"""The app whose newest week fell through search, and whose new visitors stopped coming back."""
 TABLE, BARS, BY_WEEK, SHARES, COHORTS, LINES, _, _ = WHY
 BUCKETS = {
     "Length of stay": ("access_staytime_info", STAY),

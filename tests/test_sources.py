@@ -153,7 +153,7 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_any_response_is_a_reading_or_a_reason(inner: object) -> None:
-    """Whatever stands in place of the items, the parser raises nothing but its own errors."""
+    """Whatever is in place of the items, the parser raises nothing but its own errors."""
     for content in (
         distribution(access_source_session_cnt=inner),
         {"ref_date": "20200331", "list": inner},

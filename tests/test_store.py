@@ -172,7 +172,7 @@ def test_part_with_an_invalid_key_counts_as_missing(opened: Callable[..., Store]
 
 
 def test_cohort_is_stored_complete_with_its_last_week(opened: Callable[..., Store]) -> None:
-    """An incomplete one is in the history, but is not among the periods to which nothing is missing."""
+    """An incomplete one is in the history, but is not among the complete periods."""
     store = opened()
     store.save([Change(APPID, WEEKLY_RETENTION, each) for each in (cohort(W3, 50), cohort(W2, 1, 2, 3, 4))])
     found = opened().read(APPID, WEEKLY_RETENTION, 9)

@@ -1,11 +1,11 @@
 """The annotation ``cause``: through which entrance visits were lost, and whether new visitors still come back.
 
-Prometheus evaluates it for alerts that fire, from the reports about entrances and retention. Where the app does not
-fetch a report, nothing is said; nor of entrances that together lost less than ``LEAST_LOSS``, or of cohorts of fewer
-than ``ENOUGH_VISITORS``.
+Prometheus evaluates it for alerts that fire, from the reports about entrances and retention. The sentence about
+entrances is left out if together they lost no more than ``LEAST_LOSS``, that about retention for cohorts of fewer than
+``ENOUGH_VISITORS``, and either if the app does not fetch its report.
 
-The share of an entrance is that of the sum of what single entrances lost. Of the net loss, an entrance could have lost
-more than all of it while others rose.
+The share of an entrance is its part of the sum of all losses. It is not that of the net loss, which an entrance can
+exceed while others rise.
 
 The text begins with what fits into a line of a notification, up to the colon (prometheus/templates/):
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from exporter.reports import Field, Report
 
 LEAST_LOSS = 0.1
-"""Share of all sessions. Where less is lost, the alert is about an earlier fall, and no entrance explains it."""
+"""Share of all sessions. If no more is lost, the alert is about an earlier fall, and no entrance explains it."""
 _RETAINED_FIELD = COHORT_FIELDS[1]
 _DATES = r'reReplaceAll "^(....)(..)(..)-(....)(..)(..)$" "$1-$2-$3 to $4-$5-$6"'
 
@@ -58,7 +58,7 @@ def _entrance(now: str, before: str, labels: tuple[str, ...], matcher: str, agai
         before: the metric of what they are compared with, under the same labels.
         labels: those of the alert that the samples must have.
         matcher: a further label matcher.
-        against: what they are compared with, for people.
+        against: what they are compared with, in words.
     """
     loss = "topk(1, %[2]s - %[1]s > 0) and on () (sum(%[2]s - %[1]s)" + f" > {LEAST_LOSS} * sum(%[2]s))"
     count = f'printf "%.0f"{THOUSANDS}'

@@ -86,7 +86,7 @@ def _daily(rule: DropRule) -> AlertingRule:
 def _alert(rule: DropRule, expr: str, period: str, keep_firing_for: str = KEEP_FIRING_FOR) -> AlertingRule:
     now = number(rule.field, rule.baselines[0].now)
     base = number(rule.field, *(each.base for each in rule.baselines))
-    # What single entrances lost explains no average, and an alert about retention or shares says it all itself.
+    # Losses of entrances do not explain an average; alerts about retention and shares need no further figures.
     causes = {"cause": cause(rule)} if rule.report in (DAILY, WEEKLY) and rule.field in _COUNTS else {}
     return AlertingRule(
         name=rule.name,

@@ -68,7 +68,7 @@ def split_by_fact(bars: str, fact: str, report: Report) -> tuple[str, str]:
 def around_gaps(report: Report) -> str:
     """Return zero for the missing periods between those with data, as many in a row as are shown.
 
-    A merge of queries knows only the labels that have samples, so the label of a period that nobody fetched has to be
+    A merge of queries knows only the labels that have samples, so the label of a period that was not fetched has to be
     calculated: from the end of a later period, if the report has a metric of it.
     """
     kind = report.period.NAME

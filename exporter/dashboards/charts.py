@@ -82,7 +82,7 @@ def of_days(report: Report, width: int) -> ReportCharts:
         "Typical weekday",
         LabelColumn("day", "Day", date, bars.around_gaps(report)),
         width,
-        # Known if the app fetches the daily report, too.
+        # A fact about days that each of these reports has.
         highlight=next(fact for fact in DAILY.calendar if fact.metric == "day_irregular"),
         highlight_title="Holiday or make-up day",
         highlight_note=" Public holidays and make-up working days are orange.",

@@ -1,4 +1,4 @@
-"""PromQL of retention: which share of a week's visitors came back in each of the weeks after it."""
+"""PromQL of retention: the share of a week's visitors who came back in each of the weeks after it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lag(weeks_later: int) -> str:
 
 
 def came_back(field: Field, weeks_later: int) -> str:
-    """Return which share of each cohort came back in the week that many weeks later; 0.25 is a quarter."""
+    """Return the share of each cohort that came back that many weeks later; 0.25 is a quarter."""
     matcher = lag(weeks_later)
     back, cohort = (in_range(f"{PREFIX}weekly_{name}_{field.metric}", matcher) for name in ("retained", "cohort"))
     return latest(f"({back} / ({cohort} > 0))", back, WEEKLY_RETENTION, "week")

@@ -24,12 +24,12 @@ REMAINING = "remaining entrances"
 SESSIONS = f"{PREFIX}weekly_{SOURCE_SESSIONS.metric}"
 SESSIONS_BEFORE = f"{PREFIX}previous_week_{SOURCE_SESSIONS.metric}"
 WORDS = r"/_/g", " "
-"""Pattern and text that make words of an entrance: ``official account article``."""
+"""Pattern and replacement that turn a label value into words: ``official account article``."""
 
 _NOW, _BEFORE = in_range(SESSIONS), in_range(SESSIONS_BEFORE)
 # An entrance has the same colour in every app and at any time. Hues that colour-blind people can tell apart (by Okabe
-# and Ito) are kinds of entrances; the entrances of a kind differ in lightness. The others share these colours, since
-# nobody can tell sixty apart.
+# and Ito) are kinds of entrances; the entrances of a kind differ in lightness. The others share these colours, because
+# sixty colours cannot be told apart.
 _COLOURS = {
     "#0072B2": ("search",),
     "#94C5E8": ("search_box_shortcut", "channels"),

@@ -97,7 +97,7 @@ def _losses() -> Json:
     )
     description = (
         "How often the app was opened through each entrance (search, a chat, a code, ..) in the newest week of which"
-        " WeChat has published every day, against the week before; the entrance that lost most comes first. Share of"
+        " WeChat has published every day, against the previous week; the entrance that lost most comes first. Share of"
         " loss: its part of the sum of all losses; a dash for an entrance that did not lose."
     )
     return table(
@@ -159,10 +159,10 @@ def _cohorts() -> Json:
         LabelColumn("instance", "Exporter", {"custom.hidden": True}),
     )
     description = (
-        "New visitors by the week of their first visit, the newest first, and which share of them came back one to"
-        " four weeks later: the stronger the colour, the more. A pale row is a week whose new visitors did not stay; a"
-        " pale diagonal, a week in which earlier visitors stayed away. Each new week adds one diagonal; a dash is not"
-        " published yet."
+        "New visitors by the week of their first visit, the newest first, and the share of them who came back one to"
+        " four weeks later; a stronger colour is a larger share. A pale row is a week whose new visitors did not stay;"
+        " a pale diagonal, a week in which earlier visitors stayed away. Each new week adds one diagonal; a dash"
+        " means not published yet."
     )
     columns = (Column("New visitors", cohorts.size(_NEW_VISITORS)), *shares)
     return table("New visitors who came back", description, labels, columns, f"-1 * {cohorts.starts(_NEW_VISITORS)}")
@@ -174,8 +174,8 @@ def _came_back() -> Json:
         Column("All visitors", cohorts.came_back(_VISITORS, 1), "percentunit", 1, {"color": _BLUE}),
     )
     description = (
-        "Which share of the visitors of a week came back in the week after it: of those who came for the first time,"
-        " and of all. A point is at the Monday of the first of the two weeks."
+        "Share of a week's visitors who came back in the following week: of the new visitors, and of all visitors. A"
+        " point is at the Monday of the first of the two weeks."
     )
     week = LabelColumn("week", "Week", order=f"1000 * {cohorts.starts(_VISITORS, cohorts.lag(1))}")
     return dated_lines("Visitors who came back a week later", description, week, columns, "percentunit")

@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 def believed(trackers: Mapping[Key, ReportTracker], appid: str, outcome: Outcome) -> Outcome:
-    """Return the outcome with what another report says about its reading: completed, unchanged or not ready."""
+    """Return the outcome after a comparison of its reading with another report: completed, unchanged or not ready."""
     reading = outcome.result
     if not isinstance(reading, Reading) or reading.report.check is None:
         return outcome

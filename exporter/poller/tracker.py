@@ -50,7 +50,7 @@ class ReportTracker:
     history: History
     last_result: LastResult | None = None
     stored: frozenset[Period] = frozenset()
-    """The newest stored periods to which nothing is missing. A cohort that still gains figures is in ``history``."""
+    """The newest stored periods that are complete. A cohort that still gains figures is in ``history`` only."""
     unavailable: Mapping[Period, UnavailablePeriod] = field(default_factory=lambda: MappingProxyType({}))
     fetch_at_once: bool = False
     """Ignore the wait of the last result: after a start, or a change of the configuration."""
@@ -199,7 +199,7 @@ def _apply(
     if known is not None and tracker.report.later:
         result = result.completed_by(known)
     missing = missing_key(result, newest)
-    # The size of a cohort alone is nothing new: it is kept with its first later figure.
+    # The weekly report has the size of a cohort too, so the size is stored only with the first later figure.
     if missing is not None and (not result.by_dimension or result == known):
         return tracker, (), missing
     stored = StoredReading(result, now)
@@ -221,7 +221,7 @@ def missing_key(reading: Reading, newest: Period) -> NotReady | None:
     if reading.last_key >= key:
         return None
     later = f"1 {period.NAME} later" if key == 1 else f"{key} {period.NAME}s later"
-    message = f"WeChat does not say (yet) how many visitors of {period.NAME} {period.label} came back {later}"
+    message = f"WeChat has not (yet) published how many visitors of {period.NAME} {period.label} came back {later}"
     return NotReady(message, about_period=True, no_data=True)
 
 

@@ -204,11 +204,11 @@ WEEKLY_RETENTION = Report(
     derived=tuple(
         DerivedFigure(pattern, text, ("visit_uv", "visit_uv_new"), values, ("weeks_later",))
         for pattern, text, values in (
-            ("weekly_retained_{}", "how many of the cohort came back", retention.retained),
+            ("weekly_retained_{}", "members of the cohort who came back", retention.retained),
             ("weekly_cohort_{}", "size of the cohort", retention.cohort),
             (
                 "previous_week_retained_{}",
-                "how many of the previous week's cohort came back",
+                "members of the previous week's cohort who came back",
                 retention.previous_retained,
             ),
             ("previous_week_cohort_{}", "size of the previous week's cohort", retention.previous_cohort),

@@ -1,7 +1,7 @@
 """The parts of figures: entrances, lengths of stay, visit depths, and the weeks after a cohort's week.
 
 The tables are those of WeChat's documentation (docs/wechat-api.md section 8); the English names of the entrances are
-ours. WeChat adds entrances without notice, so a key that is not in the table is ``key_63``, never an error.
+this project's. WeChat adds entrances without notice, so a key that is not in the table is ``key_63``, never an error.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ VISIT_FIELDS = (SESSIONS, VISITS, VISITORS, NEW_VISITORS, STAY_PER_VISITOR, STAY
 """The seven figures of the three visit trends."""
 SHARES = Field("share_pv", "shares", "Shares", "Times the Mini Program was shared", Unit.COUNT, is_primary=True)
 SHARERS = Field("share_uv", "sharers", "Sharers", "Visitors who shared, deduplicated", Unit.COUNT)
-# A gauge and not a counter: nothing says that WeChat never corrects it downwards.
+# A gauge and not a counter, because WeChat might correct it downwards.
 TOTAL_VISITORS = Field(
     "visit_total", "total_visitors", "Total visitors", "Visitors since the launch, deduplicated", Unit.COUNT
 )
@@ -56,7 +56,7 @@ SOURCE_SESSIONS = Field(
     dimension=SOURCE,
     total="Sessions",
 )
-# Not documented, and so optional; it was in every real response since 2020. A person counts at each entrance.
+# Not documented, and so optional; it was in every real response since 2020. A visitor counts at each entrance.
 SOURCE_VISITORS = Field(
     "access_source_visit_uv",
     "source_visitors",

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 PREFIX: Final = "wechat_miniprogram_"
 LARGEST_FIGURE: Final = 2**63 - 1
 """The largest INTEGER of SQLite, and so of the store."""
-# The official table ends at 62. More digits would let a response of arbitrary keys add series and columns without end.
+# The largest known key is 62. More digits would let a response of arbitrary keys add series and columns without limit.
 _KEY: Final = re.compile(r"0|[1-9]\d{0,2}", re.ASCII)
 
 
@@ -209,7 +209,7 @@ class CrossCheck:
     report: str
     """The name of the other report."""
     believe: Callable[[Reading, Reading | None], Reading | None] | None = None
-    """Returns the reading, possibly completed from the other one; None if it cannot be true."""
+    """Returns the reading, possibly completed from the other one; None if it contradicts the other one."""
     totals: tuple[str, str] | None = None
     """WeChat's names of two fields, of the report and of the other one, that should be equal."""
 
@@ -311,7 +311,7 @@ class Reading:
 
     @property
     def is_complete(self) -> bool:
-        """Whether WeChat will add nothing to it."""
+        """Whether WeChat will add no more keys to it."""
         return self.last_key >= self.report.later
 
     def completed_by(self, earlier: Reading) -> Reading:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 LAST_WEEK: Final = 4
 """The last of the following weeks that WeChat returns."""
 SEARCHED_COHORTS: Final = 2 * LAST_WEEK
-"""Cohorts, from the newest, that are searched for a value; an older one would be old news."""
+"""Cohorts, from the newest, that are searched for a value; an older one would be outdated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def comebacks(history: StoredFigures, field: Field) -> Iterator[Comeback]:
 
 
 def _counts(history: StoredFigures, field: Field, week: Period, later: int) -> tuple[float, float] | None:
-    """Return how many of a cohort came back, and its size; None if either is unknown, or nobody was in it."""
+    """Return how many of a cohort came back, and its size; None if either is unknown or the cohort is empty."""
     came_back, size = history.value(week, field, str(later)), history.value(week, field)
     return None if came_back is None or not size else (came_back, size)
 

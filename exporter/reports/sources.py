@@ -1,7 +1,7 @@
 """Figures of the visit distribution: sessions and visitors by entrance, sessions by stay and by depth. Pure.
 
 WeChat leaves out parts with the value 0. A bucket of stay or depth, and an entrance that the app had in the last 28
-days, is therefore 0 on a day that WeChat answered: otherwise the entrance that a drop came through would have no
+days, is therefore 0 on a day of which the figure is known: otherwise an entrance that disappeared would have no
 sample, and no loss. An entrance without visitors for 28 days loses its series.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 SOURCE_DAYS: Final = 28
 """Days within which an entrance must have been used to have samples."""
 _SEARCHED_WEEKS = 4
-"""Weeks that are searched for one of which all days are known; after more, the loss would be old news."""
+"""Weeks that are searched for one of which all days are known; after more, the loss would be outdated."""
 
 
 @dataclass(frozen=True, slots=True)

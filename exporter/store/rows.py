@@ -51,7 +51,7 @@ class StoredState:
     history: History
     last_result: LastResult | None = None
     stored: frozenset[Period] = frozenset()
-    """The newest stored periods to which nothing is missing, as many as were wanted if there are so many."""
+    """The newest stored periods that are complete, as many as were requested if there are so many."""
     unavailable: tuple[UnavailablePeriod, ...] = ()
     damaged: tuple[str, ...] = ()
     """Damaged values, described for the log. They count as missing, so that they are requested again."""

@@ -1,7 +1,7 @@
 """The columns of a view of the status page, and their cells: derived from the form of the report.
 
 A report with one row per period has a column for each figure. Cohorts have one for each number of weeks later. A
-distribution has the totals and the parts that lost most, which is what an engineer asks after a drop.
+distribution has the totals and the parts that lost most, because there are too many parts for a table.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Column:
     """One column of figures."""
 
     key: str
-    """By which the page's link and script name it."""
+    """Its name in the links and the script of the page."""
     title: str
     field: Field | None = None
     """The figure whose alert is shown in it."""
@@ -49,7 +49,7 @@ class Cell:
     hint: str = ""
     """The counts behind it, shown on hover."""
     share: float | None = None
-    """What a column of words is sorted by."""
+    """The value by which a column of text is sorted."""
 
 
 NOTHING: Final = Cell(UNKNOWN)
@@ -63,7 +63,7 @@ def columns(report: Report) -> tuple[Column, ...]:
         case Shape.COHORT:
             return tuple(
                 Column(f"{field.metric}-{later}", f"{field.title} back after {_weeks(later)}", _alerting(field, later))
-                # From cause to effect: those who came for the first time decide whether visitors will be missing.
+                # New visitors first: their retention falls before the number of visitors does.
                 for field in reversed(report.fields)
                 for later in range(1, report.later + 1)
             )

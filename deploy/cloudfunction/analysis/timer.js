@@ -31,7 +31,7 @@ function contentOf(form, { errCode: _, errMsg: __, ...response }) {
   return entriesOf(response).some(({ value }) => value > 0) ? response : null
 }
 
-/** Fetch one period. Return {content}, or {content: null} with the error, if there was one, if it is unavailable. */
+/** Fetch one period. Return {content}; if it is unavailable, {content: null} and the error, if there was one. */
 async function fetchContent(api, dates) {
   try {
     return { content: contentOf(APIS.get(api).form, await cloud.openapi.analysis[api](dates)) }
@@ -70,7 +70,7 @@ async function storeReport(api, now) {
       if (place > 0 && known.has(_id) && (known.get(_id) >= key || isSettled)) continue
       const { content, error } = await fetchContent(api, dates)
       const hasNone = isSettled && !(error && BUSY.has(error.errCode))
-      // A cohort never loses a key that it had: a shorter response is an error of WeChat's.
+      // A cohort never loses a key that it had: a shorter response is an error of WeChat.
       const isShorter = content && known.has(_id) && lastKey(content) < known.get(_id)
       if ((content && !isShorter) || (hasNone && !content)) await saveContent(_id, content)
       if (content && !isShorter) saved.push(_id)

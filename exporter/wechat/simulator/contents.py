@@ -1,7 +1,7 @@
 """The valid response of each report, consistent with all others about the same app.
 
 The sessions of a day's entrances, stays and depths each add up to its sessions; those who come back are never more than
-the cohort; what a drop loses, it loses mostly through one entrance, if the audience says so.
+the cohort; a drop is mostly a loss of one entrance, if the audience has ``drops_through``.
 """
 
 from __future__ import annotations
