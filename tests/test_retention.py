@@ -369,6 +369,25 @@ def test_each_lag_shows_its_newest_cohort_and_the_one_before(mondays: tuple[Simu
     assert made == Counter(N.before(each).label for each in (*range(10), 1, 2, 3))
 
 
+def test_late_monday_requests_older_cohorts_once_per_interval(
+    mondays: tuple[Simulator, Engine, FakeClock],
+) -> None:
+    """The newest cohort is requested every half hour; the older ones lack the same week, and are complete after it."""
+    wechat, engine, clock = mondays
+    engine.poller.drain()
+    first = len(wechat.calls)
+    wechat.put(replace(wechat.apps[APPID], faults=(InjectedFault("no_later_keys", "weekly_retention"),)))
+    clock.now += 7 * DAY
+    for _ in range(20):
+        engine.poller.drain()
+        clock.now += 2000
+    late = Counter(call.period for call in wechat.calls[first:] if call.endpoint == "weekly_retention")
+    assert late == {N.label: 20, **{N.before(each).label: 1 for each in (1, 2, 3)}}
+    wechat.put(replace(wechat.apps[APPID], faults=()))
+    engine.poller.drain()
+    assert retention(exposed(engine)) == expected(wechat, N.before(-1))
+
+
 def test_faults_leave_the_last_cohorts_in_place(mondays: tuple[Simulator, Engine, FakeClock]) -> None:
     """On the second Monday WeChat sends zeros, sizes alone, or no size: none of them replaces what is known."""
     wechat, engine, clock = mondays
