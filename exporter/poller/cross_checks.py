@@ -45,7 +45,7 @@ class TotalsLog:
     """Logs once per app that two reports differ about the same total; for use by one thread."""
 
     def __init__(self) -> None:
-        self._differing: set[Key] = set()
+        self._logged: set[Key] = set()
 
     def observe(self, trackers: Mapping[Key, ReportTracker], appid: str, reading: Reading) -> None:
         """Compare the totals of a period after one of the two reports arrived."""
@@ -61,12 +61,9 @@ class TotalsLog:
             return
         name, other_name = check.totals
         total, expected = _total(tracker, name, reading), _total(other, other_name, reading)
-        if total is None or expected is None:
-            return
-        if total == expected:
-            self._differing.discard(tracker.key)
-        elif tracker.key not in self._differing:
-            self._differing.add(tracker.key)
+        # Not again after days that agree: in a history where every other day differs, that was a line for each.
+        if total is not None and expected is not None and total != expected and tracker.key not in self._logged:
+            self._logged.add(tracker.key)
             facts = {"appid": tracker.app.appid, "report": tracker.report.name, "period": reading.period.label}
             log.warning("reports differ", **facts, total=total, other_report=other.report.name, other_total=expected)
 
