@@ -218,8 +218,9 @@ FIGURES |= {
     "replicas add up in a cause": Mutation(OF_WEEK, "max by (source)", "sum by (source)"),
     "retention two weeks later in a cause": Mutation(OF_WEEK, r"weeks_later=\"1\"", r"weeks_later=\"2\""),
     "entrances in two days": Mutation(
-        OF_DAYS, r"source_sessions{appid=%q,days=\"3\"}", r"source_sessions{appid=%q,days=\"2\"}"
+        OF_DAYS, r"source_sessions{appid=%q,day=%q,days=\"3\"}", r"source_sessions{appid=%q,day=%q,days=\"2\"}"
     ),
+    "entrances of any day": Mutation(OF_DAYS, "{appid=%q,day=%q,", "{appid=%q,day!=%q,"),
     "a cause of little": Mutation(NO_CAUSE, " > 0.1 * sum(", " >= 0.1 * sum("),
     "a cause of a rise": Mutation(NO_CAUSE, " and on () (sum(%[2]s - %[1]s) > 0.1 * sum(%[2]s))", ""),
     "few new visitors as a cause": Mutation(NO_CAUSE, ' >= 200)" $labels.appid |', ' >= 1)" $labels.appid |'),

@@ -24,6 +24,8 @@ from exporter.reports.catalogue import DAILY_SOURCES, WEEKLY, WEEKLY_RETENTION
 from exporter.reports.fields import COHORT_FIELDS, NEW_VISITORS, SOURCE_SESSIONS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from exporter.alerts.drops import DropRule
     from exporter.reports import Field, Report
 
@@ -42,21 +44,28 @@ def cause(rule: DropRule) -> str:
 
 def _weekly_entrance() -> str:
     now, before = (_metric(DAILY_SOURCES, name, SOURCE_SESSIONS) for name in ("weekly_{}", "previous_week_{}"))
-    return _entrance(now, before, ("appid", "week"), "", "in the previous week")
+    labels = {"appid": "$labels.appid", "week": "$labels.week"}
+    return _entrance(now, before, labels, "", "in the previous week")
 
 
 def _daily_entrance() -> str:
     now, before = (_metric(DAILY_SOURCES, name, SOURCE_SESSIONS) for name in ("recent_{}", "typical_recent_{}"))
-    return _entrance(now, before, ("appid",), 'days="3"', "typical of the last 3 ordinary days")
+    # The newest one, as for the cohorts below: the alert is about several days and has no label for them.
+    day = (
+        f'{{{{ $day := "" }}}}{{{{ range printf "max by (day) ({now}{{appid=%q,days=\\"3\\"}})" $labels.appid | query'
+        ' | sortByLabel "day" }}{{ $day = .Labels.day }}{{ end }}'
+    )
+    labels = {"appid": "$labels.appid", "day": "$day"}
+    return day + _entrance(now, before, labels, 'days="3"', "typical of the last 3 ordinary days")
 
 
-def _entrance(now: str, before: str, labels: tuple[str, ...], matcher: str, against: str) -> str:
+def _entrance(now: str, before: str, labels: Mapping[str, str], matcher: str, against: str) -> str:
     """Return a template of the entrance with the largest loss.
 
     Args:
         now: the metric of its sessions.
         before: the metric of what they are compared with, under the same labels.
-        labels: those of the alert that the samples must have.
+        labels: those that the samples must have, with variables of the template.
         matcher: a further label matcher.
         against: what they are compared with, in words.
     """
@@ -99,11 +108,10 @@ def _retention() -> str:
     )
 
 
-def _selected(metric: str, labels: tuple[str, ...], matcher: str) -> str:
-    """Return a template pipeline: the query of one sample for each entrance of the alert's app (and week)."""
+def _selected(metric: str, labels: Mapping[str, str], matcher: str) -> str:
+    """Return a template pipeline: the query of one sample for each entrance of the alert's app and period."""
     matchers = ",".join((*(f"{label}=%q" for label in labels), *filter(None, (matcher,)))).replace('"', '\\"')
-    values = " ".join(f"$labels.{label}" for label in labels)
-    return f'printf "max by (source) ({metric}{{{matchers}}})" {values}'
+    return f'printf "max by (source) ({metric}{{{matchers}}})" {" ".join(labels.values())}'
 
 
 def _first(query: str, form: str) -> str:
