@@ -407,6 +407,20 @@ test('a cohort without the wanted key is stored, and requested until a week is o
   assert.ok(!called(RETAIN).includes(OLD), 'its last key is more than a week overdue')
 })
 
+test('a cohort is requested until both of its figures have the wanted key', async () => {
+  const OLD = '20261026-20261101'
+  const whole = wire(RETAIN, ...OLD.split('-'))
+  for (const [newVisitors, isMissing] of [[whole.visit_uv_new.slice(0, -1), true], [[{ key: 0, value: 0 }], false]]) {
+    cloud.reset()
+    const content = { ...whole, visit_uv_new: newVisitors }
+    cloud.respond = (api, begin, end) => (`${begin}-${end}` === OLD && api === RETAIN ? content : wire(api, begin, end))
+    await handle(TIMER, NOW)
+    cloud.calls.length = 0
+    await handle(TIMER, NOW + 3600e3)
+    assert.equal(called(RETAIN).includes(OLD), isMissing)
+  }
+})
+
 test('a shorter or empty cohort never replaces the stored one', async () => {
   fill()
   for (const response of [wire(RETAIN, '20261109', '20261115', 800, '20261109'), { list: [] }, NOT_READY]) {

@@ -33,9 +33,14 @@ function entriesOf({ visitUv, visitUvNew }) {
   return [].concat(...[visitUv, visitUvNew].filter(Array.isArray))
 }
 
-/** The highest key of a cohort, which is the number of weeks until its newest figure; 0 of any other response. */
-function lastKey(content) {
-  return Math.max(0, ...entriesOf(content).map(({ key }) => key))
+/**
+ * The last key that both figures of a cohort have, which is a number of weeks; 0 of any other response. A figure without
+ * people will never have more keys, so it does not count.
+ */
+function lastKey({ visitUv, visitUvNew }) {
+  const figures = [visitUv, visitUvNew].filter((each) => Array.isArray(each) && each.some(({ value }) => value > 0))
+  const last = figures.map((each) => Math.max(...each.map(({ key }) => key)))
+  return last.length ? Math.min(...last) : 0
 }
 
 async function saveContent(_id, content) {
