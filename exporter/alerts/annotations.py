@@ -24,6 +24,8 @@ _NAME = (
 )
 APP = _NAME + "{{ $name }}"
 """The name of the alert's app; its AppID where it has none."""
+DAY = '{{ $day | reReplaceAll "^(....)(..)(..)$" "$1-$2-$3" }}'
+"""The day that ``newest_day`` found: ``2026-11-22``."""
 WEEK = '{{ $labels.week | reReplaceAll "^(....)(..)(..)-(....)(..)(..)$" "Monday $1-$2-$3 to Sunday $4-$5-$6" }}'
 _PERCENT = r'$value | humanizePercentage | reReplaceAll "[.%].*" ""'
 PERCENT = f"{{{{ {_PERCENT} }}}}"
@@ -41,14 +43,14 @@ _FORMS = {
 
 
 def found(*figures: Operand | Proportion) -> str:
-    """Return a template pipeline: the sample of the first figure that has one, for the alert's app (and week).
+    """Return a template pipeline: the sample of the first figure that has one, for the alert's app and period.
 
-    A proportion is in percent.
+    A proportion is in percent. Figures of days need ``newest_day`` before it.
     """
-    labels = ("appid", "week") if "week" in figures[0].labels else ("appid",)
-    query = " or ".join(_query(figure, labels) for figure in figures).replace('"', '\\"')
-    values = " ".join(f"$labels.{label}" for label in labels)
-    return f'printf "{query}" {values} | query'
+    period = {"week": "$labels.week"} if "week" in figures[0].labels else {"day": "$day"}
+    labels = {"appid": "$labels.appid", **period}
+    query = " or ".join(_query(figure, tuple(labels)) for figure in figures).replace('"', '\\"')
+    return f'printf "{query}" {" ".join(labels.values())} | query'
 
 
 def number(field: Field, *figures: Operand | Proportion) -> str:
@@ -57,13 +59,16 @@ def number(field: Field, *figures: Operand | Proportion) -> str:
     return f"{{{{ with {found(*figures)} }}}}{{{{ . | first | value | {form} }}}}{unit}{{{{ end }}}}"
 
 
-def last_day(figure: Operand | Proportion) -> str:
-    """Return a template of the last day of a figure: ``2026-11-22``."""
-    operand = figure.part if isinstance(figure, Proportion) else figure
-    matchers = ",".join(("appid=%q", *filter(None, (operand.matchers,)))).replace('"', '\\"')
-    query = f'printf "max by (day) ({operand.metric}{{{matchers}}})" $labels.appid | query'
-    day = '. | first | label "day" | reReplaceAll "^(....)(..)(..)$" "$1-$2-$3"'
-    return f"{{{{ with {query} }}}}{{{{ {day} }}}}{{{{ end }}}}"
+def newest_day(metric: str, matchers: str = "") -> str:
+    """Return a template that sets ``$day`` to the newest day of a metric: ``20261122``; empty if there is none.
+
+    An alert about days has no label for them, and a replica that is refused keeps exposing an earlier day.
+    """
+    selected = ",".join(("appid=%q", *filter(None, (matchers,)))).replace('"', '\\"')
+    return (
+        f'{{{{ $day := "" }}}}{{{{ range printf "max by (day) ({metric}{{{selected}}})" $labels.appid | query'
+        ' | sortByLabel "day" }}{{ $day = .Labels.day }}{{ end }}'
+    )
 
 
 def _query(figure: Operand | Proportion, labels: tuple[str, ...]) -> str:

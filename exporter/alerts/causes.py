@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.alerts.annotations import THOUSANDS
+from exporter.alerts.annotations import THOUSANDS, newest_day
 from exporter.alerts.drops import ENOUGH_VISITORS
 from exporter.reports import PREFIX
 from exporter.reports.catalogue import DAILY_SOURCES, WEEKLY, WEEKLY_RETENTION
@@ -50,13 +50,9 @@ def _weekly_entrance() -> str:
 
 def _daily_entrance() -> str:
     now, before = (_metric(DAILY_SOURCES, name, SOURCE_SESSIONS) for name in ("recent_{}", "typical_recent_{}"))
-    # The newest one, as for the cohorts below: the alert is about several days and has no label for them.
-    day = (
-        f'{{{{ $day := "" }}}}{{{{ range printf "max by (day) ({now}{{appid=%q,days=\\"3\\"}})" $labels.appid | query'
-        ' | sortByLabel "day" }}{{ $day = .Labels.day }}{{ end }}'
-    )
     labels = {"appid": "$labels.appid", "day": "$day"}
-    return day + _entrance(now, before, labels, 'days="3"', "typical of the last 3 ordinary days")
+    matcher = 'days="3"'
+    return newest_day(now, matcher) + _entrance(now, before, labels, matcher, "typical of the last 3 ordinary days")
 
 
 def _entrance(now: str, before: str, labels: Mapping[str, str], matcher: str, against: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from exporter import promql
-from exporter.alerts.annotations import APP, APPS, NUMBER_OF_APPS, PERCENT, RANK, WEEK, found, last_day, number
+from exporter.alerts.annotations import APP, APPS, DAY, NUMBER_OF_APPS, PERCENT, RANK, WEEK, found, newest_day, number
 from exporter.alerts.causes import cause
+from exporter.alerts.conditions import Operand
 from exporter.alerts.drops import RULES
 from exporter.alerts.model import KEEP_FIRING_FOR, PREFIX, AlertingRule, RecordingRule
 from exporter.metrics import catalogue
@@ -78,9 +79,8 @@ def _weekly(rule: DropRule) -> AlertingRule:
 def _daily(rule: DropRule) -> AlertingRule:
     # Without the day: an event is one alert from its first day until it ends, not one alert for each day.
     expr = f"max by (appid) ({_indented(condition(rule))}\n)"
-    now = rule.baselines[0].now
     days = "ordinary days until" if rule.report is DAILY else "day"
-    return _alert(rule, expr, f"{days} {last_day(now)}", KEEP_DAILY_FIRING_FOR)
+    return _alert(rule, expr, f"{_newest_day(rule)}{days} {DAY}", KEEP_DAILY_FIRING_FOR)
 
 
 def _alert(rule: DropRule, expr: str, period: str, keep_firing_for: str = KEEP_FIRING_FOR) -> AlertingRule:
@@ -93,7 +93,7 @@ def _alert(rule: DropRule, expr: str, period: str, keep_firing_for: str = KEEP_F
         severity=rule.severity,
         expr=expr,
         labels={"figure": rule.figure, "report": rule.report.name},
-        summary=f"{APP}: {rule.title} at {PERCENT}% of {_base(rule)}, {now} against {base}",
+        summary=f"{_newest_day(rule)}{APP}: {rule.title} at {PERCENT}% of {_base(rule)}, {now} against {base}",
         description=f"{rule.title}, AppID {{{{ $labels.appid }}}}, {period}.",
         notification={"rank": RANK, "apps": NUMBER_OF_APPS, **causes},
         keep_firing_for=keep_firing_for,
@@ -130,6 +130,12 @@ def _not_reported(rule: DropRule) -> tuple[str, ...]:
     last = f'max by (appid) ({REPORTED}{{figure=~"{explaining}"{severity}}})'
     week_end = f"max by (appid) ({catalogue.end_metric(WEEKLY)})"
     return (f"unless on (appid)\n({last}\n> on (appid) {week_end} - 5 * 86400)",)
+
+
+def _newest_day(rule: DropRule) -> str:
+    """Return a template that sets ``$day`` for the texts of an alert about days; empty for others."""
+    now = rule.baselines[0].now
+    return newest_day(now.metric, now.matchers) if isinstance(now, Operand) and rule.report.period is Day else ""
 
 
 def _base(rule: DropRule) -> str:
