@@ -333,6 +333,7 @@ def test_damaged_rows_count_as_missing(
     assert found.damaged == (description,)
     assert found.last_result == (None if description == "last result" else RESULT)
     assert found.stored == (frozenset() if description.startswith("period") else {W3})
+    assert {each.period for each in store.periods(APPID, WEEKLY)} == found.stored
     assert found.unavailable == (() if description.startswith("missing") else (UnavailablePeriod(W1, 7.0, final=True),))
     assert [(line["event"], line["damaged"]) for line in logs] == [("stored data damaged", description)]
     assert list(tmp_path.glob("*.corrupt-*")) == []
@@ -621,6 +622,34 @@ def test_the_reports_of_an_app_are_kept_apart(opened: Callable[..., Store]) -> N
             assert found.last_result == LastResult(newest, State.OK, 5.0, 4.0, message=report.name)
             assert found.unavailable == (UnavailablePeriod(newest.before(40), 7.0, final=True),)
             assert found.damaged == ()
+
+
+@pytest.mark.parametrize("folder", ["file", ":memory:"])
+def test_periods_are_all_or_those_of_a_range(opened: Callable[..., Store], tmp_path: Path, folder: str) -> None:
+    store = opened(tmp_path if folder == "file" else folder)
+    for report, newest in PERIODS.items():
+        store.save([Change(APPID, report, each) for each in rows(report, 300)])
+        expected = tuple(reversed(rows(report, 300)))
+        assert store.periods(APPID, report) == expected
+        first, last = newest.before(200), newest.before(10)
+        assert store.periods(APPID, report, first, last) == expected[99:290]
+        assert store.periods(APPID, report, first) == expected[99:]
+        assert store.periods(APPID, report, None, last) == expected[:290]
+        assert store.periods(APPID, report, newest.after()) == ()
+        assert store.periods("wxother", report) == ()
+    store.use_host("elsewhere")
+    assert store.periods(APPID, WEEKLY) == ()
+    store.close()
+    assert store.periods(APPID, WEEKLY) == ()
+
+
+def test_periods_stay_readable_after_the_file_is_replaced(opened: Callable[..., Store], tmp_path: Path) -> None:
+    store = opened()
+    store.save([change(reading(W2))])
+    (tmp_path / DATABASE).unlink()
+    store.save([change(reading(W3))])
+    assert store.problem
+    assert store.periods(APPID, WEEKLY) == (reading(W2), reading(W3))
 
 
 def test_nothing_is_known_of_a_report_never_fetched(opened: Callable[..., Store]) -> None:

@@ -11,7 +11,8 @@
 
 A file that replaced the open one is only completed, never overwritten: overwriting it, as the first version did, lost
 a restored backup within a minute. The directory lock is renewed first, because a removed directory takes it along.
-One lock serializes all use: the poller thread reads and saves, the main thread closes; any thread reads ``problem``.
+One lock serializes all use: the poller thread reads and saves, web threads read the periods of an app, the main thread
+closes; any thread reads ``problem``.
 """
 
 from __future__ import annotations
@@ -40,14 +41,15 @@ from exporter.store.files import (
 )
 from exporter.store.lock import Lock, Locked
 from exporter.store.merge import add_missing
-from exporter.store.reader import read
+from exporter.store.reader import read, read_periods
 from exporter.store.rows import Change, StoredState, UnavailablePeriod, write
 from exporter.store.schema import UnusableDatabase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from exporter.reports import Report
+    from exporter.periods import Period
+    from exporter.reports import Report, StoredReading
 
 __all__ = ["MEMORY", "Change", "Lock", "Locked", "Store", "StoredState", "UnavailablePeriod"]
 
@@ -114,6 +116,28 @@ class Store:
         if known.damaged:
             log.error("stored data damaged", appid=appid, report=report.name, damaged=", ".join(known.damaged[:5]))
         return known
+
+    def periods(
+        self, appid: str, report: Report, first: Period | None = None, last: Period | None = None
+    ) -> tuple[StoredReading, ...]:
+        """Return every stored reading of one report of an app, the oldest first; none after ``close``.
+
+        Damaged ones are left out; ``read`` reports them.
+
+        Args:
+            appid: of the app.
+            report: the report.
+            first: the oldest period to return; None: no limit.
+            last: the newest period to return; None: no limit.
+        """
+        with self._lock:
+            if self._closed:
+                return ()
+            try:
+                return read_periods(self._db, self._host, appid, report, (first, last))
+            except sqlite3.Error as error:
+                self._leave_file(error)
+                return read_periods(self._db, self._host, appid, report, (first, last))
 
     def save(self, changes: Iterable[Change]) -> None:
         """Write all changes to the file; to memory while the file is unavailable."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from exporter.apps import LastResult, State
 from exporter.reports import History, Reading, Report, StoredReading, is_figure, is_key
 from exporter.store.checksum import Figure, reading_checksum
-from exporter.store.rows import StoredState, Terms, UnavailablePeriod, period_of
+from exporter.store.rows import StoredState, Terms, UnavailablePeriod, period_number, period_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 _LAST_INSTANT = (
     32_503_680_000.0  # the end of the year 2999, Unix seconds; a later instant comes from damaged data or a wrong clock
 )
+_NO_LIMIT = 99_999_999
+"""After every period number."""
+Row = tuple[int, float, int]
+"""Period, first seen and checksum, as the database has them: any of them may be damaged."""
 
 
 def read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest: int) -> StoredState:
@@ -31,13 +35,12 @@ def read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest: 
         sqlite3.Error: the database cannot be read.
     """
     terms = Terms(db)
-    row = db.execute("SELECT id FROM subject WHERE host = ? AND appid = ?", (host, appid)).fetchone()
-    number = terms.find(report.name)
-    if row is None or number is None:
+    key = _key(db, host, appid, report, terms)
+    if key is None:
         return StoredState(History(report))
-    key = (row[0], number)
     damaged: list[str] = []
-    readings = _read_readings(db, key, (host, appid, report), max(newest, report.lookback + 1), terms, damaged)
+    rows = _newest_rows(db, key, max(newest, report.lookback + 1))
+    readings = _readings(db, key, (host, appid, report), rows, terms, damaged)
     return StoredState(
         history=History.of(report, readings),
         last_result=_read_last_result(db, key, report, damaged),
@@ -45,6 +48,38 @@ def read(db: sqlite3.Connection, host: str, appid: str, report: Report, newest: 
         unavailable=_read_unavailable(db, key, report, damaged),
         damaged=tuple(damaged),
     )
+
+
+def read_periods(
+    db: sqlite3.Connection, host: str, appid: str, report: Report, between: tuple[Period | None, Period | None]
+) -> tuple[StoredReading, ...]:
+    """Return every undamaged reading of one report of an app, the oldest first.
+
+    ``between`` are the first and the last period to return; None is no limit.
+
+    Raises:
+        sqlite3.Error: the database cannot be read.
+    """
+    terms = Terms(db)
+    key = _key(db, host, appid, report, terms)
+    if key is None:
+        return ()
+    first, last = between
+    begin = 0 if first is None else period_number(first)
+    end = _NO_LIMIT if last is None else period_number(last)
+    rows = db.execute(
+        "SELECT period, first_seen, checksum FROM reading WHERE subject = ? AND report = ? AND period BETWEEN ? AND ?"
+        " ORDER BY period DESC",
+        (*key, begin, end),
+    ).fetchall()
+    return tuple(reversed(_readings(db, key, (host, appid, report), rows, terms, [])))
+
+
+def _key(db: sqlite3.Connection, host: str, appid: str, report: Report, terms: Terms) -> tuple[int, int] | None:
+    """Return the ids of the app and the report; None if the store has nothing of either."""
+    row = db.execute("SELECT id FROM subject WHERE host = ? AND appid = ?", (host, appid)).fetchone()
+    number = terms.find(report.name)
+    return None if row is None or number is None else (row[0], number)
 
 
 def _read_last_result(
@@ -88,29 +123,33 @@ def _read_unavailable(
     return tuple(found)
 
 
-def _read_readings(  # noqa: PLR0913, PLR0917 (what identifies them)
-    db: sqlite3.Connection,
-    key: tuple[int, int],
-    owner: tuple[str, str, Report],
-    newest: int,
-    terms: Terms,
-    damaged: list[str],
-) -> list[StoredReading]:
-    """Return the newest undamaged readings, the newest first."""
-    host, appid, report = owner
-    rows = db.execute(
+def _newest_rows(db: sqlite3.Connection, key: tuple[int, int], newest: int) -> list[Row]:
+    return db.execute(
         "SELECT period, first_seen, checksum FROM reading WHERE subject = ? AND report = ?"
         " ORDER BY period DESC LIMIT ?",
         (*key, newest),
     ).fetchall()
+
+
+def _readings(  # noqa: PLR0913, PLR0917 (what identifies them)
+    db: sqlite3.Connection,
+    key: tuple[int, int],
+    owner: tuple[str, str, Report],
+    rows: list[Row],
+    terms: Terms,
+    damaged: list[str],
+) -> list[StoredReading]:
+    """Return the undamaged readings of these rows, which are the newest first and leave none out."""
+    host, appid, report = owner
     if not rows:
         return []
     # One query for all periods, not one for each: a start reads every report of 10,000 apps.
     figures: dict[object, list[Figure]] = defaultdict(list)
     names = terms.names
     for period, field, dimension, value in db.execute(
-        "SELECT period, field, dimension, value FROM figure WHERE subject = ? AND report = ? AND period >= ?",
-        (*key, rows[-1][0]),
+        "SELECT period, field, dimension, value FROM figure"
+        " WHERE subject = ? AND report = ? AND period BETWEEN ? AND ?",
+        (*key, rows[-1][0], rows[0][0]),
     ):
         figures[period].append((names.get(field, ""), dimension, value))
     readings = []
