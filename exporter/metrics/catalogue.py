@@ -112,6 +112,9 @@ OF_STATE = (
 )
 """The families of the state of apps and their reports."""
 
+KNOWN_OF_PAST = (PERIOD_END, APP_INFO)
+"""Those of ``OF_STATE`` that a stored period determines; the others describe the exporter at its time."""
+
 
 def thresholds(reports: Iterable[Report]) -> dict[str, MetricInfo]:
     """Return the families of the alert thresholds of some reports, by the configuration's name of the ratio."""

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     """Label values without the appid, and a value."""
 
 
-def families(reports: Sequence[Report], statuses: Sequence[AppStatus]) -> Iterator[Metric]:
-    """Return every family with an ``appid`` label, in the order of the catalogue."""
+def families(
+    reports: Sequence[Report], statuses: Sequence[AppStatus], of_state: Sequence[MetricInfo] = catalogue.OF_STATE
+) -> Iterator[Metric]:
+    """Return every family with an ``appid`` label, in the order of the catalogue, and of the state those given."""
     # OpenMetrics forbids a family to occur twice, so reports that share one are merged first.
     shared: dict[MetricInfo, list[tuple[Report, Samples]]] = {}
     for report in reports:
@@ -33,7 +35,7 @@ def families(reports: Sequence[Report], statuses: Sequence[AppStatus]) -> Iterat
             shared.setdefault(info, []).append((report, samples))
     for info, sources in shared.items():
         yield _family(info, _of_reports(sources, statuses))
-    for info in catalogue.OF_STATE:
+    for info in of_state:
         yield _family(info, (sample for status in statuses for sample in _SAMPLES[info](status)))
     for option, info in catalogue.thresholds(reports).items():
         yield _family(info, (sample for status in statuses for sample in _thresholds(option, status)))
