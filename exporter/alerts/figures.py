@@ -19,12 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.alerts.drops import DropRule
+    from exporter.reports import Field
 
 KEEP_DAILY_FIRING_FOR = "36h"
 """Daily figures change once a day: one better day must not split an event into two alerts."""
 REPORTED = "appid_figure_severity:wechat_miniprogram_daily_drop:last_timestamp"
 """A recording: when a daily alert about a figure last fired, Unix seconds."""
 _DAILY_ALERTS = f'ALERTS{{alertname=~"{PREFIX}.*Daily.*", alertstate="firing", report="{DAILY.name}"}}'
+REPORTED_SECONDS = 15 * 86400
+"""How long ``REPORTED`` remembers a daily alert, which is longer than the week and its publication."""
+_DAYS_OF_WEEK = 5 * 86400
+"""Before the end of a week: daily alerts that fired after this instant may be about days of that week."""
 _COUNTS = tuple(threshold.field for threshold in WEEKLY.alert_thresholds if threshold.field.unit is Unit.COUNT)
 """In the order of what explains what."""
 
@@ -52,7 +57,7 @@ def reported() -> RecordingRule:
     return RecordingRule(
         REPORTED,
         f"max by (appid, figure, severity) (timestamp({_DAILY_ALERTS}))\n"
-        f"or\nlast_over_time({REPORTED}[1d]) > time() - 15 * 86400",
+        f"or\nlast_over_time({REPORTED}[1d]) > time() - {REPORTED_SECONDS // 86400} * 86400",
     )
 
 
@@ -61,6 +66,16 @@ def weekly_alerts() -> Iterator[AlertingRule]:
     for rule in RULES:
         if rule.report.period is Week:
             yield _weekly(rule)
+
+
+def explaining_fields(field: Field) -> tuple[Field, ...]:
+    """Return the figure and those that explain it, of which a daily alert replaces the weekly one about the figure."""
+    return _COUNTS[: _COUNTS.index(field) + 1] if field in _COUNTS else ()
+
+
+def reported_since(week_end: float) -> float:
+    """Return the instant after which a daily alert replaces the weekly one of a week (both Unix seconds)."""
+    return week_end - _DAYS_OF_WEEK
 
 
 def alerts() -> Iterator[AlertingRule]:
@@ -123,13 +138,14 @@ def _not_reported(rule: DropRule) -> tuple[str, ...]:
     That alert was about the same figure or one that explains it, and not less severe. About days of a week it fires on
     the Wednesday at the earliest, when Monday and Tuesday are published; before, it was about the previous week.
     """
-    if rule.field not in _COUNTS:
+    fields = explaining_fields(rule.field)
+    if not fields:
         return ()
-    explaining = "|".join(field.short_name for field in _COUNTS[: _COUNTS.index(rule.field) + 1])
+    explaining = "|".join(field.short_name for field in fields)
     severity = ', severity="critical"' if rule.severity == "critical" else ""
     last = f'max by (appid) ({REPORTED}{{figure=~"{explaining}"{severity}}})'
     week_end = f"max by (appid) ({catalogue.end_metric(WEEKLY)})"
-    return (f"unless on (appid)\n({last}\n> on (appid) {week_end} - 5 * 86400)",)
+    return (f"unless on (appid)\n({last}\n> on (appid) {week_end} - {_DAYS_OF_WEEK // 86400} * 86400)",)
 
 
 def _newest_day(rule: DropRule) -> str:
