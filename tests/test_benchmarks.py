@@ -36,6 +36,16 @@ def test_the_benchmark_of_the_status_page_runs() -> None:
     assert "a scrape: alone" in result.stdout
 
 
+def test_the_benchmark_of_backfills_runs(tmp_path: Path) -> None:
+    script = BENCHMARKS / "backfill.py"
+    options = ("--apps", "2", "--weeks", "3", "--sample-interval", "12h")
+    command = [sys.executable, script, *options]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout.startswith("2 apps, 3 weeks, weekly,daily, --sample-interval=12h: ")
+    assert "MiB of it to write" in result.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(("name", "expected"), [("scrape", "20 apps, "), ("statuspage", "monthly page of 20 apps: ")])
 def test_benchmarks_measure_all_reports(name: str, expected: str) -> None:
     options = ("--apps", "20", "--reports", "weekly,daily,monthly")
