@@ -70,8 +70,11 @@ def next_full_second() -> float:
 class Prometheus:
     """A real Prometheus that scrapes every second, restarted at will on the same data; ``more`` goes into its file."""
 
-    def __init__(self, program: str, folder: Path, targets: Sequence[str], more: Json | None = None) -> None:
+    def __init__(
+        self, program: str, folder: Path, targets: Sequence[str], more: Json | None = None, flags: Sequence[str] = ()
+    ) -> None:
         self._program = program
+        self._flags = flags
         self._folder = folder
         self.url = f"http://{free_address()}"
         job = {"job_name": JOB, "static_configs": [{"targets": targets}]}
@@ -88,6 +91,7 @@ class Prometheus:
                 f"--storage.tsdb.path={self._folder}/tsdb",
                 f"--web.listen-address={self.url.removeprefix('http://')}",
                 "--log.level=error",
+                *self._flags,
             ]
         )
         deadline = time.monotonic() + 30

@@ -192,7 +192,7 @@ def running(
     reader.start()
     run = Running(process, lines, session or requests.Session())
     try:
-        found = re.search(r"addresses\W+([\w.:]+)\W+scheme\W+(\w+)", run.logged("listening", START))
+        found = re.search(r"addresses\W+([\w.:]+)[^=]*?\Wscheme\W+(\w+)", run.logged("listening", START))
         assert found is not None
         run.address, run.scheme = found.groups()
         while run.get("/-/ready").status_code != 200:
@@ -219,7 +219,7 @@ def command(folder: Path, *arguments: str, **environ: str) -> subprocess.Complet
     pipe = subprocess.PIPE
     with Forked(line, cwd=folder, env=os.environ | environ, stdout=pipe, stderr=pipe, text=True) as process:
         try:
-            printed = process.communicate(timeout=60)
+            printed = process.communicate(timeout=300)
         except subprocess.TimeoutExpired:
             process.kill()
             raise

@@ -8,6 +8,7 @@ import subprocess
 import time
 from contextlib import closing
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from socket import create_server
 from typing import Any
@@ -17,6 +18,7 @@ from harness import COMMAND, command, running, samples_of, served
 
 from exporter import __version__
 from exporter.apps import State
+from exporter.cli.backfill_flags import BackfillOptions
 from exporter.cli.flags import COMMANDS, SYSTEMD_UNITS, Options, parse
 from exporter.periods import Week, newest_wanted
 from exporter.reports import DAILY_SOURCES, REPORTS, WEEKLY_RETENTION
@@ -70,6 +72,26 @@ FLAGS = [
     (
         ["rules", "--kubernetes", "--dashboard.url=https://g/d/x", "--runbook.url=https://w/a"],
         Options("rules", kubernetes=True, dashboard_url="https://g/d/x", runbook_url="https://w/a"),
+    ),
+    (
+        ["--storage.path=d", "backfill", "--from=20250102", "--to=2025-12-31", "--report=daily", "--label=job=j"],
+        Options(
+            "backfill",
+            storage_path="d",
+            backfill=BackfillOptions(
+                begin=date(2025, 1, 2), end=date(2025, 12, 31), reports=("daily",), labels=(("job", "j"),)
+            ),
+        ),
+    ),
+    (
+        ["backfill", "--weeks=9", "--output=-", "--sample-interval=period", "--until=1795600000"],
+        Options(
+            "backfill", output=Path("-"), backfill=BackfillOptions(weeks=9, sample_interval=0, until=1_795_600_000.0)
+        ),
+    ),
+    (
+        ["backfill", "--evaluate", "--min-ratio=0.8", "--format=json", "--log.level=debug"],
+        Options("backfill", log_level="debug", backfill=BackfillOptions(evaluate=True, min_ratio=0.8, format="json")),
     ),
     (["config", "--example"], Options("config", example=True)),
     (["config", "--systemd"], Options("config", systemd="service")),

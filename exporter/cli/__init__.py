@@ -16,9 +16,10 @@ import structlog
 
 from exporter import config, demo, logs
 from exporter.cli import commands, health
+from exporter.cli.backfill import backfill
 from exporter.cli.flags import LISTEN_ADDRESS, RUN, STORAGE_PATH, Options, UsageError, parse
 from exporter.cli.run import Settings, run
-from exporter.cli.signals import Signals
+from exporter.cli.signals import Signals, raise_interrupts
 from exporter.httpd import ListenError
 from exporter.runtime.reload import Source, log_problems
 from exporter.store import MEMORY, Locked
@@ -78,10 +79,13 @@ def _dispatch(options: Options, signals: Signals) -> int:
         load=partial(config.load, options.config_file, os.environ),
         signatures=partial(config.file_signatures, options.config_file),
     )
-    if options.command == "fetch":
+    if options.command in {"fetch", "backfill"}:
         loaded = source.load(None)
         log_problems(loaded)
-        return commands.fetch(loaded, options, _clock)
+        if options.command == "fetch":
+            return commands.fetch(loaded, options, _clock)
+        raise_interrupts()
+        return backfill(loaded, options, _clock)
     # Before anything is started, so that problems of both configurations are reported at once.
     web = _web_configuration(options, lambda: source.load(None))
     if options.command == "check":

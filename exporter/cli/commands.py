@@ -26,6 +26,21 @@ if TYPE_CHECKING:
     from exporter.config import Config
 
 
+def resolved_output(output: Path) -> Path:
+    """Return the output file with links resolved; checked before any request, so that no fetch is wasted.
+
+    Raises:
+        UsageError: it is a directory, its directory does not exist, or its links form a loop.
+    """
+    try:
+        resolved = resolve_links(output)
+    except OSError:
+        raise UsageError(f"--output {output}: too many levels of symbolic links") from None
+    if resolved.is_dir() or not resolved.parent.is_dir():
+        raise UsageError(f"--output {output}: must be a file in an existing directory")
+    return resolved
+
+
 def check(config: Config, options: Options, clock: Callable[[], float]) -> int:
     """Print the problems of a loaded configuration, with ``--live`` also one fetch per app and report."""
     for warning in config.warnings:
@@ -45,7 +60,7 @@ def check(config: Config, options: Options, clock: Callable[[], float]) -> int:
 
 def fetch(config: Config, options: Options, clock: Callable[[], float]) -> int:
     """Fetch what is due, once, and write the metrics; return 1 if an app failed or an app file is broken."""
-    output = None if options.output is None else _resolved(options.output)
+    output = None if options.output is None else resolved_output(options.output)
     engine = Engine(config, options.storage(), clock, long_running=False)
     engine.poller.drain()
     statuses = engine.poller.statuses()
@@ -107,21 +122,6 @@ def print_file(options: Options) -> int:
     path = SYSTEMD_UNITS[options.systemd] if options.systemd else "config.example.yaml"
     print(shipped(path).read_text(encoding="utf-8"), end="")
     return 0
-
-
-def _resolved(output: Path) -> Path:
-    """Return the output file with links resolved; checked before any request, so that no fetch is wasted.
-
-    Raises:
-        UsageError: it is a directory, its directory does not exist, or its links form a loop.
-    """
-    try:
-        resolved = resolve_links(output)
-    except OSError:
-        raise UsageError(f"--output {output}: too many levels of symbolic links") from None
-    if resolved.is_dir() or not resolved.parent.is_dir():
-        raise UsageError(f"--output {output}: must be a file in an existing directory")
-    return resolved
 
 
 def _inject_fault(wechat: Simulator, fault: str) -> None:

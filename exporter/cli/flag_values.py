@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import argparse
 import re
+from datetime import date, datetime
 from pathlib import Path
 
 from exporter.config import parse_duration
 from exporter.httpd import ListenError, parse_address
+from exporter.metrics import label_names
+from exporter.periods import parse_day
 from exporter.web import APPS, DOCS
 
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}", re.ASCII)
+_LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
+_MAX_WEEKS = 1040
+_MAX_RATE = 1000.0
 _EXTERNAL_URL = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-f:.]+\])(:\d+)?(/[A-Za-z0-9._~-]+)*/?")
 
 
@@ -63,3 +70,80 @@ def path(text: str) -> str:
             "must start with /, contain only letters, digits and ._~/-, and not be another path of the exporter"
         )
     return text
+
+
+def weeks(text: str) -> int:
+    """Return a number of weeks."""
+    if not text.isascii() or not text.isdigit() or not 0 < int(text[:5]) <= _MAX_WEEKS:
+        raise argparse.ArgumentTypeError(f"must be a number from 1 to {_MAX_WEEKS}")
+    return int(text)
+
+
+def day(text: str) -> date:
+    """Return a day."""
+    try:
+        if _DAY.fullmatch(text):
+            return parse_day(text.replace("-", ""))
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError("must be a day such as 2025-01-31 or 20250131")
+
+
+def rate(text: str) -> float:
+    """Return a number of requests per second."""
+    try:
+        if 0 < (number := float(text)) <= _MAX_RATE:
+            return number
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"must be a number above 0, at most {_MAX_RATE:g}")
+
+
+def sample_interval(text: str) -> int:
+    """Return the seconds between two samples; 0 for ``period``."""
+    if text == "period":
+        return 0
+    try:
+        seconds = parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}; or period") from None
+    if seconds < 1 or seconds != int(seconds):
+        raise argparse.ArgumentTypeError("must be whole seconds, at least 1s, or period")
+    return int(seconds)
+
+
+def label(text: str) -> tuple[str, str]:
+    """Return a label's name and value."""
+    name, separator, value = text.partition("=")
+    if not separator or not _LABEL_NAME.fullmatch(name):
+        raise argparse.ArgumentTypeError(
+            "must be NAME=VALUE; a name has letters, digits and _, and starts with no digit"
+        )
+    if name in label_names():
+        raise argparse.ArgumentTypeError(f"the exporter's own series have the label {name}")
+    if not value or not value.isprintable():
+        raise argparse.ArgumentTypeError("the value must be printable and not empty")
+    return name, value
+
+
+def instant(text: str) -> float:
+    """Return an instant in Unix seconds."""
+    if re.fullmatch(r"\d{1,10}", text, re.ASCII):
+        return float(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise argparse.ArgumentTypeError("must be a time such as 2026-11-25T10:00:00+08:00, or Unix seconds")
+    return moment.timestamp()
+
+
+def ratio(text: str) -> float:
+    """Return a ratio from 0 to 1."""
+    try:
+        if 0 <= (number := float(text)) <= 1:
+            return number
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError("must be a number from 0 to 1")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from exporter import __version__, alerts, demo, logs
-from exporter.cli import flag_values
+from exporter.cli import backfill_flags, flag_values
+from exporter.cli.backfill_flags import BackfillOptions
 from exporter.store import MEMORY
 from exporter.web import APPS, DOCS, hides_page
 
@@ -33,6 +34,7 @@ TELEMETRY_PATH = "/metrics"
 COMMANDS = {
     "check": "Validate the configuration and print every problem; with --live, also fetch from WeChat for each app.",
     "fetch": "Fetch what is due, once, and print the metrics (for node_exporter's textfile collector).",
+    "backfill": "Fetch past periods and write them as a history for Prometheus, or evaluate the alerts on them.",
     "demo": "Run the exporter with a built-in simulator of WeChat: no account, no network.",
     "simulator": "Run only the simulator, over HTTP.",
     "rules": "Print the recording and alerting rules for Prometheus; with --kubernetes, as a PrometheusRule resource.",
@@ -78,6 +80,7 @@ class Options:
     runbook_url: str = ""
     example: bool = False
     systemd: str = ""
+    backfill: BackfillOptions = BackfillOptions()  # noqa: RUF009 (a frozen value)
 
     @property
     def links(self) -> alerts.Links:
@@ -105,6 +108,7 @@ def parse(argv: Sequence[str]) -> Options:
     values = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     values["listen_addresses"] = tuple(values.pop("listen_addresses", ()))
     values["faults"] = tuple(values.pop("faults", ()))
+    values["backfill"] = backfill_flags.take_options(values)
     options = Options(**values)
     for path in (options.telemetry_path, APPS, DOCS, "/-"):
         if hides_page(urlsplit(options.external_url).path, path):
@@ -177,6 +181,7 @@ def _add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentPars
         metavar="FILE",
         help="Write to FILE, atomically, instead of standard output.",
     )
+    backfill_flags.add_flags(made["backfill"])
     _add_links(made["rules"])
     _add_files(made["config"])
     for name in ("demo", "simulator"):

@@ -29,6 +29,12 @@ STOP_SECONDS = 1.8
 """Limit of a clean stop; two seconds are promised."""
 
 
+def raise_interrupts() -> None:
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt in the main thread, for a command that works until it is done."""
+    for number in STOP:
+        signal.signal(number, signal.default_int_handler)
+
+
 class Signals:
     """Receives signals from ``start`` on."""
 

@@ -16,7 +16,7 @@ from exporter.config.app.addresses import APPID_PLACE
 from exporter.config.app.secrets import EnvSecret, FileSecret, LiteralSecret, Secret, SecretUnavailable
 from exporter.config.document.problems import ConfigError, Problem
 from exporter.config.durations import format_duration, parse_duration
-from exporter.config.files import resolve_links, write_atomically
+from exporter.config.files import replacing, resolve_links, write_atomically
 from exporter.config.load import load
 from exporter.config.types import Api, App, BrokenFile, Config, Defaults, Fetch
 from exporter.config.watch import file_signatures
@@ -53,6 +53,7 @@ __all__ = [
     "load",
     "load_web",
     "parse_duration",
+    "replacing",
     "resolve_links",
     "write_atomically",
 ]

@@ -17,8 +17,12 @@ import os
 import re
 import stat
 import tempfile
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FileSignature = tuple[int, ...]
 """Device, inode, size, mtime and ctime of a file; empty if it does not exist."""
@@ -71,11 +75,17 @@ def readable_by_others(path: Path) -> bool:
 
 
 def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replace a file's content; on an error the previous content stays. Follows links.
+    """Replace a file's content, as ``replacing`` does."""
+    with replacing(path, mode) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path, mode: int = 0o600) -> Iterator[IO[bytes]]:
+    """Yield a file that replaces another one at the end; on an error the previous content stays. Follows links.
 
     Args:
         path: the file, which need not exist.
-        content: what it contains afterwards.
         mode: its permissions. The owner stays the same if the process may give files away.
 
     Raises:
@@ -89,13 +99,13 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
                 # EPERM for a user without privileges; EINVAL in a user namespace without the owner (PrivateUsers=yes).
                 with suppress(OSError):
                     os.fchown(file.fileno(), target.stat().st_uid, target.stat().st_gid)
-            file.write(content)
+            yield file
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
             temporary.replace(target)
-        except OSError:
-            temporary.unlink()
+        except BaseException:  # an interrupt must not leave the temporary file behind either
+            temporary.unlink(missing_ok=True)
             raise
 
 
