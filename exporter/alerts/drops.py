@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from exporter.alerts.conditions import Condition, Operand
     from exporter.alerts.model import Severity
     from exporter.apps import AppStatus
-    from exporter.reports import AlertThreshold, Field, History, Report
+    from exporter.reports import AlertThreshold, Field, History, Report, Thresholds
 
 COLLAPSED = Fraction(4, 10)
 """Of the baseline, where the app has the default threshold; it scales with the app's own threshold."""
@@ -120,13 +120,16 @@ class Drop:
 
 
 def find_drops(status: AppStatus, report: Report) -> Iterator[Drop]:
-    """Yield every drop of an app's report, the most severe of each figure first."""
+    """Return every drop of an app's report, the most severe of each figure first."""
     of = status.of(report)
-    if of is None:
-        return
+    return iter(()) if of is None else drops_of(of.history, status.thresholds)
+
+
+def drops_of(history: History, thresholds: Thresholds) -> Iterator[Drop]:
+    """Yield every drop in stored figures, the most severe of each figure first."""
     for rule in RULES:
-        if rule.report is report:
-            drop = rule.drop(of.history, status.thresholds.of(report, rule.threshold))
+        if rule.report is history.report:
+            drop = rule.drop(history, thresholds.of(history.report, rule.threshold))
             if drop is not None:
                 yield drop
 

@@ -229,9 +229,10 @@ class Report:
     period: type[Period]
     fields: tuple[Field, ...]
     comparisons: tuple[Comparison, ...] = ()
-    """The first one is the change on the status page."""
+    """The first one is the change on the pages."""
     derived: tuple[DerivedFigure, ...] = ()
     calendar: tuple[CalendarFact, ...] = ()
+    """The first one is about the live period itself, and marks holidays in tables and charts."""
     alert_thresholds: tuple[AlertThreshold, ...] = ()
     """From cause to effect: fewer visitors cause fewer sessions, so an alert about visitors inhibits the later ones."""
     lookback: int = 0

@@ -1,0 +1,67 @@
+"""Every stored period of a report as it was when it was the live one, and the drops that the alerts find in it.
+
+The figures are those of the store, so a figure that WeChat revised is the revised one; the thresholds are today's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from exporter.alerts.drops import drops_of
+from exporter.reports import History
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from exporter.alerts.drops import Drop
+    from exporter.periods import Period
+    from exporter.reports import Field, Report, StoredReading, Thresholds
+
+
+@dataclass(frozen=True, slots=True)
+class PastPeriod:
+    """One stored period."""
+
+    stored: StoredReading
+    history: History
+    """Up to this period, which is the live one."""
+    drops: tuple[Drop, ...]
+    """What would have alerted, the most severe of each figure first."""
+
+    @property
+    def period(self) -> Period:
+        """The period."""
+        return self.stored.period
+
+    def value(self, field: Field) -> float | None:
+        """Return a figure; None if it is unknown."""
+        return self.stored.reading.value(field)
+
+    def change(self, field: Field) -> float | None:
+        """Return the relative change against the report's first comparison.
+
+        None if one of the two figures is unknown, or the earlier one is zero.
+        """
+        comparisons = self.history.report.comparisons
+        before = comparisons[0].value(self.history, field) if comparisons else None
+        now = self.value(field)
+        return None if now is None or not before else now / before - 1
+
+
+def past_periods(
+    report: Report, stored: Iterable[StoredReading], thresholds: Thresholds, first: Period | None = None
+) -> Iterator[PastPeriod]:
+    """Yield each period, the oldest first.
+
+    Args:
+        report: the report.
+        stored: its readings, the oldest first.
+        thresholds: the alert thresholds of the app.
+        first: older periods are only compared with; None: there are none.
+    """
+    history = History(report)
+    for each in stored:
+        history = history.with_reading(each)
+        if first is None or each.period >= first:
+            yield PastPeriod(each, history, tuple(drops_of(history, thresholds)))
