@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from exporter.reports import Shape, Unit
+from exporter.reports import Shape
 from exporter.reports.retention import comebacks
 from exporter.reports.sources import losses
+from exporter.web.formats import UNKNOWN, format_change, format_figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from exporter.reports.retention import Comeback
     from exporter.reports.sources import PartChange, WeekChange
 
-UNKNOWN: Final = "–"  # noqa: RUF001 (an en dash for an unknown figure)
 _LOSSES: Final = ("Largest loss", "Second largest", "Third largest")
 """The titles of the parts that are shown, the largest loss first."""
 
@@ -94,7 +94,7 @@ def _of_figure(history: History, field: Field) -> Cell:
     comparisons = [each for each in history.report.comparisons if each.applies_to(field)]
     now = history.live_value(field)
     before = comparisons[0].value(history, field) if comparisons else None
-    return Cell(_figure(now, field.unit), _percentage(None if now is None or not before else now / before - 1))
+    return Cell(format_figure(now, field.unit), format_change(None if now is None or not before else now / before - 1))
 
 
 def _of_cohorts(history: History) -> Iterator[Cell]:
@@ -107,17 +107,17 @@ def _of_cohorts(history: History) -> Iterator[Cell]:
 def _of_cohort(found: Comeback, field: Field) -> Cell:
     points = None if found.previous_ratio is None else found.ratio - found.previous_ratio
     hint = f"{found.retained:,} of {found.size:,} {field.title.lower()} of {found.week.display_name}"
-    return Cell(f"{found.ratio:.1%}", _percentage(points).replace("%", " pp"), hint=hint)
+    return Cell(f"{found.ratio:.1%}", format_change(points).replace("%", " pp"), hint=hint)
 
 
 def _of_distribution(history: History, field: Field) -> Iterator[Cell]:
-    yield Cell(_figure(history.live_value(field), field.unit))
+    yield Cell(format_figure(history.live_value(field), field.unit))
     found = losses(history, field)
     if found is None:
         yield from [NOTHING] * (1 + len(_LOSSES))
         return
     total = found.total
-    yield Cell(f"{total.now:,}", _percentage(total.change), found.week.display_name, share=total.now)
+    yield Cell(f"{total.now:,}", format_change(total.change), found.week.display_name, share=total.now)
     largest = found.losses[: len(_LOSSES)]
     yield from (_of_loss(found, part) for part in largest)
     yield from [NOTHING] * (len(_LOSSES) - len(largest))
@@ -126,7 +126,7 @@ def _of_distribution(history: History, field: Field) -> Iterator[Cell]:
 def _of_loss(found: WeekChange, part: PartChange) -> Cell:
     return Cell(
         part.name.replace("_", " "),
-        _percentage(part.change),
+        format_change(part.change),
         f"{found.share(part):.0%} of the losses",
         f"{part.now:,} in {found.week.display_name}, {part.before:,} in the previous week",
         share=round(part.lost / found.total.before, 4),
@@ -140,22 +140,3 @@ def _alerting(field: Field, later: int) -> Field | None:
 
 def _weeks(number: int) -> str:
     return "1 week" if number == 1 else f"{number} weeks"
-
-
-def _figure(value: float | None, unit: Unit) -> str:
-    if value is None:
-        return UNKNOWN
-    match unit:
-        case Unit.COUNT:
-            return f"{value:,}"
-        case Unit.SECONDS:
-            return f"{value:,.1f} s"
-        case Unit.PAGES:
-            return f"{value:,.2f}"
-
-
-def _percentage(change: float | None) -> str:
-    """Format a change with its sign; the minus sign U+2212 is as wide as a plus."""
-    if change is None:
-        return ""
-    return f"{change:+.1%}".replace("-", "−") if round(change, 3) else "0.0%"  # noqa: RUF001

@@ -22,6 +22,7 @@ from exporter.apps import SEVERITY
 from exporter.reports import REPORTS
 from exporter.web import sparkline
 from exporter.web.columns import cells, columns
+from exporter.web.formats import format_note
 from exporter.web.rendering import TEMPLATES, content_hash
 
 if TYPE_CHECKING:
@@ -160,11 +161,7 @@ def _facts(status: ReportStatus) -> list[str]:
     """Return notes about public holidays in the live period, which may explain a drop."""
     live = status.history.live
     facts = [(fact, fact.value(live)) for fact in status.report.calendar] if live else []
-    return [_fact(fact.note, number) for fact, number in facts if number]
-
-
-def _fact(template: str, number: float) -> str:
-    return template.format(number=f"{number:g}", s="" if number == 1 else "s")
+    return [format_note(fact.note, number) for fact, number in facts if number]
 
 
 def _cells(status: ReportStatus, fallen: Sequence[Drop]) -> list[tuple[Column, Cell, str]]:
