@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol, TypeGuard
@@ -330,3 +331,12 @@ class Reading:
     def value(self, figure: Field) -> float | None:
         """Return the figure of a field; None if WeChat did not send it."""
         return self.values[self.report.fields.index(figure)]
+
+    def part(self, figure: Field, key: str) -> float | None:
+        """Return the part of a figure with a key; None if it is unknown."""
+        place = bisect_left(self.by_dimension, (figure.wechat, key), key=lambda part: part[:2])
+        for name, found, value in self.by_dimension[place : place + 1]:
+            if (name, found) == (figure.wechat, key):
+                return value
+        is_zero = figure.dimension is not None and figure.dimension.absent_is_zero and self.value(figure) is not None
+        return 0 if is_zero else None

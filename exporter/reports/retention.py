@@ -44,10 +44,17 @@ def comebacks(history: StoredFigures, field: Field) -> Iterator[Comeback]:
     """Yield each number of weeks later of which the newest cohort has a size; a pure function."""
     for later in range(1, LAST_WEEK + 1):
         week = _newest_cohort(history, field, str(later))
-        counts = None if week is None else _counts(history, field, week, later)
-        if week is not None and counts is not None:
-            previous = _counts(history, field, week.before(), later)
-            yield Comeback(week, later, *counts, None if previous is None else previous[0] / previous[1])
+        found = None if week is None else comeback(history, field, week, later)
+        if found is not None:
+            yield found
+
+
+def comeback(history: StoredFigures, field: Field, week: Period, later: int) -> Comeback | None:
+    """Return how many of a cohort came back a number of weeks later; None if that is unknown, or nobody was in it."""
+    counts, previous = (_counts(history, field, each, later) for each in (week, week.before()))
+    if counts is None:
+        return None
+    return Comeback(week, later, *counts, None if previous is None else previous[0] / previous[1])
 
 
 def _counts(history: StoredFigures, field: Field, week: Period, later: int) -> tuple[float, float] | None:
