@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
     from exporter.apps import AppStatus
+    from exporter.web.approutes import ReadPeriods
 
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -37,12 +38,17 @@ class PageEvents:
 
 
 @contextmanager
-def served(statuses: tuple[AppStatus, ...], *issues: Issue, clock: Callable[[], float] = time.time) -> Iterator[str]:
+def served(
+    statuses: tuple[AppStatus, ...],
+    *issues: Issue,
+    clock: Callable[[], float] = time.time,
+    read_periods: ReadPeriods = lambda *_: (),
+) -> Iterator[str]:
     """Serve the exporter's web site about these apps over real HTTP; yield its address."""
     pages = Pages(Guard(lambda _: None), statuses)
     pages.render()
     registry = CollectorRegistry()
-    site = Site("/metrics", pages, registry, lambda: PageContext("/metrics", issues, clock()))
+    site = Site("/metrics", pages, registry, lambda: PageContext("/metrics", issues, clock()), read_periods)
     server = Server(["127.0.0.1:0"], site)
     server.start()
     try:

@@ -22,6 +22,7 @@ pytest_plugins = ["measured", "secret_scan"]
 
 ROOT = Path(__file__).parent.parent
 COSTLY = {
+    "test_apppage.py": "Chromium",
     "test_backfill_prometheus.py": "backfill",
     "test_browser.py": "Chromium",
     "test_container.py": "image",

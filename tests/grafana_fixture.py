@@ -157,7 +157,7 @@ class Exporter:
         self._pages = Pages(self._engine.guard)
         self._engine.poller.publish_to(self._pages.publish)
         context = PageContext("/metrics", (), clock())
-        site = Site("/metrics", self._pages, self._engine.meters.registry, lambda: context)
+        site = Site("/metrics", self._pages, self._engine.meters.registry, lambda: context, self._engine.store.periods)
         self._server = Server((address,), site)
         self.fetch()
         self._server.start()

@@ -28,7 +28,9 @@ VIEWS = {
     "light, 360 px": {"color_scheme": "light", "viewport": {"width": 360, "height": 740}},
     "dark, 360 px": {"color_scheme": "dark", "viewport": {"width": 360, "height": 740}},
 }
-DEMO = ("/", "/?report=daily", "/?report=weekly_retention", "/?report=daily_sources", "/docs/", "/docs/alerts")
+APP = "/apps/wx0000000000000003"
+VIEWS_OF_REPORTS = tuple(f"/?report={name}" for name in ("daily", "weekly_retention", "daily_sources"))
+DEMO = ("/", *VIEWS_OF_REPORTS, APP, "/docs/", "/docs/alerts")
 PAGES = (*DEMO, "a broken configuration")
 
 

@@ -350,7 +350,7 @@ def test_response_has_the_exporters_problems_and_version() -> None:
 
 @pytest.mark.skipif(which("jq") is None, reason="jq is not on this machine")
 def test_the_examples_of_the_document_work() -> None:
-    (block,) = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
+    block, _ = re.findall(r"```sh\n(.*?)```", TEXT, re.DOTALL)
     first, second = re.findall(r"jq (?:-r )?'(.*?)'", block, re.DOTALL)
     body = json.dumps({"status": "success", "data": EVERYTHING}).encode()
 

@@ -16,11 +16,15 @@ import yaml
 from harness import command, running
 from test_documentation import Read
 
+from exporter.reports import REPORTS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 PREFIX = "/tools/wechat"
+APPID = "wx0000000000000001"
+"""An app of the demo that fetches all reports."""
 
 
 @dataclass
@@ -93,6 +97,8 @@ def test_every_link_works_through_the_proxy(outside: Proxy) -> None:
     assert {url: page.status_code for url, page in found.items() if page.status_code != 200} == {}
     paths = {url.removeprefix(outside.url) for url in found}
     assert paths >= {"/", "/metrics", "/api/v1/apps", "/?report=daily", "/docs/", "/docs/alerts", "/-/healthy"}
+    reports = (f"/api/v1/apps/{APPID}/reports/{name}" for name in REPORTS)
+    assert paths >= {f"/apps/{APPID}", *(path + form for path in reports for form in ("", ".csv"))}
 
 
 def test_paths_without_their_slash_are_redirected(outside: Proxy) -> None:
@@ -129,9 +135,19 @@ def test_a_runbook_of_your_own_is_kept(tmp_path: Path) -> None:
     assert "runbook_url: http://localhost:10717/docs/alerts#" in command(tmp_path, "rules").stdout
 
 
+def test_prefix_below_the_pages_of_apps_is_allowed(tmp_path: Path) -> None:
+    assert command(tmp_path, "rules", "--web.external-url=https://a.example/apps/wechat").returncode == 0
+
+
 @pytest.mark.parametrize(
     ("path", "page"),
-    [("/metrics", "/metrics"), ("/-/healthy", "/-"), ("/docs/alerts", "/docs"), ("/api", "/api/v1/apps")],
+    [
+        ("/metrics", "/metrics"),
+        ("/-/healthy", "/-"),
+        ("/docs/alerts", "/docs"),
+        ("/api", "/api/v1/apps"),
+        ("/apps", "/apps"),
+    ],
 )
 def test_prefix_that_hides_a_page_is_a_usage_error(path: str, page: str, tmp_path: Path) -> None:
     result = command(tmp_path, f"--web.external-url=https://a.example{path}")

@@ -114,7 +114,12 @@ def eventually(truth: Callable[[], bool], seconds: float = 6) -> bool:
     return True
 
 
-PATHS = ("/", "/metrics", "/-/healthy", "/-/ready", "/-/reload", "/favicon.ico", "/%00")
+PAGE = "/apps/wx0000000000000001"
+WEEKS = f"/api/v1{PAGE}/reports/weekly"
+PATHS = (
+    *("/", "/metrics", "/-/healthy", "/-/ready", PAGE, WEEKS, f"{WEEKS}.csv"),
+    *("/-/reload", "/favicon.ico", "/%00", "/apps/none"),
+)
 
 
 def test_every_path_requires_the_password_over_tls(web_setup: WebSetup) -> None:
@@ -128,7 +133,7 @@ def test_every_path_requires_the_password_over_tls(web_setup: WebSetup) -> None:
         run.session.auth = ("prometheus", "wrong")
         assert status(run) == 401
         run.session.auth = ("prometheus", PASSWORD)
-        assert [status(run, path) for path in PATHS] == [200, 200, 200, 200, 405, 404, 404]
+        assert [status(run, path) for path in PATHS] == [*[200] * 7, 405, 404, 404, 404]
         assert run.stop() == 0
         assert run.process.stdout is not None
         output = run.process.stdout.read()

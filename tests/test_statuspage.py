@@ -116,7 +116,7 @@ def test_the_worst_state_comes_first_then_the_largest_fall() -> None:
     ]
     failing = [with_visitors(100, 100, state.value, state) for state in State]
     page = written(*calm, *failing)
-    order = [name.strip() for name in re.findall(r'<th scope="row">([^<]+)', page)]
+    order = [name.strip() for name in re.findall(r'<th scope="row"><a[^>]*>([^<]+)', page)]
     assert order == [
         *(state.value for state in reversed(SEVERITY[1:])),
         "app100",
@@ -406,7 +406,7 @@ def test_view_names_its_own_periods(name: str) -> None:
     page = written(EVERY, FULL, report=report)
     heads = re.findall(r'<th scope="col"[^>]*>([^<]*)</th>', page)
     assert heads == ["App", "State", *HEADS[name], "Last success", "Next fetch"]
-    (row,) = re.findall(r'<tr>(?:(?!</tr>).)*<th scope="row">Everything.*?</tr>', page, re.DOTALL)
+    (row,) = re.findall(r'<tr>(?:(?!</tr>).)*<th scope="row"><a[^>]*>Everything.*?</tr>', page, re.DOTALL)
     assert row.count("<td") == len(heads) - 1
     assert f'title="when the newest finished {kind} last arrived"' in page
     assert f"<caption>{CAPTIONS[name]} All times are Beijing time (UTC+8).</caption>" in page
@@ -450,7 +450,7 @@ def test_without_a_second_report_there_are_no_links_to_views() -> None:
 
 def test_a_view_has_only_apps_that_fetch_its_report() -> None:
     page = written(EVERY, FULL, NEW, report=DAILY)
-    assert re.findall(r'<th scope="row"[^>]*>([^<]+)', page) == ["Everything"]
+    assert re.findall(r'<th scope="row"[^>]*><a[^>]*>([^<]+)', page) == ["Everything"]
     assert ">1 app<" in page
     assert ">1 up to date<" in page
     assert f"{State.PENDING.text}</li>" not in page
@@ -469,7 +469,7 @@ def test_a_view_shows_figures_and_changes_of_its_report() -> None:
 
 def cells_of(page: str, name: str = "Everything") -> list[str]:
     """Return the cells of an app beside its name, its markup reduced to ``figure|change|detail``."""
-    (row,) = re.findall(rf'<th scope="row"[^>]*>{name}.*?</tr>', page, re.DOTALL)
+    (row,) = re.findall(rf'<th scope="row"[^>]*><a[^>]*>{name}.*?</tr>', page, re.DOTALL)
     return [re.sub(r"</?small>", "|", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, re.DOTALL)]
 
 
@@ -601,7 +601,7 @@ def test_each_view_of_the_demo(demo_apps: tuple[AppStatus, ...]) -> None:
     assert len(everything) == 3
     for name, report in REPORTS.items():
         page = written(*demo_apps, report=report)
-        apps = set(re.findall(r'<th scope="row"[^>]*>([^<]+)', page))
+        apps = set(re.findall(r'<th scope="row"[^>]*><a[^>]*>([^<]+)', page))
         assert apps == (everything if name != "weekly" else {status.name for status in demo_apps})
         shown = [
             row for row in re.findall(r"<tbody.*?</tbody>", page, re.DOTALL) if any(app in row for app in everything)

@@ -26,10 +26,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.apps import AppStatus
+    from exporter.reports import StoredReading
 
 
 TEXT, OPENMETRICS = Format.TEXT, Format.OPENMETRICS
 CONTEXT = PageContext("/metrics", (), 1_795_500_000.0)
+
+
+def nothing_stored(*_: object) -> tuple[StoredReading, ...]:
+    return ()
+
 
 # --- negotiation -----------------------------------------------------------------------------------
 
@@ -114,7 +120,7 @@ def pages() -> Pages:
 def url(pages: Pages) -> Iterator[str]:
     live = CollectorRegistry()
     Gauge("live", "Alive.", registry=live).set(1)
-    server = Server(["127.0.0.1:0"], Site("/metrics", pages, live, lambda: CONTEXT))
+    server = Server(["127.0.0.1:0"], Site("/metrics", pages, live, lambda: CONTEXT, nothing_stored))
     server.start()
     yield f"http://{server.addresses[0]}"
     server.stop()
@@ -232,7 +238,7 @@ def test_unknown_report_is_answered_with_the_known_ones(url: str, pages: Pages) 
 def test_views_are_those_of_reports_that_apps_fetch(statuses: tuple[AppStatus, ...], expected: dict[str, int]) -> None:
     pages = Pages(Guard(lambda _: None), statuses)
     pages.render()
-    site = Site("/metrics", pages, CollectorRegistry(), lambda: CONTEXT)
+    site = Site("/metrics", pages, CollectorRegistry(), lambda: CONTEXT, nothing_stored)
     found = {name: site(Request("GET", "/", f"report={name}" if name else "")).status for name in expected}
     assert found == expected
 

@@ -38,13 +38,17 @@ class PastPeriod:
         """Return a figure; None if it is unknown."""
         return self.stored.reading.value(field)
 
-    def change(self, field: Field) -> float | None:
-        """Return the relative change against the report's first comparison.
+    def part(self, field: Field, key: str) -> float | None:
+        """Return the part of a figure with a key; None if it is unknown."""
+        return self.stored.reading.part(field, key)
 
-        None if one of the two figures is unknown, or the earlier one is zero.
+    def change(self, field: Field) -> float | None:
+        """Return the relative change against the first comparison of the field.
+
+        None if there is none, one of the two figures is unknown, or the earlier one is zero.
         """
-        comparisons = self.history.report.comparisons
-        before = comparisons[0].value(self.history, field) if comparisons else None
+        comparison = next((each for each in self.history.report.comparisons if each.applies_to(field)), None)
+        before = comparison.value(self.history, field) if comparison else None
         now = self.value(field)
         return None if now is None or not before else now / before - 1
 

@@ -11,13 +11,14 @@ from exporter.config import parse_duration
 from exporter.httpd import ListenError, parse_address
 from exporter.metrics import label_names
 from exporter.periods import parse_day
-from exporter.web import APPS, DOCS
+from exporter.web import APPS, DOCS, PAGES
 
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}", re.ASCII)
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _MAX_WEEKS = 1040
 _MAX_RATE = 1000.0
+_TAKEN = ("/-/", "//", f"{APPS}/", f"{DOCS}/", f"{PAGES}/")
 _EXTERNAL_URL = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-f:.]+\])(:\d+)?(/[A-Za-z0-9._~-]+)*/?")
 
 
@@ -65,7 +66,7 @@ def external_url(text: str) -> str:
 def path(text: str) -> str:
     """Return a path that no page of the exporter has."""
     # //host/path in a link leads to another host.
-    if not _PATH.fullmatch(text) or text in {"/", APPS, DOCS} or text.startswith(("/-/", "//", f"{DOCS}/")):
+    if not _PATH.fullmatch(text) or text in {"/", APPS, DOCS} or text.startswith(_TAKEN):
         raise argparse.ArgumentTypeError(
             "must start with /, contain only letters, digits and ._~/-, and not be another path of the exporter"
         )

@@ -15,7 +15,7 @@ from exporter import __version__, alerts, demo, logs
 from exporter.cli import backfill_flags, flag_values
 from exporter.cli.backfill_flags import BackfillOptions
 from exporter.store import MEMORY
-from exporter.web import APPS, DOCS, hides_page
+from exporter.web import APPS, DOCS, PAGES, hides_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -110,8 +110,10 @@ def parse(argv: Sequence[str]) -> Options:
     values["faults"] = tuple(values.pop("faults", ()))
     values["backfill"] = backfill_flags.take_options(values)
     options = Options(**values)
-    for path in (options.telemetry_path, APPS, DOCS, "/-"):
-        if hides_page(urlsplit(options.external_url).path, path):
+    prefix = urlsplit(options.external_url).path
+    for path in (options.telemetry_path, APPS, DOCS, "/-", PAGES):
+        # A path below that of the apps hides only the page of an app with that appid, which no app has.
+        if prefix == path if path == PAGES else hides_page(prefix, path):
             parser.error(f"argument --web.external-url: its path hides the exporter's page {path}")
     return options
 

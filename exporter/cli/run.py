@@ -155,4 +155,4 @@ def _site(settings: Settings, engine: Engine, pages: Pages, reloader: Reloader, 
         return PageContext(settings.telemetry_path, issues, clock())
 
     reload = (lambda: reloader.request().result()) if settings.enable_lifecycle else None
-    return Site(settings.telemetry_path, pages, engine.meters.registry, page_context, reload)
+    return Site(settings.telemetry_path, pages, engine.meters.registry, page_context, engine.store.periods, reload)

@@ -44,9 +44,14 @@ class AppsJson:
         return [head + b',"apps":[', b",\n".join(fragments), b"]}}\n"]
 
 
-def unavailable(message: str) -> bytes:
-    """Return the body of a 503 response."""
-    return _encode({"status": "error", "errorType": "unavailable", "error": message}) + b"\n"
+def document(data: Facts) -> bytes:
+    """Return the body of a response, in the envelope of Prometheus' own API."""
+    return _encode({"status": "success", "data": data}) + b"\n"
+
+
+def error(kind: str, message: str) -> bytes:
+    """Return the body of an error response; the kinds are those of Prometheus' own API, such as ``not_found``."""
+    return _encode({"status": "error", "errorType": kind, "error": message}) + b"\n"
 
 
 def exporter(statuses: Sequence[AppStatus], context: PageContext) -> Facts:
@@ -74,15 +79,10 @@ def app(status: AppStatus) -> Facts:
 
 def report_facts(status: ReportStatus) -> Facts:
     """Return the facts about one report of an app."""
-    last, history, report = status.last_result, status.history, status.report
+    history, report = status.history, status.report
     live = history.live
     return {
-        "state": status.state,
-        "state_text": status.state.text,
-        _key(catalogue.UP): None if status.state is State.PENDING else status.state.up,
-        "state_since_timestamp_seconds": last.since if last else None,
-        "errcode": (last.errcode or None) if last else None,
-        "error": (last.message or None) if last else None,
+        **state_facts(status),
         report.period.NAME: live.label if live else None,
         _key(catalogue.PERIOD_END): live.end if live else None,
         _key(catalogue.PERIOD_FIRST_SEEN): history.first_seen if live else None,
@@ -98,6 +98,19 @@ def report_facts(status: ReportStatus) -> Facts:
         "derived": _derived(history),
         "calendar": {fact.metric: fact.value(live) if live else None for fact in report.calendar},
         "history": _recent_values(history),
+    }
+
+
+def state_facts(status: ReportStatus) -> Facts:
+    """Return the facts about the state of one report of an app."""
+    last = status.last_result
+    return {
+        "state": status.state,
+        "state_text": status.state.text,
+        _key(catalogue.UP): None if status.state is State.PENDING else status.state.up,
+        "state_since_timestamp_seconds": last.since if last else None,
+        "errcode": (last.errcode or None) if last else None,
+        "error": (last.message or None) if last else None,
         _key(catalogue.LAST_SUCCESS): last.succeeded if last else None,
         _key(catalogue.NEXT_FETCH): status.next_fetch,
     }

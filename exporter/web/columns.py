@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from exporter.reports import Shape
 from exporter.reports.retention import comebacks
 from exporter.reports.sources import losses
-from exporter.web.formats import UNKNOWN, format_change, format_figure
+from exporter.web.formats import UNKNOWN, format_change, format_figure, format_points, format_ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +107,7 @@ def _of_cohorts(history: History) -> Iterator[Cell]:
 def _of_cohort(found: Comeback, field: Field) -> Cell:
     points = None if found.previous_ratio is None else found.ratio - found.previous_ratio
     hint = f"{found.retained:,} of {found.size:,} {field.title.lower()} of {found.week.display_name}"
-    return Cell(f"{found.ratio:.1%}", format_change(points).replace("%", " pp"), hint=hint)
+    return Cell(format_ratio(found.ratio), format_points(points), hint=hint)
 
 
 def _of_distribution(history: History, field: Field) -> Iterator[Cell]:

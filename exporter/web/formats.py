@@ -27,6 +27,16 @@ def format_change(change: float | None) -> str:
     return f"{change:+.1%}".replace("-", "−") if round(change, 3) else "0.0%"  # noqa: RUF001
 
 
+def format_ratio(value: float | None) -> str:
+    """Format a share of a whole in percent."""
+    return UNKNOWN if value is None else f"{value:.1%}"
+
+
+def format_points(difference: float | None) -> str:
+    """Format a difference of two shares in percentage points. Empty if unknown."""
+    return format_change(difference).replace("%", " pp")
+
+
 def format_note(template: str, number: float) -> str:
     """Return the note of a calendar fact."""
     return template.format(number=f"{number:g}", s="" if number == 1 else "s")

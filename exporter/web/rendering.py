@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import partial
+from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -16,7 +18,12 @@ TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-TEMPLATES.filters |= {"beijing": format_beijing, "stamp": format_beijing_minute, "rfc3339": rfc3339}
+TEMPLATES.filters |= {
+    "beijing": format_beijing,
+    "stamp": format_beijing_minute,
+    "rfc3339": rfc3339,
+    "url": partial(quote, safe="", errors="replace"),
+}
 
 
 def content_hash(text: str) -> str:

@@ -10,9 +10,11 @@ from exporter.httpd import Request, Response, text_response
 from exporter.metrics import chunks
 from exporter.reports import DEFAULT_REPORTS, REPORTS
 from exporter.web import appsjson, statuspage
+from exporter.web.approutes import APPS, PAGES, AppRoutes
 from exporter.web.documentation import DOCS, Documentation
 from exporter.web.documents import CachedDocument, Fragment
 from exporter.web.negotiation import accepts_gzip, preferred_format
+from exporter.web.recent import RecentDocuments
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,11 +23,11 @@ if TYPE_CHECKING:
 
     from exporter.apps import AppStatus
     from exporter.httpd import Handler
+    from exporter.web.approutes import ReadPeriods, Version
     from exporter.web.documents import PageContext
     from exporter.web.pages import Pages, Snapshot
 
 READ = ("GET", "HEAD")
-APPS = "/api/v1/apps"
 
 _SECURITY_HEADERS = (("X-Content-Type-Options", "nosniff"), ("Cache-Control", "no-store"))
 """Of the status page and the JSON: no guessing of the media type, and no copy in a cache."""
@@ -79,23 +81,32 @@ class Site:
     """The metrics that are rendered at each scrape."""
     context: Callable[[], PageContext]
     """Returns what the status page and the JSON show besides the apps."""
+    read_periods: ReadPeriods
+    """Reads the stored periods of an app."""
     reload: Callable[[], ReloadResult] | None = None
     """Reloads the configuration; None if that is not allowed over HTTP."""
     views: dict[str, CachedDocument[statuspage.AppRow | None]] = field(default_factory=dict)
     """The status page of each report, created when it is first requested."""
     apps: CachedDocument[bytes] = field(default_factory=lambda: CachedDocument(appsjson.AppsJson()))
+    of_apps: RecentDocuments[Version] = field(default_factory=RecentDocuments)
+    """The documents about single apps."""
     documentation: Documentation = field(default_factory=Documentation)
 
     def __call__(self, request: Request) -> Response:
         """Respond to one request."""
-        docs = request.path == DOCS or request.path.startswith(f"{DOCS}/")
-        route = (READ, self._documentation) if docs else self._routes().get(request.path)
+        route = self._routes().get(request.path) or self._route_below(request.path)
         if route is None:
             return text_response(404, f"not found: metrics at {self.telemetry_path}, status page at /")
         methods, handle = route
         if request.method not in methods:
             return text_response(405, f"method not allowed, use {' or '.join(methods)}", ("Allow", ", ".join(methods)))
         return handle(request)
+
+    def _route_below(self, path: str) -> Route | None:
+        """Return the route of a path that is below another one; None if there is none."""
+        if path == DOCS or path.startswith(f"{DOCS}/"):
+            return READ, self._documentation
+        return (READ, self._of_app) if path.startswith((f"{PAGES}/", f"{APPS}/")) else None
 
     def _routes(self) -> dict[str, Route]:
         return {
@@ -144,8 +155,18 @@ class Site:
         snapshot = self.pages.current
         if snapshot is None:
             headers = (("Content-Type", appsjson.MEDIA_TYPE), *_SECURITY_HEADERS)
-            return Response(503, headers, appsjson.unavailable(_STARTING))
+            return Response(503, headers, appsjson.error("unavailable", _STARTING))
         return self._cached(self.apps, request, snapshot, appsjson.MEDIA_TYPE)
+
+    def _of_app(self, request: Request) -> Response:
+        snapshot = self.pages.current
+        if snapshot is None:
+            return text_response(503, _STARTING) if request.path.startswith(PAGES) else self._apps(request)
+
+        def statuses() -> tuple[AppStatus, ...]:
+            return (self.pages.current or snapshot).statuses
+
+        return AppRoutes(statuses, self.read_periods, self.context, self.of_apps)(request)
 
     def _cached(
         self,
