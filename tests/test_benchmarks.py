@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from exporter.reports import REPORTS
+
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
@@ -44,6 +46,14 @@ def test_the_benchmark_of_backfills_runs(tmp_path: Path) -> None:
     assert result.stdout.startswith("2 apps, 3 weeks, weekly,daily, --sample-interval=12h: ")
     assert "MiB of it to write" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_benchmark_of_the_page_of_an_app_runs() -> None:
+    command = [sys.executable, BENCHMARKS / "apppage.py", "--weeks", "4", "--seconds", "0.1"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert printed.count("gzipped") == 1 + 2 * len(REPORTS)
+    for name in ("alone", "beside requests for the page", "beside renderings of the page"):
+        assert printed.count(f"a scrape {name}: median") == 1
 
 
 @pytest.mark.parametrize(("name", "expected"), [("scrape", "20 apps, "), ("statuspage", "monthly page of 20 apps: ")])
