@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from playwright.sync_api import expect
 from prometheus_client import CollectorRegistry
 
 from exporter.guard import Guard
@@ -26,6 +27,8 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
 """Flags for Chromium as root, without a screen and without requests of its own."""
+# Playwright waits for 5 seconds, in which a loaded machine may not have drawn the page of 600 apps.
+expect.set_options(timeout=60_000)
 
 
 @dataclass

@@ -46,7 +46,7 @@ def at_rest(pid: int) -> Footprint:
             return found
 
 
-def back_at(before: Footprint, pid: int, seconds: float = 10) -> Footprint:
+def back_at(before: Footprint, pid: int, seconds: float = 60) -> Footprint:
     """Return the resources of a process once they are as before, at the latest after that many seconds."""
     deadline = time.monotonic() + seconds
     while not (found := Footprint.of(pid)).is_back_at(before) and time.monotonic() < deadline:
