@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
@@ -20,6 +21,8 @@ DAY = 86_400.0
 _REF_WEEK = re.compile(r"(\d{8})\W(\d{8})", re.ASCII)
 _REF_DAY = re.compile(r"\d{8}", re.ASCII)
 _REF_MONTH = re.compile(r"\d{6}", re.ASCII)
+_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}", re.ASCII)
+_FIRST_YEAR, _LAST_YEAR = 2000, 2999  # so that every period around such a day has a date, too
 
 
 @dataclass(frozen=True, order=True, slots=True)
@@ -342,6 +345,20 @@ def parse_day(text: str) -> date:
         ValueError: it is not a date.
     """
     return datetime.strptime(text, "%Y%m%d").replace(tzinfo=BEIJING).date()
+
+
+def parse_iso_day(text: str) -> date:
+    """Return the day that a user gave in ISO 8601, with or without hyphens: ``2026-11-02`` or ``20261102``.
+
+    Raises:
+        ValueError: what a day must be, without the text.
+    """
+    if _ISO_DAY.fullmatch(text):
+        with suppress(ValueError):
+            day = parse_day(text.replace("-", ""))
+            if _FIRST_YEAR <= day.year <= _LAST_YEAR:
+                return day
+    raise ValueError(f"must be a day from {_FIRST_YEAR} to {_LAST_YEAR}, such as 2026-11-02 or 20261102")
 
 
 @lru_cache(maxsize=8192)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import argparse
 import re
-from datetime import date, datetime
+from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from exporter.config import parse_duration
 from exporter.httpd import ListenError, parse_address
 from exporter.metrics import label_names
-from exporter.periods import parse_day
+from exporter.periods import parse_iso_day
 from exporter.web import APPS, DOCS, PAGES
 
+if TYPE_CHECKING:
+    from datetime import date
+
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}", re.ASCII)
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _MAX_WEEKS = 1040
 _MAX_RATE = 1000.0
@@ -83,11 +86,9 @@ def weeks(text: str) -> int:
 def day(text: str) -> date:
     """Return a day."""
     try:
-        if _DAY.fullmatch(text):
-            return parse_day(text.replace("-", ""))
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError("must be a day such as 2025-01-31 or 20250131")
+        return parse_iso_day(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def rate(text: str) -> float:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import date
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from exporter.periods import parse_day
+from exporter.periods import parse_iso_day
 
 if TYPE_CHECKING:
-    from exporter.periods import Period
+    from datetime import date
 
-_DAY = re.compile(r"\d{4}-\d{2}-\d{2}|\d{8}", re.ASCII)
-_FIRST_YEAR, _LAST_YEAR = 2000, 2999  # so that every period around such a day has a date, too
+    from exporter.periods import Period
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +43,7 @@ class Days:
 
 
 def _day(name: str, text: str) -> date:
-    if _DAY.fullmatch(text):
-        try:
-            day = parse_day(text.replace("-", ""))
-        except ValueError:
-            day = date.min
-        if _FIRST_YEAR <= day.year <= _LAST_YEAR:
-            return day
-    raise ValueError(f"{name} must be a day from {_FIRST_YEAR} to {_LAST_YEAR}, such as 2026-11-02 or 20261102")
+    try:
+        return parse_iso_day(text)
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
