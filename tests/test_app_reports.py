@@ -300,9 +300,9 @@ def titles(report: Report, field: Field, head: list[str]) -> list[str]:
     """Return the titles of the columns of a figure."""
     unit = f" ({field.unit.value})"
     if field.dimension is None:
-        return [report.metric(field).removeprefix(PREFIX) + unit]
-    kind = f"weekly_retained_{field.metric}" if report.later else f"daily_{field.metric}"
-    total = f"weekly_cohort_{field.metric}" if report.later else f"sum({kind})"
+        return [report.metric(field) + unit]
+    kind = f"{PREFIX}weekly_retained_{field.metric}" if report.later else f"{PREFIX}daily_{field.metric}"
+    total = f"{PREFIX}weekly_cohort_{field.metric}" if report.later else f"sum({kind})"
     names = [field.dimension.name(key) for key in keys(field)]
     assert head.count(total + unit) == 1
     return [total + unit, *(f'{kind}{{{field.dimension.label}="{name}"}}{unit}' for name in names)]
@@ -329,7 +329,7 @@ def test_a_csv_reader_gets_the_stored_figures_exactly(address: str, report: str)
     entry = REPORTS[report]
     head, *lines = table(address, report)
     figures = [title for field in entry.fields for title in titles(entry, field, head)]
-    calendar = [fact.metric for fact in entry.calendar[:1]]
+    calendar = [PREFIX + fact.metric for fact in entry.calendar[:1]]
     assert head == ["appid", "name", "begin", "end", *figures, *calendar, "alerts"]
     assert len(lines) == len(APP.stored[report])
     for line, each in zip(lines, APP.stored[report], strict=True):
@@ -374,11 +374,11 @@ def test_file_name_is_safe(appid: str) -> None:
 
 def test_columns_of_the_document_are_those_of_the_files(address: str) -> None:
     columns = [row[0].replace("`", "").split(", ") for row in rows("csv")]
-    calendar = {each.calendar[0].metric for each in REPORTS.values() if each.calendar}
+    calendar = {PREFIX + each.calendar[0].metric for each in REPORTS.values() if each.calendar}
     assert calendar in map(set, columns)
     kinds = {name: number for number, names in enumerate(columns) for name in names}
     for name, report in REPORTS.items():
-        metrics = {report.metric(field).removeprefix(PREFIX) for field in report.plain_fields}
+        metrics = {report.metric(field) for field in report.plain_fields}
         found = [kinds[column_kind(cell, metrics)] for cell in table(address, name)[0]]
         assert found == sorted(found) or not metrics  # a figure in parts has its total before each group of parts
         assert set(found) >= {kinds[each] for each in ("appid", "name", "begin", "end", "alerts")}
@@ -389,7 +389,7 @@ def column_kind(title: str, metrics: set[str]) -> str:
     if title.partition(" (")[0] in metrics:
         return "<metric> (<unit>)"
     for pattern, kind in (
-        (r"weekly_cohort_\w+ \(\w+\)", "weekly_cohort_<figure> (<unit>)"),
+        (PREFIX + r"weekly_cohort_\w+ \(\w+\)", f"{PREFIX}weekly_cohort_<figure> (<unit>)"),
         (r"sum\(\w+\) \(\w+\)", "sum(<metric>) (<unit>)"),
         (r'\w+\{\w+="[^"]+"\} \(\w+\)', '<metric>{<label>="<value>"} (<unit>)'),
     ):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from exporter.reports import retention, sources
+from exporter.reports import PREFIX, retention, sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +25,7 @@ def keys(field: Field, readings: Iterable[Reading]) -> tuple[str, ...]:
 
 
 def part_metric(report: Report, field: Field, key: str) -> str:
-    """Return the metric of one part, without its prefix: ``daily_source_sessions{source="search"}``."""
+    """Return the series of one part: ``wechat_miniprogram_daily_source_sessions{source="search"}``."""
     label, name = (field.dimension.label, field.dimension.name(key)) if field.dimension else ("", "")
     return f'{_metric(report, field)}{{{label}="{name}"}}'
 
@@ -34,9 +34,9 @@ def total_metric(report: Report, field: Field) -> str:
     """Return the metric of the size of a cohort, or the sum of the metric of the parts."""
     size = (each for each in report.derived if each.values is retention.cohort and field.wechat in each.fields)
     found = next(size, None)
-    return found.metric.format(field.metric) if found else f"sum({_metric(report, field)})"
+    return PREFIX + found.metric.format(field.metric) if found else f"sum({_metric(report, field)})"
 
 
 def _metric(report: Report, field: Field) -> str:
     of_field = (each for each in report.derived if each.values in _PARTS and field.wechat in each.fields)
-    return next(of_field).metric.format(field.metric)
+    return PREFIX + next(of_field).metric.format(field.metric)

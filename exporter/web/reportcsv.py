@@ -54,7 +54,7 @@ def _columns(report: Report, periods: Sequence[PastPeriod]) -> list[Column]:
         ("begin", lambda past: past.period.first.isoformat()),
         ("end", lambda past: past.period.last.isoformat()),
         *(column for field in report.fields for column in _of_field(report, field, periods)),
-        *((fact.metric, lambda past, fact=fact: fact.value(past.period)) for fact in report.calendar[:1]),
+        *((PREFIX + fact.metric, lambda past, fact=fact: fact.value(past.period)) for fact in report.calendar[:1]),
         ("alerts", lambda past: " ".join(ALERT_PREFIX + drop.rule.name for drop in past.drops)),
     ]
 
@@ -63,7 +63,7 @@ def _of_field(report: Report, field: Field, periods: Sequence[PastPeriod]) -> It
     """Yield the columns of a figure: one, or the total and one for each part that any of the periods has."""
     unit = f" ({field.unit.value})"
     if field.dimension is None:
-        yield report.metric(field).removeprefix(PREFIX) + unit, lambda past: past.value(field)
+        yield report.metric(field) + unit, lambda past: past.value(field)
         return
     yield total_metric(report, field) + unit, lambda past: past.value(field)
     for key in keys(field, (past.stored.reading for past in periods)):
