@@ -43,14 +43,8 @@ class PastPeriod:
         return self.stored.reading.part(field, key)
 
     def change(self, field: Field) -> float | None:
-        """Return the relative change against the first comparison of the field.
-
-        None if there is none, one of the two figures is unknown, or the earlier one is zero.
-        """
-        comparison = next((each for each in self.history.report.comparisons if each.applies_to(field)), None)
-        before = comparison.value(self.history, field) if comparison else None
-        now = self.value(field)
-        return None if now is None or not before else now / before - 1
+        """Return the relative change against the first comparison of the field, as ``History.change`` does."""
+        return self.history.change(field)
 
 
 def past_periods(

@@ -141,6 +141,16 @@ class History:
         """Return a figure of the live period."""
         return self.value(self.live, figure)
 
+    def change(self, figure: Field) -> float | None:
+        """Return the relative change of the live value against the first comparison of the field.
+
+        None if there is none, one of the two values is unknown, or the earlier one is zero.
+        """
+        comparison = next((each for each in self.report.comparisons if each.applies_to(figure)), None)
+        before = comparison.value(self, figure) if comparison else None
+        now = self.live_value(figure)
+        return None if now is None or not before else now / before - 1
+
     def recent_values(self, figure: Field, length: int) -> list[float | None]:
         """Return a figure of up to ``length`` newest periods, oldest first, starting with the first known value."""
         column = self.report.fields.index(figure)

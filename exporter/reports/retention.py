@@ -24,7 +24,7 @@ SEARCHED_COHORTS: Final = 2 * LAST_WEEK
 
 @dataclass(frozen=True, slots=True)
 class Comeback:
-    """How many of the newest cohort came back a number of weeks later, beside the cohort one week earlier."""
+    """How many of a cohort came back a number of weeks later, beside the cohort one week earlier."""
 
     week: Period
     """The cohort's."""
@@ -39,6 +39,11 @@ class Comeback:
         """The share of the cohort that came back, 0 to 1."""
         return self.retained / self.size
 
+    @property
+    def change(self) -> float | None:
+        """The difference to the ratio of the previous cohort; None if that is not known."""
+        return None if self.previous_ratio is None else self.ratio - self.previous_ratio
+
 
 def comebacks(history: StoredFigures, field: Field) -> Iterator[Comeback]:
     """Yield each number of weeks later of which the newest cohort has a size; a pure function."""
@@ -50,7 +55,7 @@ def comebacks(history: StoredFigures, field: Field) -> Iterator[Comeback]:
 
 
 def comeback(history: StoredFigures, field: Field, week: Period, later: int) -> Comeback | None:
-    """Return how many of a cohort came back a number of weeks later; None if that is unknown, or nobody was in it."""
+    """Return how many of a cohort came back a number of weeks later; None if it is unknown or the cohort is empty."""
     counts, previous = (_counts(history, field, each, later) for each in (week, week.before()))
     if counts is None:
         return None

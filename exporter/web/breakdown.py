@@ -38,8 +38,6 @@ class Breakdown:
     """The parts of one figure."""
 
     title: str
-    name: str
-    """Identifies it within the report."""
     week: str
     previous_week: str
     share_title: str
@@ -69,7 +67,6 @@ def _breakdown(field: Field, found: WeekChange, *, is_fixed: bool) -> Breakdown:
         rows = [_row(part, found.share(part) if part.lost > 0 else None) for part in parts]
     return Breakdown(
         field.title,
-        field.metric,
         found.week.display_name,
         found.week.before().display_name,
         "Share" if is_fixed else "Of all losses",

@@ -91,10 +91,7 @@ def cells(history: History) -> tuple[Cell, ...]:
 
 
 def _of_figure(history: History, field: Field) -> Cell:
-    comparisons = [each for each in history.report.comparisons if each.applies_to(field)]
-    now = history.live_value(field)
-    before = comparisons[0].value(history, field) if comparisons else None
-    return Cell(format_figure(now, field.unit), format_change(None if now is None or not before else now / before - 1))
+    return Cell(format_figure(history.live_value(field), field.unit), format_change(history.change(field)))
 
 
 def _of_cohorts(history: History) -> Iterator[Cell]:
@@ -105,9 +102,8 @@ def _of_cohorts(history: History) -> Iterator[Cell]:
 
 
 def _of_cohort(found: Comeback, field: Field) -> Cell:
-    points = None if found.previous_ratio is None else found.ratio - found.previous_ratio
     hint = f"{found.retained:,} of {found.size:,} {field.title.lower()} of {found.week.display_name}"
-    return Cell(format_ratio(found.ratio), format_points(points), hint=hint)
+    return Cell(format_ratio(found.ratio), format_points(found.change), hint=hint)
 
 
 def _of_distribution(history: History, field: Field) -> Iterator[Cell]:

@@ -85,8 +85,7 @@ def _came_back(field: Field, later: int, last: int) -> Series:
         return comeback(past.history, field, past.period, later)
 
     def change(past: PastPeriod) -> str:
-        now = found(past)
-        return format_points(None if now is None or now.previous_ratio is None else now.ratio - now.previous_ratio)
+        return format_points(None if (now := found(past)) is None else now.change)
 
     return Series(
         f"{field.metric}-{later}",
