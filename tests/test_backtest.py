@@ -55,7 +55,7 @@ PROFILE = (150, 150, 150, 150, 150, 80, 80)
 
 
 @dataclass(frozen=True)
-class Course:
+class AppCourse:
     """An app: the share of its visitors that comes on each day, and the periods that are missing."""
 
     name: str
@@ -100,31 +100,33 @@ def day_of(week: int, weekday: int) -> date:
 
 
 COURSES = (
-    Course("steady", lambda _day: 1.0),
-    Course("a week at a half, without days", fallen(day_of(2, 0), 7, 0.5), (WEEKLY,)),
-    Course("two weeks at a fifth, without days", fallen(day_of(1, 0), 14, 0.2), (WEEKLY,)),
-    Course("a half from a Wednesday on", fallen(day_of(1, 2), 60, 0.5)),
-    Course("a collapse over a week-end", fallen(day_of(1, 5), 4, 0.1)),
-    Course("two falls of days", lambda day: fallen(day_of(0, 1), 4, 0.4)(day) * fallen(day_of(2, 1), 4, 0.1)(day)),
-    Course("days without weeks", fallen(day_of(2, 3), 5, 0.3), (DAILY,)),
-    Course(
+    AppCourse("steady", lambda _day: 1.0),
+    AppCourse("a week at a half, without days", fallen(day_of(2, 0), 7, 0.5), (WEEKLY,)),
+    AppCourse("two weeks at a fifth, without days", fallen(day_of(1, 0), 14, 0.2), (WEEKLY,)),
+    AppCourse("a half from a Wednesday on", fallen(day_of(1, 2), 60, 0.5)),
+    AppCourse("a collapse over a week-end", fallen(day_of(1, 5), 4, 0.1)),
+    AppCourse("two falls of days", lambda day: fallen(day_of(0, 1), 4, 0.4)(day) * fallen(day_of(2, 1), 4, 0.1)(day)),
+    AppCourse("days without weeks", fallen(day_of(2, 3), 5, 0.3), (DAILY,)),
+    AppCourse(
         "a fall of days that are not known",
         fallen(day_of(2, 0), 7, 0.4),
         missing=tuple(Day(day) for day in FIRST.before(-2).days),
     ),
-    Course(
+    AppCourse(
         "a fall, then no further week",
         fallen(day_of(1, 0), 60, 0.5),
         missing=(FIRST.before(-2), FIRST.before(-3)),
     ),
-    Course(
+    AppCourse(
         "fewer come back", lambda _day: 1.0, (WEEKLY_RETENTION,), back=lambda day: 0.1 if day > FIRST.first else 0.3
     ),
-    Course("a fall in a week after which one is missing", fallen(day_of(1, 0), 7, 0.5), (WEEKLY,), (FIRST.before(-2),)),
+    AppCourse(
+        "a fall in a week after which one is missing", fallen(day_of(1, 0), 7, 0.5), (WEEKLY,), (FIRST.before(-2),)
+    ),
 )
 
 
-def moments(course: Course, store: Store) -> list[Moment]:
+def moments(course: AppCourse, store: Store) -> list[Moment]:
     """Return what the exporter exposes of an app."""
     app = App(course.name, Datacube(AppSecret(LiteralSecret("x" * 20))), reports=course.reports)
     store.save([Change(app.appid, each.reading.report, each) for each in course.readings()])

@@ -15,10 +15,10 @@ from exporter import __version__
 from exporter.alerts.model import PREFIX as ALERT_PREFIX
 from exporter.reports import Shape
 from exporter.web.breakdown import BAR, breakdowns
+from exporter.web.chart import HEIGHT, WIDTH, Axis, draw, holidays
 from exporter.web.formats import UNKNOWN, format_note
 from exporter.web.rendering import TEMPLATES, content_hash
-from exporter.web.series import series
-from exporter.web.timeline import HEIGHT, WIDTH, Axis, holidays, timeline
+from exporter.web.shown_figures import shown_figures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from exporter.apps import AppStatus, ReportStatus
     from exporter.reports import Report
     from exporter.web.breakdown import Breakdown
+    from exporter.web.chart import Chart
     from exporter.web.documents import PageContext
-    from exporter.web.series import Series
-    from exporter.web.timeline import Timeline
+    from exporter.web.shown_figures import ShownFigure
 
 _PAGE = TEMPLATES.get_template("apppage.html")
 
@@ -75,15 +75,15 @@ class _ReportView:
     status: ReportStatus
     axis: Axis | None
     """None if nothing is stored."""
-    charts: tuple[Timeline, ...]
+    charts: tuple[Chart, ...]
     breakdowns: tuple[Breakdown, ...]
-    columns: tuple[Series, ...]
+    columns: tuple[ShownFigure, ...]
     is_noted: bool
     """Whether the table has a column for holidays and alerts."""
     caption: str
     rows: tuple[_Row, ...]
     """The newest first."""
-    lead: Series | None
+    lead: ShownFigure | None
     """The figure that stands for the report where only one fits; None if the report has none."""
     newest: _Cell | None
     """The same in the newest period; None if nothing is stored."""
@@ -122,9 +122,9 @@ def _style() -> str:
 def _view(status: ReportStatus, periods: Sequence[PastPeriod]) -> _ReportView:
     report = status.report
     axis = Axis.of(periods) if periods else None
-    columns = series(report, periods)
+    columns = shown_figures(report, periods)
     charted = sorted((each for each in columns if each.is_charted), key=lambda each: not each.field.is_primary)
-    charts = [timeline(each, periods, axis) for each in charted] if axis else []
+    charts = [draw(each, periods, axis) for each in charted] if axis else []
     return _ReportView(
         report,
         status,
@@ -156,7 +156,7 @@ def _caption(report: Report, periods: Sequence[PastPeriod]) -> str:
             return f"{text}."
 
 
-def _rows(periods: Sequence[PastPeriod], columns: Sequence[Series]) -> Iterator[_Row]:
+def _rows(periods: Sequence[PastPeriod], columns: Sequence[ShownFigure]) -> Iterator[_Row]:
     for newer, older in pairwise([*reversed(periods), None]):
         if newer is not None:
             yield _row(newer, columns)
@@ -166,7 +166,7 @@ def _rows(periods: Sequence[PastPeriod], columns: Sequence[Series]) -> Iterator[
             yield _Row(last if missing == 1 else f"{first} to {last}", missing=missing)
 
 
-def _row(past: PastPeriod, columns: Sequence[Series]) -> _Row:
+def _row(past: PastPeriod, columns: Sequence[ShownFigure]) -> _Row:
     fact = holidays(past.history.report)
     number = fact.value(past.period) if fact else None
     most_severe = {drop.rule.field: drop for drop in reversed(past.drops)}
@@ -178,7 +178,7 @@ def _row(past: PastPeriod, columns: Sequence[Series]) -> _Row:
     )
 
 
-def _cell(past: PastPeriod, of: Series) -> _Cell:
+def _cell(past: PastPeriod, of: ShownFigure) -> _Cell:
     change = (of.change(past) or UNKNOWN) if of.change else None
     return _Cell(of.format(of.value(past)), change, of.fell(past))
 

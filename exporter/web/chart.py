@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from exporter.alerts.past_periods import PastPeriod
     from exporter.periods import Period
     from exporter.reports import CalendarFact, Report
-    from exporter.web.series import Series
+    from exporter.web.shown_figures import ShownFigure
 
 WIDTH, HEIGHT = 1000, 100
 """Of every drawing, in SVG units."""
@@ -65,10 +65,10 @@ class Axis:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeline:
+class Chart:
     """The chart of one figure."""
 
-    series: Series
+    figure: ShownFigure
     area: str
     """SVG path data: a step for each period; unknown periods are gaps."""
     alerts: str
@@ -85,22 +85,22 @@ def holidays(report: Report) -> CalendarFact | None:
     return next(facts, None)
 
 
-def timeline(series: Series, periods: Sequence[PastPeriod], axis: Axis) -> Timeline | None:
+def draw(figure: ShownFigure, periods: Sequence[PastPeriod], axis: Axis) -> Chart | None:
     """Draw a figure; return None if it is unknown for all periods."""
-    known = [(past, value) for past in periods if (value := series.value(past)) is not None]
+    known = [(past, value) for past in periods if (value := figure.value(past)) is not None]
     if not known:
         return None
     values = [value for _, value in known]
     top = max(values) or 1.0  # all of them may be zero
-    alerts = [(past, value) for past, value in known if series.fell(past)]
+    alerts = [(past, value) for past, value in known if figure.fell(past)]
     lowest, highest = min(known, key=lambda each: each[1]), max(known, key=lambda each: each[1])
-    return Timeline(
-        series,
+    return Chart(
+        figure,
         area="".join(_area([(axis.number(past.period), value / top) for past, value in known], axis)),
         alerts="".join(_point(axis, past, value / top) for past, value in alerts),
-        lowest=series.format(lowest[1]),
-        highest=series.format(highest[1]),
-        description=_describe(series, known, (lowest, highest), len(alerts), axis),
+        lowest=figure.format(lowest[1]),
+        highest=figure.format(highest[1]),
+        description=_describe(figure, known, (lowest, highest), len(alerts), axis),
     )
 
 
@@ -127,14 +127,14 @@ def _y(share: float) -> str:
 
 
 def _describe(
-    series: Series,
+    figure: ShownFigure,
     known: Sequence[tuple[PastPeriod, float]],
     extremes: tuple[tuple[PastPeriod, float], tuple[PastPeriod, float]],
     alerts: int,
     axis: Axis,
 ) -> str:
     def named(each: tuple[PastPeriod, float]) -> str:
-        return f"{series.format(each[1])} ({each[0].period.display_name})"
+        return f"{figure.format(each[1])} ({each[0].period.display_name})"
 
     kind = axis.last.NAME
     facts = [

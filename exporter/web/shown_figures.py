@@ -1,6 +1,6 @@
 """The figures of a report that the page of an app shows over all periods, as charts and as columns of the table.
 
-A report with one row per period has a series for each figure. Cohorts have the share that came back after each number
+A report with one row per period has each of its figures. Cohorts have the share that came back after each number
 of weeks. A distribution has its total and its main parts: all of them would be dozens of charts, and CSV has them.
 """
 
@@ -27,7 +27,7 @@ _MAIN: Final = 6
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class ShownFigure:
     """One figure over all periods."""
 
     name: str
@@ -47,8 +47,8 @@ class Series:
         return self.is_alerting and any(drop.rule.field is self.field for drop in past.drops)
 
 
-def series(report: Report, periods: Sequence[PastPeriod]) -> tuple[Series, ...]:
-    """Return the series of a report, as the columns of its table from left to right."""
+def shown_figures(report: Report, periods: Sequence[PastPeriod]) -> tuple[ShownFigure, ...]:
+    """Return the shown figures of a report, as the columns of its table from left to right."""
     match report.shape:
         case Shape.COHORT:
             # From cause to effect: those who came for the first time decide whether visitors will be missing.
@@ -59,9 +59,9 @@ def series(report: Report, periods: Sequence[PastPeriod]) -> tuple[Series, ...]:
             return tuple(_plain(report, field) for field in report.plain_fields)
 
 
-def _plain(report: Report, field: Field) -> Series:
+def _plain(report: Report, field: Field) -> ShownFigure:
     is_compared = any(comparison.applies_to(field) for comparison in report.comparisons)
-    return Series(
+    return ShownFigure(
         field.metric,
         field.title,
         field,
@@ -72,7 +72,7 @@ def _plain(report: Report, field: Field) -> Series:
     )
 
 
-def _of_cohorts(report: Report, field: Field) -> list[Series]:
+def _of_cohorts(report: Report, field: Field) -> list[ShownFigure]:
     return [
         # The report about weeks has a chart of the same figure.
         _total(field, is_charted=False),
@@ -80,14 +80,14 @@ def _of_cohorts(report: Report, field: Field) -> list[Series]:
     ]
 
 
-def _came_back(field: Field, later: int, last: int) -> Series:
+def _came_back(field: Field, later: int, last: int) -> ShownFigure:
     def found(past: PastPeriod) -> Comeback | None:
         return comeback(past.history, field, past.period, later)
 
     def change(past: PastPeriod) -> str:
         return format_points(None if (now := found(past)) is None else now.change)
 
-    return Series(
+    return ShownFigure(
         f"{field.metric}-{later}",
         f"{field.title} back after {later} week{'' if later == 1 else 's'}",
         field,
@@ -100,7 +100,7 @@ def _came_back(field: Field, later: int, last: int) -> Series:
     )
 
 
-def _of_parts(field: Field, periods: Sequence[PastPeriod]) -> tuple[Series, ...]:
+def _of_parts(field: Field, periods: Sequence[PastPeriod]) -> tuple[ShownFigure, ...]:
     sums = {
         key: sum(past.part(field, key) or 0 for past in periods)
         for key in keys(field, (past.stored.reading for past in periods))
@@ -113,8 +113,8 @@ def _of_parts(field: Field, periods: Sequence[PastPeriod]) -> tuple[Series, ...]
     )
 
 
-def _total(field: Field, *, is_charted: bool = True) -> Series:
-    return Series(
+def _total(field: Field, *, is_charted: bool = True) -> ShownFigure:
+    return ShownFigure(
         field.metric,
         field.total_title,
         field,
@@ -124,9 +124,9 @@ def _total(field: Field, *, is_charted: bool = True) -> Series:
     )
 
 
-def _part(field: Field, key: str) -> Series:
+def _part(field: Field, key: str) -> ShownFigure:
     name = field.dimension.name(key) if field.dimension else key
-    return Series(
+    return ShownFigure(
         f"{field.metric}-{name}",
         name.replace("_", " ").capitalize(),
         field,
@@ -135,12 +135,12 @@ def _part(field: Field, key: str) -> Series:
     )
 
 
-def _others(field: Field, main: tuple[str, ...]) -> Series:
+def _others(field: Field, main: tuple[str, ...]) -> ShownFigure:
     def value(past: PastPeriod) -> float | None:
         total = past.value(field)
         return None if total is None else total - sum(past.part(field, key) or 0 for key in main)
 
-    return Series(
+    return ShownFigure(
         f"{field.metric}-others",
         "Others",
         field,
