@@ -126,7 +126,7 @@ def test_days_and_names_select_periods_apps_and_reports(tmp_path: Path) -> None:
     assert figures["wechat_miniprogram_previous_week_visitors"].keys() == {*samples} - {next(iter(samples))}
 
 
-def test_periods_without_data_are_listed_and_remembered(tmp_path: Path) -> None:
+def test_missing_periods_are_listed_and_not_requested_again(tmp_path: Path) -> None:
     week = newest_week()
     empty = InjectedFault("no_rows", "weekly", frozenset({week.before(4), week.before(5), week.before(7)}))
     new = replace(SHOP, faults=(empty,), launched=week.before(8))
@@ -138,7 +138,7 @@ def test_periods_without_data_are_listed_and_remembered(tmp_path: Path) -> None:
         again = command(tmp_path, "backfill", "--weeks=12", "--output=b.om", FAST)
         assert len(wechat.calls) == calls
     expected = (
-        "periods without data:",
+        "missing periods:",
         f"  {SHOP.appid}: weekly: {week.before(11).begin_date} to {week.before(9).end_date} (3 weeks)",
         f"  {SHOP.appid}: weekly: {week.before(7).label}",
         f"  {SHOP.appid}: weekly: {week.before(5).begin_date} to {week.before(4).end_date} (2 weeks)",
@@ -254,7 +254,7 @@ def test_output_is_replaced_as_a_whole_and_readable(tmp_path: Path) -> None:
     assert f"wrote {samples} samples to {tmp_path / 'a.om'}\n" in result.stderr
 
 
-def test_expected_size_is_said_for_both_intervals(tmp_path: Path) -> None:
+def test_expected_size_is_printed_for_both_intervals(tmp_path: Path) -> None:
     written = {}
     with served([SHOP]) as (_, base_url):
         configured(tmp_path, base_url, SHOP)
@@ -265,11 +265,11 @@ def test_expected_size_is_said_for_both_intervals(tmp_path: Path) -> None:
             )
             written[interval] = (tmp_path / name).stat().st_size, result.stderr
     for printed, hours in ((written["2h"][1], "2h"), (written["period"][1], "1h")):
-        said = re.search(
+        expected = re.search(
             rf"expected size: .*\(([\d.,]+) MB\) with --sample-interval={hours}, .*\(([\d.]+) MB\)", printed
         )
-        assert said is not None, printed
-        every, single = (float(number) * 1e6 for number in said.groups())
+        assert expected is not None, printed
+        every, single = (float(number) * 1e6 for number in expected.groups())
         assert every == pytest.approx(written["2h"][0] * (1 if hours == "2h" else 2), rel=0.15)
         assert single == pytest.approx(written["period"][0], rel=0.15)
 
@@ -394,8 +394,8 @@ WRONG = {
     "--output=- --appid=wxnone": f"--appid wxnone: not configured; configured: {SHOP.appid}",
     "--output=- --report=monthly": "--report monthly: not configured; configured: weekly, daily",
     "--output=- --until=4000000000": "--until: is in the future",
-    "--output=- --from=2999-01-01": "no period in this range has ended and is published; choose another --from or --to",
-    "--output=- --to=2016-01-01": "no period in this range has ended and is published; choose another --from or --to",
+    "--output=- --from=2999-01-01": "this range has no period that is finished and published: change --from or --to",
+    "--output=- --to=2016-01-01": "this range has no period that is finished and published: change --from or --to",
     "--output=- --label=job=a --label=job=b": "--label: the same name was given twice",
     "--output=- --weeks=2 --from=2026-01-01": "argument --from: not allowed with argument --weeks",
     "--weeks=0": "argument --weeks: must be a number from 1 to 1040",
@@ -411,6 +411,7 @@ WRONG = {
     "--label=__name__=x": "argument --label: must be NAME=VALUE; a name has letters, digits and _",
     "--label=job": "argument --label: must be NAME=VALUE; a name has letters, digits and _",
     "--label=job=": "argument --label: the value must be printable and not empty",
+    "--output=- --min-ratio=0.7": "--min-ratio requires --evaluate: the history has the configured thresholds",
     "--evaluate --min-ratio=70": "argument --min-ratio: must be a number from 0 to 1",
 }
 
@@ -434,4 +435,4 @@ def test_recent_seam_is_refused_with_the_time_to_run_again(tmp_path: Path) -> No
         configured(tmp_path, base_url, SHOP)
         result = command(tmp_path, "backfill", "--output=a.om", f"--until={int(time.time()) - 600}")
     assert result.returncode == 2
-    assert result.stderr.startswith("--until: less than 3 hours ago; run this at ")
+    assert result.stderr.startswith("--until: less than 3 hours ago; run the command at ")

@@ -1,8 +1,8 @@
-"""Which alerts about figures past periods would have raised, from the conditions of ``drops``.
+"""Finds the alerts about figures that past periods would have raised, from the conditions of ``drops``.
 
-Prometheus' rules say more than their conditions: an alert waits before it fires and keeps firing afterwards, days in a
-row are one alert, and the weekly alert is left out where a daily one has reported the drop. ``figures`` has the rules;
-a test compares both over weeks of figures.
+The rules of Prometheus add to the conditions: an alert fires after a wait and keeps firing for a time, days in a row
+are one alert, and a weekly alert is left out where a daily one has reported the drop. ``figures`` has the rules; a test
+compares both over weeks of figures.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class PastAlert:
     start: float
     """When its condition became true, Unix seconds."""
     end: float
-    """When its condition was no longer true."""
+    """When its condition became false, Unix seconds."""
     reported: bool = False
     """Whether Prometheus leaves it out, because an alert about the days of this week has reported the drop."""
 
@@ -100,7 +100,7 @@ class Backtest:
 
 
 def _is_reported(alert: PastAlert, daily: Iterable[PastAlert]) -> bool:
-    """Return whether the rules leave out a weekly alert for all of its time, as ``figures.weekly_alerts`` says."""
+    """Return whether the rules leave out a weekly alert all the time, as those of ``figures.weekly_alerts`` do."""
     rule = alert.rule
     if rule.report is not WEEKLY:
         return False

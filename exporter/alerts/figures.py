@@ -27,7 +27,7 @@ REPORTED = "appid_figure_severity:wechat_miniprogram_daily_drop:last_timestamp"
 """A recording: when a daily alert about a figure last fired, Unix seconds."""
 _DAILY_ALERTS = f'ALERTS{{alertname=~"{PREFIX}.*Daily.*", alertstate="firing", report="{DAILY.name}"}}'
 REPORTED_SECONDS = 15 * 86400
-"""How long ``REPORTED`` remembers a daily alert, which is longer than the week and its publication."""
+"""How long ``REPORTED`` keeps a daily alert: longer than the week and its publication."""
 _DAYS_OF_WEEK = 5 * 86400
 """Before the end of a week: daily alerts that fired after this instant may be about days of that week."""
 _COUNTS = tuple(threshold.field for threshold in WEEKLY.alert_thresholds if threshold.field.unit is Unit.COUNT)
@@ -69,7 +69,7 @@ def weekly_alerts() -> Iterator[AlertingRule]:
 
 
 def explaining_fields(field: Field) -> tuple[Field, ...]:
-    """Return the figure and those that explain it, of which a daily alert replaces the weekly one about the figure."""
+    """Return the figure and those that explain it: a daily alert about one of them replaces the weekly one."""
     return _COUNTS[: _COUNTS.index(field) + 1] if field in _COUNTS else ()
 
 

@@ -1,6 +1,6 @@
-"""Every stored period of a report as it was when it was the live one, and the drops that the alerts find in it.
+"""Every stored period of a report with its history up to then, and the drops that the alerts find in it.
 
-The figures are those of the store, so a figure that WeChat revised is the revised one; the thresholds are today's.
+A figure that WeChat revised has its revised value; the thresholds are the current ones.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PastPeriod:
     history: History
     """Up to this period, which is the live one."""
     drops: tuple[Drop, ...]
-    """What would have alerted, the most severe of each figure first."""
+    """The drops that would have alerted, the most severe of each figure first."""
 
     @property
     def period(self) -> Period:
@@ -56,7 +56,7 @@ def past_periods(
         report: the report.
         stored: its readings, the oldest first.
         thresholds: the alert thresholds of the app.
-        first: older periods are only compared with; None: there are none.
+        first: the first period to yield; older ones are for comparison only. None: yield all.
     """
     history = History(report)
     for each in stored:

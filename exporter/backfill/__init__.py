@@ -1,7 +1,7 @@
 """The history of apps for Prometheus: fetch what the store lacks, and write what scrapes would have stored.
 
 ``selection`` says which periods, ``fetching`` fetches them, ``timeline`` has the statuses of an app over time, from
-which ``openmetrics`` writes a file. ``pace`` limits the rate of requests, ``progress`` shows people how far it is.
+which ``openmetrics`` writes a file. ``pace`` limits the rate of requests, ``progress`` shows the progress.
 """
 
 from exporter.backfill.fetching import AppTask, FetchSummary, HistoryFetcher, ReportTask, Stop

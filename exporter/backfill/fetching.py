@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 COMPONENT = "backfill"
 RETRY_WAITS = (1.0, 4.0, 15.0)
-"""Seconds before each retry of a request that failed or to which WeChat was too busy to respond."""
+"""Seconds before each retry of a request that failed or was answered with busy."""
 MINUTE_QUOTA_WAIT = 60.0
 """Seconds until the quota of a minute (45011) is available again."""
 _LONGEST_WAIT = 60.0
@@ -54,7 +54,7 @@ class ReportTask:
 
     report: Report
     newest: Period
-    """The newest wanted period, which says how many later figures an older cohort should have."""
+    """The newest wanted period, which determines how many later figures an older cohort should have."""
     periods: tuple[Period, ...]
     """The newest first."""
 
@@ -73,7 +73,7 @@ class AppTask:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why a report of an app was not fetched to its end."""
+    """Why periods of a report of an app were not fetched."""
 
     appid: str
     report: str
@@ -88,7 +88,7 @@ class Stop:
 
 @dataclass(slots=True)
 class FetchSummary:
-    """What a backfill requested. Changed by the threads of its pool, each for its own apps, and read afterwards."""
+    """The result of a backfill. Each thread of the pool has one for each of its apps; they are added afterwards."""
 
     fetched: int = 0
     without_data: int = 0
@@ -231,7 +231,7 @@ class HistoryFetcher:
         after, changes = apply_history(trackers[app.appid, task.report.name], period, outcome, now)
         unavailable = after.unavailable.get(period)
         is_final = unavailable is not None and unavailable.final
-        # Not the state of the report, and not that it is requested later than by a running exporter.
+        # Not the state of the report, nor when it is requested next: a running exporter keeps both in the same store.
         kept = StoredReading, *((UnavailablePeriod,) if is_final else ())
         self._store.save([change for change in changes if isinstance(change.value, kept)])
         if after.has(period, task.newest):

@@ -1,9 +1,10 @@
 """Writes timelines as OpenMetrics with timestamps, as ``promtool tsdb create-blocks-from openmetrics`` reads them.
 
-The format requires all samples of a family together, and within it those of a series together and in order. Time order
-over all families would need everything in memory, or one pass per family. So each family has a spool, an unnamed
-temporary file: one pass over the apps appends to all spools, then they are joined. A spool has no name, so that
-nothing is left behind after SIGKILL. Memory holds the series that an app exposes at one instant, and the instants.
+The format requires all samples of a family together, and within it those of a series together and in order. Without
+temporary files this would need everything in memory, or one pass over the apps per family. So each family has a spool,
+a temporary file: one pass over the apps appends to all spools, then they are joined. A spool has no name in its
+directory, so that nothing is left behind after SIGKILL. Memory holds the series that an app exposes at one instant, and
+the instants.
 """
 
 from __future__ import annotations
@@ -149,6 +150,6 @@ class Size:
 
 
 def expected_size(renderer: SeriesRenderer, moment: Moment, instants: float) -> Size:
-    """Return the size of a file in which an app exposes at so many instants what it exposes at this moment."""
+    """Return the size of a file that has the series of this moment at a number of instants."""
     lines = [len(series) + len(value) + 1 + _TIMESTAMP_BYTES for _, series, value in renderer.series(moment.status)]
     return Size(round(len(lines) * instants), round(sum(lines) * instants))

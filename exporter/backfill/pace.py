@@ -1,4 +1,4 @@
-"""Limits the rate of all requests of a backfill, and ends every wait at once when it is interrupted."""
+"""Limits the rate of all requests of a backfill; an interrupt ends every wait at once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class PacedSender:
-    """Sends requests, those for tokens included, at equal intervals over all threads; none after ``stop``.
+    """Sends requests, including those for tokens, at a limited rate over all threads; none after ``stop``.
 
     Args:
         sender: the network.
-        per_second: requests in a second.
+        per_second: maximum number of requests in a second.
     """
 
     def __init__(self, sender: Sender, per_second: float) -> None:
@@ -33,7 +33,7 @@ class PacedSender:
         return self._stopping.is_set()
 
     def stop(self) -> None:
-        """End every wait, and send nothing any more."""
+        """End every wait; further requests fail."""
         self._stopping.set()
 
     def wait(self, seconds: float) -> None:
@@ -44,7 +44,7 @@ class PacedSender:
         """Send a request when it is its turn.
 
         Raises:
-            TransportError: as the sender's; ``connection`` after ``stop``.
+            TransportError: from the sender, or ``connection`` after ``stop``.
         """
         with self._lock:
             now = time.monotonic()

@@ -1,4 +1,4 @@
-"""Shows people how far a backfill is: a bar on a terminal, elsewhere one log line a minute."""
+"""Shows the progress of a backfill: a bar on a terminal, elsewhere one log line a minute."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ log = structlog.get_logger()
 
 
 class Progress:
-    """Counts what is done of a known number. ``advance`` and ``skip`` are for any thread, the rest for the main one.
+    """Counts finished units. ``advance`` and ``skip`` may be called from any thread, the rest from the main thread.
 
     Args:
-        task: what is done, for people: ``fetching``.
-        total: how much there is to do.
-        unit: of the numbers: ``periods``.
-        stream: where to draw a bar, if it is a terminal.
+        task: its name on the bar and in the log: ``fetching``.
+        total: number of units.
+        unit: what is counted: ``periods``.
+        stream: where the bar is drawn, if it is a terminal.
     """
 
     def __init__(self, task: str, total: int, unit: str, stream: TextIO) -> None:
@@ -49,12 +49,12 @@ class Progress:
             self._bar.close()
 
     def advance(self, number: int = 1) -> None:
-        """Count what has been done."""
+        """Count finished units."""
         with self._lock:
             self._done += number
 
     def skip(self, number: int) -> None:
-        """Count what will not be done."""
+        """Reduce the total by units that will not be done."""
         with self._lock:
             self._total -= number
 

@@ -1,4 +1,4 @@
-"""Which periods a backfill is about, and which of them are requested. Pure, apart from reading the store."""
+"""The periods of a backfill, and which of them are requested. Pure, apart from reading the store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LAUNCH = date(2017, 1, 9)
 WEEKS = 104
 """Default length of a backfill."""
 _AT_ONCE = 100
-"""Periods that are read from the store at once, so that the memory does not grow with the length of a backfill."""
+"""Number of periods that are read from the store at once, so that memory does not grow with their total number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def stored_readings(store: Store, app: App, report: Report, first: Period, last:
 def missing_periods(store: Store, app: App, report: Report, chosen: PeriodRange, now: float) -> tuple[Period, ...]:
     """Return the periods to request, the newest first.
 
-    Those are the ones of which the store lacks anything that should be known, without those for which WeChat had no
+    Those are the periods of which the store lacks a figure that should be known, except those for which WeChat had no
     data in the last 30 days.
     """
     stored = {

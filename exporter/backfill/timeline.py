@@ -2,7 +2,7 @@
 
 A period is live from the instant at which it became wanted until the next known one did: while a period is missing, the
 older one stays exposed, as in the running exporter. At each instant the history of a report ends with its live period,
-so that comparison figures and alerts come out as they did then. A cohort gains its later figures one by one, in the
+so that comparison figures and alerts are those of that time. A cohort gains its later figures one by one, in the
 weeks in which WeChat publishes them, although a single response had all of them.
 """
 
@@ -93,13 +93,13 @@ class Timelines:
             yield Moment(start, self.until, _status(app, exposed, histories))
 
     def bounds(self, report: Report, chosen: PeriodRange) -> tuple[float, float]:
-        """Return from when until when a report has figures, Unix seconds, if its first period is known."""
+        """Return the start and the end of the samples of a report, Unix seconds, if its first period is known."""
         first, following = chosen.first, chosen.last.after()
         end = self.until if chosen.is_open else report.known_from(following, following) + self.ready_after
         return report.known_from(first, first) + self.ready_after, end
 
     def _events(self, app: App, report: Report, chosen: PeriodRange, later: int) -> Iterator[_Event]:
-        """Yield what the readings of a report had when so many later periods were over; 0 for all but cohorts."""
+        """Yield the readings of a report as of the end of ``later`` further periods; 0 for all but cohorts."""
         _, end = self.bounds(report, chosen)
         for stored in stored_readings(self.store, app, report, chosen.first.before(report.lookback), chosen.last):
             reading, at = _until(stored.reading, later), stored.period.before(-later).end + self.ready_after
@@ -109,7 +109,7 @@ class Timelines:
 
 
 def _until(reading: Reading, later: int) -> Reading | None:
-    """Return what was known of a cohort when so many later periods were over; None if that was only its size."""
+    """Return a cohort as known at the end of ``later`` further periods; None if that was only its size."""
     if not reading.report.later:
         return reading
     known = tuple(part for part in reading.by_dimension if int(part[1]) <= later)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from exporter.config import App, Config
     from exporter.runtime.backfill import Gap
 
-_say = partial(print, file=sys.stderr)
+_inform = partial(print, file=sys.stderr)
 STANDARD_OUTPUT = "-"
 _CONTINUE = "to continue, run the same command again{}: periods in the store are not requested again"
 
@@ -46,7 +46,7 @@ def backfill(config: Config, options: Options, clock: Callable[[], float]) -> in
         Backfill(config, options.storage(), clock, selection, given.reports, given.requests_per_second)
     ) as run:
         if not run.chosen:
-            raise UsageError("no period in this range has ended and is published; choose another --from or --to")
+            raise UsageError("this range has no period that is finished and published: change --from or --to")
         complete = _fetch(run, given)
         if complete is None:
             return 1
@@ -56,7 +56,7 @@ def backfill(config: Config, options: Options, clock: Callable[[], float]) -> in
             else:
                 _write(config, given, run, until, output)
         except KeyboardInterrupt:
-            _say("interrupted, nothing was written")
+            _inform("interrupted; no file was written")
             return 1
         _list_gaps(run)
         return 0 if complete and not config.broken_files and not run.store.problem else 1
@@ -69,7 +69,7 @@ def _until(given: BackfillOptions, now: float) -> float:
     if given.until > now:
         raise UsageError("--until: is in the future")
     raise UsageError(
-        f"--until: less than 3 hours ago; run this at {rfc3339(given.until + SAFE_AGE)} or later, or use"
+        f"--until: less than 3 hours ago; run the command at {rfc3339(given.until + SAFE_AGE)} or later, or use"
         f" --until={rfc3339(latest)}"
     )
 
@@ -80,6 +80,8 @@ def _output(options: Options) -> Path | None:
         if options.output is not None:
             raise UsageError("--evaluate prints a table and writes no file: omit --output")
         return None
+    if options.backfill.min_ratio is not None:
+        raise UsageError("--min-ratio requires --evaluate: the history has the configured thresholds")
     if options.output is None:
         raise UsageError("--output FILE is required (- for standard output), or --evaluate")
     names = [name for name, _ in options.backfill.labels]
@@ -114,15 +116,15 @@ def _require_known(flag: str, names: tuple[str, ...], known: list[str]) -> None:
 
 
 def _fetch(run: Backfill, given: BackfillOptions) -> bool | None:
-    """Fetch what the store lacks, and say what came of it; return whether it is complete, None if interrupted."""
+    """Fetch what the store lacks, and print the result; return whether it is complete, None if interrupted."""
     try:
         tasks = run.tasks()
         number = sum(map(len, tasks))
-        _say(_announcement(tasks, number, given.requests_per_second))
+        _inform(_announcement(tasks, number, given.requests_per_second))
         with Progress("fetching", number, "periods", sys.stderr) as progress:
             summary = run.fetch(tasks, progress)
     except KeyboardInterrupt:  # before the first request
-        _say(f"interrupted; {_CONTINUE.format('')}")
+        _inform(f"interrupted; {_CONTINUE.format('')}")
         return None
     return _report(summary)
 
@@ -138,28 +140,28 @@ def _report(summary: FetchSummary) -> bool | None:
     if summary.fetched or summary.without_data or summary.unpublished:
         without = f", {summary.without_data} without data" if summary.without_data else ""
         unpublished = f", {summary.unpublished} not published yet" if summary.unpublished else ""
-        _say(f"fetched {summary.fetched} periods{without}{unpublished}")
+        _inform(f"fetched {summary.fetched} periods{without}{unpublished}")
     for stop in summary.stops:
         report = f": {stop.report}" if stop.report else ""
-        _say(f"{stop.appid}{report}: {stop.periods} periods not fetched: {stop.reason}")
+        _inform(f"{stop.appid}{report}: {stop.periods} periods not fetched: {stop.reason}")
     if summary.interrupted:
-        _say(f"interrupted; {_CONTINUE.format('')}")
+        _inform(f"interrupted; {_CONTINUE.format('')}")
         return None
     if summary.stops:
-        _say(_CONTINUE.format(" tomorrow" if any(stop.until_tomorrow for stop in summary.stops) else ""))
+        _inform(_CONTINUE.format(" tomorrow" if any(stop.until_tomorrow for stop in summary.stops) else ""))
     return not summary.stops
 
 
 def _write(config: Config, given: BackfillOptions, run: Backfill, until: float, output: Path | None) -> None:
     labels = dict(given.labels)
     if "job" not in labels or "instance" not in labels:
-        _say(
-            "warning: without --label job=... and --label instance=..., Prometheus has these series beside scraped ones"
+        _inform(
+            "warning: without --label=job=... and --label=instance=..., the history is not in the series of the scrapes"
         )
     renderer = SeriesRenderer([report for name, report in REPORTS.items() if name in run.chosen], labels)
     timelines = run.timelines(until)
     grid = Grid(given.sample_interval, until)
-    _say_size(config.apps, given.sample_interval, run, renderer, timelines)
+    _print_size(config.apps, given.sample_interval, run, renderer, timelines)
     directory = output.parent if output is not None and output.parent.is_dir() and not _is_device(output) else None
     with (
         closing(HistoryFile(renderer, grid, directory)) as history,
@@ -171,7 +173,7 @@ def _write(config: Config, given: BackfillOptions, run: Backfill, until: float, 
             progress.show()
         with _opened(output) as file:
             history.write(file)
-    _say(f"wrote {history.samples} samples" + (f" to {output}" if output else ""))
+    _inform(f"wrote {history.samples} samples" + (f" to {output}" if output else ""))
 
 
 def _is_device(output: Path) -> bool:
@@ -185,10 +187,13 @@ def _opened(output: Path | None) -> AbstractContextManager[IO[bytes]]:
     return output.open("wb") if _is_device(output) else replacing(output, mode=0o644)
 
 
-def _say_size(
+def _print_size(
     apps: tuple[App, ...], interval: int, run: Backfill, renderer: SeriesRenderer, timelines: Timelines
 ) -> None:
-    """Say how large the file will be with the interval and with one sample per period, from one app of each report."""
+    """Print the expected size of the file, with the interval and with one sample per period.
+
+    Calculated from one app of each report.
+    """
     every, single = Size(), Size()
     seconds = interval or 3600
     for name, periods in run.chosen.items():
@@ -204,7 +209,7 @@ def _say_size(
         first, last = timelines.bounds(REPORTS[name], periods)
         every += expected_size(renderer, moment, len(fetching) * max(last - first, 0) / seconds)
         single += expected_size(renderer, moment, len(fetching) * len(periods))
-    _say(
+    _inform(
         f"expected size: {_size(every)} with --sample-interval={format_duration(seconds)},"
         f" {_size(single)} with --sample-interval=period"
     )
@@ -225,9 +230,9 @@ def _evaluate(config: Config, given: BackfillOptions, run: Backfill, now: float)
 def _list_gaps(run: Backfill) -> None:
     gaps = list(run.gaps())
     if gaps:
-        _say("periods without data:")
+        _inform("missing periods:")
     for gap in gaps:
-        _say(f"  {gap.app.appid}: {gap.report.name}: {_periods(gap)}")
+        _inform(f"  {gap.app.appid}: {gap.report.name}: {_periods(gap)}")
 
 
 def _periods(gap: Gap) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SAMPLE_INTERVAL = 3600
 REQUESTS_PER_SECOND = 5.0
 SAFE_AGE = 3 * 3600.0
-"""Seconds before now where samples end at the latest: Prometheus writes newer ones itself."""
+"""Minimum age of the samples, in seconds: Prometheus writes newer ones itself."""
 FORMATS = ("table", "json")
 
 
@@ -54,7 +54,7 @@ def add_flags(command: argparse.ArgumentParser) -> None:
         "--weeks",
         type=flag_values.weeks,
         metavar="N",
-        help=f"How far back, in weeks (default: {WEEKS}).",
+        help=f"Number of weeks up to the last period (default: {WEEKS}).",
     )
     begin.add_argument(
         "--from", dest="begin", type=flag_values.day, metavar="DAY", help="A day of the first period: 2025-01-31."
@@ -67,10 +67,10 @@ def add_flags(command: argparse.ArgumentParser) -> None:
         dest="reports",
         action="append",
         metavar="REPORT",
-        help="Report. Repeatable (default: those configured for each app).",
+        help="Report to include. Repeatable (default: all that each app fetches).",
     )
     command.add_argument(
-        "--appid", dest="appids", action="append", metavar="APPID", help="App. Repeatable (default: all)."
+        "--appid", dest="appids", action="append", metavar="APPID", help="App to include. Repeatable (default: all)."
     )
     command.add_argument(
         "--max-requests-per-second",
@@ -102,14 +102,14 @@ def _add_output_flags(command: argparse.ArgumentParser) -> None:
         type=flag_values.label,
         action="append",
         metavar="NAME=VALUE",
-        help="Label of every series, as Prometheus adds it to scraped ones: job=wechat-miniprogram. Repeatable.",
+        help="Label to add to every series, as a scrape does: job=wechat-miniprogram. Repeatable.",
     )
     command.add_argument(
         "--until",
         type=flag_values.instant,
         metavar="TIME",
-        help="Where Prometheus' own data begins, in RFC 3339 or Unix seconds; at least 3 hours ago (default: 3 hours"
-        " ago).",
+        help="Time of the first scrape, before which the history ends, in RFC 3339 or Unix seconds; at least 3 hours"
+        " ago (default: 3 hours ago).",
     )
 
 
@@ -123,6 +123,8 @@ def _add_evaluation_flags(command: argparse.ArgumentParser) -> None:
         "--min-ratio",
         type=flag_values.ratio,
         metavar="RATIO",
-        help="With --evaluate: threshold of every alert (default: those configured).",
+        help="With --evaluate: threshold of all alerts (default: those configured).",
     )
-    command.add_argument("--format", choices=FORMATS, help="With --evaluate: table or json (default: table).")
+    command.add_argument(
+        "--format", choices=FORMATS, help="With --evaluate: output format, table or json (default: table)."
+    )

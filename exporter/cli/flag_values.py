@@ -119,7 +119,7 @@ def label(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not separator or not _LABEL_NAME.fullmatch(name):
         raise argparse.ArgumentTypeError(
-            "must be NAME=VALUE; a name has letters, digits and _, and starts with no digit"
+            "must be NAME=VALUE; a name has letters, digits and _, and does not start with a digit or __"
         )
     if name in label_names():
         raise argparse.ArgumentTypeError(f"the exporter's own series have the label {name}")

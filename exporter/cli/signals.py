@@ -30,7 +30,7 @@ STOP_SECONDS = 1.8
 
 
 def raise_interrupts() -> None:
-    """Let SIGINT and SIGTERM raise KeyboardInterrupt in the main thread, for a command that works until it is done."""
+    """Let SIGINT and SIGTERM raise KeyboardInterrupt in the main thread, for a command that ends by itself."""
     for number in STOP:
         signal.signal(number, signal.default_int_handler)
 

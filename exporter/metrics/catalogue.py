@@ -113,7 +113,7 @@ OF_STATE = (
 """The families of the state of apps and their reports."""
 
 KNOWN_OF_PAST = (PERIOD_END, APP_INFO)
-"""Those of ``OF_STATE`` that a stored period determines; the others describe the exporter at its time."""
+"""The families of ``OF_STATE`` that are known from the store; the others describe the exporter at a time."""
 
 
 def thresholds(reports: Iterable[Report]) -> dict[str, MetricInfo]:

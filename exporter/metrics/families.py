@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 def families(
     reports: Sequence[Report], statuses: Sequence[AppStatus], of_state: Sequence[MetricInfo] = catalogue.OF_STATE
 ) -> Iterator[Metric]:
-    """Return every family with an ``appid`` label, in the order of the catalogue, and of the state those given."""
+    """Return every family with an ``appid`` label, in the order of the catalogue.
+
+    ``of_state`` are the families about the state of apps.
+    """
     # OpenMetrics forbids a family to occur twice, so reports that share one are merged first.
     shared: dict[MetricInfo, list[tuple[Report, Samples]]] = {}
     for report in reports:

@@ -1,4 +1,4 @@
-"""The series of one app as a scrape shows them, as bytes, for files that hold many instants."""
+"""The series of one app as in a scrape, as bytes, for files with many instants."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SeriesValue(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FamilyHead:
-    """What precedes the samples of a family."""
+    """The lines before the samples of a family."""
 
     lines: bytes
     """The HELP and TYPE lines in OpenMetrics, each with its line end."""
@@ -43,11 +43,11 @@ class FamilyHead:
 class SeriesRenderer:
     """Renders the series of one app with exactly the names, labels and values of a scrape.
 
-    Of the state of apps it has what the stored periods determine (``catalogue.KNOWN_OF_PAST``).
+    Of the families about the state of apps it has ``catalogue.KNOWN_OF_PAST`` only.
 
     Args:
         reports: the reports whose families exist.
-        labels: further labels of every series, such as ``job``.
+        labels: labels to add to every series, such as ``job``.
     """
 
     def __init__(self, reports: Sequence[Report], labels: Mapping[str, str]) -> None:
@@ -82,7 +82,7 @@ class SeriesRenderer:
 
 
 def label_names() -> frozenset[str]:
-    """Return the label of every series with an ``appid`` label."""
+    """Return the names of all labels of series with an ``appid`` label."""
     infos = [info for report in REPORTS.values() for info in catalogue.of_report(report)]
     return frozenset(label for info in (*infos, *catalogue.OF_APPS) for label in info.labels)
 

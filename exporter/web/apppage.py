@@ -84,9 +84,9 @@ class _ReportView:
     rows: tuple[_Row, ...]
     """The newest first."""
     lead: ShownFigure | None
-    """The figure that stands for the report where only one fits; None if the report has none."""
+    """The figure that is shown in the list of reports; None if the report has none."""
     newest: _Cell | None
-    """The same in the newest period; None if nothing is stored."""
+    """That figure in the newest period; None if nothing is stored."""
 
 
 def render(app: AppStatus, periods: Sequence[Sequence[PastPeriod]], context: PageContext) -> bytes:
@@ -141,7 +141,7 @@ def _view(status: ReportStatus, periods: Sequence[PastPeriod]) -> _ReportView:
 
 
 def _caption(report: Report, periods: Sequence[PastPeriod]) -> str:
-    """Return what the table has, in one sentence."""
+    """Return the caption of the table, one sentence."""
     span = periods[-1].period.periods_since(periods[0].period) + 1
     missing = f", {span - len(periods)} missing between them" if span > len(periods) else ""
     text = f"{len(periods)} stored {report.period.NAME}{'' if len(periods) == 1 else 's'}{missing}; the newest first"

@@ -42,7 +42,7 @@ _PAGE = re.compile(rf"{PAGES}/([^/]+)")
 _REPORT = re.compile(rf"{APPS}/([^/]+)/reports/([^/]+?)(\.csv)?")
 _MAX_AGE = 60.0
 """Seconds after which an unchanged document is rendered again: it shows when it was rendered, and another process, such
-as ``fetch``, may have added periods to the store."""
+as ``backfill``, may have added periods to the store."""
 _SECURITY_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("Cache-Control", "no-store"),
@@ -111,7 +111,7 @@ class AppRoutes:
         return _respond(request, document, ("Content-Type", reportcsv.MEDIA_TYPE), file)
 
     def _unknown(self, app: AppStatus | None) -> str:
-        """Return what is unknown and what is known, without what the client sent, which may be a secret."""
+        """Return what is unknown and the known names, but not what the client sent, which may be a secret."""
         found = (app,) if app else self.statuses()
         names = ", ".join(dict.fromkeys(of.report.name for each in found for of in each.reports)) or "none"
         if app:
@@ -133,7 +133,7 @@ class AppRoutes:
 
     def _newest(self, known: AppStatus) -> Version:
         context = self.context()
-        # The time in minutes: contexts that differ by seconds only compare equal.
+        # Rounded down to a minute, so that contexts of the same minute are equal.
         return self._find(known.appid) or known, replace(context, now=context.now // _MAX_AGE * _MAX_AGE)
 
     def _find(self, appid: str) -> AppStatus | None:

@@ -1,4 +1,4 @@
-"""The parts of a figure in the newest complete week against the previous one: through which entrance it fell."""
+"""The parts of a figure in the newest complete week against the previous one: which entrance lost sessions."""
 
 from __future__ import annotations
 

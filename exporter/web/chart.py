@@ -1,7 +1,7 @@
 """Charts of one figure over all stored periods, drawn in SVG.
 
-A drawing is stretched to the width of its place, so it contains shapes only; its axis labels are text of the page,
-which stays readable on a phone. Areas begin at zero, so that a drop of 10 % is drawn as 10 %, and have one step for
+A chart is stretched to the available width, so it contains shapes only; its axis labels are text of the page, which
+stays readable on a phone. Areas begin at zero, so that a drop of 10 % is drawn as 10 %, and have one step for
 each period, so that a single period between two unknown ones is visible.
 """
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from exporter.web.shown_figures import ShownFigure
 
 WIDTH, HEIGHT = 1000, 100
-"""Of every drawing, in SVG units."""
+"""Size of every chart, in SVG units."""
 _MIN_PERIODS = 12
-"""Of an axis: the two periods of a new app would fill the whole width."""
+"""Minimum length of an axis: otherwise the two periods of a new app would fill the whole width."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Chart:
     lowest: str
     highest: str
     description: str
-    """The chart in words, for screen readers."""
+    """The chart as text, for screen readers."""
 
 
 def holidays(report: Report) -> CalendarFact | None:

@@ -26,7 +26,7 @@ class Days:
         """Return the days of a query string.
 
         Raises:
-            ValueError: what is wrong with them, without what the client sent.
+            ValueError: what is wrong with them, but not what the client sent, which may be a secret.
         """
         given = dict(parse_qsl(query))
         days = cls(*(_day(name, given[name]) if name in given else None for name in ("from", "to")))

@@ -1,4 +1,4 @@
-"""The parts of figures over many periods: sessions by entrance, those who came back after so many weeks."""
+"""The parts of figures over many periods: sessions by entrance, visitors who came back by number of weeks later."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from exporter.reports import Field, Reading, Report
 
 _PARTS = (sources.by_part, retention.retained)
-"""Calculate the parts of one period, and not of several."""
+"""The calculations that use one period only."""
 
 
 def keys(field: Field, readings: Iterable[Reading]) -> tuple[str, ...]:
-    """Return the keys of a figure in parts: all of the table if it is complete, and those that a reading has."""
+    """Return the keys of a figure in parts: those that a reading has, and for a bounded dimension all of its table."""
     if field.dimension is None:
         return ()
     known = field.dimension.names if field.dimension.is_bounded else ()

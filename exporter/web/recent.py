@@ -1,11 +1,11 @@
-"""The documents about single apps that were requested last, each kept compressed while nothing in it changes.
+"""A cache of the documents about single apps that were requested last, compressed.
 
 The page of an app with two years of days is 0.7 MB and takes a second. Three limits keep a flood of requests harmless:
 
 * one document is rendered at a time, so that scrapes compete with one thread, and memory is that of one rendering;
-* few requests wait for their turn, further ones are told to come again: a waiting one holds a thread;
+* few requests wait for their turn, further ones get 503, because a waiting one holds a thread;
 * only the compressed form is kept, a few dozen of them. A client that does not accept gzip gets it decompressed while
-  it reads, so that hundreds of slow clients share bytes instead of holding a page each.
+  it reads, so that hundreds of slow clients share the compressed bytes.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ class RecentDocuments(Generic[Version]):
 
         Args:
             key: identifies the document.
-            newest: returns the current version of what it shows.
+            newest: returns the current version of its content.
             render: renders a version.
 
         Raises:
-            TooManyRequests: too many others wait for a rendering.
+            TooManyRequests: too many requests wait for a rendering.
         """
         if (document := self._find(key, newest())) is not None:
             return document
@@ -83,7 +83,7 @@ class RecentDocuments(Generic[Version]):
             raise TooManyRequests
         try:
             with self._rendering:
-                # Now, not before: a client that waited must not get an older document than the client before it.
+                # After the wait: before it, a client could get an older document than the previous client.
                 version = newest()
                 document = self._find(key, version)
                 if document is None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from exporter.reports import Field, Report
 
     Column = tuple[str, Callable[[PastPeriod], object]]
-    """Its title, and what it has of a period; None is an empty cell."""
+    """Its title, and a function that returns the cell of a period; None is an empty cell."""
 
 MEDIA_TYPE = "text/csv; charset=utf-8; header=present"
 
@@ -49,7 +49,7 @@ def file_name(app: AppStatus, report: Report) -> str:
 
 
 def _columns(report: Report, periods: Sequence[PastPeriod]) -> list[Column]:
-    """Return the days of a period, each figure with its unit, the calendar, the alerts."""
+    """Return the columns after the owner: days, figures with their units, calendar, alerts."""
     return [
         ("begin", lambda past: past.period.first.isoformat()),
         ("end", lambda past: past.period.last.isoformat()),
@@ -71,5 +71,5 @@ def _of_field(report: Report, field: Field, periods: Sequence[PastPeriod]) -> It
 
 
 def _cell(text: str) -> str:
-    """Return a text that a spreadsheet shows as it is, and never calculates."""
+    """Return a text that a spreadsheet does not read as a formula."""
     return f"'{text}" if _FORMULA.match(text) else text

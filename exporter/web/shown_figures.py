@@ -1,7 +1,7 @@
 """The figures of a report that the page of an app shows over all periods, as charts and as columns of the table.
 
-A report with one row per period has each of its figures. Cohorts have the share that came back after each number
-of weeks. A distribution has its total and its main parts: all of them would be dozens of charts, and CSV has them.
+A report with one row per period shows each of its figures. Cohorts show the share that came back after each number of
+weeks. A distribution shows its total and its main parts: all parts would be dozens of charts, and the CSV has them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def shown_figures(report: Report, periods: Sequence[PastPeriod]) -> tuple[ShownF
     """Return the shown figures of a report, as the columns of its table from left to right."""
     match report.shape:
         case Shape.COHORT:
-            # From cause to effect: those who came for the first time decide whether visitors will be missing.
+            # New visitors first: their retention falls before the number of visitors does.
             return tuple(each for field in reversed(report.fields) for each in _of_cohorts(report, field))
         case Shape.DISTRIBUTION:
             return _of_parts(report.primary_field, periods) if report.primary_field else ()
@@ -93,7 +93,7 @@ def _came_back(field: Field, later: int, last: int) -> ShownFigure:
         field,
         lambda past: None if (now := found(past)) is None else now.ratio,
         format_ratio,
-        # The first week decides; a change beside every share would hide the shares.
+        # Alerts are about the first week; a change beside every share would hide the shares.
         change if later == 1 else None,
         is_alerting=later == 1,
         is_charted=later in {1, last},
