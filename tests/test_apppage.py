@@ -331,7 +331,7 @@ def week(period: Week, visitors: float) -> Change:
 
 @contextmanager
 def open_app(weeks: int = 0) -> Iterator[tuple[Store, str, FakeClock]]:
-    """Serve the app with a store of its own, in which it has so many weeks."""
+    """Serve the app with a store that has a number of weeks."""
     store, clock = open_store(), FakeClock(NOW)
     store.save(week(Week.of(date(2026, 11, 16) - timedelta(weeks=n)), 1000 + n) for n in range(weeks))
     weekly = replace(STATUS.reports[0], history=store.read(STATUS.appid, WEEKLY, 1).history)

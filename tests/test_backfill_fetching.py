@@ -115,7 +115,7 @@ def test_old_period_without_data_is_no_error() -> None:
     [(0, 1, False), (1, 1, True), (1, 2, False), (3, 3, True), (9, 3, True), (9, 4, False)],
 )
 def test_cohort_is_requested_until_it_has_all_weeks(weeks_ago: int, later: int, *, is_requested: bool) -> None:
-    """A cohort that the store has since so many weeks, with the figures of so many later weeks."""
+    """A cohort of ``weeks_ago`` weeks before the newest one, stored with the figures of ``later`` later weeks."""
     newest = WEEKS[1]
     cohort = newest.before(weeks_ago)
     app = App(SHOP.appid, Datacube(AppSecret(LiteralSecret(SHOP.secret))), reports=(WEEKLY_RETENTION,))

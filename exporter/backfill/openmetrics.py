@@ -17,6 +17,8 @@ from functools import lru_cache
 from math import ceil
 from typing import IO, TYPE_CHECKING
 
+from exporter.periods import DAY
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 _SPOOL_BUFFER = 1 << 17
 _COPY_BUFFER = 1 << 20
+_RETURNS_WITHIN = 35 * DAY
+"""A cohort without its first later weeks is exposed up to four weeks after its own week was, with the same holidays."""
 _TIMESTAMP_BYTES = len(" 1795000000\n")
 
 
@@ -94,15 +98,18 @@ class HistoryFile:
         current: dict[tuple[int, bytes], list[_Stretch]] = {}
         for number, moment in enumerate(moments):
             moment_times.append((moment.start, moment.end))
-            for family, series, value in self._renderer.series(moment.status):
-                stretches = current.setdefault((family, series), [])
+            for place, series, value in self._renderer.series(moment.status):
+                stretches = current.setdefault((place, series), [])
                 if stretches and stretches[-1].last == number - 1 and stretches[-1].value == value:
                     stretches[-1].last = number
                 else:
                     stretches.append(_Stretch(value, number, number))
             # The figures of the previous period have ended, so that memory does not grow with the number of periods.
             for key in [key for key, stretches in current.items() if stretches[-1].last < number]:
-                if self._renderer.families[key[0]].of_period:
+                family = self._renderer.families[key[0]]
+                ended = moment_times[current[key][-1].last][1]
+                # All samples of a series must be together, also if it ends and returns.
+                if family.of_period and not (family.is_shared and moment.start < ended + _RETURNS_WITHIN):
                     self._spool(key, current.pop(key), moment_times)
         for key, stretches in current.items():
             self._spool(key, stretches, moment_times)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,6 +39,8 @@ class FamilyHead:
     """The HELP and TYPE lines in OpenMetrics, each with its line end."""
     of_period: bool
     """Whether its series have the label of a period."""
+    is_shared: bool
+    """Whether several reports have its series, so that one can expose a period after another has ended it."""
 
 
 class SeriesRenderer:
@@ -54,13 +57,14 @@ class SeriesRenderer:
         self._reports = reports
         self._labels = "".join(f',{name}="{_escaped(value)}"' for name, value in labels.items())
         periods = {report.period.NAME for report in REPORTS.values()}
-        of_period = {
-            info.name for report in reports for info in catalogue.of_report(report) if periods & {*info.labels}
-        }
+        infos = Counter(info for report in reports for info in catalogue.of_report(report))
+        of_period = {info.name for info in infos if periods & {*info.labels}}
+        shared = {info.name for info, number in infos.items() if number > 1}
         self.families = tuple(
             FamilyHead(
                 f"# HELP {family.name} {_escaped(family.documentation)}\n# TYPE {family.name} gauge\n".encode(),
                 family.name in of_period,
+                family.name in shared,
             )
             for family in self._metrics(())
         )
