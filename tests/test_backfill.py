@@ -396,6 +396,7 @@ WRONG = {
     "--output=- --until=4000000000": "--until: is in the future",
     "--output=- --from=2999-01-01": "this range has no period that is finished and published: change --from or --to",
     "--output=- --to=2016-01-01": "this range has no period that is finished and published: change --from or --to",
+    "--output=- --from=2026-10-01 --to=2026-09-01": "--from must not be after --to",
     "--output=- --label=job=a --label=job=b": "--label: the same name was given twice",
     "--output=- --weeks=2 --from=2026-01-01": "argument --from: not allowed with argument --weeks",
     "--weeks=0": "argument --weeks: must be a number from 1 to 1040",

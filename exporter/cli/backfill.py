@@ -40,6 +40,8 @@ def backfill(config: Config, options: Options, clock: Callable[[], float]) -> in
     given, now = options.backfill, clock()
     until = _until(given, now)
     output = _output(options)
+    if given.begin and given.end and given.begin > given.end:
+        raise UsageError("--from must not be after --to")
     config = _chosen(config, given)
     selection = Selection(given.weeks or WEEKS, given.begin, given.end)
     with closing(
