@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _MAX_WEEKS = 1040
-_MAX_RATE = 1000.0
+_MIN_RATE, _MAX_RATE = 0.001, 1000.0
 _TAKEN = ("/-/", "//", f"{APPS}/", f"{DOCS}/", f"{PAGES}/")
 _EXTERNAL_URL = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-f:.]+\])(:\d+)?(/[A-Za-z0-9._~-]+)*/?")
 
@@ -94,11 +94,11 @@ def day(text: str) -> date:
 def rate(text: str) -> float:
     """Return a number of requests per second."""
     try:
-        if 0 < (number := float(text)) <= _MAX_RATE:
+        if _MIN_RATE <= (number := float(text)) <= _MAX_RATE:
             return number
     except ValueError:
         pass
-    raise argparse.ArgumentTypeError(f"must be a number above 0, at most {_MAX_RATE:g}")
+    raise argparse.ArgumentTypeError(f"must be a number from {_MIN_RATE:g} to {_MAX_RATE:g}")
 
 
 def sample_interval(text: str) -> int:
