@@ -414,6 +414,7 @@ WRONG = {
     "--label=job": "argument --label: must be NAME=VALUE; a name has letters, digits and _",
     "--label=job=": "argument --label: the value must be printable and not empty",
     "--output=- --min-ratio=0.7": "--min-ratio requires --evaluate: the history has the configured thresholds",
+    "--output=- --format=json": "--format requires --evaluate",
     "--evaluate --min-ratio=70": "argument --min-ratio: must be a number from 0 to 1",
 }
 

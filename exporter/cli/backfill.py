@@ -9,7 +9,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING
 
 from exporter.backfill import WEEKS, Grid, HistoryFile, Progress, Selection, Size, expected_size
-from exporter.cli.backfill_flags import SAFE_AGE
+from exporter.cli.backfill_flags import FORMATS, SAFE_AGE
 from exporter.cli.backtest import Evaluation, print_json, print_table
 from exporter.cli.commands import resolved_output
 from exporter.cli.flags import UsageError
@@ -84,6 +84,8 @@ def _output(options: Options) -> Path | None:
         return None
     if options.backfill.min_ratio is not None:
         raise UsageError("--min-ratio requires --evaluate: the history has the configured thresholds")
+    if options.backfill.format != FORMATS[0]:
+        raise UsageError("--format requires --evaluate")
     if options.output is None:
         raise UsageError("--output FILE is required (- for standard output), or --evaluate")
     names = [name for name, _ in options.backfill.labels]
