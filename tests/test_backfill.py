@@ -254,6 +254,16 @@ def test_output_is_replaced_as_a_whole_and_readable(tmp_path: Path) -> None:
     assert f"wrote {samples} samples to {tmp_path / 'a.om'}\n" in result.stderr
 
 
+def test_a_full_disk_is_reported_with_the_file(tmp_path: Path) -> None:
+    with served([SHOP]) as (_, base_url):
+        configured(tmp_path, base_url, SHOP)
+        result = command(tmp_path, "backfill", "--weeks=1", "--output=/dev/full", FAST)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == (
+        "--output /dev/full: No space left on device; what was fetched is in the store"
+    )
+
+
 def test_expected_size_is_printed_for_both_intervals(tmp_path: Path) -> None:
     written = {}
     with served([SHOP]) as (_, base_url):

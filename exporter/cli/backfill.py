@@ -60,6 +60,10 @@ def backfill(config: Config, options: Options, clock: Callable[[], float]) -> in
         except KeyboardInterrupt:
             _inform("interrupted; no file was written")
             return 1
+        except OSError as error:
+            target = f"--output {output}" if output else "standard output"
+            _inform(f"{target}: {error.strerror}; what was fetched is in the store")
+            return 1
         _list_gaps(run)
         return 0 if complete and not config.broken_files and not run.store.problem else 1
 
