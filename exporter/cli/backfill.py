@@ -238,7 +238,7 @@ def _evaluate(config: Config, given: BackfillOptions, run: Backfill, now: float)
 def _list_gaps(run: Backfill) -> None:
     gaps = list(run.gaps())
     if gaps:
-        _inform("missing periods:")
+        _inform("periods without data:")
     for gap in gaps:
         _inform(f"  {gap.app.appid}: {gap.report.name}: {_periods(gap)}")
 

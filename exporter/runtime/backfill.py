@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from exporter.backfill import (
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Successive periods of an app that the store lacks."""
+    """Successive periods of which WeChat had no data."""
 
     app: App
     report: Report
@@ -105,7 +106,7 @@ class Backfill:
         return Timelines(self.store, self._config.fetch.ready_after, until)
 
     def gaps(self) -> Iterator[Gap]:
-        """Yield what the store lacks of the chosen periods."""
+        """Yield the chosen periods of which WeChat had no data; not those that it refused or has not published."""
         for app in self._config.apps:
             for report in self._reports(app):
                 yield from self._gaps(app, report)
@@ -119,10 +120,9 @@ class Backfill:
 
     def _gaps(self, app: App, report: Report) -> Iterator[Gap]:
         chosen = self.chosen[report.name]
-        expected = chosen.first
-        for stored in stored_readings(self.store, app, report, chosen.first, chosen.last):
-            if stored.period > expected:
-                yield Gap(app, report, expected, stored.period.before())
-            expected = stored.period.after()
-        if expected <= chosen.last:
-            yield Gap(app, report, expected, chosen.last)
+        unavailable = {each.period for each in self.store.read(app.appid, report, 1).unavailable if each.final}
+        unavailable -= {each.period for each in stored_readings(self.store, app, report, chosen.first, chosen.last)}
+        for is_gap, periods in groupby(chosen, key=unavailable.__contains__):
+            if is_gap:
+                successive = tuple(periods)
+                yield Gap(app, report, successive[0], successive[-1])
