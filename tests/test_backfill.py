@@ -254,6 +254,17 @@ def test_output_is_replaced_as_a_whole_and_readable(tmp_path: Path) -> None:
     assert f"wrote {samples} samples to {tmp_path / 'a.om'}\n" in result.stderr
 
 
+def test_a_history_without_samples_replaces_no_file(tmp_path: Path) -> None:
+    refused = replace(SHOP, faults=(InjectedFault("40164", STABLE_TOKEN),))
+    with served([refused]) as (_, base_url):
+        configured(tmp_path, base_url, refused)
+        (tmp_path / "a.om").write_text("previous")
+        result = command(tmp_path, "backfill", "--weeks=1", "--output=a.om", FAST)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == "no figures in this range: nothing was written"
+    assert (tmp_path / "a.om").read_text() == "previous"
+
+
 def test_a_full_disk_is_reported_with_the_file(tmp_path: Path) -> None:
     with served([SHOP]) as (_, base_url):
         configured(tmp_path, base_url, SHOP)

@@ -179,6 +179,9 @@ def _write(config: Config, given: BackfillOptions, run: Backfill, until: float, 
             history.add(timelines.of(app, run.chosen))
             progress.advance()
             progress.show()
+        if not history.samples and output is not None and not _is_device(output):
+            _inform("no figures in this range: nothing was written")
+            return
         with _opened(output) as file:
             history.write(file)
     _inform(f"wrote {history.samples} samples" + (f" to {output}" if output else ""))
