@@ -20,7 +20,7 @@ from exporter.reports.dimensions import DEPTH, SOURCE, STAY
 if TYPE_CHECKING:
     from grafana_fixture import GrafanaFixture
 
-    from exporter.reports.model import Dimension
+    from exporter.reports import Dimension
 
 APP = "Travel Buddy"
 """The app whose newest week fell through search, and whose new visitors stopped coming back."""

@@ -26,7 +26,8 @@ from exporter.wechat.simulator import Audience, SimulatedApp
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from exporter.reports.model import Field, Sample, StoredFigures
+    from exporter.reports import Field
+    from exporter.reports.model import Sample, StoredFigures
 
 NOW = 1_795_320_000.0
 SESSIONS, VISITORS, STAYS, DEPTHS = DAILY_SOURCES.fields

@@ -16,6 +16,7 @@ from exporter.reports.catalogue import (
     WEEKLY_RETENTION,
     register,
 )
+from exporter.reports.figure_types import Dimension, Field, Unit, is_figure, is_key
 from exporter.reports.history import History, StoredReading
 from exporter.reports.model import (
     PREFIX,
@@ -24,14 +25,9 @@ from exporter.reports.model import (
     Comparison,
     CrossCheck,
     DerivedFigure,
-    Dimension,
-    Field,
     Reading,
     Report,
     Shape,
-    Unit,
-    is_figure,
-    is_key,
 )
 from exporter.reports.thresholds import Thresholds
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exporter.periods import Period
-    from exporter.reports.model import Field, Sample, StoredFigures
+    from exporter.reports.figure_types import Field
+    from exporter.reports.model import Sample, StoredFigures
 
 # Twice the weeks that are needed, because holidays can make several weeks in a row unusable.
 LOOKBACK_WEEKS: Final = 8

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from exporter.reports.model import Dimension
+from exporter.reports.figure_types import Dimension
 
 _SOURCES = (
     *(None, "history_list", "search", "chat", "scan_code", "official_account_profile", "chat_top", "desktop"),

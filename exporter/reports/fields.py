@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exporter.reports.dimensions import DEPTH, SOURCE, STAY, WEEKS_LATER
-from exporter.reports.model import Field, Unit
+from exporter.reports.figure_types import Field, Unit
 
 SESSIONS = Field("session_cnt", "sessions", "Sessions", "Times the Mini Program was opened", Unit.COUNT)
 VISITS = Field("visit_pv", "visits", "Visits", "Page visits", Unit.COUNT)

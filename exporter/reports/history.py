@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from exporter.periods import Period
-    from exporter.reports.model import Field, Report
+    from exporter.reports.figure_types import Field
+    from exporter.reports.model import Report
 
 
 _DOUBLE = Struct("d")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from exporter.periods import Period
-    from exporter.reports.model import Field, Reading, Sample, StoredFigures
+    from exporter.reports.figure_types import Field
+    from exporter.reports.model import Reading, Sample, StoredFigures
 
 LAST_WEEK: Final = 4
 """The last of the following weeks that WeChat returns."""

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from exporter.periods import Period
-    from exporter.reports.model import Field, Sample, StoredFigures
+    from exporter.reports.figure_types import Field
+    from exporter.reports.model import Sample, StoredFigures
 
 SOURCE_DAYS: Final = 28
 """Days within which an entrance must have been used to have samples."""
