@@ -103,6 +103,12 @@ class Prometheus:
                 assert time.monotonic() < deadline
             time.sleep(0.1)
 
+    def rest(self) -> None:
+        """Restart it without targets and rules: what follows are queries of the past, and other tests need the CPU."""
+        self.stop()
+        (self._folder / "prometheus.yml").write_text("{}")
+        self.start()
+
     def stop(self) -> None:
         """Stop it; return when it has ended."""
         if self._process is not None:
@@ -296,6 +302,7 @@ def play_history(program: str, folder: Path) -> Iterator[GrafanaFixture]:
         prometheus.wait_for_scrapes(2)
         prometheus.wait_for_rules()
         fixture.moments["replicas"] = next_full_second()
+        prometheus.rest()
         patch.undo()  # the fixture lasts for the session, and other tests need the real calendar
         yield fixture
 
