@@ -27,7 +27,7 @@ _LOSSES: Final = ("Largest loss", "Second largest", "Third largest")
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class ViewColumn:
     """One column of figures."""
 
     key: str
@@ -57,12 +57,14 @@ NOTHING: Final = Cell(UNKNOWN)
 
 # Registered reports are few, and each row of each rendering needs the columns.
 @lru_cache(maxsize=16)
-def columns(report: Report) -> tuple[Column, ...]:
+def columns(report: Report) -> tuple[ViewColumn, ...]:
     """Return the columns of a report, from left to right."""
     match report.shape:
         case Shape.COHORT:
             return tuple(
-                Column(f"{field.metric}-{later}", f"{field.title} back after {_weeks(later)}", _alerting(field, later))
+                ViewColumn(
+                    f"{field.metric}-{later}", f"{field.title} back after {_weeks(later)}", _alerting(field, later)
+                )
                 # New visitors first: their retention falls before the number of visitors does.
                 for field in reversed(report.fields)
                 for later in range(1, report.later + 1)
@@ -70,12 +72,12 @@ def columns(report: Report) -> tuple[Column, ...]:
         case Shape.DISTRIBUTION if report.primary_field is not None:
             total = report.primary_field.total_title
             return (
-                Column("total", total),
-                Column("week", f"{total} of the week", is_text=True),
-                *(Column(f"loss-{place}", title, is_text=True) for place, title in enumerate(_LOSSES, 1)),
+                ViewColumn("total", total),
+                ViewColumn("week", f"{total} of the week", is_text=True),
+                *(ViewColumn(f"loss-{place}", title, is_text=True) for place, title in enumerate(_LOSSES, 1)),
             )
         case _:
-            return tuple(Column(field.metric, field.title, field) for field in report.plain_fields)
+            return tuple(ViewColumn(field.metric, field.title, field) for field in report.plain_fields)
 
 
 def cells(history: History) -> tuple[Cell, ...]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from exporter.alerts.drops import Drop
     from exporter.apps import AppStatus, ReportStatus
     from exporter.reports import Field, Report
-    from exporter.web.columns import Cell, Column
+    from exporter.web.columns import Cell, ViewColumn
     from exporter.web.documents import PageContext
 
 _FRAME = TEMPLATES.get_template("status.html")
@@ -164,7 +164,7 @@ def _facts(status: ReportStatus) -> list[str]:
     return [format_note(fact.note, number) for fact, number in facts if number]
 
 
-def _cells(status: ReportStatus, fallen: Sequence[Drop]) -> list[tuple[Column, Cell, str]]:
+def _cells(status: ReportStatus, fallen: Sequence[Drop]) -> list[tuple[ViewColumn, Cell, str]]:
     """Return each column and cell, with the ratios to the baselines if its figure is below the alert threshold."""
     fell: dict[Field, list[str]] = {}
     for fall in fallen:
