@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from exporter.reports import Shape
 from exporter.reports.sources import losses
-from exporter.web.formats import UNKNOWN, format_change
+from exporter.web.formats import UNKNOWN, format_change, format_part
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def _breakdown(field: Field, found: WeekChange, *, is_fixed: bool) -> Breakdown:
 
 def _row(part: PartChange, share: float | None) -> BreakdownRow:
     return BreakdownRow(
-        part.name.replace("_", " "),
+        format_part(part.name),
         f"{part.before:,}",
         f"{part.now:,}",
         format_change(part.change) or UNKNOWN,

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Final
 from exporter.reports import Shape
 from exporter.reports.retention import comebacks
 from exporter.reports.sources import losses
-from exporter.web.formats import UNKNOWN, format_change, format_figure, format_points, format_ratio
+from exporter.web.formats import (
+    UNKNOWN,
+    came_back_title,
+    format_change,
+    format_figure,
+    format_part,
+    format_points,
+    format_ratio,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,9 +70,7 @@ def columns(report: Report) -> tuple[ViewColumn, ...]:
     match report.shape:
         case Shape.COHORT:
             return tuple(
-                ViewColumn(
-                    f"{field.metric}-{later}", f"{field.title} back after {_weeks(later)}", _alerting(field, later)
-                )
+                ViewColumn(f"{field.metric}-{later}", came_back_title(field, later), _alerting(field, later))
                 # New visitors first: their retention falls before the number of visitors does.
                 for field in reversed(report.fields)
                 for later in range(1, report.later + 1)
@@ -123,7 +129,7 @@ def _of_distribution(history: History, field: Field) -> Iterator[Cell]:
 
 def _of_loss(found: WeekChange, part: PartChange) -> Cell:
     return Cell(
-        part.name.replace("_", " "),
+        format_part(part.name),
         format_change(part.change),
         f"{found.share(part):.0%} of the losses",
         f"{part.now:,} in {found.week.display_name}, {part.before:,} in the previous week",
@@ -134,7 +140,3 @@ def _of_loss(found: WeekChange, part: PartChange) -> Cell:
 def _alerting(field: Field, later: int) -> Field | None:
     # The alert is about the newest cohort: later weeks follow from it.
     return field if later == 1 else None
-
-
-def _weeks(number: int) -> str:
-    return "1 week" if number == 1 else f"{number} weeks"

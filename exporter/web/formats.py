@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from exporter.reports import Unit
+
+if TYPE_CHECKING:
+    from exporter.reports import Field
 
 UNKNOWN = "–"  # noqa: RUF001 (an en dash for an unknown figure)
 
@@ -40,3 +45,13 @@ def format_points(difference: float | None) -> str:
 def format_note(template: str, number: float) -> str:
     """Return the note of a calendar fact."""
     return template.format(number=f"{number:g}", s="" if number == 1 else "s")
+
+
+def format_part(name: str) -> str:
+    """Return the label value of a part for people: ``long press code``."""
+    return name.replace("_", " ")
+
+
+def came_back_title(field: Field, weeks_later: int) -> str:
+    """Return the title of the share of a cohort that came back."""
+    return f"{field.title} back after {weeks_later} week{'' if weeks_later == 1 else 's'}"

@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Final
 
 from exporter.reports import Shape
 from exporter.reports.retention import comeback
-from exporter.web.formats import format_change, format_figure, format_points, format_ratio
+from exporter.web.formats import (
+    came_back_title,
+    format_change,
+    format_figure,
+    format_part,
+    format_points,
+    format_ratio,
+)
 from exporter.web.parts import keys
 
 if TYPE_CHECKING:
@@ -89,7 +96,7 @@ def _came_back(field: Field, later: int, last: int) -> ShownFigure:
 
     return ShownFigure(
         f"{field.metric}-{later}",
-        f"{field.title} back after {later} week{'' if later == 1 else 's'}",
+        came_back_title(field, later),
         field,
         lambda past: None if (now := found(past)) is None else now.ratio,
         format_ratio,
@@ -128,7 +135,7 @@ def _part(field: Field, key: str) -> ShownFigure:
     name = field.dimension.name(key) if field.dimension else key
     return ShownFigure(
         f"{field.metric}-{name}",
-        name.replace("_", " ").capitalize(),
+        format_part(name).capitalize(),
         field,
         lambda past: past.part(field, key),
         partial(format_figure, unit=field.unit),
