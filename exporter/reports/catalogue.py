@@ -6,6 +6,7 @@ documentation of the API that ``api`` names (developers.weixin.qq.com, "Data ana
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,14 @@ def _irregular(day: object) -> float | None:
     return None if irregular is None else int(irregular)
 
 
+def _days_in_weeks(weeks: int) -> int:
+    return 7 * weeks
+
+
+_SAME_WEEKDAY = Comparison("same_weekday", "the same weekday of the previous week", earlier(7))
+_TYPICAL_WEEKDAY = Comparison(
+    "typical_weekday", "the typical weekday (median of the last four ordinary ones)", typical_weekday
+)
 _SHARING = (SHARES.wechat, SHARERS.wechat)
 _HOLIDAYS = "Weekdays off for a public holiday of mainland China in {}; absent until the year's schedule is published."
 _IRREGULAR = "Whether {} is a public holiday or a make-up working day; absent until the year's schedule is published."
@@ -142,9 +151,9 @@ DAILY = Report(
     period=Day,
     fields=VISIT_FIELDS,
     comparisons=(
-        Comparison("same_weekday", "the same weekday of the previous week", earlier(7)),
+        _SAME_WEEKDAY,
         Comparison("previous_day", "the previous day", earlier(1)),
-        Comparison("typical_weekday", "the typical weekday (median of the last four ordinary ones)", typical_weekday),
+        _TYPICAL_WEEKDAY,
     ),
     derived=(
         DerivedFigure("recent_{}", "sum of the last 2 or 3 ordinary days", _COUNTS, recent, ("days",)),
@@ -173,7 +182,7 @@ DAILY = Report(
     # The noise ratio needs 31 ordinary days (plus up to 20 irregular ones) and eight weeks before each of them.
     lookback=111,
     chart_periods=56,
-    periods_in_weeks=lambda weeks: 7 * weeks,
+    periods_in_weeks=_days_in_weeks,
 )
 MONTHLY = Report(
     name="monthly",
@@ -243,7 +252,7 @@ DAILY_SOURCES = Report(
     # The typical weekdays of the last three ordinary days: as many days as the median needs, after irregular ones.
     lookback=80,
     chart_periods=56,
-    periods_in_weeks=lambda weeks: 7 * weeks,
+    periods_in_weeks=_days_in_weeks,
 )
 DAILY_SUMMARY = Report(
     name="daily_summary",
@@ -253,22 +262,14 @@ DAILY_SUMMARY = Report(
     path="/datacube/getweanalysisappiddailysummarytrend",
     period=Day,
     fields=(SHARES, SHARERS, TOTAL_VISITORS),
-    comparisons=(
-        Comparison("same_weekday", "the same weekday of the previous week", earlier(7), fields=_SHARING),
-        Comparison(
-            "typical_weekday",
-            "the typical weekday (median of the last four ordinary ones)",
-            typical_weekday,
-            fields=_SHARING,
-        ),
-    ),
+    comparisons=(replace(_SAME_WEEKDAY, fields=_SHARING), replace(_TYPICAL_WEEKDAY, fields=_SHARING)),
     calendar=(_DAY_IRREGULAR,),
     has_end_metric=False,
     # Off: shares depend on campaigns, and few apps have enough of them on one day.
     alert_thresholds=(AlertThreshold(SHARES, 0.0),),
     lookback=56,
     chart_periods=56,
-    periods_in_weeks=lambda weeks: 7 * weeks,
+    periods_in_weeks=_days_in_weeks,
 )
 
 _all = (WEEKLY, DAILY, MONTHLY, WEEKLY_RETENTION, DAILY_SOURCES, DAILY_SUMMARY)
