@@ -68,7 +68,7 @@ def context(root: Path) -> list[str]:
     """Return the files of the build context, relative to the root."""
     lines = (root / ".dockerignore").read_text().splitlines()
     patterns = [line for line in lines if line and not line.startswith("#")]
-    hidden = (".git/", ".venv/", ".cache/")  # skipped for speed; the caller checks that the patterns exclude them, too
-    assert all(ignored(folder + "x", patterns) for folder in hidden)
-    files = (str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
-    return [path for path in files if not path.startswith(hidden) and not ignored(path, patterns)]
+    assert patterns[0] == "*", "only what the other patterns include is in the context"
+    included = [path for pattern in patterns if pattern.startswith("!") for path in root.glob(pattern[1:])]
+    files = (path for top in included for path in (top, *top.rglob("*")) if path.is_file())
+    return [path for file in files if not ignored(path := str(file.relative_to(root)), patterns)]
