@@ -34,13 +34,14 @@ USERS = f"basic_auth_users:\n  prometheus: {HASH}\n"
 TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
 CLIENTS = f"{TLS}  client_ca_file: authority.crt\n  client_auth_type: RequireAndVerifyClientCert\n"
 WEB = "--web.config.file=web.yml"
-DEMO = ("demo", "--log.level=debug", WEB)
+FLAGS = ("--log.level=debug", WEB)
+DEMO = ("demo", *FLAGS)
 APP = "apps: [{appid: wx0123456789abcdef, secret: 'secret-behind-a-hash'}]\n"
 
 
 @dataclass(frozen=True)
 class WebSetup:
-    """A directory with a CA, a certificate of the server and a web configuration."""
+    """A directory with a CA, a certificate of the server, a web configuration, and an app whose API is unreachable."""
 
     folder: Path
     authority: Authority
@@ -72,6 +73,8 @@ def web_setup(tmp_path: Path) -> WebSetup:
     authority = Authority(tmp_path, "authority")
     server = authority.sign("server", "localhost", "127.0.0.1")
     server.key.chmod(0o600)
+    (tmp_path / "config.yaml").write_text(f"{APP}api: {{base_url: 'http://127.0.0.1:9'}}\n")
+    (tmp_path / "config.yaml").chmod(0o600)
     return WebSetup(tmp_path, authority, server)
 
 
@@ -148,7 +151,7 @@ def test_clients_need_a_trusted_certificate_for_an_allowed_name(web_setup: WebSe
     good = web_setup.authority.sign("good", "prometheus.example")
     (tmp_path / "elsewhere").mkdir()
     stranger = Authority(tmp_path / "elsewhere", "stranger").sign("other", "prometheus.example")
-    with running(web_setup.folder, *DEMO, session=web_setup.session(good)) as run:
+    with running(web_setup.folder, *FLAGS, session=web_setup.session(good)) as run:
         assert status(run) == 200
         for refused in (None, stranger, web_setup.authority.sign("unnamed", "grafana.example")):
             with web_setup.session(refused) as session, pytest.raises(requests.ConnectionError):
@@ -161,7 +164,7 @@ def test_intermediate_authority_may_be_the_trust_anchor(web_setup: WebSetup, tmp
     (tmp_path / "below").mkdir()
     below = Authority(tmp_path / "below", "intermediate", above=web_setup.authority)
     web_setup.web(f"{TLS}  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: {below.cert}\n")
-    with running(web_setup.folder, *DEMO, session=web_setup.session(below.sign("good", "prometheus.example"))) as run:
+    with running(web_setup.folder, *FLAGS, session=web_setup.session(below.sign("good", "prometheus.example"))) as run:
         assert status(run) == 200
         with web_setup.session(web_setup.authority.sign("above")) as session, pytest.raises(requests.ConnectionError):
             session.get(f"https://{run.address}/", timeout=10)
@@ -182,7 +185,7 @@ def test_only_allowed_tls_versions_and_suites_are_accepted(
     if shutil.which("openssl") is None:
         pytest.skip("openssl is not on this machine")
     web_setup.web(f"{TLS}  {option}\n")
-    with running(web_setup.folder, *DEMO, session=web_setup.session()) as run:
+    with running(web_setup.folder, *FLAGS, session=web_setup.session()) as run:
         for version, allowed in spoken.items():
             done = subprocess.run(
                 ["openssl", "s_client", "-connect", run.address, f"-{version}", "-CAfile", web_setup.authority.cert],
@@ -201,7 +204,7 @@ def test_configured_headers_replace_those_of_the_exporter(web_setup: WebSetup) -
         "http_server_config:\n  headers:\n    X-Frame-Options: deny\n"
         "    Content-Security-Policy: default-src 'self'\n" + USERS
     )
-    with running(web_setup.folder, *DEMO, session=web_setup.session()) as run:
+    with running(web_setup.folder, *FLAGS, session=web_setup.session()) as run:
         assert run.scheme == "http"
         for path, auth in (("/", None), ("/nothing", run.session.auth), ("/", run.session.auth)):
             run.session.auth = auth
@@ -215,7 +218,7 @@ def test_configured_headers_replace_those_of_the_exporter(web_setup: WebSetup) -
 def test_renewed_certificate_is_used_without_a_restart(web_setup: WebSetup) -> None:
     """An invalid certificate is ignored and the previous one stays in use."""
     web_setup.web(TLS)
-    with running(web_setup.folder, *DEMO, session=web_setup.session()) as run:
+    with running(web_setup.folder, *FLAGS, session=web_setup.session()) as run:
         assert shown(run, web_setup) == web_setup.server.number
         renewed = web_setup.authority.sign("renewed", "localhost")
         renewed.key.chmod(0o600)
@@ -245,7 +248,7 @@ def renewed_number(web_setup: WebSetup) -> int:
 
 def test_passwords_and_tls_follow_the_web_configuration(web_setup: WebSetup) -> None:
     web_setup.web("{}")
-    with running(web_setup.folder, *DEMO, session=web_setup.session(user="")) as run:
+    with running(web_setup.folder, *FLAGS, session=web_setup.session(user="")) as run:
         assert (run.scheme, status(run)) == ("http", 200)
         web_setup.web(USERS)
         assert eventually(lambda: status(run) == 401)
@@ -326,8 +329,6 @@ def test_invalid_web_configuration_exits_2_and_check_exits_1(web_setup: WebSetup
 
 
 def test_check_warns_of_a_world_readable_key(web_setup: WebSetup) -> None:
-    (web_setup.folder / "config.yaml").write_text(APP)
-    (web_setup.folder / "config.yaml").chmod(0o600)
     web_setup.web(TLS + USERS)
     assert command(web_setup.folder, "check", WEB).stdout == "SUCCESS: 1 apps\n"
     web_setup.server.key.chmod(0o644)
@@ -349,7 +350,7 @@ WAYS_IN = {
 def test_healthcheck_works_with_a_protected_exporter(web_setup: WebSetup, text: str) -> None:
     web_setup.web(text)
     session = web_setup.session(web_setup.authority.sign("client", "localhost"))
-    with running(web_setup.folder, *DEMO, session=session) as run:
+    with running(web_setup.folder, *FLAGS, session=session) as run:
         healthcheck = ("healthcheck", f"--web.listen-address={run.address}")
         assert command(web_setup.folder, *healthcheck, WEB).returncode == 0
         assert command(web_setup.folder, *healthcheck).returncode == 0
@@ -371,7 +372,7 @@ def test_prometheus_scrapes_with_password_and_certificate(web_setup: WebSetup, p
             "key_file": str(client.key),
         },
     }
-    with running(web_setup.folder, *DEMO, session=web_setup.session(client)) as run:
+    with running(web_setup.folder, *FLAGS, session=web_setup.session(client)) as run:
         job = scrape | {"static_configs": [{"targets": [run.address]}]}
         server = Prometheus(prometheus, web_setup.folder, [], {"scrape_configs": [job]})
         server.start()
@@ -380,4 +381,4 @@ def test_prometheus_scrapes_with_password_and_certificate(web_setup: WebSetup, p
             (apps,) = server.query("query", query="count(wechat_miniprogram_app_info)")
         finally:
             server.stop()
-    assert apps["value"][1] == "8"
+    assert apps["value"][1] == "1"
