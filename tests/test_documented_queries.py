@@ -10,12 +10,11 @@ import pytest
 from browser import served
 from doc_tables import ROOT
 from grafana_fixture import Prometheus
+from harness import fetched_demo
 
-from exporter import demo
 from exporter.reports import DAILY_SOURCES, WEEKLY_RETENTION
 from exporter.reports.retention import comebacks
 from exporter.reports.sources import losses
-from exporter.runtime.engine import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,13 +61,8 @@ class Scraped:
 @pytest.fixture(scope="module")
 def scraped(prometheus: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scraped]:
     now = time.time()
-    roles = demo.demo_apps(now)
-    wechat = demo.serve(demo.simulator(roles, lambda: now), "127.0.0.1:0")
-    engine = Engine(demo.configuration(roles, f"http://{wechat.addresses[0]}"), ":memory:", lambda: now)
-    engine.poller.drain()
-    apps = engine.poller.statuses()
-    engine.close()
-    wechat.stop()
+    with fetched_demo(now) as engine:
+        apps = engine.poller.statuses()
     with served(apps) as address:
         server = Prometheus(prometheus, tmp_path_factory.mktemp("queries"), [address.removeprefix("http://")])
         server.start()

@@ -15,7 +15,7 @@ import chinese_calendar
 import pytest
 import requests
 from browser import served
-from harness import exposed, samples_of, wired
+from harness import exposed, fetched_demo, samples_of, wired
 from harness import served as served_simulator
 from prometheus_client.exposition import generate_latest as text_exposition
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_exposition
@@ -46,7 +46,6 @@ from statuses import (
     with_report,
 )
 
-from exporter import demo
 from exporter.apps import AppStatus, State
 from exporter.holidays import public_holidays
 from exporter.metrics import Format, Meters, Renderer, catalogue, compose
@@ -68,7 +67,6 @@ from exporter.reports import (
 )
 from exporter.reports import catalogue as reports_catalogue
 from exporter.reports.comparisons import earlier
-from exporter.runtime.engine import Engine
 from exporter.wechat.simulator import SimulatedApp
 
 if TYPE_CHECKING:
@@ -672,17 +670,12 @@ def check_metrics(promtool: str, exposition: bytes) -> None:
 
 
 def test_promtool_accepts_the_exposition_of_the_demo(promtool: str) -> None:
-    roles = demo.demo_apps(NOON)
-    server = demo.serve(demo.simulator(roles, lambda: NOON), "127.0.0.1:0")
-    engine = Engine(demo.configuration(roles, f"http://{server.addresses[0]}"), ":memory:", lambda: NOON)
-    engine.poller.drain()
-    page = Renderer().render(engine.poller.statuses())
-    body = compose(page, engine.meters.registry, Format.TEXT, gzip=False)
-    engine.close()
-    server.stop()
+    with fetched_demo(NOON) as engine:
+        apps = engine.poller.statuses()
+        body = compose(Renderer().render(apps), engine.meters.registry, Format.TEXT, gzip=False)
     check_metrics(promtool, body)
     found = samples_of(body.decode())
-    every = {role.app.appid for role in roles if len(role.reports) == len(REPORTS)}
+    every = {app.appid for app in apps if len(app.reports) == len(REPORTS)}
     assert len(every) == 3
     for name in ("monthly_visitors", "recent_visitors", "typical_weekday_visitors", "daily_shares"):
         assert {key[1] for key in found if key[0] == name} == every

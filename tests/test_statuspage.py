@@ -12,6 +12,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
+from harness import fetched_demo
 from statuses import (
     DAY,
     EVERY,
@@ -43,7 +44,6 @@ from exporter.reports import (
     History,
     Thresholds,
 )
-from exporter.runtime.engine import Engine
 from exporter.web import Issue, PageContext
 from exporter.web.documents import CachedDocument
 from exporter.web.sparkline import column_width, sparkline
@@ -586,14 +586,12 @@ def test_a_report_without_a_leading_figure_has_no_chart() -> None:
 
 @pytest.fixture(scope="module")
 def demo_apps() -> Iterator[tuple[AppStatus, ...]]:
-    """Yield the demo's apps after one pass over everything that is due."""
-    roles = demo.demo_apps(NOW)
-    server = demo.serve(demo.simulator(roles, lambda: NOW), "127.0.0.1:0")
-    engine = Engine(demo.configuration(roles, f"http://{server.addresses[0]}"), ":memory:", lambda: NOW)
-    engine.poller.drain()
-    yield engine.poller.statuses()
-    engine.close()
-    server.stop()
+    with fetched_demo(NOW) as engine:
+        yield engine.poller.statuses()
+
+
+def test_demo_fetches_as_many_weeks_as_are_drawn() -> None:
+    assert demo.FETCH.history_weeks == WEEKLY.chart_periods
 
 
 def test_each_view_of_the_demo(demo_apps: tuple[AppStatus, ...]) -> None:
@@ -613,7 +611,7 @@ def test_each_view_of_the_demo(demo_apps: tuple[AppStatus, ...]) -> None:
         if report.primary_field:
             title = report.primary_field.total_title
             lengths = {int(number) for number in re.findall(rf"<title>{title}, (\d+) {kind}s to", "".join(shown))}
-            assert lengths == {{"week": 26, "day": 56, "month": 7}[kind]}
+            assert lengths == {{"week": 9, "day": 56, "month": 3}[kind]}
 
 
 def test_the_demo_shows_through_which_entrance_an_app_fell(demo_apps: tuple[AppStatus, ...]) -> None:
