@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import expect
 from prometheus_client import CollectorRegistry
@@ -17,7 +17,7 @@ from exporter.web import Issue, PageContext, Pages, Site
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
     from exporter.apps import AppStatus
     from exporter.web.approutes import ReadPeriods
@@ -60,17 +60,53 @@ def served(
         server.stop()
 
 
+_unused: dict[tuple[Browser, bool], list[Page]] = {}
+"""Idle pages for reuse, by browser and by whether scripts are enabled."""
+_SCREEN = {"media": "screen", "color_scheme": "light", "forced_colors": "none", "reduced_motion": "no-preference"}
+
+
 @contextmanager
-def opened(browser: Browser, address: str, **context: object) -> Iterator[tuple[Page, PageEvents]]:
-    """Yield a page in a profile of its own."""
-    profile = browser.new_context(**context)  # type: ignore[arg-type]
-    page, events = profile.new_page(), PageEvents()
-    page.on("console", lambda message: events.errors.append(message.text))
-    page.on("pageerror", lambda error: events.errors.append(str(error)))
-    page.on("dialog", lambda dialog: (events.errors.append(dialog.message), dialog.dismiss()))
-    page.on("request", lambda request: events.requests.append(request.url))
-    try:
-        page.goto(address)
-        yield page, events
-    finally:
-        profile.close()
+def opened(
+    browser: Browser,
+    address: str,
+    *,
+    viewport: ViewportSize | None = None,
+    java_script_enabled: bool = True,
+    clock: float | None = None,
+    **media: str,
+) -> Iterator[tuple[Page, PageEvents]]:
+    """Yield a page at an address; reuse an idle page if there is one, which takes a third of the time of a new one.
+
+    Args:
+        browser: Chromium.
+        address: the URL.
+        viewport: its size in pixels; 1280 x 720 by default.
+        java_script_enabled: whether it runs scripts.
+        clock: the time that its clock shows, Unix seconds; the real one by default.
+        media: what it emulates, for example ``color_scheme="dark"``.
+    """
+    unused = _unused.setdefault((browser, java_script_enabled), [])
+    page = unused.pop() if unused else browser.new_context(java_script_enabled=java_script_enabled).new_page()
+    events = PageEvents()
+    listeners: dict[str, Callable[[Any], object]] = {
+        "console": lambda message: events.errors.append(message.text),
+        "pageerror": lambda error: events.errors.append(str(error)),
+        "dialog": lambda dialog: (events.errors.append(dialog.message), dialog.dismiss()),
+        "request": lambda request: events.requests.append(request.url),
+    }
+    for event, listener in listeners.items():
+        page.on(event, listener)  # type: ignore[call-overload]
+    page.set_viewport_size(viewport or {"width": 1280, "height": 720})
+    page.emulate_media(**(_SCREEN | media))  # type: ignore[arg-type]
+    if clock is not None:
+        page.clock.install(time=clock)
+    page.goto(address)
+    yield page, events
+    # An exception skips this, so the page of a failed test is not reused. An installed clock cannot be removed.
+    if clock is None:
+        for event, listener in listeners.items():
+            page.remove_listener(event, listener)
+        page.goto("about:blank")  # else an address that differs in its fragment only would not be loaded
+        unused.append(page)
+    else:
+        page.context.close()

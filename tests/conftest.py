@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from browser import FLAGS
 from grafana_fixture import GrafanaFixture, play_history
 from hypothesis import settings
+from playwright.sync_api import sync_playwright
 from systemd import Systemd
 from xdist.scheduler import LoadScopeScheduling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from playwright.sync_api import Browser
     from xdist.remote import Producer
 
 pytest_plugins = ["measured", "secret_scan"]
@@ -107,6 +110,14 @@ def chromium() -> str:
     if found is None:
         pytest.skip("Chromium is not on this machine; see tests/get-chromium")
     return found
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

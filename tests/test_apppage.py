@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
-from browser import FLAGS, opened, served
+from browser import opened, served
 from harness import FakeClock
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 from sockets import eventually
 from statuses import HOSTILE, NEW
 from two_years import APP, DROP, NAME, NOW, STATUS, STORE, fill, newest, open_store
@@ -450,14 +450,6 @@ def test_scrape_and_status_page_do_not_wait_for_the_store() -> None:
 
 
 # --- in Chromium -----------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -8,15 +8,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from browser import FLAGS, opened, served
-from playwright.sync_api import expect, sync_playwright
+from browser import opened, served
+from harness import fetched_demo
+from playwright.sync_api import expect
 from scale import scaled
 
-from exporter import demo
 from exporter.apps import SEVERITY, AppStatus, Counters, LastResult, ReportStatus, State
 from exporter.periods import Week, format_beijing_minute, newest_wanted
 from exporter.reports import DAILY, MONTHLY, REPORTS, WEEKLY, History, Reading, Shape, StoredReading, Thresholds
-from exporter.runtime.engine import Engine
 from exporter.web import Issue
 from exporter.web.columns import columns
 
@@ -82,14 +81,6 @@ APPS = (
 
 
 @pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     with served(
         APPS, Issue("App files are broken.", ("apps.d/a.yaml:2: <b>broken</b>",)), clock=lambda: NOW
@@ -105,6 +96,7 @@ def shown(browser: Browser, address: str) -> Callable[..., Any]:
     def show(fragment: str = "", **context: object) -> Iterator[Page]:
         with opened(browser, f"{address}/{fragment}", **context) as (page, events):
             yield page
+            assert events.requests, "the page was loaded"
             assert events.errors == []
             assert {url for url in events.requests if not url.startswith(f"{address}/")} == set()
 
@@ -296,9 +288,7 @@ def cell_of(page: Page, number: int, title: str) -> Locator:
 
 
 def test_relative_times_are_updated(shown: Callable[..., Any]) -> None:
-    with shown() as page:
-        page.clock.install(time=NOW)
-        page.reload()
+    with shown(clock=NOW) as page:
         success, following = cell_of(page, 2, "Last success"), cell_of(page, 2, "Next fetch")
         expect(success.locator("span")).to_have_text("2 h ago")
         expect(success.locator("time")).to_have_text(format_beijing_minute(NOW - 2 * HOUR))
@@ -311,9 +301,7 @@ def test_relative_times_are_updated(shown: Callable[..., Any]) -> None:
 
 @pytest.mark.parametrize("hours", [-48, 0, 48], ids=["behind", "right", "ahead"])
 def test_relative_times_use_the_clock_of_the_exporter(shown: Callable[..., Any], hours: int) -> None:
-    with shown() as page:
-        page.clock.install(time=NOW + hours * HOUR)
-        page.reload()
+    with shown(clock=NOW + hours * HOUR) as page:
         expect(page.locator("#age > span").first).to_have_text("now")
         expect(page.locator("#age")).not_to_have_class("problem")
         expect(cell_of(page, 2, "Last success").locator("span")).to_have_text("2 h ago")
@@ -321,9 +309,7 @@ def test_relative_times_use_the_clock_of_the_exporter(shown: Callable[..., Any],
 
 
 def test_open_page_shows_its_age_and_due_fetches(shown: Callable[..., Any]) -> None:
-    with shown() as page:
-        page.clock.install(time=NOW)
-        page.reload()
+    with shown(clock=NOW) as page:
         page.clock.run_for("09:30")
         expect(page.locator("#age")).not_to_have_class("problem")
         page.clock.run_for("00:45")
@@ -574,15 +560,8 @@ STRUCTURE = """() => ({
 
 @pytest.fixture(scope="module")
 def demo_address() -> Iterator[str]:
-    """Yield the address of the demo after one pass over everything that is due; three apps have all reports."""
-    roles = demo.demo_apps(NOW)
-    server = demo.serve(demo.simulator(roles, lambda: NOW), "127.0.0.1:0")
-    engine = Engine(demo.configuration(roles, f"http://{server.addresses[0]}"), ":memory:", lambda: NOW)
-    engine.poller.drain()
-    with served(engine.poller.statuses(), clock=lambda: NOW) as address:
+    with fetched_demo(NOW) as engine, served(engine.poller.statuses(), clock=lambda: NOW) as address:
         yield address
-    engine.close()
-    server.stop()
 
 
 @pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
