@@ -16,6 +16,9 @@ tests/get-node-packages $(BIN)
 tests/get-chromium || echo "the browser tests are skipped"
 endef
 
+# Else each process of a test run would compile the exporter and the tests again.
+test soak: export PYTHONDONTWRITEBYTECODE =
+
 .PHONY: demo test soak lint format generated docs pictures clean
 
 ## The exporter against a simulator of WeChat: no account, no network.

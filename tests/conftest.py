@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import shlex
 import shutil
 import subprocess
@@ -24,16 +25,14 @@ if TYPE_CHECKING:
 pytest_plugins = ["measured", "secret_scan"]
 
 ROOT = Path(__file__).parent.parent
-COSTLY = {
+SHARING = {
     "test_apppage.py": "Chromium",
-    "test_backfill_prometheus.py": "backfill",
     "test_browser.py": "Chromium",
-    "test_container.py": "image",
     "test_dashboard_panels.py": "grafana",
     "test_dashboard_queries.py": "grafana",
     "test_dashboard_why.py": "grafana",
 }
-"""The expensive fixture that the tests of a file share."""
+"""The expensive session fixture that the tests of a file share with those of other files."""
 UNPACKED = ROOT / ".cache" / "prometheus" / "usr" / "bin"
 
 
@@ -50,11 +49,16 @@ settings.load_profile("any speed")
 
 
 class Scheduling(LoadScopeScheduling):
-    """Run the cases of one test in one worker, and the tests of an expensive fixture too; all others in any."""
+    """Run the tests that share a fixture in one worker, and the cases of one test; all others in any."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = nodeid.partition("::")[0]
-        return COSTLY.get(Path(file).name, nodeid.partition("[")[0])
+        file = ROOT / nodeid.partition("::")[0]
+        return SHARING.get(file.name) or (file.name if _has_module_fixture(file) else nodeid.partition("[")[0])
+
+
+@functools.cache
+def _has_module_fixture(file: Path) -> bool:
+    return 'scope="module"' in file.read_text()
 
 
 @pytest.hookimpl(optionalhook=True)
