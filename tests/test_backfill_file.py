@@ -109,7 +109,7 @@ def missing_periods() -> st.SearchStrategy[Missing]:
     return st.sets(st.sampled_from(places), max_size=len(places)) | st.just(set(places))
 
 
-@settings(max_examples=scaled(8, 300))
+@settings(max_examples=scaled(3, 300))
 @example(RETURNING, 0, 3 * 3600.0)
 @given(missing_periods(), st.sampled_from([0, 3600 * 5, 86_400]), st.floats(0, WEEKS * 7 * DAY))
 def test_file_parses_and_is_sorted_whatever_is_missing(missing: Missing, interval: int, before: float) -> None:
@@ -144,7 +144,7 @@ def test_file_parses_and_is_sorted_whatever_is_missing(missing: Missing, interva
                 assert float(sample.timestamp) >= week.before(-int(later)).end + READY_AFTER
 
 
-@settings(max_examples=scaled(4, 50))
+@settings(max_examples=scaled(2, 50))
 @given(missing_periods())
 @example(RETURNING)
 def test_every_period_before_the_seam_has_its_figures(missing: Missing) -> None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from rule_cases import alerts_of, cohort, promtool_agrees, status, stored
+from scale import scaled
 
 from exporter.alerts.drops import RULES, find_drops
 from exporter.periods import Day, Week
@@ -268,9 +270,10 @@ def retaining(number: int) -> Iterator[AppStatus]:
         yield replace(app, appid=f"retaining-{each}")
 
 
+@pytest.mark.soak
 def test_rules_agree_with_conditions(promtool: str, tmp_path: Path) -> None:
     """For the cases and for apps of the benchmark, the alerts fire that the conditions call for."""
-    apps = [*APPS, *sampled(240), *retaining(120)]
+    apps = [*APPS, *sampled(scaled(120, 240)), *retaining(scaled(60, 120))]
     fallen = {(app.appid, name) for app in apps for name in alerts_of(app)}
     assert promtool_agrees(promtool, tmp_path, apps, fallen) == ""
     assert {name for _, name in fallen} == {rule.name for rule in RULES}, "each rule is among them"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from rule_cases import RULES_FILE, rule_test
+from rule_cases import RULES_FILE, relevant, rule_test
 from rule_mutations import FORGOTTEN, MUTATIONS, OUTAGES, REPORTED
 from scale import only_in_soak
 from test_conditions import APPS, CASES
@@ -24,11 +24,10 @@ if TYPE_CHECKING:
 SCENARIOS: dict[str, dict[str, Any]] = {
     test["name"]: {"evaluation_interval": document["evaluation_interval"], "tests": [test]}
     for file in sorted(RULES_FILE.parent.glob("*_test.yml"))
-    for document in [yaml.safe_load(file.read_text())]
+    for document in [yaml.load(file.read_text(), yaml.CSafeLoader)]
     for test in document["tests"]
 }
 """By name, the parts of a file for promtool."""
-ALERT = re.compile(r"  - alert: WeChatMiniProgram(\S+)")
 EVENT = SCENARIOS["an event that a daily alert reported: the weekly alert about the same days does not fire"]
 _FALL = [
     {"series": f'wechat_miniprogram_{prefix}recent_visitors{{appid="a",day="20261122",days="3"}}', "values": value}
@@ -84,19 +83,11 @@ def scenario(name: str) -> dict[str, Any]:
     return found[0] if found else case(name)
 
 
-def relevant(rules: str, tests: dict[str, Any]) -> str:
-    """Return the rules without the alerts that are unchanged and not in the tests; all of them would take a minute."""
-    own, text = RULES_FILE.read_text(), str(tests)
-    parts = re.split(r"(?m)^(?=  - (?:alert|record): |- name: )", rules)
-    alerts = {part: ALERT.match(part) for part in parts}
-    return "".join(part for part, alert in alerts.items() if not alert or alert[1] in text or part not in own)
-
-
 def promtool_says(promtool: str, folder: Path, files: dict[str, tuple[str, dict[str, Any]]]) -> dict[str, str]:
     """Return what promtool says of each pair of rules and tests, from one start."""
     places = {name: folder / f"{number}_test.yml" for number, name in enumerate(files)}
     for name, (rules, tests) in files.items():
-        places[name].with_suffix(".rules").write_text(relevant(rules, tests))
+        places[name].with_suffix(".rules").write_text(relevant(tests, rules))
         places[name].write_text(yaml.safe_dump(tests | {"rule_files": [places[name].with_suffix(".rules").name]}))
     line = [promtool, "test", "rules", *places.values()]
     said = subprocess.run(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False).stdout

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "prometheus" / "rules.yml"
 SCENARIOS = sorted(RULES.parent.glob("*_test.yml"))
-TESTS: list[dict[str, Any]] = [test for file in SCENARIOS for test in yaml.safe_load(file.read_text())["tests"]]
+TESTS: list[dict[str, Any]] = [
+    test for file in SCENARIOS for test in yaml.load(file.read_text(), yaml.CSafeLoader)["tests"]
+]
 ALERTS = [*figures.alerts(), *operations.alerts()]
 NAMES = [alert.full_name for alert in ALERTS]
 
