@@ -7,7 +7,7 @@ INSTALLED_DEV := $(VENV)/.installed-dev
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
-WORKERS ?= 4
+WORKERS ?= 5
 PYTEST = pytest --numprocesses=$(WORKERS) --dist=loadscope $(PYTEST_FLAGS)
 
 define GET_PROGRAMS
@@ -16,8 +16,9 @@ tests/get-node-packages $(BIN)
 tests/get-chromium || echo "the browser tests are skipped"
 endef
 
-# Else each process of a test run would compile the exporter and the tests again.
+# Python stores what it compiles, and Go collects garbage less often: a test run starts hundreds of processes.
 test soak: export PYTHONDONTWRITEBYTECODE =
+test soak: export GOGC = 400
 
 .PHONY: demo test soak lint format generated docs pictures clean
 

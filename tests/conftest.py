@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import shlex
 import shutil
 import subprocess
@@ -136,3 +137,7 @@ def node() -> str:
 def grafana(prometheus: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[GrafanaFixture]:
     with play_history(prometheus, tmp_path_factory.mktemp("grafana")) as grafana:
         yield grafana
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # modules and tests stay until the end: each collection of garbage would visit them
