@@ -47,7 +47,7 @@ FETCHED = replace(demo.FETCH, interval=3600.0, history_weeks=13)
 """Fetches back to the weeks of the typical weekday of the first day, and no period twice."""
 MONTHS_FETCHED = replace(FETCHED, history_weeks=53)
 """Fetches back to the same month of the previous year."""
-REPLICA_FETCHED = replace(demo.FETCH, history_weeks=9)
+REPLICA_FETCHED = replace(demo.FETCH, history_weeks=2)
 VARIABLES = {"__rate_interval": "1m", "__range": "1h", "job": ".+", "appid": ".+"}
 """The values of the dashboard's variables if everything is selected."""
 
