@@ -14,6 +14,7 @@ from browser import FLAGS
 from grafana_fixture import GrafanaFixture, play_history
 from hypothesis import settings
 from playwright.sync_api import sync_playwright
+from secret_scan import pytest_runtest_logreport, search  # noqa: F401 (pytest finds them here)
 from systemd import Systemd
 from xdist.scheduler import LoadScopeScheduling
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
     from xdist.remote import Producer
 
-pytest_plugins = ["measured", "secret_scan"]
+pytest_plugins = ["measured"]
 
 ROOT = Path(__file__).parent.parent
 SHARING = {

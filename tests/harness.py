@@ -18,7 +18,7 @@ import pytest
 import requests
 from launcher import READ_AT_START, Forked
 from prometheus_client.parser import text_string_to_metric_families
-from secrets_search import RUN, hidden_in, place
+from secret_scan import add_configured_secrets, add_secrets, by_test, record
 
 from exporter import demo
 from exporter.config import Api, App, AppSecret, Config, Datacube, Fetch, LiteralSecret
@@ -79,9 +79,9 @@ def served(
     finally:
         server.stop()
         services = wechat.services
-        RUN.hide(services.key, services.component_token, *(token.value for token in wechat._tokens))
+        add_secrets(services.key, services.component_token, *(token.value for token in wechat._tokens))
         for app in wechat.apps.values():
-            RUN.hide(app.secret, app.refresh_token, app.next_refresh_token, app.cloudbase_token)
+            add_secrets(app.secret, app.refresh_token, app.next_refresh_token, app.cloudbase_token)
 
 
 @contextmanager
@@ -108,7 +108,7 @@ def wired(
 
 @contextmanager
 def fetched_demo(now: float, weeks: int = 9) -> Iterator[Engine]:
-    """Run the engine on the demo's apps until everything is fetched that is due; three apps have all reports.
+    """Run the engine on the demo's apps until everything that is due has been fetched; three apps have all reports.
 
     The typical week and weekday need nine weeks; the demo itself fetches 26, which takes four times as long.
     """
@@ -143,10 +143,10 @@ class Running:
     def get(self, path: str = "/metrics", **options: object) -> requests.Response:
         """Send one request to it."""
         if isinstance(auth := options.get("auth", self.session.auth), tuple):
-            RUN.hide(*auth[1:])
+            add_secrets(*auth[1:])
         answer = self.session.get(f"{self.scheme}://{self.address}{path}", timeout=10, **options)  # type: ignore[arg-type]
-        RUN.written(place(path), "\n".join(f"{name}: {value}" for name, value in answer.headers.items()))
-        RUN.written(place(path), answer.content)
+        record(by_test(path), "\n".join(f"{name}: {value}" for name, value in answer.headers.items()))
+        record(by_test(path), answer.content)
         return answer
 
     def scrape(self) -> Samples:
@@ -194,7 +194,7 @@ def running(
     Its log goes to ``log`` from the first line on. The process is ready when this yields.
     """
     command = [*within, *COMMAND, *arguments, "--web.listen-address=127.0.0.1:0"]
-    RUN.hide(*hidden_in(folder, environ))
+    add_configured_secrets(folder, environ)
     forks = not within and not any(name.startswith(READ_AT_START) for name in environ)
     process = (Forked if forks else subprocess.Popen)(
         command,
@@ -223,16 +223,16 @@ def running(
         reader.join()
         run.session.close()
         assert process.stdout is not None
-        RUN.written(place("log"), "".join(lines))
-        RUN.written(place("standard output"), process.stdout.read())
-        RUN.hide(*hidden_in(folder, environ))
+        record(by_test("log"), "".join(lines))
+        record(by_test("standard output"), process.stdout.read())
+        add_configured_secrets(folder, environ)
         process.stdout.close()
         process.stderr.close()
 
 
 def command(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command until it exits."""
-    RUN.hide(*hidden_in(folder, environ))
+    add_configured_secrets(folder, environ)
     line = [*COMMAND, *arguments]
     pipe = subprocess.PIPE
     with Forked(line, cwd=folder, env=os.environ | environ, stdout=pipe, stderr=pipe, text=True) as process:

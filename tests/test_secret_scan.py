@@ -7,7 +7,6 @@ import gzip
 import html
 import json
 import os
-import re
 import subprocess
 import sys
 import tempfile
@@ -16,7 +15,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from secrets_search import PRETENDED, SHORTEST, Search, hidden_in
+import secret_scan
+from secret_scan import SHORTEST, add_configured_secrets, add_secrets, matches, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,24 +40,28 @@ FORMS = {
 }
 
 
+@pytest.fixture(autouse=True)
+def own_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Isolate the secrets of these tests from the scan of the whole run."""
+    monkeypatch.setattr(secret_scan, "secrets", set())
+    monkeypatch.setattr(secret_scan, "recorded", {})
+
+
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("length", [SHORTEST, len(SECRET)])
 def test_a_secret_is_found_in_every_form_and_not_shown(form: str, length: int) -> None:
-    search = Search()
-    search.hide(SECRET[:length])
     for number in range(4):  # at every position in its line
-        search.written(str(number), FORMS[form] if form == "gzipped" else f"line\n{'-' * number}{FORMS[form]}\nline")
-    finds = list(search.finds())
-    assert {find[:3] for find in finds} == ({"0: "} if form == "gzipped" else {"0: ", "1: ", "2: ", "3: "})
-    assert all("horse" not in find and "<SECRET>" in find for find in finds)
+        record(str(number), FORMS[form] if form == "gzipped" else f"line\n{'-' * number}{FORMS[form]}\nline")
+    found = list(matches({SECRET[:length]}, secret_scan.recorded))
+    assert {find[:3] for find in found} == ({"0: "} if form == "gzipped" else {"0: ", "1: ", "2: ", "3: "})
+    assert all("horse" not in find and "<SECRET>" in find for find in found)
 
 
 def test_text_that_is_no_secret_is_not_found() -> None:
-    search = Search()
-    search.hide(SECRET, "too short", "-----BEGIN PRIVATE KEY-----")
-    search.written("log", f"{SECRET[1:]} {SECRET[:-1]} too short -----BEGIN PRIVATE KEY-----")
-    assert list(search.finds()) == []
-    assert search.secrets == {SECRET}
+    add_secrets(SECRET, "too short", "-----BEGIN PRIVATE KEY-----")
+    record("log", f"{SECRET[1:]} {SECRET[:-1]} too short -----BEGIN PRIVATE KEY-----")
+    assert secret_scan.secrets == {SECRET}
+    assert list(matches({SECRET}, secret_scan.recorded)) == []
 
 
 CONFIGURATION = """
@@ -86,9 +90,8 @@ def test_every_secret_of_a_configuration_is_searched(tmp_path: Path) -> None:
     (tmp_path / "cert").write_text("everybody may read a certificate")
     (tmp_path / "config.yaml").write_text(CONFIGURATION)
     (tmp_path / "web.yml").write_text(WEB)
-    search = Search()
-    search.hide(*hidden_in(tmp_path, {"APP_SECRET": "secret-in-a-variable", "HEADER": "header-in-a-variable"}))
-    assert search.secrets == {
+    add_configured_secrets(tmp_path, {"APP_SECRET": "secret-in-a-variable", "HEADER": "header-in-a-variable"})
+    assert secret_scan.secrets == {
         *(f"content of {name}" for name in SECRET_FILES),
         *("literal-secret-of-a", "secret-in-a-variable", "header-in-a-variable"),
         *("key-in-an-address", "header-of-a-server", "$2b$12$hash-of-a-password"),
@@ -96,14 +99,14 @@ def test_every_secret_of_a_configuration_is_searched(tmp_path: Path) -> None:
 
 
 PLANTED = "a-secret-that-was-planted"
-PRETENDED_TOKEN = f"{PRETENDED[0]}0123456789abcdef"
+TOKEN = "SIMULATED_0123456789abcdef"
 RUN_WITH_PLANTS = """
 import requests, subprocess, sys, threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from harness import Running, running
-from secrets_search import RUN
+from secret_scan import add_secrets
 
-RUN.hide("PLANTED")
+add_secrets("PLANTED")
 
 
 def python(folder, script):
@@ -165,7 +168,7 @@ def test_process(tmp_path):
 
 def test_printed():
     print("printed: PLANTED")
-""".replace("PLANTED", PLANTED).replace("PRETENDED", PRETENDED_TOKEN)
+""".replace("PLANTED", PLANTED).replace("PRETENDED", TOKEN)
 PLACES = {
     "test_exporter: log",
     "test_exporter: /",
@@ -191,7 +194,7 @@ def run_with(folder: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """Start a test run with the search."""
     test = folder / "test_planted.py"
     test.write_text(RUN_WITH_PLANTS)
-    plugins = ("-pmeasured", "-psecret_scan", "-pno:cacheprovider")
+    plugins = ("-psecret_scan", "-pno:cacheprovider")
     own = (f"-c{os.devnull}", *plugins, f"--basetemp={folder / 'left'}", "--show-capture=no", "-q")
     return subprocess.run(
         [sys.executable, "-m", "pytest", *own, test, *flags],
@@ -214,7 +217,7 @@ def test_run_fails_for_a_leaked_secret_without_showing_it(elsewhere: Path, flags
     assert {place for place in PLACES if any(line.startswith(place) for line in found)} == PLACES, result.stdout
     assert not [line for line in found if "test_given" in line]
     assert PLANTED not in result.stdout
-    assert PRETENDED_TOKEN not in result.stdout
+    assert TOKEN not in result.stdout
     assert "7 passed" in result.stdout
     assert result.returncode == pytest.ExitCode.TESTS_FAILED
 
@@ -222,6 +225,5 @@ def test_run_fails_for_a_leaked_secret_without_showing_it(elsewhere: Path, flags
 @PROCESSES
 def test_run_without_a_leaked_secret_succeeds(elsewhere: Path, flags: tuple[str, ...]) -> None:
     result = run_with(elsewhere, "-k", "given", *flags)
-    rows = re.findall(r"^(\d+) +[\d.e-]+ +(\d+)$", result.stdout.partition("Search for secrets")[2], re.MULTILINE)
-    assert set(rows) == {("1", "0")}, result.stdout
+    assert "1 passed" in result.stdout
     assert result.returncode == pytest.ExitCode.OK
