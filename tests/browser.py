@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from playwright.sync_api import expect
@@ -46,12 +47,14 @@ def served(
     *issues: Issue,
     clock: Callable[[], float] = time.time,
     read_periods: ReadPeriods = lambda *_: (),
+    dashboard_url: str = "",
 ) -> Iterator[str]:
     """Serve the exporter's web site about these apps over real HTTP; yield its address."""
     pages = Pages(Guard(lambda _: None), statuses)
     pages.render()
     registry = CollectorRegistry()
-    site = Site("/metrics", pages, registry, lambda: PageContext("/metrics", issues, clock()), read_periods)
+    context = partial(PageContext, "/metrics", issues, dashboard_url=dashboard_url)
+    site = Site("/metrics", pages, registry, lambda: context(clock()), read_periods)
     server = Server(["127.0.0.1:0"], site)
     server.start()
     try:

@@ -47,7 +47,9 @@ def addresses(axe: str) -> Iterator[dict[str, str]]:  # noqa: ARG001 (skips)
     issue = Issue("App files are invalid.", ("apps.d/a.yaml:2: no such key",))
     with fetched_demo(NOW, weeks=6) as engine, served((), issue) as broken:
         statuses = engine.poller.statuses()
-        with served(statuses, clock=lambda: NOW, read_periods=engine.store.periods) as address:
+        with served(
+            statuses, clock=lambda: NOW, read_periods=engine.store.periods, dashboard_url="https://grafana.example.com/"
+        ) as address:
             yield {page: address + page for page in DEMO} | {PAGES[-1]: broken}
 
 

@@ -102,6 +102,11 @@ FLAGS = [
     ),
     (["--web.external-url=http://[::1]:8080"], Options(external_url="http://[::1]:8080")),
     (["--web.external-url="], Options()),
+    (["--dashboard.url="], Options()),
+    (
+        ["--dashboard.url=HTTPS://[::1]:3000/d/x?orgId=1", "demo"],
+        Options("demo", dashboard_url="HTTPS://[::1]:3000/d/x?orgId=1"),
+    ),
     (["healthcheck", "--web.listen-address=:1"], Options("healthcheck", listen_addresses=(":1",))),
     (["--web.config.file=web.yml", "check"], Options("check", web_config_file=Path("web.yml"))),
 ]

@@ -13,18 +13,19 @@ from urllib.parse import urldefrag, urljoin
 import pytest
 import requests
 import yaml
-from harness import command, running
+from harness import command, running, served
 from test_documentation import Read
 
 from exporter.reports import REPORTS
+from exporter.wechat.simulator import SimulatedApp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 PREFIX = "/tools/wechat"
-APPID = "wx0000000000000001"
-"""An app of the demo that fetches all reports."""
+DASHBOARD = "https://grafana.example.com/d/wechat-miniprogram?orgId=1"
+APPID, SECRET = "wx0000000000000001", "secret-of-the-app"
 
 
 @dataclass
@@ -77,10 +78,14 @@ def proxy(*, strips: bool) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="module", params=["stripped", "stripped, no external URL", "passed on"])
 def outside(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """Yield a proxy with the demo behind it, whose external URL is set to that of the proxy, or not set."""
-    with proxy(strips=request.param != "passed on") as through:
+    """Yield a proxy with an exporter behind it, whose external URL is set to that of the proxy, or not set."""
+    folder = tmp_path_factory.mktemp("proxied")
+    with served([SimulatedApp(APPID, SECRET)]) as (_, url), proxy(strips=request.param != "passed on") as through:
+        app = f"{{appid: {APPID}, secret: {SECRET}, reports: [{', '.join(REPORTS)}]}}"
+        (folder / "config.yaml").write_text(f"apps: [{app}]\nfetch: {{history_weeks: 2}}\napi: {{base_url: '{url}'}}\n")
         flags = () if "no external" in request.param else (f"--web.external-url={through.url}",)
-        with running(tmp_path_factory.mktemp("proxied"), "demo", *flags) as exporter:
+        with running(folder, f"--dashboard.url={DASHBOARD}", *flags) as exporter:
+            exporter.scrape_until(lambda samples: any(name == "weekly_visitors" for name, *_ in samples))
             through.backend = exporter.address
             yield through
 
@@ -99,6 +104,14 @@ def test_every_link_works_through_the_proxy(outside: Proxy) -> None:
     assert paths >= {"/", "/metrics", "/api/v1/apps", "/?report=daily", "/docs/", "/docs/alerts", "/-/healthy"}
     reports = (f"/api/v1/apps/{APPID}/reports/{name}" for name in REPORTS)
     assert paths >= {f"/apps/{APPID}", *(path + form for path in reports for form in ("", ".csv"))}
+
+
+def test_pages_link_to_the_dashboard(outside: Proxy) -> None:
+    def links(path: str) -> list[str]:
+        return [link for link in Read(requests.get(outside.url + path, timeout=10).text).links if "grafana" in link]
+
+    assert links("/") == [DASHBOARD, f"{DASHBOARD}&var-appid={APPID}"]
+    assert links(f"/apps/{APPID}") == [f"{DASHBOARD}&var-appid={APPID}"]
 
 
 def test_paths_without_their_slash_are_redirected(outside: Proxy) -> None:

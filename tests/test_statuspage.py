@@ -146,6 +146,11 @@ def test_a_hostile_name_or_message_is_escaped() -> None:
     assert page.count("</thead>") == page.count("<script>") == 1
 
 
+def test_page_without_a_dashboard_has_no_link_to_one() -> None:
+    assert "Dashboard" not in written(FULL)
+    assert "var-appid" not in written(FULL)
+
+
 def test_page_reports_problems_of_store_and_configuration() -> None:
     context = PageContext("/m", (Issue("The disk is full.", ("apps.d/a.yaml:2: <b>",)),), NOW)
     page = written(context=context)

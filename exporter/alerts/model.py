@@ -28,6 +28,11 @@ class Links:
     """URL of the runbook, docs/alerts.md; the anchor is the alert name in lower case."""
 
 
+def link_to_app(dashboard: str, appid: str) -> str:
+    """Return the URL of the dashboard for one app; the caller has percent-encoded the AppID."""
+    return f"{dashboard}{'&' if '?' in dashboard else '?'}var-appid={appid}"
+
+
 @dataclass(frozen=True, slots=True)
 class RecordingRule:
     """An expression whose result Prometheus stores under a name, evaluated once for all alerts that use it."""
@@ -65,8 +70,7 @@ class AlertingRule:
 
     def as_rule(self, links: Links) -> dict[str, object]:
         """Return the rule as a mapping of Prometheus' rule file."""
-        separator = "&" if "?" in links.dashboard else "?"
-        app_query = separator + "var-appid={{ $labels.appid | urlquery }}" if self.is_per_app else ""
+        appid = "{{ $labels.appid | urlquery }}"
         return {
             "alert": self.full_name,
             "expr": self.expr,
@@ -76,7 +80,7 @@ class AlertingRule:
             "annotations": {
                 "summary": self.summary,
                 "description": self.description,
-                "dashboard_url": links.dashboard + app_query,
+                "dashboard_url": link_to_app(links.dashboard, appid) if self.is_per_app else links.dashboard,
                 "runbook_url": f"{links.runbook}#{self.full_name.lower()}",
                 **self.notification,
             },

@@ -143,6 +143,7 @@ def _settings(
         options.auto_reload_interval,
         Protection(options.web_config_file, web),
         options.external_url,
+        options.dashboard_url,
     )
 
 

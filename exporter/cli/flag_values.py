@@ -22,6 +22,7 @@ _LABEL_NAME = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*", re.ASCII)
 _MAX_WEEKS = 1040
 _MIN_RATE, _MAX_RATE = 0.001, 1000.0
 _TAKEN = ("/-/", "//", f"{APPS}/", f"{DOCS}/", f"{PAGES}/")
+_LINK = re.compile(r"(?i:https?)://([\w.-]+|\[[0-9a-f:.]+\])(:\d+)?([/?][^\s{}#]*)?")
 _EXTERNAL_URL = re.compile(r"https?://([A-Za-z0-9.-]+|\[[0-9a-f:.]+\])(:\d+)?(/[A-Za-z0-9._~-]+)*/?")
 
 
@@ -51,9 +52,13 @@ def interval(text: str) -> float:
 
 
 def link(text: str) -> str:
-    """Return a URL to which a fragment can be added."""
-    if not text.isprintable() or not text or set(text) & set(" {}#"):
-        raise argparse.ArgumentTypeError("must be a URL without white space, braces and fragment")
+    """Return a URL to which a parameter or a fragment can be added; empty if there is none."""
+    if text and (not _LINK.fullmatch(text) or not text.isprintable()):
+        raise argparse.ArgumentTypeError(
+            "must be http:// or https://, a host, an optional port and a path without white space, braces or #"
+        )
+    if "var-appid=" in text:
+        raise argparse.ArgumentTypeError("must not contain var-appid, which the link of each app sets")
     return text
 
 

@@ -66,6 +66,7 @@ class Options:
     telemetry_path: str = TELEMETRY_PATH
     web_config_file: Path | None = None
     external_url: str = ""
+    dashboard_url: str = ""
     enable_lifecycle: bool = False
     storage_path: str | None = None
     auto_reload_interval: float = 0.0
@@ -76,7 +77,6 @@ class Options:
     seed: int = 0
     faults: tuple[str, ...] = field(default=())
     kubernetes: bool = False
-    dashboard_url: str = alerts.DEFAULT_LINKS.dashboard
     runbook_url: str = ""
     example: bool = False
     systemd: str = ""
@@ -86,7 +86,7 @@ class Options:
     def links(self) -> alerts.Links:
         """Return the links of alerts; the default runbook is the exporter's own documentation."""
         served = f"{self.external_url}{alerts.RUNBOOK_PAGE}" if self.external_url else alerts.DEFAULT_LINKS.runbook
-        return alerts.Links(self.dashboard_url, self.runbook_url or served)
+        return alerts.Links(self.dashboard_url or alerts.DEFAULT_LINKS.dashboard, self.runbook_url or served)
 
     def addresses(self, default: str = LISTEN_ADDRESS) -> tuple[str, ...]:
         """Return the addresses to listen on: those given, else the command's default."""
@@ -201,13 +201,6 @@ def _add_commands(parser: argparse.ArgumentParser, shared: argparse.ArgumentPars
 def _add_links(rules_command: argparse.ArgumentParser) -> None:
     rules_command.add_argument("--kubernetes", action="store_true", help="Print them as a PrometheusRule resource.")
     rules_command.add_argument(
-        "--dashboard.url",
-        dest="dashboard_url",
-        type=flag_values.link,
-        metavar="URL",
-        help=f"URL of the dashboard in your Grafana, for links in alerts (default: {alerts.DEFAULT_LINKS.dashboard}).",
-    )
-    rules_command.add_argument(
         "--runbook.url",
         dest="runbook_url",
         type=flag_values.link,
@@ -290,6 +283,14 @@ def _add_web_flags(flags: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="External URL of the exporter, for example behind a reverse proxy. Pages are also served"
         " below its path, and `rules` links to it (default: none).",
+    )
+    flags.add_argument(
+        "--dashboard.url",
+        dest="dashboard_url",
+        type=flag_values.link,
+        metavar="URL",
+        help="URL of the dashboard in your Grafana, to which pages and alerts link (default: none; rules:"
+        f" {alerts.DEFAULT_LINKS.dashboard}).",
     )
     flags.add_argument(
         "--web.config.file",

@@ -56,6 +56,8 @@ class Settings:
     protection: Protection = field(default_factory=Protection)
     external_url: str = ""
     """The external URL of the exporter; empty if not given."""
+    dashboard_url: str = ""
+    """The URL of the dashboard in Grafana; empty if not given."""
 
 
 def run(
@@ -152,7 +154,7 @@ def _site(settings: Settings, engine: Engine, pages: Pages, reloader: Reloader, 
     def page_context() -> PageContext:
         store = (Issue(_STORE_UNAVAILABLE, (engine.store.problem,)),) if engine.store.problem else ()
         issues = (*store, *reloader.issues, *settings.protection.issues)
-        return PageContext(settings.telemetry_path, issues, clock())
+        return PageContext(settings.telemetry_path, issues, clock(), settings.dashboard_url)
 
     reload = (lambda: reloader.request().result()) if settings.enable_lifecycle else None
     return Site(settings.telemetry_path, pages, engine.meters.registry, page_context, engine.store.periods, reload)

@@ -51,6 +51,8 @@ class PageContext:
     issues: tuple[Issue, ...]
     now: float
     """Unix seconds."""
+    dashboard_url: str = ""
+    """The URL of the dashboard in Grafana; empty if not given."""
 
 
 class DocumentRenderer(Protocol[Fragment]):

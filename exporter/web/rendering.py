@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from exporter.alerts.model import link_to_app
 from exporter.periods import format_beijing, format_beijing_minute, rfc3339
 
 TEMPLATES = Environment(
@@ -23,6 +24,7 @@ TEMPLATES.filters |= {
     "stamp": format_beijing_minute,
     "rfc3339": rfc3339,
     "url": partial(quote, safe="", errors="replace"),
+    "link_to_app": link_to_app,
 }
 
 

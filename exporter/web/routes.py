@@ -143,8 +143,10 @@ class Site:
         if name not in names:
             return text_response(404, f"unknown report, use one of: {', '.join(names)}")
         report = REPORTS[name]
-        # setdefault is atomic, so two first requests at the same time share one document and its lock.
-        view = self.views.setdefault(name, CachedDocument(statuspage.StatusPage(report)))
+        if (view := self.views.get(name)) is None:
+            page = statuspage.StatusPage(report, self.context().dashboard_url)
+            # setdefault is atomic, so two first requests at the same time share one document and its lock.
+            view = self.views.setdefault(name, CachedDocument(page))
         headers = (
             ("Content-Security-Policy", statuspage.content_security_policy(report)),
             ("Referrer-Policy", "no-referrer"),

@@ -60,6 +60,8 @@ class StatusPage:
     """Renders the view of one report; the most urgent app comes first."""
 
     report: Report
+    dashboard_url: str = ""
+    """The URL of the dashboard in Grafana; empty if not given."""
 
     def render_app(self, status: AppStatus) -> AppRow | None:
         """Return one app; None if it does not fetch the report."""
@@ -69,6 +71,7 @@ class StatusPage:
         fallen = tuple(find_drops(status, self.report))
         html = _APP.render(
             app=status,
+            dashboard_url=self.dashboard_url,
             status=of,
             live=of.history.live,
             cells=_cells(of, fallen),
