@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 DEMO_FLAGS ?=
 PYTEST_FLAGS ?=
 WORKERS ?= 5
-PYTEST = pytest --numprocesses=$(WORKERS) --dist=loadscope $(PYTEST_FLAGS)
+PYTEST = pytest --numprocesses=$(WORKERS) --dist=loadscope --no-loadscope-reorder $(PYTEST_FLAGS)
 
 define GET_PROGRAMS
 tests/get-debian-packages
@@ -16,7 +16,7 @@ tests/get-node-packages $(BIN)
 tests/get-chromium || echo "the browser tests are skipped"
 endef
 
-# Python stores what it compiles, and Go collects garbage less often: a test run starts hundreds of processes.
+# A test run starts hundreds of processes: let Python cache its bytecode, and Go collect garbage less often.
 test soak: export PYTHONDONTWRITEBYTECODE =
 test soak: export GOGC = 400
 

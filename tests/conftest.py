@@ -34,7 +34,9 @@ SHARING = {
     "test_dashboard_queries.py": "grafana",
     "test_dashboard_why.py": "grafana",
 }
-"""The expensive session fixture that the tests of a file share with those of other files."""
+"""The expensive session fixture that several files share; their tests run in one process."""
+LONG = {"test_alerting.py", "test_reload.py", "test_rules.py", "test_store.py"}
+"""Files with tests of ten seconds and more. Each starts first and runs in one process, for which others would wait."""
 UNPACKED = ROOT / ".cache" / "prometheus" / "usr" / "bin"
 
 
@@ -51,16 +53,16 @@ settings.load_profile("any speed")
 
 
 class Scheduling(LoadScopeScheduling):
-    """Run the tests that share a fixture in one worker, and the cases of one test; all others in any."""
+    """Run the tests of a file in one worker if they share a fixture or are long; else the cases of a test."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = ROOT / nodeid.partition("::")[0]
-        return SHARING.get(file.name) or (file.name if _has_module_fixture(file) else nodeid.partition("[")[0])
+        return SHARING.get(file.name) or (file.name if _runs_in_one_process(file) else nodeid.partition("[")[0])
 
 
 @functools.cache
-def _has_module_fixture(file: Path) -> bool:
-    return 'scope="module"' in file.read_text()
+def _runs_in_one_process(file: Path) -> bool:
+    return file.name in LONG or 'scope="module"' in file.read_text()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -140,5 +142,9 @@ def grafana(prometheus: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         yield grafana
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: (item.path.name not in LONG, not _runs_in_one_process(item.path)))
+
+
 def pytest_collection_finish() -> None:
-    gc.freeze()  # modules and tests stay until the end: each collection of garbage would visit them
+    gc.freeze()  # modules and tests stay until the end; the garbage collector would traverse them each time

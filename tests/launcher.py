@@ -65,7 +65,7 @@ def serve(requests: socket.socket) -> int:
     """Answer each request with the PID of a new process; return in that process, and after the last request."""
     from exporter.cli import main  # noqa: PLC0415 (the process of the tests needs it not)
 
-    gc.freeze()  # else each fork visits and so copies all of it, when it collects garbage at its end
+    gc.freeze()  # otherwise the last collection in each fork traverses these objects, which copies their pages
     while True:
         data, fds, _, _ = socket.recv_fds(requests, _LARGEST, 3)
         if not data:
