@@ -36,7 +36,7 @@ SHARING = {
 }
 """The expensive session fixture that several files share; their tests run in one process."""
 LONG = {"test_alerting.py", "test_reload.py", "test_rules.py", "test_store.py"}
-"""Files with tests of ten seconds and more. Each starts first and runs in one process, for which others would wait."""
+"""Files with tests of ten seconds and more. They start first: the others would wait for one that starts last."""
 UNPACKED = ROOT / ".cache" / "prometheus" / "usr" / "bin"
 
 
