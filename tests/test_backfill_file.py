@@ -109,6 +109,8 @@ def missing_periods() -> st.SearchStrategy[Missing]:
     return st.sets(st.sampled_from(places), max_size=len(places)) | st.just(set(places))
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(scaled(300, 1200))
 @settings(max_examples=scaled(3, 300))
 @example(RETURNING, 0, 3 * 3600.0)
 @given(missing_periods(), st.sampled_from([0, 3600 * 5, 86_400]), st.floats(0, WEEKS * 7 * DAY))
@@ -144,6 +146,7 @@ def test_file_parses_and_is_sorted_whatever_is_missing(missing: Missing, interva
                 assert float(sample.timestamp) >= week.before(-int(later)).end + READY_AFTER
 
 
+@pytest.mark.soak
 @settings(max_examples=scaled(2, 50))
 @given(missing_periods())
 @example(RETURNING)

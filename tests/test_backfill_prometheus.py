@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from exporter.reports import Report
     from exporter.wechat.simulator import Simulator
 
-pytestmark = pytest.mark.timeout(scaled(300, 1200))
+pytestmark = [pytest.mark.soak, pytest.mark.timeout(scaled(300, 1200))]
 
 WEEKS = 104
 HOUR = 3600

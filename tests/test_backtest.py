@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import yaml
 from rule_cases import RULES_FILE
 from scale import scaled
@@ -176,6 +177,8 @@ def input_series(found: list[Moment]) -> Iterator[dict[str, str]]:
         }
 
 
+@pytest.mark.soak
+@pytest.mark.timeout(scaled(300, 1200))
 def test_evaluation_agrees_with_prometheus(promtool: str, tmp_path: Path) -> None:
     """Eleven apps over four weeks, twice a day; each kind of rule about a count is among them."""
     series: list[dict[str, str]] = []
