@@ -14,11 +14,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import bcrypt
 import pytest
 import requests
 from launcher import READ_AT_START, Forked
 from prometheus_client.parser import text_string_to_metric_families
-from secret_scan import add_configured_secrets, add_secrets, by_test, record
+from secret_scan import by_test, record, require_markers
 
 from exporter import demo
 from exporter.config import Api, App, AppSecret, Config, Datacube, Fetch, LiteralSecret
@@ -28,12 +29,15 @@ from exporter.runtime.engine import Engine
 from exporter.wechat.simulator import SimulatedApp, Simulator
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 COMMAND = (str(Path(sys.executable).parent / "wechat-miniprogram-exporter"),)
 PREFIX = "wechat_miniprogram_"
 START = 60.0
 """Seconds that a start may take on a busy machine."""
+
+_LINE = r"""\b(secret|\w*env|\w*(?:secret|token|key)_file|file)['"]? *: *['"]?([^,}'"\n]{3,})"""
+"""An option of a configuration that is a secret or leads to one, and its value."""
 
 Samples = dict[tuple[str, ...], float]
 
@@ -78,10 +82,9 @@ def served(
         yield wechat, f"http://{server.addresses[0]}"
     finally:
         server.stop()
-        services = wechat.services
-        add_secrets(services.key, services.component_token, *(token.value for token in wechat._tokens))
-        for app in wechat.apps.values():
-            add_secrets(app.secret, app.refresh_token, app.next_refresh_token, app.cloudbase_token)
+    require_markers(wechat.services.key, wechat.services.component_token)
+    for app in wechat.apps.values():
+        require_markers(app.secret, app.refresh_token, app.next_refresh_token, app.cloudbase_token)
 
 
 @contextmanager
@@ -143,7 +146,7 @@ class Running:
     def get(self, path: str = "/metrics", **options: object) -> requests.Response:
         """Send one request to it."""
         if isinstance(auth := options.get("auth", self.session.auth), tuple):
-            add_secrets(*auth[1:])
+            require_markers(auth[1])
         answer = self.session.get(f"{self.scheme}://{self.address}{path}", timeout=10, **options)  # type: ignore[arg-type]
         record(by_test(path), "\n".join(f"{name}: {value}" for name, value in answer.headers.items()))
         record(by_test(path), answer.content)
@@ -180,6 +183,25 @@ class Running:
         return self.process.wait(10)
 
 
+def marked_hash(password: str) -> str:
+    """Return the bcrypt hash of a password; its salt contains a marker, so that ``secret_scan`` finds it."""
+    return bcrypt.hashpw(password.encode(), b"$2b$04$SIMULATEDSaltForTests.").decode()
+
+
+def _require_markers_in(folder: Path, environ: Mapping[str, str]) -> None:
+    """Require a marker in each secret and hash that is on one line of a configuration, or that it refers to."""
+    for file in filter(Path.is_file, folder.rglob("*.y*ml")):
+        text = file.read_text(errors="replace")
+        require_markers(*re.findall(r"\$2[aby]\$[\w./$]{50,}", text))
+        for key, value in re.findall(_LINE, text):
+            if key == "secret":
+                require_markers(value)
+            elif key.endswith("env"):
+                require_markers(environ.get(value, ""))
+            elif (file.parent / value).is_file():
+                require_markers((file.parent / value).read_text())
+
+
 @contextmanager
 def running(
     folder: Path,
@@ -194,7 +216,7 @@ def running(
     Its log goes to ``log`` from the first line on. The process is ready when this yields.
     """
     command = [*within, *COMMAND, *arguments, "--web.listen-address=127.0.0.1:0"]
-    add_configured_secrets(folder, environ)
+    _require_markers_in(folder, environ)
     forks = not within and not any(name.startswith(READ_AT_START) for name in environ)
     process = (Forked if forks else subprocess.Popen)(
         command,
@@ -216,6 +238,7 @@ def running(
         while run.get("/-/ready").status_code != 200:
             time.sleep(0.02)
         yield run
+        _require_markers_in(folder, environ)  # again, since it may have been reloaded
     finally:
         if process.poll() is None:
             process.kill()
@@ -225,14 +248,13 @@ def running(
         assert process.stdout is not None
         record(by_test("log"), "".join(lines))
         record(by_test("standard output"), process.stdout.read())
-        add_configured_secrets(folder, environ)
         process.stdout.close()
         process.stderr.close()
 
 
 def command(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Run the command until it exits."""
-    add_configured_secrets(folder, environ)
+    _require_markers_in(folder, environ)
     line = [*COMMAND, *arguments]
     pipe = subprocess.PIPE
     with Forked(line, cwd=folder, env=os.environ | environ, stdout=pipe, stderr=pipe, text=True) as process:

@@ -1,105 +1,64 @@
-"""A search of everything that a test run wrote for every secret that the tests gave to the exporter.
+"""A search of everything that a test run wrote for the secrets that the tests gave to the exporter.
 
-It searches the output of tests and processes, the responses that ``harness`` read, and each file in a test's directory
-that another process wrote: what the process of the tests wrote there is the exporter's input. Each process of a test
-run searches what was recorded in it; a match is reported as an error of its last test.
+Every secret of a test contains a marker. The search looks for it in the output of tests and processes, in the responses
+that ``harness`` read, and in each file in a test's directory that another process wrote: what the process of the tests
+wrote there is the exporter's input. Each process of a test run reports what it found as an error of its last test.
 """
 
 from __future__ import annotations
 
 import base64
 import gzip
-import html
-import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, urlsplit
 
-import ahocorasick
 import pytest
-import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-SHORTEST = 12
-"""Characters of the shortest secret that is searched for; a shorter one might be found by chance."""
-AROUND = 30
-secrets = {"SIMULATED_", "demo-secret-of-"}
-"""Starts with the prefixes of simulated tokens and of the secrets of the demo."""
-recorded: dict[bytes, str] = {}
-"""Each different line that was written, and the place where it was first."""
+MARKERS = ("secret-of-", "SIMULATED")
+"""Escaping for HTML, JSON or URLs leaves these unchanged. A bcrypt salt, without hyphens, can contain the second."""
+found: set[str] = set()
+"""The places where secrets were found, each with the text before the marker."""
 _given: set[str] = set()
 """Each file that this process opened for writing."""
 _communicate = subprocess.Popen.communicate
 
 
-def add_secrets(*texts: str) -> None:
-    """Search for these, line by line."""
-    lines = {line.strip() for text in texts for line in text.splitlines()}
-    secrets.update(line for line in lines if len(line) >= SHORTEST and not line.startswith("-----"))
+def _forms(marker: bytes) -> Iterator[bytes]:
+    """Yield the marker as it is, in hexadecimal, and the part of its base64 that depends on no byte beside it."""
+    yield from (marker, marker.hex().encode())
+    for shift, cut in enumerate((0, 2, 3)):
+        yield base64.b64encode(bytes(shift) + marker)[cut : (shift + len(marker)) * 8 // 6]
 
 
-def add_configured_secrets(folder: Path, environ: Mapping[str, str]) -> None:
-    """Search for every secret that the configurations in a directory contain or lead to."""
-    for file in (file for suffix in ("yaml", "yml", "json") for file in folder.rglob(f"*.{suffix}") if file.is_file()):
-        with suppress(OSError, yaml.YAMLError, ValueError, RecursionError):
-            for key, value in _values(yaml.load(file.read_bytes(), yaml.CBaseLoader), "", set()):  # noqa: S506 (text)
-                add_secrets(value if key == "secret" else environ.get(value, "") if key.endswith("env") else "")
-                with suppress(OSError, ValueError):
-                    if key.endswith("file") and key not in {"ca_file", "cert_file", "client_ca_file"}:
-                        add_secrets((file.parent / value).read_text())
-                    add_secrets(*(word for _, word in parse_qsl(urlsplit(value).query) if key == "url"))
+_FORMS = re.compile(b"|".join(form for marker in MARKERS for form in _forms(marker.encode())))
 
 
-def _values(node: object, key: str, seen: set[int]) -> Iterator[tuple[str, str]]:
-    """Yield each value with its key; the values of a mapping of secrets with the key ``secret``."""
-    if isinstance(node, str):
-        yield key, node
-    elif isinstance(node, dict | list) and id(node) not in seen and key != "http_server_config":
-        seen.add(id(node))  # it may be repeated by aliases, a billion times
-        for name, value in node.items() if isinstance(node, dict) else ((key, item) for item in node):
-            yield from _values(value, "secret" if key in {"basic_auth_users", "headers"} else name, seen)
+def require_markers(*secrets: str) -> None:
+    """Fail if the search could not find one of these secrets; an empty one is none."""
+    without = [secret for secret in secrets if secret and not _FORMS.search(secret.encode())]
+    assert not without, f"add one of {MARKERS} to these secrets of a test, so that secret_scan can find them: {without}"
 
 
 def record(place: str, content: str | bytes | None) -> None:
-    """Search this content, decompressed if it is gzipped."""
+    """Search this content, decompressed if it is gzipped; of several secrets the first is reported."""
     data = content.encode(errors="surrogateescape") if isinstance(content, str) else content or b""
     with suppress(Exception):
         data = gzip.decompress(data)
-    for line in data.splitlines():
-        recorded.setdefault(line, place)
+    if match := _FORMS.search(data):
+        found.add(f"{place}: {data[max(match.start() - 30, 0) : match.start()]!r}<SECRET>")
 
 
 def by_test(what: str) -> str:
     """Return a place: the current test and what it wrote."""
     return f"{os.environ.get('PYTEST_CURRENT_TEST', '').partition(' ')[0]}: {what}"
-
-
-def matches(secrets: set[str], lines: Mapping[bytes, str]) -> Iterator[str]:
-    """Yield the place of each secret in the lines, and the text around it."""
-    searched = ahocorasick.Automaton()
-    for form in (form for secret in secrets for form in _forms(secret)):
-        searched.add_word(form, len(form))
-    searched.make_automaton()
-    for line, place in lines.items():
-        for end, length in searched.iter(text := line.decode(errors="replace")):
-            start = end + 1 - length
-            yield f"{place}: {text[max(start - AROUND, 0) : start]}<SECRET>{text[end + 1 :][:AROUND]}"
-
-
-def _forms(secret: str) -> Iterator[str]:
-    """Yield every form in which a secret may have been written."""
-    plain, quoted = secret.encode(), quote(secret, safe="")
-    yield from (secret, quoted, quoted.lower(), html.escape(secret), plain.hex())
-    yield from (json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1])
-    for shift, cut in enumerate((0, 2, 3)):  # base64 depends on the bytes before and after
-        coded = base64.b64encode(bytes(shift) + plain).decode()
-        yield from (inner := coded[cut : len(coded) // 4 * 4 - 4], inner.replace("+", "-").replace("/", "_"))
 
 
 def _note_given(event: str, arguments: tuple[object, ...]) -> None:
@@ -127,11 +86,11 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Search everything after the last test of this process."""
+    """Search the files after the last test of this process, and report everything that was found."""
     yield
     folder = tmp_path_factory.getbasetemp()
     for file in filter(Path.is_file, folder.rglob("*")):
         if str(file) not in _given and not file.is_symlink() and file.stat().st_blocks < 2**17:  # of 512 bytes
             record(str(file.relative_to(folder)), file.read_bytes())
-    if found := [*matches(secrets, recorded)]:
-        pytest.fail("\n".join(found[:50]), pytrace=False)
+    if found:
+        pytest.fail("\n".join(sorted(found)[:50]), pytrace=False)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from exporter.wechat.simulator import Simulator
 
 WEEKS = 5
-KEY = "key-to-the-services-beside-wechat"
-COMPONENT_TOKEN = "component-token-of-the-platform"
+KEY = "secret-of-the-services-beside-wechat"
+COMPONENT_TOKEN = "component-secret-of-the-platform"
 METHODS = (
     "secret",
     "token_file",
@@ -39,9 +39,9 @@ APPS = tuple(
         f"wx{number:016x}",
         f"app-secret-of-number-{number}",
         Audience(1000 * (number + 1)),
-        refresh_token=f"refresh-token-of-number-{number}",
+        refresh_token=f"refresh-secret-of-number-{number}",
         cloud_env="prod-1",
-        cloudbase_token=f"cloudbase-token-of-number-{number}",
+        cloudbase_token=f"cloudbase-secret-of-number-{number}",
     )
     for number in range(len(METHODS))
 )
@@ -226,7 +226,7 @@ def test_rejected_credentials_are_refused_with_advice(tmp_path: Path) -> None:
     with served(apps, services=outside) as (wechat, base_url):  # type: ignore[arg-type]
         written = entries(tmp_path, wechat, base_url)
         for file in ("secret", "token", "key", "refresh", "cloudbase"):
-            (tmp_path / file).write_text(f"not-the-right-one-for-{file}\n")
+            (tmp_path / file).write_text(f"wrong-secret-of-{file}\n")
         configure(tmp_path, base_url, written)
         assert_broken(tmp_path, wechat, REJECTED)
 

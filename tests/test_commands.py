@@ -269,7 +269,7 @@ LIVE = {
 
 def test_check_live_fetches_each_app_and_says_what_to_do(tmp_path: Path) -> None:
     apps = [
-        SimulatedApp(f"wx00000000000000b{n:x}", f"secret-{n}-{'x' * 10}", faults=(InjectedFault(kind),))
+        SimulatedApp(f"wx00000000000000b{n:x}", f"secret-of-app-{n}", faults=(InjectedFault(kind),))
         for n, kind in enumerate(LIVE)
     ]
     with served([GOOD, *apps]) as (wechat, base_url):
@@ -420,7 +420,7 @@ def test_an_unknown_flag_or_command_gets_a_hint(
 
 
 def test_an_output_with_a_symlink_loop_is_a_usage_error(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("apps:\n- {appid: wx0123456789abcdef, secret: x}\n")
+    (tmp_path / "config.yaml").write_text("apps:\n- {appid: wx0123456789abcdef, secret: secret-of-the-app}\n")
     (tmp_path / "a").symlink_to("b")
     (tmp_path / "b").symlink_to("a")
     for output in ("a", "a/metrics.prom"):
@@ -451,7 +451,7 @@ def test_fetch_output_follows_links_and_writes_to_pipes(tmp_path: Path) -> None:
 
 def test_fetch_requests_each_app_once(tmp_path: Path) -> None:
     """Apps that become due again meanwhile are not fetched twice."""
-    failing = [SimulatedApp(f"wx{n:016x}", "s" * 20, faults=(InjectedFault("hang"),)) for n in range(6)]
+    failing = [SimulatedApp(f"wx{n:016x}", "secret-of-the-app", faults=(InjectedFault("hang"),)) for n in range(6)]
     with served(failing) as (wechat, base_url):
         configured(tmp_path, base_url, *failing, timeout="500ms", concurrency=1, interval="1s", retry_interval="1s")
         assert command(tmp_path, "fetch").returncode == 1
@@ -487,7 +487,7 @@ def test_closed_standard_streams_do_not_end_the_exporter(tmp_path: Path, closed:
 
 
 def test_fetch_exits_1_if_an_app_failed_and_prints_the_others(tmp_path: Path) -> None:
-    refused = SimulatedApp("wx00000000000000a1", "x" * 20, faults=(InjectedFault("40164", "stable_token"),))
+    refused = SimulatedApp("wx00000000000000a1", "secret-of-the-app", faults=(InjectedFault("40164", "stable_token"),))
     with served([GOOD, refused]) as (wechat, base_url):
         configured(tmp_path, base_url, GOOD, refused)
         result = command(tmp_path, "fetch")

@@ -253,7 +253,7 @@ def test_wheel_carries_shipped_files_and_declares_no_extras(image: Image) -> Non
 
 
 def test_check_finds_the_mounted_configuration_by_default(image: Image) -> None:
-    configured(image, "https://api.weixin.qq.com", SimulatedApp("wx00000000000000a0", "s" * 32))
+    configured(image, "https://api.weixin.qq.com", SimulatedApp("wx00000000000000a0", "secret-of-the-app"))
     assert image.run("check") == (0, "SUCCESS: 1 apps\n", "")
 
 
@@ -291,7 +291,7 @@ def test_sigterm_stops_it_as_process_1(image: Image) -> None:
 
 
 def test_default_command_writes_only_to_the_volume(image: Image) -> None:
-    with served([app := SimulatedApp("wx00000000000000a0", "s" * 32)]) as (wechat, base_url):
+    with served([app := SimulatedApp("wx00000000000000a0", "secret-of-the-app")]) as (wechat, base_url):
         configured(image, base_url, app)
         before, port = image.files(), free_port()
         process = image.spawn(*FINAL.exec_form("CMD"), f"--web.listen-address=:{port}")

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urljoin, urlsplit
 
-import bcrypt
 import pytest
 import requests
-from harness import running
+from harness import marked_hash, running
 
 from exporter.alerts.model import AlertingRule
 from exporter.alerts.rule_files import rules
@@ -53,7 +52,7 @@ class Read(HTMLParser):
 
 def authorized() -> requests.Session:
     session = requests.Session()
-    session.auth = ("reader", "reader-password")
+    session.auth = ("reader", "secret-of-a-reader")
     return session
 
 
@@ -150,8 +149,7 @@ def test_pictures_are_served(exporter: Running) -> None:
 
 
 def test_documentation_requires_the_password(tmp_path: Path) -> None:
-    hashed = bcrypt.hashpw(b"reader-password", bcrypt.gensalt(4)).decode()
-    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{reader: '{hashed}'}}\n")
+    (tmp_path / "web.yml").write_text(f"basic_auth_users: {{reader: '{marked_hash('secret-of-a-reader')}'}}\n")
     with running(tmp_path, "demo", "--web.config.file=web.yml", session=authorized()) as exporter:
         assert exporter.get("/docs/alerts").status_code == 200
         exporter.session.auth = None

@@ -78,7 +78,7 @@ def test_corrected_secret_is_used_at_once_after_a_restart(tmp_path: Path) -> Non
     app = APPS[0]
     with served([app]) as (wechat, base_url):
         write_configuration(tmp_path, base_url, (app,))
-        (tmp_path / "secret-0").write_text("wrong-secret-in-the-file")
+        (tmp_path / "secret-0").write_text("secret-of-another-app")
         with running(tmp_path) as wrong:
             samples = wrong.scrape_until(lambda samples: ("up", app.appid, "weekly") in samples)
             assert samples["fetch_state", app.appid, "weekly", "refused"] == 1
@@ -119,11 +119,12 @@ def test_exporter_stops_within_2_seconds_with_hanging_requests(tmp_path: Path, n
 def test_failing_app_does_not_delay_another(tmp_path: Path) -> None:
     kinds = ("hang", "trickled_body", "trickled_head", "endless", "reset", "deep")
     broken = tuple(
-        SimulatedApp(f"wx00000000000000a{n}", "s" * 20, faults=(InjectedFault(k),)) for n, k in enumerate(kinds)
+        SimulatedApp(f"wx00000000000000a{n}", "secret-of-the-app", faults=(InjectedFault(k),))
+        for n, k in enumerate(kinds)
     )
     with served([*broken, APPS[0]]) as (_, base_url):
         write_configuration(tmp_path, base_url, (*broken, APPS[0]), timeout="30s")
-        with running(tmp_path, SECRET_1="s" * 20, SECRET_4="s" * 20) as exporter:
+        with running(tmp_path, SECRET_1="secret-of-the-app", SECRET_4="secret-of-the-app") as exporter:
             fetches = "fetches_total", APPS[0].appid, "weekly"
             samples = exporter.scrape_until(lambda samples: samples.get(fetches) == WEEKS, 5)
             assert samples["fetch_state", APPS[0].appid, "weekly", "ok"] == 1

@@ -127,7 +127,7 @@ class AttackedExporter:
 
 @contextlib.contextmanager
 def attacked_exporter(folder: Path, *, secured: bool) -> Iterator[AttackedExporter]:
-    apps = [{"appid": f"wx{n:016x}", "name": f"App {n}", "secret": f"secret-{n:04x}-xxxxxxxx"} for n in range(APPS)]
+    apps = [{"appid": f"wx{n:016x}", "name": f"App {n}", "secret": f"secret-of-app-{n:04x}"} for n in range(APPS)]
     with socket.create_server(("127.0.0.1", 0)) as mute:
         base_url = f"http://127.0.0.1:{mute.getsockname()[1]}"
         main = {"fetch": {"timeout": "5m"}, "api": {"base_url": base_url}, "reports": REPORTS, "apps": apps}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import requests
 from harness import running, served
-from secret_scan import add_configured_secrets
 from structlog.testing import capture_logs
 
 from exporter.liveness import STALL_SECONDS, StallDetector
@@ -76,7 +75,6 @@ def test_an_exporter_whose_log_hangs_ends_with_exit_code_1(tmp_path: Path) -> No
     assert STALL_SECONDS == 60
     with served(REFUSED) as (_, base_url):
         write_configuration(tmp_path, base_url, REFUSED)
-        add_configured_secrets(tmp_path, {})
         command = [sys.executable, "-c", SHORTER, "--web.listen-address=127.0.0.1:0"]
         process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE)
         try:

@@ -65,7 +65,7 @@ class Series:
 def test_outage_is_known_before_any_app_alerts(tmp_path: Path, promtool: str) -> None:
     """WeChatUnreachable fires within half an hour, and while it fires every alert of a single app is inhibited."""
     apps = tuple(
-        demo.DemoApp(f"Shop {number}", SimulatedApp(f"wx{number:016x}", f"secret-{number}", Audience(1000)))
+        demo.DemoApp(f"Shop {number}", SimulatedApp(f"wx{number:016x}", f"secret-of-app-{number}", Audience(1000)))
         for number in range(APPS)
     )
     clock = FakeClock(BEGIN - SPREAD * HOUR)

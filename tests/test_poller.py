@@ -213,8 +213,8 @@ def test_a_clock_set_back_makes_future_results_due(polled: Polled) -> None:
 
 def test_failure_is_logged_at_its_start_and_its_end() -> None:
     clock = FakeClock(NOW + 2 * 86_400)
-    app = SimulatedApp("wx1", "s" * 20)
-    broken = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("http_500"),))
+    app = SimulatedApp("wx1", "secret-of-the-app")
+    broken = SimulatedApp("wx1", "secret-of-the-app", faults=(InjectedFault("http_500"),))
     with (
         served([app], clock) as (wechat, base_url),
         wired([app], base_url, clock, history_weeks=2) as engine,
@@ -236,7 +236,7 @@ def test_failure_is_logged_at_its_start_and_its_end() -> None:
 
 def test_another_kind_of_failure_is_logged_too() -> None:
     clock = FakeClock(NOW + 2 * 86_400)
-    app = SimulatedApp("wx1", "s" * 20)
+    app = SimulatedApp("wx1", "secret-of-the-app")
     with (
         served([app], clock) as (wechat, base_url),
         wired([app], base_url, clock, history_weeks=2) as engine,
@@ -254,7 +254,7 @@ def test_another_kind_of_failure_is_logged_too() -> None:
 
 def test_a_revoked_token_is_replaced_in_the_same_fetch() -> None:
     clock = FakeClock(NOW)
-    app = SimulatedApp("wx1", "s" * 20)
+    app = SimulatedApp("wx1", "secret-of-the-app")
     with (
         served([app], clock) as (wechat, base_url),
         wired([app], base_url, clock, history_weeks=2, interval=60.0) as engine,
@@ -272,7 +272,7 @@ def test_a_revoked_token_is_replaced_in_the_same_fetch() -> None:
 
 def test_history_without_data_is_requested_once(tmp_path: object) -> None:
     clock = FakeClock(NOW)
-    app = SimulatedApp("wx1", "s" * 20, launched=WANTED.before())
+    app = SimulatedApp("wx1", "secret-of-the-app", launched=WANTED.before())
     with served([app], clock) as (wechat, base_url):
         for _ in range(3):
             with wired([app], base_url, clock, str(tmp_path), history_weeks=5) as engine:
@@ -288,7 +288,7 @@ def test_history_without_data_is_requested_once(tmp_path: object) -> None:
 
 def test_a_week_without_data_is_requested_again_after_a_month(tmp_path: object) -> None:
     clock = FakeClock(NOW)
-    app = SimulatedApp("wx1", "s" * 20, launched=WANTED)
+    app = SimulatedApp("wx1", "secret-of-the-app", launched=WANTED)
     lost = WANTED.before(3)
     with (
         served([app], clock) as (wechat, base_url),
@@ -308,7 +308,7 @@ def test_weeks_requested_with_a_clock_ahead_are_not_lost(tmp_path: Path) -> None
     """The clock is a month ahead at first; WeChat's 61501 for weeks that are not over has no effect later."""
     right = FakeClock(NOW)
     wrong = FakeClock(NOW + 30 * DAY)
-    app = SimulatedApp("wx1", "s" * 20)
+    app = SimulatedApp("wx1", "secret-of-the-app")
     with served([app], right) as (_, base_url):
         with wired([app], base_url, wrong, str(tmp_path), history_weeks=9) as engine:
             engine.poller.drain()
@@ -332,7 +332,7 @@ def test_weeks_requested_with_a_clock_ahead_are_not_lost(tmp_path: Path) -> None
 def test_a_final_gap_from_a_clock_ahead_is_requested_again(tmp_path: Path) -> None:
     """If the server sends no Date, setting the clock back discards the conclusion."""
     right, ours = FakeClock(NOW), FakeClock(NOW + 30 * DAY)
-    app = SimulatedApp("wx1", "s" * 20)
+    app = SimulatedApp("wx1", "secret-of-the-app")
     with served([app], right) as (_, base_url), wired([app], base_url, ours, str(tmp_path), history_weeks=9) as engine:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("exporter.wechat.client.server_time", lambda _reply: None)
@@ -345,7 +345,7 @@ def test_a_final_gap_from_a_clock_ahead_is_requested_again(tmp_path: Path) -> No
 
 def test_busy_on_any_day_is_retried_after_half_an_hour() -> None:
     clock = FakeClock(NOW - 4 * DAY)  # a Wednesday
-    app = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("-1"),))
+    app = SimulatedApp("wx1", "secret-of-the-app", faults=(InjectedFault("-1"),))
     with served([app], clock) as (wechat, base_url), wired([app], base_url, clock, history_weeks=2) as engine:
         engine.poller.drain()
         assert exposed(engine)["fetch_state", "wx1", "weekly", "not_ready"] == 1
@@ -360,7 +360,7 @@ def test_busy_on_any_day_is_retried_after_half_an_hour() -> None:
 
 def test_a_busy_wechat_gets_no_requests_for_history() -> None:
     clock = FakeClock(NOW)
-    app = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("-1"),))
+    app = SimulatedApp("wx1", "secret-of-the-app", faults=(InjectedFault("-1"),))
     with served([app], clock) as (wechat, base_url), wired([app], base_url, clock, history_weeks=52) as engine:
         engine.poller.drain()
         assert [call.endpoint for call in wechat.calls] == ["stable_token", "weekly"]
@@ -368,7 +368,7 @@ def test_a_busy_wechat_gets_no_requests_for_history() -> None:
 
 def test_state_never_starts_in_the_future() -> None:
     clock = FakeClock(NOW + 365 * DAY)
-    app = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("48001"),))
+    app = SimulatedApp("wx1", "secret-of-the-app", faults=(InjectedFault("48001"),))
     with served([app], lambda: NOW) as (_, base_url), wired([app], base_url, clock) as engine:
         engine.poller.drain()
         clock.now = NOW
@@ -381,7 +381,7 @@ def test_state_never_starts_in_the_future() -> None:
 
 def test_interrupted_history_continues_after_a_restart(tmp_path: object) -> None:
     clock = FakeClock(NOW)
-    app = SimulatedApp("wx1", "s" * 20)
+    app = SimulatedApp("wx1", "secret-of-the-app")
     with served([app], clock) as (wechat, base_url):
         with wired([app], base_url, clock, str(tmp_path), history_weeks=3) as engine:
             engine.poller.drain()
@@ -394,11 +394,11 @@ def test_interrupted_history_continues_after_a_restart(tmp_path: object) -> None
 
 def test_a_spent_quota_stops_the_report_until_next_morning() -> None:
     clock = FakeClock(NOW)
-    app = SimulatedApp("wx1", "s" * 20, faults=(InjectedFault("45009"),))
+    app = SimulatedApp("wx1", "secret-of-the-app", faults=(InjectedFault("45009"),))
     with served([app], clock) as (wechat, base_url), wired([app], base_url, clock, history_weeks=8) as engine:
         engine.poller.drain()
         assert len(wechat.calls) == 2
-        wechat.put(SimulatedApp("wx1", "s" * 20))
+        wechat.put(SimulatedApp("wx1", "secret-of-the-app"))
         due = engine.poller.statuses()[0].reports[0].next_fetch
         clock.now = due - 1
         engine.poller.drain()
@@ -478,7 +478,7 @@ def test_a_slow_store_does_not_delay_statuses(polled: Polled, tmp_path: Path) ->
 
 # -- several reports of an app
 
-APP = SimulatedApp("wx1", "s" * 20)
+APP = SimulatedApp("wx1", "secret-of-the-app")
 STATES = {"weekly": State.OK, "daily": State.OK, "monthly": State.OK}
 PERIODS_IN_NINE_WEEKS = {"weekly": 9, "daily": 63, "monthly": MONTHLY.periods_in_weeks(9)}
 AN_INTERVAL = 7 * 3600.0
@@ -856,7 +856,7 @@ def test_only_the_busy_report_is_retried() -> None:
 
 def test_error_of_one_app_never_affects_another() -> None:
     clock = FakeClock(NOW)
-    other = SimulatedApp("wx2", "t" * 20)
+    other = SimulatedApp("wx2", "secret-of-the-other-app")
     with (
         served([IP_NOT_ALLOWED, other], clock) as (_, base_url),
         wired([APP, other], base_url, clock, reports=ALL) as engine,

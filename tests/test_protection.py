@@ -17,7 +17,7 @@ import requests
 import structlog.testing
 from certificates import Authority, Pair
 from grafana_fixture import JOB, Prometheus
-from harness import Running, command, running
+from harness import Running, command, marked_hash, running
 
 from exporter.config import load_web
 from exporter.httpd import Request, Response
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-PASSWORD = "the-password-that-is-right"
+PASSWORD = "secret-of-prometheus"
 ENCODED = base64.b64encode(f"prometheus:{PASSWORD}".encode()).decode()
-HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
+HASH = marked_hash(PASSWORD)
 USERS = f"basic_auth_users:\n  prometheus: {HASH}\n"
 TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
 CLIENTS = f"{TLS}  client_ca_file: authority.crt\n  client_auth_type: RequireAndVerifyClientCert\n"
 WEB = "--web.config.file=web.yml"
 FLAGS = ("--log.level=debug", WEB)
 DEMO = ("demo", *FLAGS)
-APP = "apps: [{appid: wx0123456789abcdef, secret: 'secret-behind-a-hash'}]\n"
+APP = "apps: [{appid: wx0123456789abcdef, secret: 'secret-of-the-app'}]\n"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import requests
 import yaml
 from certificates import Authority
 from doc_tables import ROOT
-from harness import running
+from harness import marked_hash, running
 from stores import APPID, HOST, W2, W3, reading
 
 from exporter import alerts, config
@@ -87,10 +87,10 @@ def test_prometheus_accepts_the_configuration_with_tls(tmp_path: Path, promtool:
 
 def test_web_configuration_of_the_documentation_works(tmp_path: Path) -> None:
     (block,) = blocks_with("tls_server_config", OPERATIONS)
-    # Another hash of the password: the exporter serves the documented one at /docs/, where the secret scan finds it.
     (documented,) = re.findall(r"\$2b\$10\$\S{53}", block)
     assert bcrypt.checkpw(b"example", documented.encode())
-    block = block.replace(documented, bcrypt.hashpw(b"example", bcrypt.gensalt(4)).decode())
+    # Another password and hash: the documented ones have no marker for the search for secrets.
+    block = block.replace(documented, marked_hash("secret-of-prometheus"))
     authority = Authority(tmp_path, "clients")
     authority.sign("server", "localhost", "127.0.0.1").key.chmod(0o600)
     options = re.sub(r"^  # (?=\w+: )", "  ", block, flags=re.MULTILINE)
@@ -100,7 +100,7 @@ def test_web_configuration_of_the_documentation_works(tmp_path: Path) -> None:
         session = requests.Session()
         session.trust_env = False  # without the certificate authorities of this machine
         session.verify, session.cert = str(authority.cert), (str(client.cert), str(client.key))
-        session.auth = ("prometheus", "example")
+        session.auth = ("prometheus", "secret-of-prometheus")
         with running(tmp_path, "demo", "--web.config.file=web.yml", session=session) as run:
             assert (run.scheme, run.get().status_code) == ("https", 200)
             session.auth = None

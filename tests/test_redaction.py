@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TOKEN = "76_hV3kQ9wXz2LrT8bNcY5mJ0pDfGsA1uEoI4tRnKvWxZqCyBaHdPlMgUjSeFi7O6-_" * 2
+TOKEN = "76_SIMULATED_hV3kQ9wXz2LrT8bNcY5mJ0pDfGsA1uEoI4tRnKvWxZqCyBaHdPlMgUjSeFi7O6-_" * 2
 
 
 def escaped(text: str) -> str:

@@ -196,7 +196,7 @@ def test_changed_name_or_threshold_causes_no_request(tmp_path: Path) -> None:
 
 def test_app_with_a_changed_secret_is_fetched_at_once(tmp_path: Path) -> None:
     with reloadable(tmp_path) as (wechat, files, start):
-        files.put("secret-1", "a-secret-that-is-wrong")
+        files.put("secret-1", "secret-of-another-app")
         files.write(ONE, TWO)
         exporter = start(TWO)
         samples = exporter.scrape_until(lambda samples: ("fetch_state", ONE, "weekly", "refused") in samples)
@@ -307,8 +307,8 @@ def test_changed_secret_does_not_wait_for_a_request_in_flight(tmp_path: Path) ->
         files.put("secret-1", APPS[0].secret)
         files.write(ONE, TWO)
         exporter = start(TWO)
-        wechat.put(replace(APPS[0], secret="a-new-secret"))
-        files.put("secret-1", "a-new-secret")
+        wechat.put(replace(APPS[0], secret="new-secret-of-app-1"))
+        files.put("secret-1", "new-secret-of-app-1")
         assert reload(exporter).status_code == 200
         exporter.scrape_until(lambda samples: settled(samples, ONE), seconds=10)
         began = time.monotonic()
@@ -695,7 +695,9 @@ def test_thousand_reloads_leak_no_resources(tmp_path: Path, measured: Measured) 
 
     with served(FLEET) as (_, base_url), ExitStack() as stack:
         main = tmp_path / MAIN
-        main.write_text(json.dumps({"api": {"base_url": base_url}, "apps": [{"appid": ONE, "secret": "s"}]}))
+        main.write_text(
+            json.dumps({"api": {"base_url": base_url}, "apps": [{"appid": ONE, "secret": "secret-of-the-app"}]})
+        )
         exporter = stack.enter_context(running(tmp_path, "--web.enable-lifecycle"))
         session = stack.enter_context(requests.Session())
         footprints = []

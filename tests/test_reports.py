@@ -136,7 +136,7 @@ def test_period_published_late_replaces_the_older_one(
 ) -> None:
     """It is requested at 10:00 on the next day, then every half hour until it is published; the older one stays."""
     clock = FakeClock(beijing(f"{last}T22:00"))
-    app = SimulatedApp("wx1", "s" * 20, published_after=14 * HOUR)
+    app = SimulatedApp("wx1", "secret-of-the-app", published_after=14 * HOUR)
     with machine_time_zone(zone), served([app], clock) as (wechat, base_url):
         rooms_of = wired([app], base_url, clock, reports=(report,), history_weeks=2)
         with rooms_of as engine:
@@ -177,7 +177,7 @@ def test_days_of_a_week_add_up_and_visitors_do_not() -> None:
 
 def test_drop_is_detected_on_its_first_day() -> None:
     began = Day.from_ref_date("20261118")
-    app = SimulatedApp("wx1", "s", Audience(4000, drops_from=began))
+    app = SimulatedApp("wx1", "secret-of-the-app", Audience(4000, drops_from=began))
     wechat = Simulator([app], lambda: beijing("2026-11-24T10:00"))
     before, after = (int(wechat.row("wx1", day)["visit_uv"]) for day in (began.before(), began))  # type: ignore[call-overload]
     week = Week.containing_day(began.first)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TUESDAY = 1795485600.0  # Tue 2026-11-24 10:00 Beijing
-APPS = tuple(SimulatedApp(f"wx{number:016x}", f"secret-{number}", Audience(1000 * number)) for number in range(1, 5))
+APPS = tuple(
+    SimulatedApp(f"wx{number:016x}", f"secret-of-app-{number}", Audience(1000 * number)) for number in range(1, 5)
+)
 W47 = Week.from_ref_date("20261116-20261122")
 LATE = 0.15  # seconds: the next request has been sent by then
 

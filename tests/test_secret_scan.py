@@ -15,99 +15,149 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+import requests
 import secret_scan
-from secret_scan import SHORTEST, add_configured_secrets, add_secrets, matches, record
+from certificates import Authority
+from harness import Running, command, marked_hash, running, served
+from secret_scan import MARKERS, record, require_markers
+
+from exporter.cli import EXIT_FAILED
+from exporter.wechat.simulator import SimulatedApp
+from exporter.wechat.simulator.access_methods import SimulatedServices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-SECRET = 'correct"horse+battery/staple <é'
-FORMS = {
-    "plain": SECRET,
-    "in a token of something longer": f"x{SECRET}y",
-    "percent-encoded": quote(SECRET, safe=""),
-    "percent-encoded in small letters": quote(SECRET, safe="").lower(),
-    "as HTML": html.escape(SECRET),
-    "as JSON": json.dumps({"key": SECRET}),
-    "as JSON that is UTF-8": json.dumps({"key": SECRET}, ensure_ascii=False),
-    "hexadecimal": SECRET.encode().hex(),
-    "base64": base64.b64encode(SECRET.encode()).decode(),
-    "base64 after one byte": base64.b64encode(f"x{SECRET}y".encode()).decode(),
-    "base64 after two bytes": base64.b64encode(f"xx{SECRET}".encode()).decode(),
-    "base64 of a user and a password": base64.b64encode(f"user:{SECRET}".encode()).decode(),
-    "base64 for addresses": base64.urlsafe_b64encode(SECRET.encode()).decode(),
-    "gzipped": gzip.compress(SECRET.encode()),
+FORMS: dict[str, Callable[[str], str | bytes]] = {
+    "plain": str,
+    "percent-encoded": lambda text: quote(text, safe=""),
+    "as HTML": html.escape,
+    "as JSON": json.dumps,
+    "hexadecimal": lambda text: text.encode().hex(),
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 for URLs": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
+    "base64 of a user and a password": lambda text: base64.b64encode(f"user:{text}".encode()).decode(),
+    "gzipped": lambda text: gzip.compress(text.encode()),
 }
 
 
 @pytest.fixture(autouse=True)
-def own_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Isolate the secrets of these tests from the scan of the whole run."""
-    monkeypatch.setattr(secret_scan, "secrets", set())
-    monkeypatch.setattr(secret_scan, "recorded", {})
+def own_search(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Isolate what these tests find from the scan of the whole run."""
+    found: set[str] = set()
+    monkeypatch.setattr(secret_scan, "found", found)
+    return found
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("length", [SHORTEST, len(SECRET)])
-def test_a_secret_is_found_in_every_form_and_not_shown(form: str, length: int) -> None:
-    for number in range(4):  # at every position in its line
-        record(str(number), FORMS[form] if form == "gzipped" else f"line\n{'-' * number}{FORMS[form]}\nline")
-    found = list(matches({SECRET[:length]}, secret_scan.recorded))
-    assert {find[:3] for find in found} == ({"0: "} if form == "gzipped" else {"0: ", "1: ", "2: ", "3: "})
-    assert all("horse" not in find and "<SECRET>" in find for find in found)
+@pytest.mark.parametrize("marker", MARKERS)
+def test_a_secret_is_found_in_every_form_and_not_shown(form: str, marker: str, own_search: set[str]) -> None:
+    for before in ("", "a", "ab", 'a"<é', " \n"):
+        own_search.clear()
+        record("log", FORMS[form](f"{before}{marker}horse+battery/staple"))
+        (found,) = own_search
+        assert found.startswith("log: ")
+        assert found.endswith("<SECRET>")
+        assert marker not in found
 
 
-def test_text_that_is_no_secret_is_not_found() -> None:
-    add_secrets(SECRET, "too short", "-----BEGIN PRIVATE KEY-----")
-    record("log", f"{SECRET[1:]} {SECRET[:-1]} too short -----BEGIN PRIVATE KEY-----")
-    assert secret_scan.secrets == {SECRET}
-    assert list(matches({SECRET}, secret_scan.recorded)) == []
+def test_text_before_a_secret_is_shown(own_search: set[str]) -> None:
+    record("log", "far away " * 9 + "\nlevel=info\nmessage=secret-of-app")
+    assert own_search == {r"log: b' far away \nlevel=info\nmessage='<SECRET>"}
 
 
-CONFIGURATION = """
-apps:
-- {secret: literal-secret-of-a}
-- {secret_file: folder/secret}
-- {secret_env: APP_SECRET}
-- {token_file: token}
-- token_url: {url: "https://h/p?key=key-in-an-address&x=1", headers: {X-A: header-of-a-server, X-B: {env: HEADER}}}
-- http_function: {url: "https://h/", headers: {X-C: {file: header}}}
-- authorizer: {component_token_file: component, refresh_token_file: refresh}
-- {cloud_hosting: {cloudbase_token_file: cloudbase}}
-"""
-WEB = """
-tls_server_config: {cert_file: cert, key_file: key}
-http_server_config: {headers: {X-Frame-Options: no-secret-at-all}}
-basic_auth_users: {prometheus: $2b$12$hash-of-a-password}
-"""
-SECRET_FILES = ("folder/secret", "token", "header", "component", "refresh", "cloudbase", "key")
+def test_text_that_is_no_secret_is_not_found(own_search: set[str]) -> None:
+    record("log", "secret of an app, secret_of_, secretof, Secret-of-, simulated, c2VjcmV0 -----BEGIN PRIVATE KEY-----")
+    assert not own_search
 
 
-def test_every_secret_of_a_configuration_is_searched(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    for name in SECRET_FILES:
-        (tmp_path / name).write_text(f"content of {name}\n")
-    (tmp_path / "cert").write_text("everybody may read a certificate")
-    (tmp_path / "config.yaml").write_text(CONFIGURATION)
-    (tmp_path / "web.yml").write_text(WEB)
-    add_configured_secrets(tmp_path, {"APP_SECRET": "secret-in-a-variable", "HEADER": "header-in-a-variable"})
-    assert secret_scan.secrets == {
-        *(f"content of {name}" for name in SECRET_FILES),
-        *("literal-secret-of-a", "secret-in-a-variable", "header-in-a-variable"),
-        *("key-in-an-address", "header-of-a-server", "$2b$12$hash-of-a-password"),
-    }
+def test_secret_without_a_marker_is_rejected() -> None:
+    require_markers("secret-of-app", "my SIMULATED_token", "")
+    with pytest.raises(AssertionError, match=r"add one of .*hunter2"):
+        require_markers("secret-of-app", "hunter2")
 
 
-PLANTED = "a-secret-that-was-planted"
+OPTIONS = {
+    "secret": "secret: hunter2",
+    "quoted": "- {name: shop, secret: 'hunter2'}",
+    "JSON": '[{"secret": "hunter2"}, {"secret": "secret-of-app"}]',
+    "second": "[{secret: secret-of-app}, {secret: hunter2}]",
+    "variable": "secret_env: APP",
+    "file": "secret_file: hunter",
+    "token": "refresh_token_file: hunter",
+    "header in a file": "headers: {X-Key: {file: hunter}}",
+    "header in a variable": "headers: {X-Key: {env: APP}}",
+    "hash": f"hunter2: {marked_hash('x').replace('SIMULATED', 'Simulated')}",
+}
+
+
+def start(folder: Path, **environ: str) -> None:
+    with running(folder, **environ):
+        pass
+
+
+@pytest.mark.parametrize("run", [command, start])
+@pytest.mark.parametrize("place", ["config.yaml", "web.yml", "apps.d/one.yaml"])
+@pytest.mark.parametrize("option", OPTIONS)
+def test_configured_secret_without_a_marker_is_rejected(
+    option: str, place: str, run: Callable[..., object], tmp_path: Path
+) -> None:
+    (tmp_path / "apps.d").mkdir()
+    (tmp_path / place).write_text(OPTIONS[option])
+    (tmp_path / place).with_name("hunter").write_text("hunter2\n")
+    with pytest.raises(AssertionError, match=r"add one of .*(hunter2|Simulated)"):
+        run(tmp_path, APP="hunter2")
+
+
+def test_configuration_with_markers_is_accepted(tmp_path: Path) -> None:
+    signed = Authority(tmp_path).sign("server", "localhost")
+    (tmp_path / "token").write_text("secret-of-app\n")
+    (tmp_path / "config.yaml").symlink_to("nowhere")
+    (tmp_path / "web.yml").write_text(
+        f"secret: secret-of-app\nsecret: |\n  x\nsecret: x\nsecret_env: APP\ntoken_file: token\nfile: nowhere\n"
+        f"key_file: {signed.key}\ncert_file: {signed.cert}\nusers: {marked_hash('x')}\n"
+    )
+    assert command(tmp_path, "check", APP="secret-of-app").returncode == EXIT_FAILED
+
+
+def test_secret_without_a_marker_is_rejected_after_a_reload(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match=r"add one of .*hunter2"), running(tmp_path, "demo"):
+        (tmp_path / "config.yaml").write_text("secret: hunter2")
+
+
+def test_simulated_secret_without_a_marker_is_rejected() -> None:
+    with pytest.raises(AssertionError, match=r"add one of .*hunter2"), served([SimulatedApp("wx1", "hunter2")]):
+        pass
+    services = SimulatedServices(key="hunter2")
+    with pytest.raises(AssertionError, match=r"add one of .*hunter2"), served([], services=services):
+        pass
+
+
+def test_password_without_a_marker_is_rejected() -> None:
+    with pytest.raises(AssertionError, match=r"add one of .*hunter2"):
+        Running(None, [], requests.Session()).get(auth=("reader", "hunter2"))
+
+
+def test_each_secret_line_of_a_key_is_found(tmp_path: Path, own_search: set[str]) -> None:
+    """The last line contains only the public key."""
+    lines = Authority(tmp_path).sign("server").key.read_text().splitlines()
+    assert len(lines) == 5
+    for number, line in enumerate(lines):
+        record(f"line {number}", line)
+    assert {place.partition(":")[0] for place in own_search} == {"line 1", "line 2"}
+
+
+def test_the_hash_of_a_password_is_found(own_search: set[str]) -> None:
+    record("log", marked_hash("secret-of-a-reader"))
+    assert own_search == {"log: b'$2b$04$'<SECRET>"}
+
+
+PLANTED = "a-secret-of-the-plant"
 TOKEN = "SIMULATED_0123456789abcdef"
 RUN_WITH_PLANTS = """
 import requests, subprocess, sys, threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from harness import Running, running
-from secret_scan import add_secrets
-
-add_secrets("PLANTED")
-
 
 def python(folder, script):
     subprocess.run([sys.executable, "-c", f"if True: {script}"], cwd=folder, check=True, capture_output=True)
@@ -116,13 +166,14 @@ def python(folder, script):
 def test_given(tmp_path):
     (tmp_path / "input").write_text("PLANTED PRETENDED")
     (tmp_path / "input").rename(tmp_path / "renamed")
+    (tmp_path / "link").symlink_to("renamed")
 
 
 def test_exporter(tmp_path):
     (tmp_path / "PLANTED.yaml").write_text("broken")
     (tmp_path / "config.yaml").write_text(
-        "{apps: [{appid: wx0123456789abcdef, name: PRETENDED, secret: xxxxxxxxxxxx}],"
-        " api: {base_url: 'http://127.0.0.1:9'}, app_config_files: ['*-planted.yaml']}"
+        "{apps: [{appid: wx0123456789abcdef, name: PRETENDED, secret: secret-of-the-app}],"
+        " api: {base_url: 'http://127.0.0.1:9'}, app_config_files: ['*-plant.yaml']}"
     )
     with running(tmp_path) as exporter:
         exporter.get("/metrics")
@@ -159,6 +210,7 @@ def test_output(tmp_path):
         import gzip, pathlib
         pathlib.Path("wechat.prom").write_text("written: PLANTED")
         pathlib.Path("page.gz").write_bytes(gzip.compress(b"gzipped: PLANTED"))''')
+    (tmp_path / "wechat.prom").read_text()
 
 
 def test_process(tmp_path):

@@ -31,9 +31,9 @@ START = datetime(2026, 10, 27, 12, tzinfo=BEIJING).timestamp()
 DAYS = 28
 DROP = Day.containing(START + 20 * DAY)
 APPS = (
-    SimulatedApp("wx1", "first-app-secret", Audience(900)),
-    SimulatedApp("wx2", "second-app-secret", Audience(25_000)),
-    SimulatedApp("wx3", "third-app-secret", Audience(4000, drops_from=DROP, drops_through="3")),
+    SimulatedApp("wx1", "secret-of-the-first-app", Audience(900)),
+    SimulatedApp("wx2", "secret-of-the-second-app", Audience(25_000)),
+    SimulatedApp("wx3", "secret-of-the-third-app", Audience(4000, drops_from=DROP, drops_through="3")),
 )
 # 20 hours and up to 10 % of jitter: each report is fetched once at each noon.
 FETCH = Fetch(interval=20 * 3600, history_weeks=9)

@@ -284,7 +284,7 @@ def test_difference_to_the_daily_report_is_logged_once() -> None:
     clock = FakeClock(datetime(2026, 11, 25, 12, tzinfo=BEIJING).timestamp())
     apps = [
         SimulatedApp(APPID, "secret-of-the-app", Audience(3000)),
-        SimulatedApp("wx2", "other-secret", Audience(900)),
+        SimulatedApp("wx2", "secret-of-the-other-app", Audience(900)),
     ]
     with served(apps, clock) as (wechat, base_url):
         for ago in (0, 2, 4):  # beside days that agree
@@ -307,7 +307,10 @@ def test_difference_to_the_daily_report_is_logged_once() -> None:
 def test_simulated_reports_agree_with_each_other() -> None:
     """Entrances, stays and depths add up to the sessions, on ordinary days and in a drop through one entrance."""
     falls = Audience(3000, drops_from=LIVE.before(5), drops_through="2")
-    apps = [SimulatedApp("wx1", "s", Audience(40)), SimulatedApp("wx2", "s", falls)]
+    apps = [
+        SimulatedApp("wx1", "secret-of-the-app", Audience(40)),
+        SimulatedApp("wx2", "secret-of-the-other-app", falls),
+    ]
     with served(apps, FakeClock(LIVE.end + DAY)) as (wechat, _):
         for appid, each in ((app.appid, each) for app in apps for each in days_before(LIVE, 40)):
             reading = parsed(wechat.content(appid, DAILY_SOURCES, each), each)
@@ -332,7 +335,7 @@ def test_sources_survive_a_restart(tmp_path: object) -> None:
         with wired(apps, base_url, clock, str(tmp_path), reports=(DAILY_SOURCES,), history_weeks=3) as engine:
             engine.poller.drain()
             before = exposed(engine)
-        wechat.put(replace(apps[0], secret="changed"))
+        wechat.put(replace(apps[0], secret="new-secret-of-the-app"))
         with wired(apps, base_url, clock, str(tmp_path), reports=(DAILY_SOURCES,), history_weeks=3) as engine:
             after = exposed(engine)
     figures = {key: value for key, value in before.items() if "source_sessions" in key[0] or "_stay_" in key[0]}

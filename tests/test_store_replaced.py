@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 NOW = 1795485600.0  # Tue 2026-11-24 10:00 Beijing
 W47 = Week.from_ref_date("20261116-20261122")
-APPS = tuple(SimulatedApp(f"wx{number:016x}", f"secret-{number}", Audience(1000 * number)) for number in (1, 2, 3))
+APPS = tuple(
+    SimulatedApp(f"wx{number:016x}", f"secret-of-app-{number}", Audience(1000 * number)) for number in (1, 2, 3)
+)
 
 
 def reading(week: Week, visitors: float = 754) -> StoredReading:
@@ -285,7 +287,7 @@ def test_a_restored_backup_is_exposed_without_requests(tmp_path: Path) -> None:
     with served(APPS, clock) as (wechat, base_url):
         with wired(APPS, base_url, clock, str(tmp_path / "backup"), history_weeks=9) as engine:
             engine.poller.drain()
-        wechat.put(SimulatedApp("wx9999999999999999", "s"))
+        wechat.put(SimulatedApp("wx9999999999999999", "secret-of-the-other-app"))
         with wired(APPS, base_url, clock, str(tmp_path / "data"), history_weeks=2) as engine:
             engine.poller.drain()
             assert ("typical_week_visitors", APPS[0].appid, W47.label) not in exposed(engine)

@@ -42,7 +42,7 @@ class SimulatedServices:
     component_token: str = "SIMULATED_component_token"  # noqa: S105 (simulated)
     hosting_appid: str = ""
     """The account whose container sends the requests; empty: they come from outside WeChat Cloud Hosting."""
-    key: str = "simulated-key-of-the-services"
+    key: str = "SIMULATED_key"
 
 
 def token_server(wechat: Simulator, request: Request) -> Response:
