@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from browser import FLAGS
 from grafana_fixture import GrafanaFixture, play_history
+from harness import starting_at_now
 from hypothesis import settings
 from playwright.sync_api import sync_playwright
 from secret_scan import pytest_runtest_logreport, search  # noqa: F401 (pytest finds them here)
@@ -68,6 +69,13 @@ def _runs_in_one_process(file: Path) -> bool:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     return Scheduling(config, log)
+
+
+@pytest.fixture
+def fixed_time() -> Iterator[None]:
+    """Set the clock of simulator and command to ``harness.NOW``, so that the newest periods are always the same."""
+    with starting_at_now():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -11,19 +11,21 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import bcrypt
 import pytest
 import requests
-from launcher import READ_AT_START, Forked
+from launcher import CLOCK_SHIFT, READ_AT_START, Forked
 from prometheus_client.parser import text_string_to_metric_families
 from secret_scan import by_test, record, require_markers
 
 from exporter import demo
 from exporter.config import Api, App, AppSecret, Config, Datacube, Fetch, LiteralSecret
 from exporter.metrics import Format, Renderer, compose
+from exporter.periods import BEIJING
 from exporter.reports import DEFAULT_REPORTS, Report
 from exporter.runtime.engine import Engine
 from exporter.wechat.simulator import SimulatedApp, Simulator
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 COMMAND = (str(Path(sys.executable).parent / "wechat-miniprogram-exporter"),)
 PREFIX = "wechat_miniprogram_"
+NOW = datetime(2026, 9, 9, 15, tzinfo=BEIJING).timestamp()  # a Wednesday, after eleven weeks without a holiday
+_SHIFT = NOW - time.time()
 START = 60.0
 """Seconds that a start may take on a busy machine."""
 
@@ -71,9 +75,22 @@ def machine_time_zone(zone: str) -> Iterator[None]:
     time.tzset()
 
 
+def now() -> float:
+    """Return the time of served simulators and forked commands, Unix seconds: the machine's, unless it is set."""
+    return time.time() + float(os.environ.get(CLOCK_SHIFT, "0"))
+
+
+@contextmanager
+def starting_at_now() -> Iterator[None]:
+    """Set the clock of served simulators and forked commands: ``NOW``, and the seconds since this process started."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CLOCK_SHIFT, str(_SHIFT))
+        yield
+
+
 @contextmanager
 def served(
-    apps: Sequence[SimulatedApp], clock: Callable[[], float] = time.time, **options: float
+    apps: Sequence[SimulatedApp], clock: Callable[[], float] = now, **options: float
 ) -> Iterator[tuple[Simulator, str]]:
     """Serve a simulator over real HTTP; yield it and its base URL."""
     wechat = Simulator(apps, clock, **options)  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 What is started is a process like any other, and a child of the tests' process: the launcher forks twice, and the tests'
 process adopts the second fork. Two things differ from a start by the shell: modules are imported, and Python has read
 those variables of the environment that it reads at its start. Tests that need either start ``COMMAND`` themselves.
+On request a third differs: the clock of the command.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from typing import Any
 PR_SET_CHILD_SUBREAPER = 36
 READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_")
 """Prefixes of the variables that Python reads at its start."""
+CLOCK_SHIFT = "TEST_CLOCK_SHIFT"
+"""Name of the variable with the seconds by which the clock of the command is ahead of the machine's."""
 _LARGEST = 128 * 1024
 
 
@@ -63,7 +66,7 @@ def _launcher() -> socket.socket:
 
 def serve(requests: socket.socket) -> int:
     """Answer each request with the PID of a new process; return in that process, and after the last request."""
-    from exporter.cli import main  # noqa: PLC0415 (the process of the tests needs it not)
+    from exporter import cli  # noqa: PLC0415 (the process of the tests needs it not)
 
     gc.freeze()  # otherwise the last collection in each fork traverses these objects, which copies their pages
     while True:
@@ -78,7 +81,9 @@ def serve(requests: socket.socket) -> int:
             requests.close()
             _become(json.loads(data), fds)
             os.closerange(3, max(reader, writer, *fds) + 1)
-            return main()
+            if shift := os.environ.pop(CLOCK_SHIFT, ""):
+                cli._clock = lambda: time.time() + float(shift)
+            return cli.main()
         os.waitpid(between, 0)  # then the other fork is an orphan, which the process of the tests adopts
         requests.send(os.read(reader, _LARGEST))
         for fd in (reader, writer, *fds):

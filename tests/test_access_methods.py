@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness import PREFIX, Running, Samples, command, running, served
+from harness import NOW, PREFIX, Running, Samples, command, running, served
 
 from exporter.periods import Week, newest_wanted
 from exporter.reports import REPORTS, WEEKLY
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
 
     from exporter.wechat.simulator import Simulator
 
+pytestmark = pytest.mark.usefixtures("fixed_time")
 WEEKS = 5
 KEY = "secret-of-the-services-beside-wechat"
 COMPONENT_TOKEN = "component-secret-of-the-platform"
@@ -120,7 +120,7 @@ def test_nine_access_methods_expose_all_figures_and_no_secret(tmp_path: Path) ->
         apps = entries(tmp_path, wechat, base_url)
         assert len(apps) == 9
         configure(tmp_path, base_url, apps)
-        week = newest_wanted(Week, time.time(), 36_000)
+        week = newest_wanted(Week, NOW, 36_000)
         with running(tmp_path, "--log.level=debug") as exporter:
             samples = exporter.scrape_until(
                 lambda samples: sum(key[0] == "fetches_total" and value == WEEKS for key, value in samples.items()) == 9
@@ -160,7 +160,7 @@ def test_every_access_method_serves_every_report(tmp_path: Path) -> None:
                 )
             )
             for report in REPORTS.values():
-                period = report.newest_wanted(time.time(), 36_000)
+                period = report.newest_wanted(NOW, 36_000)
                 for app, field in ((app, field) for app in APPS for field in report.plain_fields):
                     value = samples[report.metric(field).removeprefix(PREFIX), app.appid, period.label]
                     assert value == wechat.content(app.appid, report, period)["list"][0][field.wechat]  # type: ignore[index]

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from harness import COMMAND, command, running, served
+from harness import COMMAND, NOW, command, now, running, served, starting_at_now
 from launcher import Forked
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("fixed_time")
 HOUR = 3600.0
+NEWEST_WEEK, NEWEST_DAY = newest_wanted(Week, NOW, 10 * HOUR), newest_wanted(Day, NOW, 10 * HOUR)
 SHOP = SimulatedApp("wx00000000000000d1", "secret-of-the-shop-with-history")
 CAFE = SimulatedApp("wx00000000000000d2", "secret-of-the-cafe-with-history", Audience(700))
 FAST = "--max-requests-per-second=1000"
@@ -41,14 +43,6 @@ def configured(folder: Path, base_url: str, *apps: SimulatedApp, **main: object)
     document = {"reports": ["weekly", "daily"], "api": {"base_url": base_url}, "apps": entries, **main}
     (folder / "config.yaml").write_text(json.dumps(document))
     (folder / "config.yaml").chmod(0o600)
-
-
-def newest_week() -> Week:
-    return newest_wanted(Week, time.time(), 10 * HOUR)
-
-
-def newest_day() -> Day:
-    return newest_wanted(Day, time.time(), 10 * HOUR)
 
 
 def requested(wechat: Simulator) -> list[tuple[str, str, str]]:
@@ -96,8 +90,8 @@ def test_periods_in_the_store_are_not_requested_again(tmp_path: Path) -> None:
         configured(tmp_path, base_url, SHOP, CAFE)
         first = command(tmp_path, "backfill", "--weeks=2", "--output=a.om", FAST)
         assert (first.returncode, first.stdout) == (0, ""), first.stderr
-        weeks = {newest_week().before(back).label for back in range(2)}
-        days = {newest_day().before(back).label for back in range(14)}
+        weeks = {NEWEST_WEEK.before(back).label for back in range(2)}
+        days = {NEWEST_DAY.before(back).label for back in range(14)}
         for app in (SHOP, CAFE):
             for report, periods in (("weekly", weeks), ("daily", days)):
                 found = [period for appid, name, period in requested(wechat) if (appid, name) == (app.appid, report)]
@@ -111,7 +105,7 @@ def test_periods_in_the_store_are_not_requested_again(tmp_path: Path) -> None:
 
 
 def test_days_and_names_select_periods_apps_and_reports(tmp_path: Path) -> None:
-    week = newest_week().before(3)
+    week = NEWEST_WEEK.before(3)
     with served([SHOP, CAFE]) as (wechat, base_url):
         configured(tmp_path, base_url, SHOP, CAFE)
         days = f"--from={week.days[2].isoformat()}", f"--to={week.after().begin_date}"
@@ -127,7 +121,7 @@ def test_days_and_names_select_periods_apps_and_reports(tmp_path: Path) -> None:
 
 
 def test_missing_periods_are_listed_and_not_requested_again(tmp_path: Path) -> None:
-    week = newest_week()
+    week = NEWEST_WEEK
     empty = InjectedFault("no_rows", "weekly", frozenset({week.before(4), week.before(5), week.before(7)}))
     new = replace(SHOP, faults=(empty,), launched=week.before(8))
     with served([new]) as (wechat, base_url):
@@ -208,7 +202,7 @@ def test_spent_quota_stops_one_report_until_tomorrow(tmp_path: Path) -> None:
         configured(tmp_path, base_url, spent, CAFE)
         result = command(tmp_path, "backfill", "--weeks=2", "--output=a.om", FAST)
         assert result.returncode == 1
-        assert requested(wechat).count((SHOP.appid, "daily", newest_day().label)) == 1
+        assert requested(wechat).count((SHOP.appid, "daily", NEWEST_DAY.label)) == 1
         assert len(requested(wechat)) == 2 * (2 + 14) - 13
     assert f"{SHOP.appid}: daily: 14 periods not fetched: 45009 " in result.stderr
     assert f"{CONTINUE} tomorrow: " in result.stderr
@@ -238,7 +232,7 @@ def test_output_is_replaced_as_a_whole_and_readable(tmp_path: Path) -> None:
         configured(tmp_path, base_url, SHOP)
         (tmp_path / "a.om").write_text("previous")
         result = command(tmp_path, "backfill", "--weeks=1", "--output=a.om", FAST)
-        printed = command(tmp_path, "backfill", "--weeks=1", "--output=-", f"--until={int(time.time() - 4 * HOUR)}")
+        printed = command(tmp_path, "backfill", "--weeks=1", "--output=-", f"--until={int(now() - 4 * HOUR)}")
         os.mkfifo(tmp_path / "pipe")
         with begun(tmp_path, "--weeks=1", "--output=pipe") as process:
             piped = (tmp_path / "pipe").read_text()
@@ -296,15 +290,15 @@ def test_expected_size_is_printed_for_both_intervals(tmp_path: Path) -> None:
 
 
 def test_last_samples_are_right_before_the_live_data(tmp_path: Path) -> None:
-    until = int(time.time() - 5 * HOUR) - 17
+    until = int(now() - 5 * HOUR) - 17
     with served([SHOP]) as (_, base_url):
         configured(tmp_path, base_url, SHOP, reports=["weekly"])
         for option, last in ((f"--until={until}", until - 1), ("--label=job=j", None)):
             result = command(tmp_path, "backfill", "--weeks=2", "--output=a.om", FAST, option)
             assert result.returncode == 0
-            now = time.time()
+            ended = now()
             times = series((tmp_path / "a.om").read_text())["wechat_miniprogram_app_info"].popitem()[1]
-            assert times[-1][0] == last or (last is None and now - 3 * HOUR - 60 < times[-1][0] < now - 3 * HOUR)
+            assert times[-1][0] == last or (last is None and ended - 3 * HOUR - 60 < times[-1][0] < ended - 3 * HOUR)
 
 
 # --- progress --------------------------------------------------------------------------------------
@@ -343,12 +337,12 @@ def test_backfill_runs_beside_the_exporter(tmp_path: Path) -> None:
         with running(tmp_path) as exporter:
             result = command(tmp_path, "backfill", "--weeks=6", "--output=a.om", "--sample-interval=period", FAST)
             assert result.returncode == 0, result.stderr
-            visitors = exporter.scrape()["weekly_visitors", SHOP.appid, newest_week().label]
+            visitors = exporter.scrape()["weekly_visitors", SHOP.appid, NEWEST_WEEK.label]
             assert exporter.scrape()["exporter_store_up",] == 1
             assert exporter.stop() == 0
             assert "stored data damaged" not in "".join(exporter.log)
     found = series((tmp_path / "a.om").read_text())
-    live = found["wechat_miniprogram_weekly_visitors"].get((SHOP.appid, newest_week().label))
+    live = found["wechat_miniprogram_weekly_visitors"].get((SHOP.appid, NEWEST_WEEK.label))
     assert live is None or {value for _, value in live} == {visitors}
     assert stored(tmp_path) == 2 * (6 + 42)
 
@@ -361,14 +355,14 @@ def fallen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A store with 20 weeks of an app whose visitors dropped in one week, and of one whose did not."""
     folder = tmp_path_factory.mktemp("fallen")
     fallen = replace(SHOP, audience=Audience(5000, drops_in=dropped()))
-    with served([fallen, CAFE]) as (_, base_url):
+    with starting_at_now(), served([fallen, CAFE]) as (_, base_url):
         configured(folder, base_url, fallen, CAFE, reports=["weekly"])
         yield folder
 
 
 def dropped() -> Week:
     """Return the week of the drop: an ordinary one in the past."""
-    return next(week for week in map(newest_week().before, range(4, 12)) if not public_holidays(week))
+    return next(week for week in map(NEWEST_WEEK.before, range(4, 12)) if not public_holidays(week))
 
 
 def test_evaluation_names_past_alerts_and_totals(fallen: Path) -> None:
@@ -457,6 +451,6 @@ def test_wrong_usage_is_reported_before_any_request(tmp_path: Path, arguments: s
 def test_recent_seam_is_refused_with_the_time_to_run_again(tmp_path: Path) -> None:
     with served([SHOP]) as (_, base_url):
         configured(tmp_path, base_url, SHOP)
-        result = command(tmp_path, "backfill", "--output=a.om", f"--until={int(time.time()) - 600}")
+        result = command(tmp_path, "backfill", "--output=a.om", f"--until={int(now()) - 600}")
     assert result.returncode == 2
     assert result.stderr.startswith("--until: less than 3 hours ago; run the command at ")

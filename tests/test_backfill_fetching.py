@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import threading
-import time
 from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from harness import served
+from harness import NOW, FakeClock, served
 
 from exporter.backfill import (
     AppTask,
@@ -33,8 +32,8 @@ from exporter.wechat.simulator import InjectedFault, SimulatedApp, Simulator
 from exporter.wechat.transport import Transport
 
 SHOP = SimulatedApp("wx00000000000000e1", "secret-of-the-shop-of-fetching")
-WEEKS = tuple(newest_wanted(Week, time.time(), 36000.0).before(back) for back in range(5))
-DAYS = tuple(newest_wanted(Day, time.time(), 36000.0).before(back) for back in range(3))
+WEEKS = tuple(newest_wanted(Week, NOW, 36000.0).before(back) for back in range(5))
+DAYS = tuple(newest_wanted(Day, NOW, 36000.0).before(back) for back in range(3))
 REPORTS = (ReportTask(WEEKLY, WEEKS[0], WEEKS), ReportTask(DAILY, DAYS[0], DAYS))
 ALL = len(WEEKS) + len(DAYS)
 RETRIES = 3
@@ -43,14 +42,15 @@ RETRIES = 3
 def fetched(*faults: InjectedFault) -> tuple[FetchSummary, Simulator, int]:
     """Fetch five weeks and three days of an app with these faults; return also how many readings are stored."""
     app = replace(SHOP, faults=faults)
-    with served([app]) as (wechat, base_url):
+    clock = FakeClock(NOW)
+    with served([app], clock) as (wechat, base_url):
         configured = App(app.appid, Datacube(AppSecret(LiteralSecret(app.secret))), reports=(WEEKLY, DAILY))
         transport = Transport(timeout=1, concurrency=2)
         sender = PacedSender(transport, 1000)
-        client = Client([configured], base_url, sender=sender, clock=time.time)
+        client = Client([configured], base_url, sender=sender, clock=clock)
         guard = Guard(pytest.fail)
-        with closing(Store(":memory:", "host", time.time)) as store, closing(transport):
-            fetcher = HistoryFetcher(client, sender, store, time.time, guard=guard, retry_waits=[0.0] * RETRIES)
+        with closing(Store(":memory:", "host", clock)) as store, closing(transport):
+            fetcher = HistoryFetcher(client, sender, store, clock, guard=guard, retry_waits=[0.0] * RETRIES)
             with Progress("fetching", ALL, "periods", io.StringIO()) as progress:
                 summary = fetcher.run([AppTask(configured, REPORTS)], 2, progress)
             stored = sum(len(store.periods(app.appid, task.report)) for task in REPORTS)
@@ -121,10 +121,10 @@ def test_cohort_is_requested_until_it_has_all_weeks(weeks_ago: int, later: int, 
     app = App(SHOP.appid, Datacube(AppSecret(LiteralSecret(SHOP.secret))), reports=(WEEKLY_RETENTION,))
     parts = tuple((name, str(week), 5.0) for name in ("visit_uv", "visit_uv_new") for week in range(1, later + 1))
     reading = StoredReading(Reading(WEEKLY_RETENTION, cohort, (10.0, 5.0), parts), 1.0)
-    with closing(Store(":memory:", "host", time.time)) as store:
+    with closing(Store(":memory:", "host", FakeClock(NOW))) as store:
         store.save([Change(app.appid, WEEKLY_RETENTION, reading)])
         chosen = PeriodRange(cohort, cohort, newest)
-        found = missing_periods(store, app, WEEKLY_RETENTION, chosen, time.time())
+        found = missing_periods(store, app, WEEKLY_RETENTION, chosen, NOW)
     assert found == ((cohort,) if is_requested else ())
 
 

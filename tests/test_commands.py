@@ -14,7 +14,8 @@ from socket import create_server
 from typing import Any
 
 import pytest
-from harness import COMMAND, command, running, samples_of, served
+from harness import COMMAND, NOW, command, running, samples_of, served
+from launcher import Forked
 
 from exporter import __version__
 from exporter.apps import State
@@ -27,6 +28,7 @@ from exporter.wechat.simulator import KINDS, InjectedFault, SimulatedApp
 
 GOOD = SimulatedApp("wx00000000000000a0", "secret-of-the-good-app")
 HOUR = 3600.0
+WEEK = newest_wanted(Week, NOW, 10 * HOUR).label
 
 
 def configured(
@@ -41,10 +43,6 @@ def configured(
     }
     (folder / "config.yaml").write_text(json.dumps(main))
     (folder / "config.yaml").chmod(0o600)
-
-
-def wanted() -> str:
-    return newest_wanted(Week, time.time(), 10 * HOUR).label
 
 
 # --- flags ---------------------------------------------------------------------------------------
@@ -267,6 +265,7 @@ LIVE = {
 }
 
 
+@pytest.mark.usefixtures("fixed_time")
 def test_check_live_fetches_each_app_and_says_what_to_do(tmp_path: Path) -> None:
     apps = [
         SimulatedApp(f"wx00000000000000b{n:x}", f"secret-of-app-{n}", faults=(InjectedFault(kind),))
@@ -277,7 +276,7 @@ def test_check_live_fetches_each_app_and_says_what_to_do(tmp_path: Path) -> None
         result = command(tmp_path, "check", "--live")
         assert len([call for call in wechat.calls if call.appid == GOOD.appid]) == 2
     first, *lines, last = result.stdout.splitlines()
-    assert first.startswith(f"{GOOD.appid} (App 0): weekly: ok: week {wanted()}: session_cnt ")
+    assert first.startswith(f"{GOOD.appid} (App 0): weekly: ok: week {WEEK}: session_cnt ")
     for app, line, (state, cure) in zip(apps, lines, LIVE.values(), strict=True):
         assert line.startswith(f"{app.appid} (App ")
         assert state in line
@@ -307,14 +306,14 @@ def test_check_live_succeeds_when_every_app_does(tmp_path: Path) -> None:
     assert result.returncode == 0
 
 
+@pytest.mark.usefixtures("fixed_time")
 def test_check_live_prints_totals_and_number_of_parts(tmp_path: Path) -> None:
     """Of a cohort: its size, and how many came back in each later week that is known."""
     early = replace(GOOD, appid="wx00000000000000b1", faults=(InjectedFault("no_later_keys", WEEKLY_RETENTION.name),))
     with served([GOOD, early]) as (wechat, base_url):
         configured(tmp_path, base_url, GOOD, early, reports=tuple(REPORTS))
         result = command(tmp_path, "check", "--live")
-        now = wechat.now()
-        week, day = (report.newest_wanted(now, 36_000) for report in (WEEKLY_RETENTION, DAILY_SOURCES))
+        week, day = (report.newest_wanted(NOW, 36_000) for report in (WEEKLY_RETENTION, DAILY_SOURCES))
         cohort: Any = wechat.content(GOOD.appid, WEEKLY_RETENTION, week)
         sources: Any = wechat.content(GOOD.appid, DAILY_SOURCES, day)
     lines = {line.split(": ")[1]: line for line in result.stdout.splitlines() if line.startswith(GOOD.appid)}
@@ -365,23 +364,25 @@ def test_check_live_can_be_interrupted(tmp_path: Path) -> None:
 # --- fetch -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("fixed_time")
 def test_fetch_prints_only_our_families_and_requests_what_is_due(tmp_path: Path) -> None:
     with served([GOOD]) as (wechat, base_url):
         configured(tmp_path, base_url, GOOD)
         result = command(tmp_path, "fetch")
         assert result.returncode == 0
         samples = samples_of(result.stdout)
-        assert samples["weekly_visitors", GOOD.appid, wanted()] > 0
+        assert samples["weekly_visitors", GOOD.appid, WEEK] > 0
         assert samples["fetches_total", GOOD.appid, "weekly"] == 9
         names = {line.split(" ")[2] for line in result.stdout.splitlines() if line.startswith("# TYPE")}
         assert names
         assert all(name.startswith("wechat_miniprogram_") for name in names)
         calls = len(wechat.calls)
         again = samples_of(command(tmp_path, "fetch").stdout)
-        assert again["weekly_visitors", GOOD.appid, wanted()] == samples["weekly_visitors", GOOD.appid, wanted()]
+        assert again["weekly_visitors", GOOD.appid, WEEK] == samples["weekly_visitors", GOOD.appid, WEEK]
         assert len(wechat.calls) == calls
 
 
+@pytest.mark.usefixtures("fixed_time")
 def test_fetch_writes_a_complete_file_or_none(tmp_path: Path) -> None:
     output = tmp_path / "textfile" / "wechat.prom"
     with served([GOOD]) as (_, base_url):
@@ -392,7 +393,7 @@ def test_fetch_writes_a_complete_file_or_none(tmp_path: Path) -> None:
     assert missing.returncode == 2
     assert missing.stderr.endswith("must be a file in an existing directory\n")
     assert (written.returncode, written.stdout) == (0, "")
-    assert samples_of(output.read_text())["weekly_visitors", GOOD.appid, wanted()] > 0
+    assert samples_of(output.read_text())["weekly_visitors", GOOD.appid, WEEK] > 0
     assert list(output.parent.iterdir()) == [output]
     assert output.stat().st_mode & 0o777 == 0o644
 
@@ -429,6 +430,7 @@ def test_an_output_with_a_symlink_loop_is_a_usage_error(tmp_path: Path) -> None:
         assert ended.stderr.splitlines()[-1] == f"--output {output}: too many levels of symbolic links"
 
 
+@pytest.mark.usefixtures("fixed_time")
 def test_fetch_output_follows_links_and_writes_to_pipes(tmp_path: Path) -> None:
     """Neither a link nor a pipe is replaced; a directory is refused before any request."""
     target, link, pipe = tmp_path / "target", tmp_path / "link", tmp_path / "pipe"
@@ -440,13 +442,14 @@ def test_fetch_output_follows_links_and_writes_to_pipes(tmp_path: Path) -> None:
         assert command(tmp_path, "fetch", f"--output={tmp_path}").returncode == 2
         assert not wechat.calls, "an invalid output is rejected before any request"
         assert command(tmp_path, "fetch", f"--output={link}").returncode == 0
-        process = subprocess.Popen([*COMMAND, "fetch", f"--output={pipe}"], cwd=tmp_path, stderr=subprocess.DEVNULL)
+        line = [*COMMAND, "fetch", f"--output={pipe}"]
+        process = Forked(line, cwd=tmp_path, env=os.environ, stderr=subprocess.DEVNULL)
         read = pipe.read_text()
         assert process.wait(10) == 0
     assert link.is_symlink()
     assert pipe.is_fifo()
     for text in (target.read_text(), read):
-        assert samples_of(text)["weekly_visitors", GOOD.appid, wanted()] > 0
+        assert samples_of(text)["weekly_visitors", GOOD.appid, WEEK] > 0
 
 
 def test_fetch_requests_each_app_once(tmp_path: Path) -> None:
@@ -486,6 +489,7 @@ def test_closed_standard_streams_do_not_end_the_exporter(tmp_path: Path, closed:
     assert process.wait(10) == 0
 
 
+@pytest.mark.usefixtures("fixed_time")
 def test_fetch_exits_1_if_an_app_failed_and_prints_the_others(tmp_path: Path) -> None:
     refused = SimulatedApp("wx00000000000000a1", "secret-of-the-app", faults=(InjectedFault("40164", "stable_token"),))
     with served([GOOD, refused]) as (wechat, base_url):
@@ -497,7 +501,7 @@ def test_fetch_exits_1_if_an_app_failed_and_prints_the_others(tmp_path: Path) ->
     assert result.returncode == 1
     samples = samples_of(result.stdout)
     assert samples["up", refused.appid, "weekly"] == 0
-    assert samples["weekly_visitors", GOOD.appid, wanted()] > 0
+    assert samples["weekly_visitors", GOOD.appid, WEEK] > 0
 
 
 # --- healthcheck -----------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 from fleet import APPS, ENVIRON, HOUR, WEEKS, figures, write_configuration
-from harness import Samples, command, running, served
+from harness import NOW, Samples, command, running, served
 
 from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
@@ -27,20 +27,22 @@ from exporter.wechat.simulator import KINDS, InjectedFault, SimulatedApp, Simula
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("fixed_time")
+WEEK = newest_wanted(Week, NOW, 10 * HOUR)
+
 
 def complete(samples: Samples) -> bool:
     return sum(key[0] == "fetches_total" and value == WEEKS for key, value in samples.items()) == len(APPS)
 
 
 def expected_figures(wechat: Simulator) -> Samples:
-    week = newest_wanted(Week, time.time(), 10 * HOUR)
     expected = {}
     for app in APPS:
         for field in WEEKLY.fields:
-            now, *before = (float(wechat.row(app.appid, week.before(number))[field.wechat]) for number in range(WEEKS))  # type: ignore[arg-type]
+            now, *before = (float(wechat.row(app.appid, WEEK.before(number))[field.wechat]) for number in range(WEEKS))  # type: ignore[arg-type]
             three = {"weekly": now, "previous_week": before[0], "typical_week": statistics.median(before)}
             for period, value in three.items():
-                expected[f"{period}_{field.metric}", app.appid, week.label] = value
+                expected[f"{period}_{field.metric}", app.appid, WEEK.label] = value
     return expected
 
 
@@ -55,8 +57,7 @@ def test_all_figures_are_exposed_with_no_more_calls_than_needed(tmp_path: Path) 
             assert {key[2:] for key in samples if key[0] == "fetch_state"} == {("weekly", "ok")}
             assert {key[2] for key in samples if key[0] == "app_info"} == {f"App {number}" for number in (1, 2, 3, 4)}
             assert first.stop() == 0
-        week = newest_wanted(Week, time.time(), 10 * HOUR)
-        weeks = [week.before(number).label for number in range(WEEKS)]
+        weeks = [WEEK.before(number).label for number in range(WEEKS)]
         for app in APPS:
             mine = [(call.endpoint, call.period) for call in wechat.calls if call.appid == app.appid]
             assert mine == [("stable_token", ""), *(("weekly", label) for label in weeks)]
@@ -222,8 +223,7 @@ def test_changes_are_exposed_within_2_seconds_and_atomically(tmp_path: Path) -> 
         write_configuration(tmp_path, base_url, (app,), interval="1s", retry_interval="1s")
         with running(tmp_path) as exporter:
             exporter.scrape_until(lambda samples: samples["fetches_total", app.appid, "weekly"] >= WEEKS)
-            week = newest_wanted(Week, time.time(), 10 * HOUR)
-            row = {**wechat.row(app.appid, week), "visit_uv": 987654, "session_cnt": 987654}
+            row = {**wechat.row(app.appid, WEEK), "visit_uv": 987654, "session_cnt": 987654}
             wechat.publish(app.appid, row)
             seen = len(wechat.calls)
             while len(wechat.calls) == seen:
@@ -233,7 +233,7 @@ def test_changes_are_exposed_within_2_seconds_and_atomically(tmp_path: Path) -> 
             while not pairs or pairs[-1] != (987654, 987654):
                 samples = exporter.scrape()
                 pairs.append(
-                    tuple(samples[f"weekly_{name}", app.appid, week.label] for name in ("visitors", "sessions"))
+                    tuple(samples[f"weekly_{name}", app.appid, WEEK.label] for name in ("visitors", "sessions"))
                 )
                 assert time.monotonic() - answered < 2, "contract: at most 2 seconds after the response"
             assert all((visitors == 987654) == (sessions == 987654) for visitors, sessions in pairs)
@@ -350,9 +350,8 @@ def test_prometheus_scrapes_the_exporter(tmp_path: Path, prometheus: str) -> Non
             finally:
                 server.terminate()
                 server.wait(10)
-            week = newest_wanted(Week, time.time(), 10 * HOUR)
             for result in found:
                 appid = result["metric"]["appid"]
-                now, before = (wechat.row(appid, about)["visit_uv"] for about in (week, week.before()))
+                now, before = (wechat.row(appid, about)["visit_uv"] for about in (WEEK, WEEK.before()))
                 assert float(result["value"][1]) == pytest.approx(now / before)  # type: ignore[operator]
             exporter.stop()

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 from footprint import at_rest
-from harness import COMMAND, Running, Samples, running, served
+from harness import COMMAND, NOW, Running, Samples, now, running, served
 from scale import scaled
 from structlog.testing import capture_logs
 
@@ -41,7 +41,8 @@ APPS = tuple(
 )
 ONE, TWO, THREE, FOUR, FIVE, SIX = (app.appid for app in APPS)
 MAIN = "config.yaml"
-WEEK = newest_wanted(Week, time.time(), 36_000)
+pytestmark = pytest.mark.usefixtures("fixed_time")
+WEEK = newest_wanted(Week, NOW, 36_000)
 FIGURE = "weekly_visitors"
 
 
@@ -356,7 +357,7 @@ def test_changed_intervals_apply_at_once_without_requests(tmp_path: Path) -> Non
         samples = exporter.scrape()
         for appid in (ONE, TWO):
             key = "next_fetch_timestamp_seconds", appid, "weekly"
-            wait, six_hours = samples[key] - time.time(), before[key] - time.time()
+            wait, six_hours = samples[key] - now(), before[key] - now()
             assert wait == pytest.approx(six_hours / 2, rel=0.01)
         assert len(wechat.calls) == calls
 
