@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from exporter.periods import Period
     from exporter.reports import Report
 
-NOW = time.time()
+NOW = 1_795_500_000.0  # Tue 2026-11-24 14:00 Beijing
 WEEK = Week.containing(NOW).before()
 HOUR = 3600.0
 NAMES = (
