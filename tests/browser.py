@@ -65,7 +65,12 @@ def served(
 
 _unused: dict[tuple[Browser, bool], list[Page]] = {}
 """Idle pages for reuse, by browser and by whether scripts are enabled."""
-_SCREEN = {"media": "screen", "color_scheme": "light", "forced_colors": "none", "reduced_motion": "no-preference"}
+_SCREEN: dict[str, Any] = {
+    "media": "screen",
+    "color_scheme": "light",
+    "forced_colors": "none",
+    "reduced_motion": "no-preference",
+}
 
 
 @contextmanager
@@ -98,9 +103,9 @@ def opened(
         "request": lambda request: events.requests.append(request.url),
     }
     for event, listener in listeners.items():
-        page.on(event, listener)  # type: ignore[call-overload]
+        page.on(event, listener)  # type: ignore[call-overload]  # the stubs have an overload for each event
     page.set_viewport_size(viewport or {"width": 1280, "height": 720})
-    page.emulate_media(**(_SCREEN | media))  # type: ignore[arg-type]
+    page.emulate_media(**(_SCREEN | media))
     if clock is not None:
         page.clock.install(time=clock)
     page.goto(address)

@@ -15,12 +15,12 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 MARKERS = ("secret-of-", "SIMULATED")
 """Escaping for HTML, JSON or URLs leaves these unchanged. A bcrypt salt, without hyphens, can contain the second."""
@@ -28,7 +28,7 @@ found: set[str] = set()
 """The places where secrets were found, each with the text before the marker."""
 _given: set[str] = set()
 """Each file that this process opened for writing."""
-_communicate = subprocess.Popen.communicate
+_communicate: Callable[..., tuple[str, str]] = subprocess.Popen.communicate
 
 
 def _forms(marker: bytes) -> Iterator[bytes]:
@@ -61,22 +61,22 @@ def by_test(what: str) -> str:
     return f"{os.environ.get('PYTEST_CURRENT_TEST', '').partition(' ')[0]}: {what}"
 
 
-def _note_given(event: str, arguments: tuple[object, ...]) -> None:
+def _note_given(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "os.rename" and str(arguments[0]) in _given:
         _given.add(os.path.abspath(str(arguments[1])))  # noqa: PTH100 (called for every file that is opened)
-    elif event == "open" and isinstance(arguments[0], str) and (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR):  # type: ignore[operator]
+    elif event == "open" and isinstance(arguments[0], str) and (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR):
         _given.add(os.path.abspath(arguments[0]))  # noqa: PTH100 (the same)
 
 
 def _recording(process: subprocess.Popen[str], *arguments: object, **options: object) -> object:
-    printed = _communicate(process, *arguments, **options)  # type: ignore[arg-type]
+    printed = _communicate(process, *arguments, **options)
     for name, content in zip(("standard output", "standard error"), printed, strict=True):
         record(by_test(name), content)
     return printed
 
 
 sys.addaudithook(_note_given)
-subprocess.Popen.communicate = _recording  # type: ignore[method-assign,assignment]
+subprocess.Popen.communicate = _recording  # type: ignore[method-assign,assignment]  # also called by subprocess.run
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
