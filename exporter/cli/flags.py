@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import platform
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from exporter import __version__, alerts, demo, logs
 from exporter.cli import backfill_flags, flag_values
 from exporter.cli.backfill_flags import BackfillOptions
+from exporter.cli.suggesting_parser import SuggestingParser
 from exporter.store import MEMORY
 from exporter.web import APPS, DOCS, PAGES, hides_page
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-_FLAG = re.compile(r"--?[A-Za-z][A-Za-z0-9._-]{1,60}")
-_INVALID_CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+    from collections.abc import Sequence
 
 NAME = "wechat-miniprogram-exporter"
 
@@ -118,38 +114,9 @@ def parse(argv: Sequence[str]) -> Options:
     return options
 
 
-class _Parser(argparse.ArgumentParser):
-    """Suggests the nearest known flag or command for an unknown one, which argparse does not."""
-
-    def refuse_unknown_flags(self, argv: Sequence[str]) -> None:
-        """Exit with a message at the first flag that no command has."""
-        known = {option for parser in self._all() for option in parser._option_string_actions}  # noqa: SLF001 (there is no public list)
-        for argument in argv:
-            name = argument.partition("=")[0]
-            if argument == "--":
-                return
-            if _FLAG.fullmatch(name) and name not in known:
-                self.error(f"unknown flag {name}{_guess('--' + name.lstrip('-'), known)}")
-
-    def error(self, message: str) -> NoReturn:
-        """Exit with the message, and a suggestion for an invalid choice."""
-        choice = _INVALID_CHOICE.search(message)
-        hint = _guess(choice[1], re.findall(r"'([^']+)'", choice[2])) if choice else ""
-        super().error(f"{message}{hint}")
-
-    def _all(self) -> list[argparse.ArgumentParser]:
-        commands = [action for action in self._actions if isinstance(action, argparse._SubParsersAction)]  # noqa: SLF001 (the same)
-        return [self, *(parser for action in commands for parser in action.choices.values())]
-
-
-def _guess(text: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(text, [*known], 1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _parser() -> _Parser:
+def _parser() -> SuggestingParser:
     shared = _shared_flags()
-    parser = _Parser(
+    parser = SuggestingParser(
         prog=NAME,
         parents=[shared],
         allow_abbrev=False,
@@ -276,6 +243,24 @@ def _add_web_flags(flags: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help=f"Path of the metrics (default: {TELEMETRY_PATH}).",
     )
+    _add_url_flags(flags)
+    flags.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        type=flag_values.file_or_none,
+        metavar="FILE",
+        help="File with TLS, passwords and headers, in the format of Prometheus' exporter-toolkit (default: none).",
+    )
+    flags.add_argument(
+        "--web.enable-lifecycle",
+        dest="enable_lifecycle",
+        action="store_true",
+        help="Enable POST and PUT /-/reload, which reload the configuration as SIGHUP does (default: off).",
+    )
+
+
+def _add_url_flags(flags: argparse.ArgumentParser) -> None:
+    """Add the URLs that links need: of the exporter, and of the dashboard."""
     flags.add_argument(
         "--web.external-url",
         dest="external_url",
@@ -291,17 +276,4 @@ def _add_web_flags(flags: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="URL of the dashboard in your Grafana, to which pages and alerts link (default: none; rules:"
         f" {alerts.DEFAULT_LINKS.dashboard}).",
-    )
-    flags.add_argument(
-        "--web.config.file",
-        dest="web_config_file",
-        type=flag_values.file_or_none,
-        metavar="FILE",
-        help="File with TLS, passwords and headers, in the format of Prometheus' exporter-toolkit (default: none).",
-    )
-    flags.add_argument(
-        "--web.enable-lifecycle",
-        dest="enable_lifecycle",
-        action="store_true",
-        help="Enable POST and PUT /-/reload, which reload the configuration as SIGHUP does (default: off).",
     )
