@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from rule_cases import RULES_FILE
+from rule_cases import RULES_TEXT
 
 from exporter.alerts.figures import REPORTED
 
@@ -26,7 +26,7 @@ class Mutation:
 
     def mutated(self) -> str:
         """Return the changed rules."""
-        blocks = re.split(r"(?m)^(?=  - (?:alert|record): )", RULES_FILE.read_text())
+        blocks = re.split(r"(?m)^(?=  - (?:alert|record): )", RULES_TEXT)
         changed = [
             block.replace(self.before, self.after) if re.search(self.alerts, block.partition("\n")[0]) else block
             for block in blocks

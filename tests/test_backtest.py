@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from rule_cases import RULES_FILE
+from rule_cases import RULES_TEXT
 from scale import scaled
 
 from exporter.alerts.backtest import Backtest, PastAlert
@@ -144,7 +144,7 @@ def moments(course: AppCourse, store: Store) -> list[Moment]:
 @functools.cache
 def rules_about_fields() -> str:
     """Return a rule file with the rules about ``TESTED`` only."""
-    (group,) = (each for each in yaml.safe_load(RULES_FILE.read_text())["groups"] if each["name"] == FIGURES)
+    (group,) = (each for each in yaml.safe_load(RULES_TEXT)["groups"] if each["name"] == FIGURES)
     group["rules"] = [each for each in group["rules"] if each.get("labels", {}).get("figure", TESTED[0]) in TESTED]
     return json.dumps({"groups": [group]})
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from rule_cases import RULES_FILE, relevant, rule_test
+from rule_cases import RULES_FILE, RULES_TEXT, relevant, rule_test
 from rule_mutations import FORGOTTEN, MUTATIONS, OUTAGES, REPORTED
 from scale import only_in_soak
 from test_conditions import APPS, CASES
@@ -111,7 +111,7 @@ def test_each_mutation_of_the_rules_fails_its_scenario(mutation: str, noticed: d
 def test_scenarios_pass_without_a_mutation(promtool: str, tmp_path: Path) -> None:
     """The scenarios and cases that notice mutations, with the rules as they are."""
     names = dict.fromkeys(each.noticed_by for each in MUTATIONS.values())
-    files = {name: (RULES_FILE.read_text(), scenario(name)) for name in names}
+    files = {name: (RULES_TEXT, scenario(name)) for name in names}
     assert {said.strip() for said in promtool_says(promtool, tmp_path, files).values()} == {"SUCCESS"}
 
 
@@ -129,7 +129,7 @@ def without_clause(number: int) -> tuple[str, set[str]]:
         changed.add(rule[1])
         return rule[0][: clauses[number].start()] + rule[0][clauses[number].end() :]
 
-    figures = RULES_FILE.read_text().partition("- name: wechat-miniprogram-operations")[0]
+    figures = RULES_TEXT.partition("- name: wechat-miniprogram-operations")[0]
     return re.sub(r"(?s)  - alert: WeChatMiniProgram(\w+)\n    expr: .*?\n    for:", without, figures), changed
 
 
