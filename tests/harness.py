@@ -25,7 +25,7 @@ from secret_scan import by_test, record, require_markers
 from exporter import demo
 from exporter.config import Api, App, AppSecret, Config, Datacube, Fetch, LiteralSecret
 from exporter.metrics import Format, Renderer, compose
-from exporter.periods import BEIJING
+from exporter.periods import BEIJING, Day, Week, newest_wanted
 from exporter.reports import DEFAULT_REPORTS, Report
 from exporter.runtime.engine import Engine
 from exporter.wechat.simulator import SimulatedApp, Simulator
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 COMMAND = (str(Path(sys.executable).parent / "wechat-miniprogram-exporter"),)
 PREFIX = "wechat_miniprogram_"
 NOW = datetime(2026, 9, 9, 15, tzinfo=BEIJING).timestamp()  # a Wednesday, after eleven weeks without a holiday
+NEWEST_WEEK, NEWEST_DAY = (newest_wanted(period, NOW, 36_000.0) for period in (Week, Day))
+"""The newest periods that may be requested at ``NOW``, ten hours after their end."""
 _SHIFT = NOW - time.time()
 START = 60.0
 """Seconds that a start may take on a busy machine."""

@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from harness import NOW, PREFIX, Running, Samples, command, running, served
+from harness import NEWEST_WEEK, NOW, PREFIX, Running, Samples, command, running, served
 
-from exporter.periods import Week, newest_wanted
 from exporter.reports import REPORTS, WEEKLY
 from exporter.wechat.simulator import Audience, InjectedFault, SimulatedApp, SimulatedServices
 from exporter.wechat.simulator.access_methods import HTTP_ACCESS, KEY_HEADER, TOKEN_SERVER
@@ -120,17 +119,16 @@ def test_nine_access_methods_expose_all_figures_and_no_secret(tmp_path: Path) ->
         apps = entries(tmp_path, wechat, base_url)
         assert len(apps) == 9
         configure(tmp_path, base_url, apps)
-        week = newest_wanted(Week, NOW, 36_000)
         with running(tmp_path, "--log.level=debug") as exporter:
             samples = exporter.scrape_until(
                 lambda samples: sum(key[0] == "fetches_total" and value == WEEKS for key, value in samples.items()) == 9
             )
             for app in APPS:
-                figures = {key[0] for key in samples if key[1:] == (app.appid, week.label)}
+                figures = {key[0] for key in samples if key[1:] == (app.appid, NEWEST_WEEK.label)}
                 assert figures > {info.removeprefix(PREFIX) for info in map(WEEKLY.metric, WEEKLY.fields)}
                 for field in WEEKLY.fields:
-                    value = samples[f"weekly_{field.metric}", app.appid, week.label]
-                    assert value == wechat.row(app.appid, week)[field.wechat]
+                    value = samples[f"weekly_{field.metric}", app.appid, NEWEST_WEEK.label]
+                    assert value == wechat.row(app.appid, NEWEST_WEEK)[field.wechat]
                 assert samples["fetch_state", app.appid, "weekly", "ok"] == 1
             calls = {key[1]: value for key, value in samples.items() if key[0].endswith("duration_seconds_count")}
             assert calls == {

@@ -15,12 +15,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from harness import COMMAND, NOW, command, now, running, served, starting_at_now
+from harness import COMMAND, NEWEST_DAY, NEWEST_WEEK, command, now, running, served, starting_at_now
 from launcher import Forked
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from exporter.holidays import public_holidays
-from exporter.periods import DAY, Day, Week, newest_wanted
+from exporter.periods import DAY, Week
 from exporter.store.files import DATABASE
 from exporter.wechat.access.sources import STABLE_TOKEN
 from exporter.wechat.simulator import Audience, InjectedFault, SimulatedApp, Simulator
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("fixed_time")
 HOUR = 3600.0
-NEWEST_WEEK, NEWEST_DAY = newest_wanted(Week, NOW, 10 * HOUR), newest_wanted(Day, NOW, 10 * HOUR)
 SHOP = SimulatedApp("wx00000000000000d1", "secret-of-the-shop-with-history")
 CAFE = SimulatedApp("wx00000000000000d2", "secret-of-the-cafe-with-history", Audience(700))
 FAST = "--max-requests-per-second=1000"

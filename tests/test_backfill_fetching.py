@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
-from harness import NOW, FakeClock, served
+from harness import NEWEST_DAY, NEWEST_WEEK, NOW, FakeClock, served
 
 from exporter.backfill import (
     AppTask,
@@ -22,7 +22,6 @@ from exporter.backfill import (
 )
 from exporter.config import App, AppSecret, Datacube, LiteralSecret
 from exporter.guard import Guard
-from exporter.periods import Day, Week, newest_wanted
 from exporter.reports import DAILY, WEEKLY, WEEKLY_RETENTION, Reading, StoredReading
 from exporter.store import Change, Store
 from exporter.wechat.access.sources import STABLE_TOKEN
@@ -32,8 +31,8 @@ from exporter.wechat.simulator import InjectedFault, SimulatedApp, Simulator
 from exporter.wechat.transport import Transport
 
 SHOP = SimulatedApp("wx00000000000000e1", "secret-of-the-shop-of-fetching")
-WEEKS = tuple(newest_wanted(Week, NOW, 36000.0).before(back) for back in range(5))
-DAYS = tuple(newest_wanted(Day, NOW, 36000.0).before(back) for back in range(3))
+WEEKS = tuple(NEWEST_WEEK.before(back) for back in range(5))
+DAYS = tuple(NEWEST_DAY.before(back) for back in range(3))
 REPORTS = (ReportTask(WEEKLY, WEEKS[0], WEEKS), ReportTask(DAILY, DAYS[0], DAYS))
 ALL = len(WEEKS) + len(DAYS)
 RETRIES = 3

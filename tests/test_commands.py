@@ -14,21 +14,19 @@ from socket import create_server
 from typing import Any
 
 import pytest
-from harness import COMMAND, NOW, command, running, samples_of, served
+from harness import COMMAND, NEWEST_WEEK, NOW, command, running, samples_of, served
 from launcher import Forked
 
 from exporter import __version__
 from exporter.apps import State
 from exporter.cli.backfill_flags import BackfillOptions
 from exporter.cli.flags import COMMANDS, SYSTEMD_UNITS, Options, parse
-from exporter.periods import Week, newest_wanted
 from exporter.reports import DAILY_SOURCES, REPORTS, WEEKLY_RETENTION
 from exporter.wechat.access.sources import STABLE_TOKEN
 from exporter.wechat.simulator import KINDS, InjectedFault, SimulatedApp
 
 GOOD = SimulatedApp("wx00000000000000a0", "secret-of-the-good-app")
-HOUR = 3600.0
-WEEK = newest_wanted(Week, NOW, 10 * HOUR).label
+VISITORS = ("weekly_visitors", GOOD.appid, NEWEST_WEEK.label)
 
 
 def configured(
@@ -276,7 +274,7 @@ def test_check_live_fetches_each_app_and_says_what_to_do(tmp_path: Path) -> None
         result = command(tmp_path, "check", "--live")
         assert len([call for call in wechat.calls if call.appid == GOOD.appid]) == 2
     first, *lines, last = result.stdout.splitlines()
-    assert first.startswith(f"{GOOD.appid} (App 0): weekly: ok: week {WEEK}: session_cnt ")
+    assert first.startswith(f"{GOOD.appid} (App 0): weekly: ok: week {NEWEST_WEEK.label}: session_cnt ")
     for app, line, (state, cure) in zip(apps, lines, LIVE.values(), strict=True):
         assert line.startswith(f"{app.appid} (App ")
         assert state in line
@@ -371,14 +369,14 @@ def test_fetch_prints_only_our_families_and_requests_what_is_due(tmp_path: Path)
         result = command(tmp_path, "fetch")
         assert result.returncode == 0
         samples = samples_of(result.stdout)
-        assert samples["weekly_visitors", GOOD.appid, WEEK] > 0
+        assert samples[VISITORS] > 0
         assert samples["fetches_total", GOOD.appid, "weekly"] == 9
         names = {line.split(" ")[2] for line in result.stdout.splitlines() if line.startswith("# TYPE")}
         assert names
         assert all(name.startswith("wechat_miniprogram_") for name in names)
         calls = len(wechat.calls)
         again = samples_of(command(tmp_path, "fetch").stdout)
-        assert again["weekly_visitors", GOOD.appid, WEEK] == samples["weekly_visitors", GOOD.appid, WEEK]
+        assert again[VISITORS] == samples[VISITORS]
         assert len(wechat.calls) == calls
 
 
@@ -393,7 +391,7 @@ def test_fetch_writes_a_complete_file_or_none(tmp_path: Path) -> None:
     assert missing.returncode == 2
     assert missing.stderr.endswith("must be a file in an existing directory\n")
     assert (written.returncode, written.stdout) == (0, "")
-    assert samples_of(output.read_text())["weekly_visitors", GOOD.appid, WEEK] > 0
+    assert samples_of(output.read_text())[VISITORS] > 0
     assert list(output.parent.iterdir()) == [output]
     assert output.stat().st_mode & 0o777 == 0o644
 
@@ -449,7 +447,7 @@ def test_fetch_output_follows_links_and_writes_to_pipes(tmp_path: Path) -> None:
     assert link.is_symlink()
     assert pipe.is_fifo()
     for text in (target.read_text(), read):
-        assert samples_of(text)["weekly_visitors", GOOD.appid, WEEK] > 0
+        assert samples_of(text)[VISITORS] > 0
 
 
 def test_fetch_requests_each_app_once(tmp_path: Path) -> None:
@@ -501,7 +499,7 @@ def test_fetch_exits_1_if_an_app_failed_and_prints_the_others(tmp_path: Path) ->
     assert result.returncode == 1
     samples = samples_of(result.stdout)
     assert samples["up", refused.appid, "weekly"] == 0
-    assert samples["weekly_visitors", GOOD.appid, WEEK] > 0
+    assert samples[VISITORS] > 0
 
 
 # --- healthcheck -----------------------------------------------------------------------------------

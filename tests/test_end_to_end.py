@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from fleet import APPS, ENVIRON, HOUR, WEEKS, figures, write_configuration
-from harness import NOW, Samples, command, running, served
+from fleet import APPS, ENVIRON, WEEKS, figures, write_configuration
+from harness import NEWEST_WEEK, Samples, command, running, served
 
-from exporter.periods import Week, newest_wanted
 from exporter.reports import WEEKLY
 from exporter.store.files import DATABASE
 from exporter.store.schema import APPLICATION_ID
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.usefixtures("fixed_time")
-WEEK = newest_wanted(Week, NOW, 10 * HOUR)
 
 
 def complete(samples: Samples) -> bool:
@@ -39,11 +37,11 @@ def expected_figures(wechat: Simulator) -> Samples:
     expected = {}
     for app in APPS:
         for field in WEEKLY.fields:
-            weeks = [wechat.row(app.appid, WEEK.before(number)) for number in range(WEEKS)]
+            weeks = [wechat.row(app.appid, NEWEST_WEEK.before(number)) for number in range(WEEKS)]
             now, *before = (float(row[field.wechat]) for row in weeks)  # type: ignore[arg-type]  # a row has text, too
             three = {"weekly": now, "previous_week": before[0], "typical_week": statistics.median(before)}
             for period, value in three.items():
-                expected[f"{period}_{field.metric}", app.appid, WEEK.label] = value
+                expected[f"{period}_{field.metric}", app.appid, NEWEST_WEEK.label] = value
     return expected
 
 
@@ -58,7 +56,7 @@ def test_all_figures_are_exposed_with_no_more_calls_than_needed(tmp_path: Path) 
             assert {key[2:] for key in samples if key[0] == "fetch_state"} == {("weekly", "ok")}
             assert {key[2] for key in samples if key[0] == "app_info"} == {f"App {number}" for number in (1, 2, 3, 4)}
             assert first.stop() == 0
-        weeks = [WEEK.before(number).label for number in range(WEEKS)]
+        weeks = [NEWEST_WEEK.before(number).label for number in range(WEEKS)]
         for app in APPS:
             mine = [(call.endpoint, call.period) for call in wechat.calls if call.appid == app.appid]
             assert mine == [("stable_token", ""), *(("weekly", label) for label in weeks)]
@@ -224,7 +222,7 @@ def test_changes_are_exposed_within_2_seconds_and_atomically(tmp_path: Path) -> 
         write_configuration(tmp_path, base_url, (app,), interval="1s", retry_interval="1s")
         with running(tmp_path) as exporter:
             exporter.scrape_until(lambda samples: samples["fetches_total", app.appid, "weekly"] >= WEEKS)
-            row = {**wechat.row(app.appid, WEEK), "visit_uv": 987654, "session_cnt": 987654}
+            row = {**wechat.row(app.appid, NEWEST_WEEK), "visit_uv": 987654, "session_cnt": 987654}
             wechat.publish(app.appid, row)
             seen = len(wechat.calls)
             while len(wechat.calls) == seen:
@@ -234,7 +232,7 @@ def test_changes_are_exposed_within_2_seconds_and_atomically(tmp_path: Path) -> 
             while not pairs or pairs[-1] != (987654, 987654):
                 samples = exporter.scrape()
                 pairs.append(
-                    tuple(samples[f"weekly_{name}", app.appid, WEEK.label] for name in ("visitors", "sessions"))
+                    tuple(samples[f"weekly_{name}", app.appid, NEWEST_WEEK.label] for name in ("visitors", "sessions"))
                 )
                 assert time.monotonic() - answered < 2, "contract: at most 2 seconds after the response"
             assert all((visitors == 987654) == (sessions == 987654) for visitors, sessions in pairs)
@@ -353,6 +351,6 @@ def test_prometheus_scrapes_the_exporter(tmp_path: Path, prometheus: str) -> Non
                 server.wait(10)
             for result in found:
                 appid = result["metric"]["appid"]
-                now, before = (wechat.row(appid, about)["visit_uv"] for about in (WEEK, WEEK.before()))
+                now, before = (wechat.row(appid, about)["visit_uv"] for about in (NEWEST_WEEK, NEWEST_WEEK.before()))
                 assert float(result["value"][1]) == pytest.approx(now / before)  # type: ignore[operator]
             exporter.stop()

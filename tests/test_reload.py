@@ -18,13 +18,12 @@ from typing import TYPE_CHECKING
 import pytest
 import requests
 from footprint import at_rest
-from harness import COMMAND, NOW, Running, Samples, now, running, served
+from harness import COMMAND, NEWEST_WEEK, Running, Samples, now, running, served
 from scale import scaled
 from structlog.testing import capture_logs
 
 from exporter.config import Api, App, AppSecret, Config, Datacube, LiteralSecret
 from exporter.metrics.catalogue import RELOAD_SUCCESSFUL
-from exporter.periods import Week, newest_wanted
 from exporter.runtime.engine import Engine
 from exporter.runtime.reload import Reloader, Source
 from exporter.store.files import DATABASE
@@ -42,7 +41,6 @@ APPS = tuple(
 ONE, TWO, THREE, FOUR, FIVE, SIX = (app.appid for app in APPS)
 MAIN = "config.yaml"
 pytestmark = pytest.mark.usefixtures("fixed_time")
-WEEK = newest_wanted(Week, NOW, 36_000)
 FIGURE = "weekly_visitors"
 
 
@@ -136,7 +134,7 @@ def test_reload_adds_new_apps_and_drops_removed_ones(tmp_path: Path, trigger: st
         assert shown(samples) == {TWO, THREE}
         assert samples["app_info", THREE, "App 3"] == 1
         samples = exporter.scrape_until(lambda samples: settled(samples, THREE))
-        assert samples[FIGURE, THREE, WEEK.label] == wechat.row(THREE, WEEK)["visit_uv"]
+        assert samples[FIGURE, THREE, NEWEST_WEEK.label] == wechat.row(THREE, NEWEST_WEEK)["visit_uv"]
         assert exporter.stop() == 0
 
 
@@ -204,7 +202,7 @@ def test_app_with_a_changed_secret_is_fetched_at_once(tmp_path: Path) -> None:
         files.put("secret-1", APPS[0].secret)
         assert "1 changed" in reload(exporter).text
         samples = exporter.scrape_until(lambda samples: ("fetch_state", ONE, "weekly", "ok") in samples)
-        assert samples[FIGURE, ONE, WEEK.label] == wechat.row(ONE, WEEK)["visit_uv"]
+        assert samples[FIGURE, ONE, NEWEST_WEEK.label] == wechat.row(ONE, NEWEST_WEEK)["visit_uv"]
         assert samples["fetch_failures_total", ONE, "weekly"] == 1, "counters continue"
         assert calls_about(wechat, TWO) == ["stable_token", "weekly", "weekly"], "the other one is unchanged"
         assert "duration_seconds" in exporter.logged('msg="app recovered"')
@@ -378,7 +376,7 @@ def test_longer_history_requests_only_the_missing_weeks(tmp_path: Path) -> None:
         assert reload(exporter).status_code == 200
         exporter.scrape_until(lambda samples: settled(samples, ONE, 2))
         weeks = [call.period for call in wechat.calls if call.endpoint == "weekly"]
-        assert weeks == [WEEK.before(number).label if number else WEEK.label for number in range(10)]
+        assert weeks == [NEWEST_WEEK.before(number).label for number in range(10)]
 
 
 def test_changed_base_url_exposes_its_own_figures_only(tmp_path: Path) -> None:
@@ -391,13 +389,13 @@ def test_changed_base_url_exposes_its_own_figures_only(tmp_path: Path) -> None:
         files.write(ONE)
         assert reload(exporter).status_code == 200
         samples = exporter.scrape_until(lambda samples: settled(samples, ONE, 4))
-        assert samples[FIGURE, ONE, WEEK.label] == elsewhere.row(ONE, WEEK)["visit_uv"]
+        assert samples[FIGURE, ONE, NEWEST_WEEK.label] == elsewhere.row(ONE, NEWEST_WEEK)["visit_uv"]
         files.base_url = home
         wechat.put(replace(APPS[0], faults=(InjectedFault("http_502"),)))
         files.write(ONE)
         assert reload(exporter).status_code == 200
         samples = exporter.scrape_until(lambda samples: settled(samples, ONE, 5))
-        assert samples[FIGURE, ONE, WEEK.label] == wechat.row(ONE, WEEK)["visit_uv"]
+        assert samples[FIGURE, ONE, NEWEST_WEEK.label] == wechat.row(ONE, NEWEST_WEEK)["visit_uv"]
         assert samples["fetch_state", ONE, "weekly", "failed"] == 1
 
 
